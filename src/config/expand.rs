@@ -1,0 +1,67 @@
+//! `${VAR}` and `${VAR:-default}` in values.
+
+use std::collections::BTreeMap;
+
+/// Where `${VAR}` is looked up: the process's environment, or a fixed one in tests.
+#[derive(Debug, Clone)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    pub fn of_process() -> Self {
+        // A variable that is not UTF-8 cannot be a value of ours, and must not stop the others.
+        let text = |os: std::ffi::OsString| os.into_string().ok();
+        Self(std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect())
+    }
+
+    pub fn of<const N: usize>(variables: [(&str, &str); N]) -> Self {
+        Self(variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+}
+
+/// A value with its variables filled in, or what is wrong with it and what to do.
+pub(super) fn expand(text: &str, environment: &Environment) -> Result<String, (String, String)> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find("${") {
+        out.push_str(&rest[..start]);
+        let inside = &rest[start + 2..];
+        let end =
+            inside.find('}').ok_or_else(|| ("`${` without its `}`".to_owned(), "Close it with `}`.".to_owned()))?;
+        let (name, default) = match inside[..end].split_once(":-") {
+            Some((name, default)) => (name, Some(default)),
+            None => (&inside[..end], None),
+        };
+        // As in a shell, `:-` also replaces a variable that is set to nothing.
+        let value = match default {
+            Some(_) => environment.get(name).filter(|value| !value.is_empty()),
+            None => environment.get(name),
+        };
+        out.push_str(value.or(default).ok_or_else(|| {
+            (format!("environment variable {name} is not set"), format!("Set {name}, or write ${{{name}:-default}}."))
+        })?);
+        rest = &inside[end + 1..];
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fills_in_variables_and_defaults() {
+        let environment = Environment::of([("A", "x"), ("EMPTY", "")]);
+        let expand = |text| expand(text, &environment);
+        assert_eq!(expand("a ${A} b ${A}").unwrap(), "a x b x");
+        assert_eq!(expand("${NONE:-d e}").unwrap(), "d e");
+        assert_eq!(expand("[${EMPTY}] [${EMPTY:-d}]").unwrap(), "[] [d]");
+        assert_eq!(expand("100 % $5 {x}").unwrap(), "100 % $5 {x}");
+        assert!(expand("${NONE}").unwrap_err().0.contains("NONE is not set"));
+        assert!(expand("${A").is_err());
+    }
+}

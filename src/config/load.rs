@@ -1,0 +1,340 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::expand::expand;
+use super::ini::{self, RawItem, RawSection};
+use super::section::Written;
+use super::{Environment, Key, Kind, Section, nearest};
+use crate::error::{Error, Result};
+
+/// Everything that may stand in a file, as its owners describe it.
+#[derive(Debug, Clone, Copy)]
+pub struct Registry {
+    pub sources: &'static [&'static Kind],
+    pub destinations: &'static [&'static Kind],
+    /// Keys of the formats: in a `[destination]` or a `[stream]`, where the stream's wins.
+    pub format_keys: &'static [Key],
+    pub job_log_keys: &'static [Key],
+    pub pipeline_keys: &'static [Key],
+    /// Keys of the pipeline that a `[stream]` may set for itself.
+    pub pipeline_stream_keys: &'static [Key],
+    pub stream_keys: &'static [Key],
+    /// What a connector knows about its section that single keys do not tell; makes no connection.
+    pub check: fn(kind: &str, section: &Section) -> Result<()>,
+}
+
+/// A checked `pipeline.conf`.
+#[derive(Debug)]
+pub struct Config {
+    pub pipeline: Section,
+    pub job_log: Section,
+    /// By name: the kind's name and the section.
+    pub sources: BTreeMap<String, (String, Section)>,
+    pub destinations: BTreeMap<String, (String, Section)>,
+    /// In the file's order.
+    pub streams: Vec<StreamSection>,
+}
+
+/// A `[stream NAME]`, with what it takes over from its source, its destination and `[pipeline]`.
+#[derive(Debug, Clone)]
+pub struct StreamSection {
+    pub name: String,
+    pub source: String,
+    pub destination: String,
+    pub section: Section,
+}
+
+const SECTION_TYPES: [&str; 6] = ["pipeline", "job_log", "source", "destination", "stream", "DEFAULT"];
+
+impl Config {
+    /// Reads and checks a file; every error in it is in the one that comes back.
+    pub fn load(path: &Path, registry: &Registry, environment: &Environment) -> Result<Config> {
+        let text = std::fs::read_to_string(path).map_err(|e| {
+            Error::config(format!("{}: cannot be read: {e}", path.display()))
+                .hint("Name the file with -c FILE or TIDEMARK_CONFIG. `tidemark docs` prints an example to start from.")
+        })?;
+        Self::parse(&text, path, registry, environment)
+    }
+
+    /// As [`Config::load`], of a text that stands (or would stand) at `path`.
+    pub fn parse(text: &str, path: &Path, registry: &Registry, environment: &Environment) -> Result<Config> {
+        let (raw, problems) = ini::parse(text);
+        let mut loader = Loader { file: path.into(), registry, environment, problems: Vec::new() };
+        for problem in problems {
+            loader.problem(problem.line, problem.message);
+        }
+        let config = loader.config(&raw);
+        if loader.problems.is_empty() {
+            return Ok(config);
+        }
+        loader.problems.sort_by_key(|(line, _)| *line);
+        loader.problems.dedup();
+        let messages: Vec<_> = loader.problems.into_iter().map(|(_, message)| message).collect();
+        Err(Error::config(messages.join("\n")))
+    }
+}
+
+struct Loader<'a> {
+    file: Arc<Path>,
+    registry: &'a Registry,
+    environment: &'a Environment,
+    problems: Vec<(usize, String)>,
+}
+
+impl Loader<'_> {
+    fn config(&mut self, raw: &[RawSection]) -> Config {
+        let defaults: &[RawItem] = raw.iter().find(|s| s.header == "DEFAULT").map_or(&[], |s| &s.items);
+        let (mut sources, mut destinations) = (BTreeMap::new(), BTreeMap::new());
+        let mut pipeline =
+            self.empty("pipeline", keys(&[self.registry.pipeline_keys, self.registry.pipeline_stream_keys]));
+        let mut job_log = self.empty("job_log", keys(&[self.registry.job_log_keys]));
+        for section in raw {
+            let (kind, name) = section.header.split_once(' ').unwrap_or((&section.header, ""));
+            match (kind, name) {
+                ("pipeline", "") => pipeline = self.section(section, defaults, pipeline.keys().to_vec(), &[]),
+                ("job_log", "") => job_log = self.section(section, defaults, job_log.keys().to_vec(), &[]),
+                ("DEFAULT", "") | ("stream", _) => {}
+                ("source", name) if !name.is_empty() => {
+                    if let Some(found) = self.connector(section, defaults, self.registry.sources, &[]) {
+                        sources.insert(name.to_owned(), found);
+                    }
+                }
+                ("destination", name) if !name.is_empty() => {
+                    let formats = keys(&[self.registry.format_keys]);
+                    if let Some(found) = self.connector(section, defaults, self.registry.destinations, &formats) {
+                        destinations.insert(name.to_owned(), found);
+                    }
+                }
+                ("source" | "destination", _) => {
+                    self.problem(section.line, format!("[{kind}] needs a name: [{kind} NAME]"));
+                }
+                _ => {
+                    let meant = nearest(kind, SECTION_TYPES).map(|t| format!(" (did you mean [{t}]?)"));
+                    let message = format!("unknown section [{}]{}", section.header, meant.unwrap_or_default());
+                    self.problem(section.line, message);
+                }
+            }
+        }
+        let named = Named { sources: &sources, destinations: &destinations, pipeline: &pipeline, raw };
+        let streams: Vec<_> = raw
+            .iter()
+            .filter(|s| s.header == "stream" || s.header.starts_with("stream "))
+            .filter_map(|section| self.stream(section, defaults, &named))
+            .collect();
+        self.unused_defaults(defaults, &pipeline, &job_log, &sources, &destinations);
+        Config { pipeline, job_log, sources, destinations, streams }
+    }
+
+    fn empty(&self, header: &str, keys: Vec<&'static Key>) -> Section {
+        Section::new(header, self.file.clone(), 0, keys)
+    }
+
+    /// A `[source]` or `[destination]`: its `type` says which keys it has.
+    fn connector(
+        &mut self,
+        raw: &RawSection,
+        defaults: &[RawItem],
+        kinds: &[&'static Kind],
+        more: &[&'static Key],
+    ) -> Option<(String, Section)> {
+        let names: Vec<_> = kinds.iter().map(|kind| kind.name).collect();
+        let Some(item) = raw.items.iter().chain(defaults).find(|item| item.key == "type") else {
+            self.problem(raw.line, format!("[{}] `type` is missing: one of {}", raw.header, names.join(", ")));
+            return None;
+        };
+        let Some(kind) = kinds.iter().find(|kind| kind.name == item.value) else {
+            let meant = nearest(&item.value, names.iter().copied());
+            let meant = meant.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
+            let names = names.join(", ");
+            self.problem(item.line, format!("[{}] `type` must be one of {names}{meant}", raw.header));
+            return None;
+        };
+        let mut keys = keys(kind.keys);
+        keys.extend(kind.stream_keys);
+        keys.extend(more);
+        let before = self.problems.len();
+        let section = self.section(raw, defaults, keys, &["type"]);
+        if self.problems.len() == before {
+            self.check(kind.name, &section);
+        }
+        Some((kind.name.to_owned(), section))
+    }
+
+    /// Asks the connector, whose message names file and line already.
+    fn check(&mut self, kind: &str, section: &Section) {
+        if let Err(error) = (self.registry.check)(kind, section) {
+            self.problems.push((usize::MAX, error.to_string()));
+        }
+    }
+
+    fn stream(&mut self, raw: &RawSection, defaults: &[RawItem], named: &Named<'_>) -> Option<StreamSection> {
+        let Some((_, name)) = raw.header.split_once(' ') else {
+            self.problem(raw.line, "[stream] needs a name: [stream NAME]");
+            return None;
+        };
+        let source = self.reference(raw, defaults, "source", named.sources, named.raw);
+        let destination = self.reference(raw, defaults, "destination", named.destinations, named.raw);
+        let (source, destination) = (source?, destination?);
+        let kind_of = |kinds: &[&'static Kind], name: &str| kinds.iter().copied().find(|kind| kind.name == name);
+        let (source_kind, source_section) = &named.sources[&source];
+        let (destination_kind, destination_section) = &named.destinations[&destination];
+        let source_kind = kind_of(self.registry.sources, source_kind)?;
+        let destination_kind = kind_of(self.registry.destinations, destination_kind)?;
+        let inherited = [
+            source_kind.stream_keys,
+            destination_kind.stream_keys,
+            self.registry.format_keys,
+            self.registry.pipeline_stream_keys,
+        ];
+        let own = keys(&[self.registry.stream_keys]);
+        let all = own.into_iter().chain(keys(&inherited)).collect();
+        let section = self.section(raw, defaults, all, &["source", "destination"]);
+        let section = section
+            .over(&source_section.only(source_kind.stream_keys))
+            .over(&destination_section.only(destination_kind.stream_keys))
+            .over(&destination_section.only(self.registry.format_keys))
+            .over(&named.pipeline.only(self.registry.pipeline_stream_keys));
+        let chosen = ["table", "tables", "query"].into_iter().filter(|key| section.is_set(key)).count();
+        if chosen != 1 {
+            self.problem(raw.line, format!("[{}] needs one of `table`, `tables` or `query`", raw.header));
+        }
+        Some(StreamSection { name: name.to_owned(), source, destination, section })
+    }
+
+    /// The value of `source` or `destination`, which must be the name of such a section.
+    fn reference<T>(
+        &mut self,
+        raw: &RawSection,
+        defaults: &[RawItem],
+        key: &str,
+        known: &BTreeMap<String, T>,
+        sections: &[RawSection],
+    ) -> Option<String> {
+        let Some(item) = raw.items.iter().chain(defaults).find(|item| item.key == key) else {
+            self.problem(raw.line, format!("[{}] `{key}` is missing", raw.header));
+            return None;
+        };
+        if known.contains_key(&item.value) {
+            return Some(item.value.clone());
+        }
+        // A section that is there but wrong has had its own message.
+        if !sections.iter().any(|section| section.header == format!("{key} {}", item.value)) {
+            let meant = nearest(&item.value, known.keys().map(String::as_str));
+            let meant = meant.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
+            let message = format!("[{}] `{key}`: there is no [{key} {}]{meant}", raw.header, item.value);
+            self.problem(item.line, message);
+        }
+        None
+    }
+
+    /// Checks every key and value of a section; `outside` are keys that were read already.
+    fn section(
+        &mut self,
+        raw: &RawSection,
+        defaults: &[RawItem],
+        keys: Vec<&'static Key>,
+        outside: &[&str],
+    ) -> Section {
+        let mut section = Section::new(&raw.header, self.file.clone(), raw.line, keys);
+        for item in raw.items.iter().filter(|item| !outside.contains(&item.key.as_str())) {
+            match find(&section, &item.key) {
+                Some((key, from_file)) => self.value(&mut section, key, item, from_file),
+                None => {
+                    let names = section.keys().iter().map(|key| key.name).chain(outside.iter().copied());
+                    let meant = nearest(&item.key, names);
+                    let meant = meant.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
+                    self.problem(item.line, format!("[{}] unknown key `{}`{meant}", raw.header, item.key));
+                }
+            }
+        }
+        for item in defaults {
+            if let Some((key, from_file)) = find(&section, &item.key).filter(|(key, _)| !section.is_set(key.name)) {
+                self.value(&mut section, key, item, from_file);
+            }
+        }
+        let missing: Vec<_> = section
+            .keys()
+            .iter()
+            .filter(|key| key.required && section.get(key.name).is_none())
+            .map(|key| key.name)
+            .collect();
+        for name in missing {
+            // A value that was there and wrong has had its own message.
+            let has = |item: &RawItem| item.key.strip_suffix("_file").unwrap_or(&item.key) == name;
+            if !raw.items.iter().any(has) {
+                self.problem(raw.line, format!("[{}] `{name}` is missing", raw.header));
+            }
+        }
+        section
+    }
+
+    fn value(&mut self, section: &mut Section, key: &'static Key, item: &RawItem, from_file: bool) {
+        let place = format!("[{}] `{}`", section.header(), item.key);
+        let text = match expand(&item.value, self.environment) {
+            Ok(text) => text,
+            Err((message, advice)) => return self.problem(item.line, format!("{place}: {message}\n  {advice}")),
+        };
+        let text = match from_file {
+            false => text,
+            true => match std::fs::read_to_string(section.folder().join(&text)) {
+                Ok(secret) => secret.trim_end_matches(['\n', '\r']).to_owned(),
+                Err(e) => return self.problem(item.line, format!("{place}: {text} cannot be read: {e}")),
+            },
+        };
+        match key.value.refusal(&text) {
+            Some(refusal) => self.problem(item.line, format!("{place} {refusal}")),
+            None => section.set(key, Written { text, line: item.line }),
+        }
+    }
+
+    fn unused_defaults(
+        &mut self,
+        defaults: &[RawItem],
+        pipeline: &Section,
+        job_log: &Section,
+        sources: &BTreeMap<String, (String, Section)>,
+        destinations: &BTreeMap<String, (String, Section)>,
+    ) {
+        let connectors = sources.values().chain(destinations.values()).map(|(_, section)| section);
+        let mut known: BTreeSet<&str> = ["type", "source", "destination"].into();
+        for section in connectors.chain([pipeline, job_log]) {
+            known.extend(section.keys().iter().map(|key| key.name));
+        }
+        known.extend(self.registry.stream_keys.iter().map(|key| key.name));
+        for item in defaults {
+            let plain = item.key.strip_suffix("_file").unwrap_or(&item.key);
+            if !known.contains(item.key.as_str()) && !known.contains(plain) {
+                let meant = nearest(&item.key, known.iter().copied());
+                let meant = meant.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
+                self.problem(item.line, format!("[DEFAULT] unknown key `{}`{meant}", item.key));
+            }
+        }
+    }
+
+    fn problem(&mut self, line: usize, message: impl AsRef<str>) {
+        let message = format!("{}:{line}: {}", self.file.display(), message.as_ref());
+        self.problems.push((line, message));
+    }
+}
+
+/// What a stream's section may refer to.
+struct Named<'a> {
+    sources: &'a BTreeMap<String, (String, Section)>,
+    destinations: &'a BTreeMap<String, (String, Section)>,
+    pipeline: &'a Section,
+    raw: &'a [RawSection],
+}
+
+/// The key that `name` sets, and whether by naming a file.
+fn find(section: &Section, name: &str) -> Option<(&'static Key, bool)> {
+    if let Some(key) = section.key(name) {
+        return Some((key, false));
+    }
+    let key = section.key(name.strip_suffix("_file")?)?;
+    key.secret.then_some((key, true))
+}
+
+fn keys(groups: &[&'static [Key]]) -> Vec<&'static Key> {
+    groups.iter().flat_map(|group| group.iter()).collect()
+}

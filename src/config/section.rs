@@ -1,0 +1,167 @@
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::key::{parse_bytes, parse_duration, parse_flag};
+use super::{Key, Kind};
+use crate::error::{Error, Result};
+
+/// A section whose keys are known and whose values have been checked.
+///
+/// What it cannot know (that a host and a URL exclude each other, say) its connector checks, and reports with
+/// [`Section::error`], so that every message about a file names file, line and key.
+#[derive(Clone)]
+pub struct Section {
+    header: String,
+    file: Arc<Path>,
+    line: usize,
+    keys: Vec<&'static Key>,
+    values: BTreeMap<&'static str, Written>,
+}
+
+/// A value as written, its variables filled in.
+#[derive(Clone)]
+pub(super) struct Written {
+    pub text: String,
+    pub line: usize,
+}
+
+impl Section {
+    pub(super) fn new(header: &str, file: Arc<Path>, line: usize, keys: Vec<&'static Key>) -> Self {
+        Self { header: header.to_owned(), file, line, keys, values: BTreeMap::new() }
+    }
+
+    /// A section of a kind with these values and no file behind it: for tests, and for what a command line says.
+    pub fn of_kind(kind: &Kind, values: &[(&str, &str)]) -> Result<Self> {
+        let keys = kind.keys.iter().copied().flatten().chain(kind.stream_keys).collect();
+        Self::of_keys(kind.name, keys, values)
+    }
+
+    /// As [`Section::of_kind`], for any keys.
+    pub fn of_keys(header: &str, keys: Vec<&'static Key>, values: &[(&str, &str)]) -> Result<Self> {
+        let mut section = Self::new(header, Path::new("command line").into(), 0, keys);
+        for (name, text) in values {
+            let Some(key) = section.key(name) else {
+                return Err(Error::config(format!("[{header}]: unknown key `{name}`")));
+            };
+            if let Some(refusal) = key.value.refusal(text) {
+                return Err(Error::config(format!("[{header}] `{name}` {refusal}")));
+            }
+            section.set(key, Written { text: (*text).to_owned(), line: 0 });
+        }
+        Ok(section)
+    }
+
+    pub(super) fn set(&mut self, key: &'static Key, written: Written) {
+        self.values.insert(key.name, written);
+    }
+
+    pub(super) fn key(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().copied().find(|key| key.name == name)
+    }
+
+    pub(super) fn keys(&self) -> &[&'static Key] {
+        &self.keys
+    }
+
+    /// This section with whatever it does not say itself taken from `below`, which also adds its keys.
+    #[must_use]
+    pub fn over(&self, below: &Section) -> Section {
+        let mut both = self.clone();
+        for key in &below.keys {
+            if both.key(key.name).is_none() {
+                both.keys.push(key);
+            }
+        }
+        for (name, written) in &below.values {
+            both.values.entry(name).or_insert_with(|| written.clone());
+        }
+        both
+    }
+
+    /// What it says about these keys alone.
+    pub(super) fn only(&self, keys: &'static [Key]) -> Section {
+        let mut part = Self::new(&self.header, self.file.clone(), self.line, keys.iter().collect());
+        part.values = self.values.clone();
+        part.values.retain(|name, _| keys.iter().any(|key| key.name == *name));
+        part
+    }
+
+    /// `source shop`: as between the brackets.
+    pub fn header(&self) -> &str {
+        &self.header
+    }
+
+    /// The name after the section's type; the whole header where there is none.
+    pub fn name(&self) -> &str {
+        self.header.split_once(' ').map_or(self.header.as_str(), |(_, name)| name)
+    }
+
+    /// Whether the file says anything about the key.
+    pub fn is_set(&self, key: &str) -> bool {
+        self.values.contains_key(key)
+    }
+
+    /// The value, or the key's default, if there is either.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        match self.values.get(key) {
+            Some(written) => Some(&written.text),
+            None => self.key(key)?.default,
+        }
+    }
+
+    /// The value; an error that names the key where the file must give one and does not.
+    pub fn text(&self, key: &str) -> Result<&str> {
+        self.get(key).ok_or_else(|| self.error(key, "is missing"))
+    }
+
+    pub fn integer(&self, key: &str) -> Result<i64> {
+        self.parsed(key, |text| text.parse().ok())
+    }
+
+    pub fn bytes(&self, key: &str) -> Result<u64> {
+        self.parsed(key, parse_bytes)
+    }
+
+    pub fn duration(&self, key: &str) -> Result<Duration> {
+        self.parsed(key, parse_duration)
+    }
+
+    pub fn flag(&self, key: &str) -> Result<bool> {
+        self.parsed(key, parse_flag)
+    }
+
+    fn parsed<T>(&self, key: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T> {
+        parse(self.text(key)?).ok_or_else(|| self.error(key, "is not such a value"))
+    }
+
+    /// The names of a list; none where the key is absent.
+    pub fn list(&self, key: &str) -> Vec<String> {
+        let text = self.get(key).unwrap_or_default();
+        text.split([',', '\n']).map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// A path, taken from the folder of the file where it is relative.
+    pub fn path(&self, key: &str) -> Option<PathBuf> {
+        self.get(key).map(|text| self.folder().join(text))
+    }
+
+    /// The folder that relative paths start from.
+    pub fn folder(&self) -> &Path {
+        self.file.parent().unwrap_or(Path::new(""))
+    }
+
+    /// An error about one key: `pipeline.conf:7: [source shop] port must be …`.
+    pub fn error(&self, key: &str, message: impl std::fmt::Display) -> Error {
+        let line = self.values.get(key).map_or(self.line, |written| written.line);
+        Error::config(format!("{}:{line}: [{}] `{key}` {message}", self.file.display(), self.header))
+    }
+}
+
+/// Shows no value: any of them may be a secret.
+impl std::fmt::Debug for Section {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "[{}] {:?}", self.header, self.values.keys())
+    }
+}

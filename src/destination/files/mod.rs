@@ -1,0 +1,3 @@
+//! Files in a store: parts, and the commit log that says which of them count.
+
+pub mod store;

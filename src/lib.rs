@@ -1,0 +1,12 @@
+//! Tidemark copies tables, collections and API endpoints into files that data platforms load, exactly once.
+//!
+//! Use goes one way: `cli` → `pipeline` → `source`, `destination`, `job_log` → `format` → `config`, `record` → `error`.
+//! ARCHITECTURE.md says what each room is for.
+
+pub mod config;
+pub mod destination;
+pub mod error;
+pub mod format;
+pub mod job_log;
+pub mod record;
+pub mod source;

@@ -1,0 +1,93 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Mode, Position};
+
+/// One entry of a stream's commit log: rows and position made visible together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Commit {
+    /// The entry's number in the stream's log, without gaps, from 0.
+    pub seq: u64,
+    /// New for every opening of a writer: tells two writers of the same stream apart.
+    pub writer: String,
+    /// The run that wrote it, as the job log names it.
+    pub run: String,
+    pub mode: Mode,
+    /// Where the source is to be opened next; `None` at its beginning.
+    pub position: Option<Position>,
+    /// The highest `_seq` handed out so far in this stream.
+    pub last_seq: i64,
+    pub parts: Vec<PartInfo>,
+    /// The schema of every table that has a part here, by its id.
+    pub schemas: BTreeMap<String, Value>,
+    /// The stream was read to its end: set on the last entry of a chunk.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub complete: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publishes: Option<Publication>,
+    /// Whatever a later run needs to be right besides the position.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub state: Value,
+    /// The stream's identity, on entry 0 only: source fingerprint and pipeline.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub identity: Value,
+    /// Host, process and time of the writer, on a fence only: for people, and for newcomers with another job log.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub holder: Value,
+    /// When it was written: RFC 3339, UTC.
+    pub at: String,
+}
+
+impl Commit {
+    pub fn rows(&self) -> u64 {
+        self.parts.iter().map(|part| part.rows).sum()
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.parts.iter().map(|part| part.bytes).sum()
+    }
+}
+
+/// A part: one data file of a commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartInfo {
+    /// Relative to the destination's prefix.
+    pub path: String,
+    pub table: String,
+    /// The id in the commit's `schemas`.
+    pub schema: String,
+    pub rows: u64,
+    pub bytes: u64,
+    /// `crc32:` and eight hexadecimal digits, over the whole file.
+    pub checksum: String,
+}
+
+/// Makes one generation of a full load the live one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Publication {
+    pub generation: String,
+    /// The last entry of each chunk's log.
+    pub chunks: BTreeMap<String, u64>,
+    /// Totals over all chunks.
+    pub rows: u64,
+    pub bytes: u64,
+    pub files: u64,
+}
+
+/// What a commit says besides its parts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seal {
+    pub position: Option<Position>,
+    pub last_seq: i64,
+    pub complete: bool,
+    pub publishes: Option<Publication>,
+    pub state: Value,
+}
+
+impl Seal {
+    pub fn at(position: Option<Position>) -> Self {
+        Self { position, last_seq: 0, complete: false, publishes: None, state: Value::Null }
+    }
+}

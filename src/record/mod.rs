@@ -1,0 +1,17 @@
+//! The leaf: what flows between a source and a destination. Knows nobody.
+
+mod builder;
+mod commit;
+mod datum;
+pub mod decimal;
+mod event;
+pub mod field;
+mod position;
+mod table;
+
+pub use builder::BatchBuilder;
+pub use commit::{Commit, PartInfo, Publication, Seal};
+pub use datum::Datum;
+pub use event::{Event, Rows};
+pub use position::Position;
+pub use table::{Mode, StreamId, Table};

@@ -1,0 +1,95 @@
+use std::fmt;
+
+use arrow_schema::SchemaRef;
+use serde::{Deserialize, Serialize};
+
+/// A unit of output: a table, collection or endpoint, with one definition of its columns.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    /// The name at the destination: a folder of files, or a topic. Any text; stores encode it.
+    pub name: String,
+    pub schema: SchemaRef,
+    /// The columns of the primary key, in key order; empty where there is none.
+    pub key: Vec<String>,
+}
+
+impl Table {
+    pub fn new(name: impl Into<String>, schema: SchemaRef, key: Vec<String>) -> Self {
+        Self { name: name.into(), schema, key }
+    }
+}
+
+/// How a stream is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// The whole table each time, by generation.
+    Full,
+    /// What is new since the high-water mark.
+    Incremental,
+    /// The change log.
+    Cdc,
+}
+
+impl Mode {
+    pub const ALL: [Mode; 3] = [Mode::Full, Mode::Incremental, Mode::Cdc];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::Full => "full",
+            Mode::Incremental => "incremental",
+            Mode::Cdc => "cdc",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.name() == text)
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The name of something that is read, committed and resumed on its own.
+///
+/// A stream has a name; a sub-stream (a chunk of a full load) has a path below it. Each has a commit log of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StreamId {
+    name: String,
+    chunk: Option<(String, String)>,
+}
+
+impl StreamId {
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), chunk: None }
+    }
+
+    /// The sub-stream of one chunk of one generation of this stream.
+    #[must_use]
+    pub fn chunk(&self, generation: &str, chunk: &str) -> Self {
+        Self { name: self.name.clone(), chunk: Some((generation.to_owned(), chunk.to_owned())) }
+    }
+
+    /// The stream's own name, also for a sub-stream.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Generation and chunk, for a sub-stream.
+    pub fn generation_chunk(&self) -> Option<(&str, &str)> {
+        self.chunk.as_ref().map(|(generation, chunk)| (generation.as_str(), chunk.as_str()))
+    }
+}
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        match &self.chunk {
+            Some((generation, chunk)) => write!(f, "/{generation}/{chunk}"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! A reader that runs in a task of its own, behind one channel bounded by bytes: `next` is the channel's `recv`, so it is
+//! cancel safe, and the protocol is served while nobody polls.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinHandle;
+
+use super::Reader;
+use crate::error::{Error, Result};
+use crate::record::Event;
+
+/// How many bytes of batches may wait between the task and the reader.
+const WAITING_BYTES: usize = 6 << 20;
+
+/// The task's end: where it puts its events.
+pub struct Outlet {
+    events: mpsc::UnboundedSender<(Result<Event>, OwnedSemaphorePermit)>,
+    room: Arc<Semaphore>,
+}
+
+/// The reader is gone: the task should end.
+#[derive(Debug)]
+pub struct Closed;
+
+impl Outlet {
+    /// Waits for room, then hands the event on.
+    pub async fn send(&self, event: Event) -> Result<(), Closed> {
+        let wanted = match &event {
+            Event::Rows(rows) => rows.batch.get_array_memory_size().clamp(1, WAITING_BYTES),
+            Event::Checkpoint(_) => 1,
+        };
+        // The semaphore is never closed; were it, the reader would be gone.
+        let permit = self.room.clone().acquire_many_owned(wanted as u32).await.map_err(|_| Closed)?;
+        self.events.send((Ok(event), permit)).map_err(|_| Closed)
+    }
+
+    /// As [`Outlet::send`], from a thread that may block. Not from an async task.
+    pub fn blocking_send(&self, event: Event) -> Result<(), Closed> {
+        tokio::runtime::Handle::current().block_on(self.send(event))
+    }
+
+    async fn fail(&self, error: Error) {
+        if let Ok(permit) = self.room.clone().acquire_owned().await {
+            // Nobody listens any more: then nobody wants the error either.
+            let _ = self.events.send((Err(error), permit));
+        }
+    }
+}
+
+/// The reader's end.
+struct Feed {
+    events: mpsc::UnboundedReceiver<(Result<Event>, OwnedSemaphorePermit)>,
+    task: JoinHandle<()>,
+}
+
+/// Runs `produce` in a task of its own until it ends, fails, or the reader is dropped.
+pub fn from_task<F, T>(produce: F) -> Box<dyn Reader>
+where
+    F: FnOnce(Arc<Outlet>) -> T,
+    T: Future<Output = Result<()>> + Send + 'static,
+{
+    let (outlet, events) = channel();
+    let work = produce(outlet.clone());
+    let task = tokio::spawn(async move {
+        if let Err(error) = work.await {
+            outlet.fail(error).await;
+        }
+    });
+    Box::new(Feed { events, task })
+}
+
+/// As [`from_task`], for a producer that blocks. It ends when it fails to send, at the latest at its next event.
+pub fn from_thread<F>(produce: F) -> Box<dyn Reader>
+where
+    F: FnOnce(&Outlet) -> Result<()> + Send + 'static,
+{
+    let (outlet, events) = channel();
+    let task = tokio::spawn(async move {
+        let inner = outlet.clone();
+        let result = tokio::task::spawn_blocking(move || produce(&inner)).await;
+        match result {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => outlet.fail(error).await,
+            Err(panic) => outlet.fail(Error::bug(format!("the reading thread ended: {panic}"))).await,
+        }
+    });
+    Box::new(Feed { events, task })
+}
+
+fn channel() -> (Arc<Outlet>, mpsc::UnboundedReceiver<(Result<Event>, OwnedSemaphorePermit)>) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    (Arc::new(Outlet { events: sender, room: Arc::new(Semaphore::new(WAITING_BYTES)) }), receiver)
+}
+
+#[async_trait]
+impl Reader for Feed {
+    async fn next(&mut self) -> Result<Option<Event>> {
+        match self.events.recv().await {
+            Some((event, _permit)) => event.map(Some),
+            // The task has ended. It said all it had to say, unless it panicked.
+            None => match (&mut self.task).await {
+                Err(panic) if panic.is_panic() => Err(Error::bug(format!("the reading task ended: {panic}"))),
+                _ => Ok(None),
+            },
+        }
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

@@ -1,0 +1,226 @@
+//! Where records come from: the two traits, what a pipeline asks of a source, and the registry.
+//!
+//! A new source is a folder here and a line in [`SOURCES`].
+
+pub mod feed;
+pub mod pattern;
+pub mod tls;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use crate::config::{Key, Kind, Section, Value as Wants};
+use crate::error::{Error, Result};
+use crate::record::{Event, Mode, Position, StreamId, Table};
+
+/// A database, or whatever else holds tables, under one `[source]` section.
+///
+/// One is made for every run, and what must be the same for the whole run (a snapshot shared by all tables) it holds
+/// until it is dropped. Making one connects to nothing.
+#[async_trait]
+pub trait Source: Send + Sync {
+    /// What this source is, in words that stay the same when its address changes: written into entry 0 of every
+    /// stream, where another identity under the same name is refused.
+    async fn identity(&self) -> Result<Value>;
+
+    /// The streams that `selections` ask for: one per table read by query, one for a whole change log. Patterns are
+    /// resolved here, and a table that is not there, or not to be seen, is an error that names it.
+    async fn streams(&self, selections: &[Selection]) -> Result<Vec<Stream>>;
+
+    /// How each column of the stream will arrive, and what a user should know before the first run.
+    async fn describe(&self, stream: &Stream) -> Result<Description>;
+
+    /// Opens `stream` just after `position`, or at its beginning: loses nothing after it, repeats nothing before it.
+    /// A position that the source no longer holds is `Kind::Lost`.
+    async fn open(&self, stream: &Stream, position: Option<&Position>) -> Result<Box<dyn Reader>>;
+}
+
+/// An open stream.
+#[async_trait]
+pub trait Reader: Send {
+    /// The next event, or `None` at the end. Waits while a live stream is idle. Cancel safe: a dropped call loses
+    /// nothing.
+    ///
+    /// The first event of each table is its announcement ([`Rows::none`](crate::record::Rows::none)), so that an empty
+    /// table arrives too. Batches hold some thousand rows, or a few MiB where rows are large. A reader that ends does
+    /// so after a checkpoint.
+    async fn next(&mut self) -> Result<Option<Event>>;
+
+    /// Everything up to `position` is committed; the source may forget it. Only committed positions are ever
+    /// acknowledged.
+    async fn ack(&mut self, _position: &Position) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// What one `[stream]` section asks of its source.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    /// The name of the section.
+    pub name: String,
+    pub mode: Mode,
+    pub tables: Tables,
+    /// The columns to read, in this order; all where `None`.
+    pub columns: Option<Vec<String>>,
+    pub exclude_columns: Vec<String>,
+    /// A condition in the source's own language, without `where`.
+    pub filter: Option<String>,
+    /// Stands in for the primary key that the source tells of, where not empty.
+    pub primary_key: Vec<String>,
+    /// The name of the table at the destination, in place of its own.
+    pub rename: Option<String>,
+    /// The source's keys as the stream sees them: its own, then the source's.
+    pub section: Section,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tables {
+    One(String),
+    /// Names, and patterns with `*` and `?`.
+    Many(Vec<String>),
+    Query(String),
+}
+
+impl Selection {
+    /// Reads the keys of [`STREAM_KEYS`]; `mode` is the command line's, if it names one.
+    pub fn of(name: &str, section: &Section, mode: Option<Mode>) -> Result<Self> {
+        let tables = match (section.get("table"), section.get("query")) {
+            (Some(table), _) => Tables::One(table.to_owned()),
+            (None, Some(query)) => Tables::Query(query.to_owned()),
+            (None, None) => Tables::Many(section.list("tables")),
+        };
+        let rename = section.get("as").map(str::to_owned);
+        if rename.is_some() && matches!(tables, Tables::Many(_)) {
+            return Err(section.error("as", "names one table and cannot stand with `tables`"));
+        }
+        let columns = Some(section.list("columns")).filter(|columns| !columns.is_empty());
+        let mode = match mode {
+            Some(mode) => mode,
+            None => Mode::parse(section.text("mode")?).ok_or_else(|| section.error("mode", "is not a mode"))?,
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            mode,
+            tables,
+            columns,
+            exclude_columns: section.list("exclude_columns"),
+            filter: section.get("where").map(str::to_owned),
+            primary_key: section.list("primary_key"),
+            rename,
+            section: section.clone(),
+        })
+    }
+
+    /// The id of the stream of `table`: the section's name, with the table's where the section may have several.
+    pub fn stream_id(&self, table: &str) -> StreamId {
+        match self.tables {
+            Tables::Many(_) => StreamId::new(format!("{}.{table}", self.name)),
+            _ => StreamId::new(self.name.clone()),
+        }
+    }
+
+    /// The name at the destination of `table`, which is the source's name of it; a query has its section's.
+    pub fn output_name(&self, table: &str) -> String {
+        match (&self.rename, &self.tables) {
+            (Some(name), _) => name.clone(),
+            (None, Tables::Query(_)) => self.name.clone(),
+            (None, _) => table.to_owned(),
+        }
+    }
+
+    /// Whether a column is to be read, going by `columns` and `exclude_columns`.
+    pub fn takes_column(&self, column: &str) -> bool {
+        let wanted = self.columns.as_ref().is_none_or(|columns| columns.iter().any(|name| name == column));
+        wanted && !self.exclude_columns.iter().any(|name| name == column)
+    }
+
+    /// The columns of a table, in the order in which they are read; an error names those that are not there.
+    pub fn choose_columns(&self, table: &str, all: &[String]) -> Result<Vec<String>> {
+        let named = self.columns.iter().flatten().map(|name| ("columns", name));
+        let excluded = self.exclude_columns.iter().map(|name| ("exclude_columns", name));
+        let keyed = self.primary_key.iter().map(|name| ("primary_key", name));
+        for (key, name) in named.chain(excluded).chain(keyed) {
+            if !all.contains(name) {
+                let meant = crate::config::nearest(name, all.iter().map(String::as_str));
+                let meant = meant.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
+                return Err(self.section.error(key, format!("names `{name}`, which is no column of {table}{meant}")));
+            }
+        }
+        let chosen: Vec<String> = match &self.columns {
+            Some(columns) => columns.iter().filter(|name| self.takes_column(name)).cloned().collect(),
+            None => all.iter().filter(|name| self.takes_column(name)).cloned().collect(),
+        };
+        match chosen.is_empty() {
+            true => Err(self.section.error("exclude_columns", format!("leaves no column of {table}"))),
+            false => Ok(chosen),
+        }
+    }
+}
+
+/// One thing read, committed and resumed on its own.
+#[derive(Debug, Clone)]
+pub struct Stream {
+    pub id: StreamId,
+    pub selection: Arc<Selection>,
+    /// The source's own name of what is read, for its `open`; the section's name for a query.
+    pub table: String,
+    /// Rows, by the source's statistics: for progress only.
+    pub estimate: Option<u64>,
+}
+
+/// What `check` shows of a stream.
+#[derive(Debug, Clone)]
+pub struct Description {
+    pub table: Arc<Table>,
+    /// Sentences for the user: a missing key, a type that arrives as text, a right beyond what is needed.
+    pub notes: Vec<String>,
+}
+
+/// Keys of a `[stream]` that every source understands.
+pub const STREAM_KEYS: &[Key] = &[
+    Key::new("table", Wants::Text, "The table to read. One of `table`, `tables` and `query` is needed.")
+        .example("orders"),
+    Key::new(
+        "tables",
+        Wants::List,
+        "Several tables, each a stream of its own named `STREAM.TABLE`; `*` and `?` match any text.",
+    )
+    .example("customers, orders, inv_*"),
+    Key::new("query", Wants::Sql, "A query whose result is read as one table, named after the stream.")
+        .example("select id, total from orders"),
+    Key::new("as", Wants::Text, "The table's name at the destination, in place of its own."),
+    Key::new("mode", Wants::OneOf(&["full", "incremental", "cdc"]), "How the stream is read.").default("full"),
+    Key::new("columns", Wants::List, "The columns to read, in this order; all of them where absent.")
+        .example("id, name, price"),
+    Key::new("exclude_columns", Wants::List, "Columns to leave out.").example("password_hash"),
+    Key::new("where", Wants::Sql, "A condition on the rows to read, in the source's SQL.")
+        .example("deleted_at is null"),
+    Key::new("primary_key", Wants::List, "The key's columns, where the source does not tell of them.").example("id"),
+];
+
+/// How a source is made from its section.
+pub struct Maker {
+    pub kind: Kind,
+    /// Checks what single keys do not tell. Connects to nothing.
+    pub check: fn(&Section) -> Result<()>,
+    pub make: fn(&Section) -> Result<Box<dyn Source>>,
+}
+
+/// A batch is handed on at this many rows,
+pub const BATCH_ROWS: usize = 8192;
+/// or when its values take about this many bytes: what bounds memory where rows are large.
+pub const BATCH_BYTES: usize = 2 << 20;
+
+/// The registry.
+pub const SOURCES: &[&Maker] = &[];
+
+/// The maker of a kind of source.
+pub fn maker(kind: &str) -> Result<&'static Maker> {
+    SOURCES
+        .iter()
+        .copied()
+        .find(|maker| maker.kind.name == kind)
+        .ok_or_else(|| Error::bug(format!("no source of type {kind}")))
+}

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # install.sh [NAME...]
-# Installs what the named servers (by default all) and the tests need, on Debian 12 or newer and on Ubuntu, as root or with
-# sudo; what is there is left alone. It fails when something required cannot be had. An optional server that cannot be had
-# is left without its stamp, CACHE/NAME.ok, and said to be missing. Two of these at once take turns.
+# Installs what the named servers need (by default all), shellcheck if it is named, and in any case the tests' Python: on
+# Debian 12 or newer and on Ubuntu, as root or with sudo. What is there is left alone. It fails when something required
+# cannot be had; an optional server that cannot be had is left without its stamp, CACHE/NAME.ok, and said to be missing.
+# Two of these at once take turns.
 # shellcheck disable=SC2317 # `step` calls the functions
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -53,6 +54,7 @@ step() {
 # The packages that are missing, so that nothing that is there is upgraded, restarted or asked about.
 missing_packages() {
   local want=(ca-certificates curl openssl python3 python3-venv) one
+  if wants shellcheck; then want+=(shellcheck); fi
   if wants mariadb; then want+=(mariadb-server-core mariadb-client-core); fi
   if wants postgres && ! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; then want+=(postgresql); fi
   if wants postgres || wants postgres_new; then command -v psql >/dev/null || want+=(postgresql-client); fi

@@ -2,6 +2,7 @@
 # Shared by the server scripts; sourced, never run.
 #   HERE    this folder
 #   CACHE   where install.sh puts what it installs
+umask 022 # other users run servers on files made here
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CACHE=${TIDEMARK_SERVERS:-${XDG_CACHE_HOME:-$HOME/.cache}/tidemark/servers}
 

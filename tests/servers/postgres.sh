@@ -26,21 +26,22 @@ start() {
   # and its locks count as held until somebody has reaped it
   running "$dir/pid" || rm -f "$dir/data/postmaster.pid" "$dir"/.s.PGSQL.*
   local tls=()
+  grep -v ^hostssl "$HERE/pg_hba.conf" >"$dir/pg_hba.conf"
   if ldd "$bin/postgres" | grep -q libssl; then
     certificates "$dir"
     if [ "$(id -u)" = 0 ]; then chown postgres "$dir/tls/server.key"; fi
     chmod 600 "$dir/tls/server.key"
+    cp "$HERE/pg_hba.conf" "$dir/pg_hba.conf"
     tls=(-c ssl=on -c ssl_ca_file="$dir/tls/ca.pem" -c ssl_cert_file="$dir/tls/server.pem" -c ssl_key_file="$dir/tls/server.key")
   fi
   if [ ! -f "$dir/users" ]; then
     rm -rf "$dir/data"
-    "${as_owner[@]}" "$bin/initdb" -D "$dir/data" -U postgres -E UTF8 --locale=C.UTF-8 --auth-local=trust --auth-host=scram-sha-256 \
-      --no-sync >"$dir/install.log" 2>&1 || die "initdb failed: $(tail -n 8 "$dir/install.log")"
-    if [ ${#tls[@]} != 0 ]; then sed -i '1i hostssl all cert 127.0.0.1/32 cert' "$dir/data/pg_hba.conf"; fi
+    "${as_owner[@]}" "$bin/initdb" -D "$dir/data" -U postgres -E UTF8 --locale=C.UTF-8 --auth=trust --no-sync \
+      >"$dir/install.log" 2>&1 || die "initdb failed: $(tail -n 8 "$dir/install.log")"
   fi
   # The server's own zone is not UTC, so that a client that forgets to say its zone is found out.
   spawn "$dir/pid" "$dir/log" "${as_owner[@]}" "$bin/postgres" -D "$dir/data" -p "$port" -k "$dir" -c listen_addresses=127.0.0.1 \
-    -c wal_level=logical -c max_replication_slots=32 -c max_wal_senders=32 -c max_prepared_transactions=16 -c max_connections=200 \
+    -c hba_file="$dir/pg_hba.conf" -c wal_level=logical -c max_replication_slots=32 -c max_wal_senders=32 -c max_prepared_transactions=16 -c max_connections=200 \
     -c fsync=off -c full_page_writes=off -c max_wal_size=4GB -c shared_buffers=256MB -c timezone=Asia/Kolkata "${tls[@]}" "${extra[@]}"
   local client=(psql -qXAt -v ON_ERROR_STOP=1 -h "$dir" -p "$port" -U postgres)
   ready "$dir/pid" "$dir/log" 60 "${client[@]}" -c 'select 1'

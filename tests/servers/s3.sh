@@ -1,21 +1,15 @@
 #!/usr/bin/env bash
 # s3.sh start DATADIR PORT | stop DATADIR
-# SeaweedFS as an S3 service on PORT, which needs the seven ports after it too. Keys: AKTEST/SKTEST may do everything,
-# AKRO/SKRO may only read. ANONYMOUS=1 lets everyone in without keys. EXTRA="-option=value ..." adds server options.
+# SeaweedFS as an S3 service on PORT, which needs the seven ports after it too. Keys (s3-keys.json): AKTEST/SKTEST may do
+# everything, AKRO/SKRO may only read. EXTRA="-option=value ..." adds server options.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 command=$1 dir=$(realpath -m "$2")
 
 start() {
-  local port=$1 anonymous='' extra
+  local port=$1 extra
   read -ra extra <<<"${EXTRA:-}"
   mkdir -p "$dir/data"
-  if [ -n "${ANONYMOUS:-}" ]; then anonymous=',{"name":"anonymous","actions":["Admin","Read","List","Write"]}'; fi
-  cat >"$dir/keys.json" <<JSON
-{"identities":[
- {"name":"all","credentials":[{"accessKey":"AKTEST","secretKey":"SKTEST"}],"actions":["Admin","Read","List","Tagging","Write"]},
- {"name":"reader","credentials":[{"accessKey":"AKRO","secretKey":"SKRO"}],"actions":["Read","List"]}$anonymous]}
-JSON
   cd "$dir"
   # Without -master.peers=none the start waits for peers, 4 to 20 seconds.
   spawn "$dir/pid" "$dir/log" "$CACHE/s3/bin/weed" -logtostderr=true server -dir="$dir/data" -ip=127.0.0.1 -ip.bind=127.0.0.1 \
@@ -23,7 +17,7 @@ JSON
     -volume.port=$((port + 2)) -volume.port.grpc=$((port + 5)) -volume.max=100 -volume.preStopSeconds=0 \
     -filer -filer.port=$((port + 3)) -filer.port.grpc=$((port + 6)) \
     -s3 -s3.port="$port" -s3.port.grpc=$((port + 7)) -s3.port.iceberg=0 -s3.port.lance=0 -s3.autoCreateBucket=false \
-    -s3.config="$dir/keys.json" "${extra[@]}"
+    -s3.config="$HERE/s3-keys.json" "${extra[@]}"
   ready "$dir/pid" "$dir/log" 90 answers "$port"
 }
 

@@ -100,9 +100,12 @@ put TIDEMARK_TEST_S3_SECRET SKTEST
 put TIDEMARK_TEST_S3_BUCKET tidemark
 put TIDEMARK_TEST_GCS_BUCKET tidemark
 put TIDEMARK_TEST_PYTHON "$CACHE/python/bin/python"
-put TIDEMARK_TEST_SERVERS_DIR "$DIR"
-put TIDEMARK_TEST_UNAVAILABLE "${unavailable[*]}"
 put TIDEMARK_SERVERS "$CACHE"
+# ours, unless all servers are the caller's
+if [ ${#starting[@]} != 0 ]; then unset TIDEMARK_TEST_SERVERS_DIR; fi
+put TIDEMARK_TEST_SERVERS_DIR "$DIR"
+unset TIDEMARK_TEST_UNAVAILABLE
+put TIDEMARK_TEST_UNAVAILABLE "${unavailable[*]}"
 
 # shellcheck source=/dev/null
 . "$DIR/env.new"

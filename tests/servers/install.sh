@@ -59,20 +59,24 @@ missing_packages() {
   if wants postgres && ! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; then want+=(postgresql); fi
   if wants postgres || wants postgres_new; then command -v psql >/dev/null || want+=(postgresql-client); fi
   for one in "${want[@]}"; do
-    dpkg-query -W -f '${Status}\n' "$one" 2>/dev/null | grep -q 'ok installed' || echo "$one"
+    [[ $(dpkg-query -W -f '${Status}' "$one" 2>/dev/null) == *'ok installed' ]] || echo "$one"
   done
 }
 
 packages() {
-  local settings=/etc/postgresql-common/createcluster.conf ours=''
+  local settings=/etc/postgresql-common/createcluster.conf ours='' code=0
   # Debian's PostgreSQL makes and starts a cluster of its own when it is installed, unless this file forbids it.
   if [[ " $* " == *" postgresql "* ]] && [ ! -e "$settings" ]; then
     ours=1
     as_root mkdir -p "${settings%/*}" && as_root sh -c "echo 'create_main_cluster = false' >$settings" || return 1
   fi
-  as_root apt-get -qq update &&
-    as_root apt-get -qq install -y --no-install-recommends -o DPkg::Lock::Timeout=120 -o Dpkg::Options::=--force-confold "$@" || return 1
-  if [ -n "$ours" ]; then as_root rm -f "$settings"; fi
+  { as_root apt-get -qq update && as_root apt-get -qq install -y --no-install-recommends -o DPkg::Lock::Timeout=120 \
+    -o Dpkg::Options::=--force-confold "$@"; } || code=1
+  if [ -n "$ours" ]; then # back to Debian's own, which the packages laid beside it
+    as_root rm -f "$settings"
+    [ ! -e "$settings.ucf-dist" ] || as_root mv "$settings.ucf-dist" "$settings"
+  fi
+  return "$code"
 }
 
 environment() { rm -rf "$CACHE/python" "$CACHE/python.ok" && python3 -m venv "$CACHE/python"; }

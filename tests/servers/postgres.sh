@@ -27,7 +27,7 @@ start() {
   running "$dir/pid" || rm -f "$dir/data/postmaster.pid" "$dir"/.s.PGSQL.*
   local tls=()
   grep -v ^hostssl "$HERE/pg_hba.conf" >"$dir/pg_hba.conf"
-  if ldd "$bin/postgres" | grep -q libssl; then
+  if [[ $(ldd "$bin/postgres") == *libssl* ]]; then
     certificates "$dir"
     if [ "$(id -u)" = 0 ]; then chown postgres "$dir/tls/server.key"; fi
     chmod 600 "$dir/tls/server.key"
@@ -41,7 +41,8 @@ start() {
   fi
   # The server's own zone is not UTC, so that a client that forgets to say its zone is found out.
   spawn "$dir/pid" "$dir/log" "${as_owner[@]}" "$bin/postgres" -D "$dir/data" -p "$port" -k "$dir" -c listen_addresses=127.0.0.1 \
-    -c hba_file="$dir/pg_hba.conf" -c wal_level=logical -c max_replication_slots=32 -c max_wal_senders=32 -c max_prepared_transactions=16 -c max_connections=200 \
+    -c hba_file="$dir/pg_hba.conf" -c wal_level=logical -c max_replication_slots=32 -c max_wal_senders=32 \
+    -c max_prepared_transactions=16 -c max_connections=200 \
     -c fsync=off -c full_page_writes=off -c max_wal_size=4GB -c shared_buffers=256MB -c timezone=Asia/Kolkata "${tls[@]}" "${extra[@]}"
   local client=(psql -qXAt -v ON_ERROR_STOP=1 -h "$dir" -p "$port" -U postgres)
   ready "$dir/pid" "$dir/log" 60 "${client[@]}" -c 'select 1'

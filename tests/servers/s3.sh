@@ -10,6 +10,7 @@ start() {
   local port=$1 extra
   read -ra extra <<<"${EXTRA:-}"
   mkdir -p "$dir/data"
+  echo "$port" >"$dir/port"
   cd "$dir"
   # Without -master.peers=none the start waits for peers, 4 to 20 seconds.
   spawn "$dir/pid" "$dir/log" "$CACHE/s3/bin/weed" -logtostderr=true server -dir="$dir/data" -ip=127.0.0.1 -ip.bind=127.0.0.1 \
@@ -29,6 +30,12 @@ answers() {
 
 case $command in
 start) start "$3" ;;
-stop) stop "$dir/pid" 1 ;; # its volumes close within a second; after that it only waits 15 seconds for itself
+stop)
+  stop "$dir/pid" 1 # its volumes close within a second; after that it only waits 15 seconds for itself
+  if [ -e "$dir/port" ]; then # sockets that it always makes there, and leaves behind
+    port=$(cat "$dir/port")
+    for one in $(seq "$port" $((port + 7))); do rm -f /tmp/seaweedfs-*-"$one".sock; done
+  fi
+  ;;
 *) die "usage: $0 start DATADIR PORT | stop DATADIR" ;;
 esac

@@ -27,9 +27,9 @@ trap at_exit EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# start NAME: on a free port; on another one when somebody else took that first.
+# start NAME: on a free port; on another one when somebody else took that first, which shows at once.
 start() {
-  local name=$1 port begin try
+  local name=$1 port begin try tried=$SECONDS
   begin=$(date +%s%N)
   mkdir -p "$DIR/$name"
   for try in 1 2 3; do
@@ -40,8 +40,9 @@ start() {
       return 0
     fi
     "$HERE/$name.sh" stop "$DIR/$name"
+    [ $((SECONDS - tried)) -lt 20 ] || break
   done
-  say "  $name did not start in $try tries"
+  say "  $name did not start; tries: $try"
   mv "$DIR/$name" "$DIR/$name.failed"
   return 1
 }

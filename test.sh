@@ -136,6 +136,7 @@ if check build cargo test --profile quick --no-run --locked; then
       read -ra without <<<"$TIDEMARK_TEST_UNAVAILABLE"
     else
       servers=''
+      notes+=("without the servers no test of tests/live ran")
     fi
   fi
 
@@ -156,6 +157,14 @@ if check build cargo test --profile quick --no-run --locked; then
     notes+=("no test ran${names[*]:+: none has a name like ${names[*]}}")
   fi
 
+  if [ "$failed" != 0 ] && [ -n "$servers" ]; then
+    mkdir -p "$CARGO_TARGET_DIR/server-logs"
+    for one in "$work"/servers/*/log; do
+      name=${one%/log}
+      cp "$one" "$CARGO_TARGET_DIR/server-logs/${name##*/}.log"
+    done
+    notes+=("the servers' logs: $CARGO_TARGET_DIR/server-logs")
+  fi
   for one in "${without[@]}"; do
     mapfile -t missed < <(cargo test --profile quick --quiet --test live -- --list "${names[@]}" 2>/dev/null |
       sed -n -E "s/^((.*::)?$one::.*): test$/\1/p")

@@ -5,6 +5,7 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 DIR=$(realpath "${1:-$TIDEMARK_TEST_SERVERS_DIR}")
+rm -f "$DIR/starting"
 for name in "${REQUIRED[@]}" "${OPTIONAL[@]}"; do
   for folder in "$DIR/$name" "$DIR/$name.failed"; do
     if [ -d "$folder" ]; then "$HERE/$name.sh" stop "$folder" & fi

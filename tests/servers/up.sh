@@ -16,6 +16,7 @@ else
   touch "$DIR/temporary"
 fi
 chmod 711 "$DIR" # the user postgres goes through it
+touch "$DIR/starting" # down.sh removes it: whatever is still on its way up then goes down again
 
 finished=''
 at_exit() {
@@ -33,15 +34,18 @@ start() {
   begin=$(date +%s%N)
   mkdir -p "$DIR/$name"
   for try in 1 2 3; do
+    [ -e "$DIR/starting" ] || return 1
     port=$(free_ports 8)
     echo "$port" >"$DIR/$name/port"
     if "$HERE/$name.sh" start "$DIR/$name" "$port"; then
+      if [ ! -e "$DIR/starting" ]; then break; fi
       say "  $name: port $port, started in $((($(date +%s%N) - begin) / 1000000)) ms"
       return 0
     fi
     "$HERE/$name.sh" stop "$DIR/$name"
     [ $((SECONDS - tried)) -lt 20 ] || break
   done
+  "$HERE/$name.sh" stop "$DIR/$name"
   say "  $name did not start; tries: $try"
   mv "$DIR/$name" "$DIR/$name.failed"
   return 1
@@ -112,6 +116,7 @@ put TIDEMARK_TEST_UNAVAILABLE "${unavailable[*]}"
 . "$DIR/env.new"
 "$TIDEMARK_TEST_PYTHON" "$HERE/buckets.py"
 mv "$DIR/env.new" "$DIR/env"
+rm "$DIR/starting"
 [ ${#unavailable[@]} = 0 ] || say "  unavailable: ${unavailable[*]}"
 finished=1
 echo "$DIR/env"

@@ -197,9 +197,9 @@ pub fn estimate(connection: &Connection, path: &Path, table: &Found, filter: Opt
         let analysed = connection.query_row(analysed, [&table.name], |row| row.get(0)).ok();
         // Two queries in one: alone, each looks at one end of the table; together, they would walk through it.
         let span = || match table.kind {
-            TableKind::Rowid => number(&format!(
-                "select (select max(rowid) from {name}) - (select min(rowid) from {name}) + 1"
-            )),
+            TableKind::Rowid => {
+                number(&format!("select (select max(rowid) from {name}) - (select min(rowid) from {name}) + 1"))
+            }
             _ => None,
         };
         // Rowids may lie far apart. A row takes at least some bytes of the file.

@@ -1,5 +1,6 @@
 //! Connections to the file: opened for reading only, and, for a run, as many as needed that all see one moment.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::config::Settings;
 use super::error::{InFile, of_file};
 use crate::error::{Error, Result};
+use crate::record::StreamId;
 
 /// Streams that read at once from one snapshot; more wait for a connection.
 const MOST_CONNECTIONS: usize = 8;
@@ -73,19 +75,21 @@ fn immutable_uri(path: &Path) -> String {
 pub struct Snapshot {
     idle: Mutex<Vec<Connection>>,
     free: Arc<Semaphore>,
-    /// One of them has lost its transaction: what it would read next is of another moment.
-    lost: AtomicBool,
+    /// The streams that it was taken for and that have not been read to their ends.
+    left: Mutex<BTreeSet<StreamId>>,
+    /// All streams are read, or a connection has lost its transaction and would read as of another moment.
+    over: AtomicBool,
     at: jiff::Timestamp,
 }
 
 impl Snapshot {
-    /// Takes a snapshot that up to `streams` streams can read side by side. Blocks.
+    /// Takes a snapshot for these streams, which they can read side by side. Blocks.
     ///
     /// Read transactions that begin while nobody commits see the same: SQLite tells a watching connection whether
     /// anybody did.
-    pub fn take(settings: &Settings, streams: usize) -> Result<Self> {
+    pub fn take(settings: &Settings, streams: BTreeSet<StreamId>) -> Result<Self> {
         let path = settings.path.as_path();
-        let wanted = streams.clamp(1, MOST_CONNECTIONS);
+        let wanted = streams.len().clamp(1, MOST_CONNECTIONS);
         let watcher = open(settings)?;
         let version = || watcher.query_row("pragma data_version", [], |row| row.get::<_, i64>(0)).in_file(path);
         let connections = (0..wanted).map(|_| open(settings)).collect::<Result<Vec<_>>>()?;
@@ -101,8 +105,8 @@ impl Snapshot {
             let started = connections.iter().try_for_each(start);
             let same = started.is_ok() && (wanted == 1 || version()? == before);
             if same {
-                let free = Arc::new(Semaphore::new(wanted));
-                return Ok(Self { idle: Mutex::new(connections), free, lost: AtomicBool::new(false), at });
+                let (idle, free) = (Mutex::new(connections), Arc::new(Semaphore::new(wanted)));
+                return Ok(Self { idle, free, left: Mutex::new(streams), over: AtomicBool::new(false), at });
             }
             for connection in connections.iter().filter(|connection| !connection.is_autocommit()) {
                 connection.execute_batch("rollback").in_file(path)?;
@@ -115,19 +119,33 @@ impl Snapshot {
         }
     }
 
-    /// Lends a connection; waits while all are lent. `None` once the snapshot is lost.
+    /// Lends a connection; waits while all are lent. `None` once the snapshot is over.
     pub async fn lend(self: &Arc<Self>) -> Option<Loan> {
         // The semaphore is never closed.
         let permit = self.free.clone().acquire_owned().await.ok()?;
-        if self.is_lost() {
+        if self.is_over() {
             return None;
         }
         let connection = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
         Some(Loan { connection: Some(connection), at: self.at, back: Some((self.clone(), permit)) })
     }
 
-    pub fn is_lost(&self) -> bool {
-        self.lost.load(Ordering::Acquire)
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
+    /// The stream has been read. With the last one the locks go: nobody waits for the rest of the run.
+    pub fn finish(&self, stream: &StreamId) {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        left.remove(stream);
+        if left.is_empty() {
+            self.end();
+        }
+    }
+
+    fn end(&self) {
+        self.over.store(true, Ordering::Release);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
@@ -159,6 +177,13 @@ impl Loan {
         self.connection.as_ref().ok_or_else(|| Error::bug("a lent connection is gone"))
     }
 
+    /// The stream has been read to its end.
+    pub fn finish(&self, stream: &StreamId) {
+        if let Some((snapshot, _)) = &self.back {
+            snapshot.finish(stream);
+        }
+    }
+
     /// When the snapshot was taken.
     pub fn at(&self) -> jiff::Timestamp {
         self.at
@@ -171,9 +196,11 @@ impl Drop for Loan {
             return;
         };
         if connection.is_autocommit() {
-            snapshot.lost.store(true, Ordering::Release);
+            snapshot.end();
         }
-        // Before the permit, which is given back last.
-        snapshot.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        if !snapshot.is_over() {
+            // Before the permit, which is given back last.
+            snapshot.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        }
     }
 }

@@ -247,10 +247,7 @@ mod tests {
         ] {
             assert_eq!(read(Shape::Decimal(38, 20), ValueRef::Real(number)), Ok(format!("Decimal({expected:?})")));
         }
-        assert_eq!(
-            read(Shape::Decimal(9, 2), ValueRef::Real(f64::INFINITY)),
-            Err(Misfit::Stored("a real number"))
-        );
+        assert_eq!(read(Shape::Decimal(9, 2), ValueRef::Real(f64::INFINITY)), Err(Misfit::Stored("a real number")));
         assert_eq!(read(Shape::Decimal(9, 2), ValueRef::Text(b"1e3")), Err(Misfit::Form));
         assert_eq!(read(Shape::Decimal(9, 2), ValueRef::Text(b".")), Err(Misfit::Form));
     }

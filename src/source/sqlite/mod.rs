@@ -11,8 +11,8 @@ mod snapshot;
 mod time;
 mod types;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -24,26 +24,27 @@ use self::plan::Plan;
 use super::{Description, Maker, Reader, Selection, Source, Stream, Tables, feed};
 use crate::config::Section;
 use crate::error::{Error, Result};
-use crate::record::{Event, Mode, Position};
+use crate::record::{Event, Mode, Position, StreamId};
 
 /// The registration.
 pub const MAKER: Maker = Maker { kind: config::KIND, check: config::check, make };
 
 fn make(section: &Section) -> Result<Box<dyn Source>> {
-    Ok(Box::new(Sqlite {
-        settings: Arc::new(Settings::of(section)?),
-        streams: AtomicUsize::new(1),
-        snapshot: Mutex::new(None),
-    }))
+    Ok(Box::new(Sqlite { settings: Arc::new(Settings::of(section)?), run: Mutex::new(Run::default()) }))
 }
 
 /// One database file.
 struct Sqlite {
     settings: Arc<Settings>,
-    /// How many streams were asked for: so many connections the snapshot needs.
-    streams: AtomicUsize,
-    /// What all tables of the run are read as of; taken when the first is opened.
-    snapshot: Mutex<Option<Arc<Snapshot>>>,
+    run: Mutex<Run>,
+}
+
+#[derive(Default)]
+struct Run {
+    /// What was asked for and is still to be read.
+    streams: BTreeSet<StreamId>,
+    /// What all of them are read as of; taken when the first is opened.
+    snapshot: Option<Arc<Snapshot>>,
 }
 
 #[async_trait]
@@ -56,7 +57,7 @@ impl Source for Sqlite {
     async fn streams(&self, selections: &[Selection]) -> Result<Vec<Stream>> {
         let (settings, selections) = (self.settings.clone(), selections.to_vec());
         let streams = blocking(move || list(&settings, selections)).await?;
-        self.streams.fetch_max(streams.len(), Ordering::Relaxed);
+        self.run.lock().await.streams.extend(streams.iter().map(|stream| stream.id.clone()));
         Ok(streams)
     }
 
@@ -68,6 +69,7 @@ impl Source for Sqlite {
     async fn open(&self, stream: &Stream, position: Option<&Position>) -> Result<Box<dyn Reader>> {
         if let Some(position) = position.cloned() {
             position::check(&position)?;
+            self.run.lock().await.finish(&stream.id);
             return Ok(feed::from_task(|outlet| async move {
                 // A closed outlet means that nobody wants to know.
                 let _ = outlet.send(Event::Checkpoint(position)).await;
@@ -75,13 +77,13 @@ impl Source for Sqlite {
             }));
         }
         let (settings, stream, loan) = (self.settings.clone(), stream.clone(), self.loan().await?);
+        let (id, path) = (stream.id.clone(), settings.path.clone());
         let (plan, loan) = blocking(move || {
             let plan = Plan::of(loan.connection()?, &settings.path, &stream)?;
             Ok((plan, loan))
         })
         .await?;
-        let settings = self.settings.clone();
-        Ok(feed::from_thread(move |outlet| snapshot::read(outlet, &settings.path, &loan, &plan)))
+        Ok(feed::from_thread(move |outlet| snapshot::read(outlet, &path, loan, &id, &plan)))
     }
 }
 
@@ -101,14 +103,24 @@ impl Sqlite {
     }
 
     async fn snapshot(&self) -> Result<Arc<Snapshot>> {
-        let mut held = self.snapshot.lock().await;
-        if let Some(snapshot) = held.as_ref().filter(|snapshot| !snapshot.is_lost()) {
+        let mut run = self.run.lock().await;
+        if let Some(snapshot) = run.snapshot.as_ref().filter(|snapshot| !snapshot.is_over()) {
             return Ok(snapshot.clone());
         }
-        let (settings, streams) = (self.settings.clone(), self.streams.load(Ordering::Relaxed));
+        let (settings, streams) = (self.settings.clone(), run.streams.clone());
         let snapshot = Arc::new(blocking(move || Snapshot::take(&settings, streams)).await?);
-        *held = Some(snapshot.clone());
+        run.snapshot = Some(snapshot.clone());
         Ok(snapshot)
+    }
+}
+
+impl Run {
+    /// The stream has nothing to read.
+    fn finish(&mut self, stream: &StreamId) {
+        self.streams.remove(stream);
+        if let Some(snapshot) = &self.snapshot {
+            snapshot.finish(stream);
+        }
     }
 }
 

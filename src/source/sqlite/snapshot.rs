@@ -11,16 +11,23 @@ use super::plan::{Plan, Planned};
 use super::position;
 use super::types::Shape;
 use crate::error::{Error, Kind, Result};
-use crate::record::{BatchBuilder, Datum, Event, Rows, decimal};
+use crate::record::{BatchBuilder, Datum, Event, Position, Rows, StreamId, decimal};
 use crate::source::feed::{Closed, Outlet};
 use crate::source::{BATCH_BYTES, BATCH_ROWS};
 
-/// Sends the table's announcement, its rows, and the checkpoint of its end. Blocks.
-pub fn read(outlet: &Outlet, path: &Path, loan: &Loan, plan: &Plan) -> Result<()> {
-    match send_all(outlet, path, loan, plan) {
-        Ok(()) | Err(Stop::Closed) => Ok(()),
-        Err(Stop::Failed(error)) => Err(error),
-    }
+/// Sends the announcement of the stream's table, its rows, and the checkpoint of its end. Blocks.
+pub fn read(outlet: &Outlet, path: &Path, loan: Loan, stream: &StreamId, plan: &Plan) -> Result<()> {
+    let position = match send_rows(outlet, path, &loan, plan) {
+        Ok(position) => position,
+        Err(Stop::Closed) => return Ok(()),
+        Err(Stop::Failed(error)) => return Err(error),
+    };
+    // Lets go of the file's lock before the end is told: who has seen the end may write.
+    loan.finish(stream);
+    drop(loan);
+    // A closed outlet means that nobody wants to know.
+    let _ = outlet.blocking_send(Event::Checkpoint(position));
+    Ok(())
 }
 
 /// Why reading ends early.
@@ -41,7 +48,7 @@ impl From<Error> for Stop {
     }
 }
 
-fn send_all(outlet: &Outlet, path: &Path, loan: &Loan, plan: &Plan) -> Result<(), Stop> {
+fn send_rows(outlet: &Outlet, path: &Path, loan: &Loan, plan: &Plan) -> Result<Position, Stop> {
     outlet.blocking_send(Event::Rows(Rows::none(plan.table.clone())))?;
     let failed = |error: rusqlite::Error| failure(path, plan, &error);
     let mut statement = loan.connection()?.prepare(&plan.sql).map_err(failed)?;
@@ -60,8 +67,7 @@ fn send_all(outlet: &Outlet, path: &Path, loan: &Loan, plan: &Plan) -> Result<()
     if builder.rows() > 0 {
         outlet.blocking_send(Event::Rows(builder.finish()?))?;
     }
-    outlet.blocking_send(Event::Checkpoint(position::end(loan.at(), count)))?;
-    Ok(())
+    Ok(position::end(loan.at(), count))
 }
 
 /// Adds one row; `cells` is room for it, given back empty.

@@ -1,0 +1,4 @@
+//! Tests of whole rooms through their public faces, without servers.
+#![allow(clippy::unwrap_used)]
+
+mod job_log;

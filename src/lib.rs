@@ -8,5 +8,6 @@ pub mod destination;
 pub mod error;
 pub mod format;
 pub mod job_log;
+pub mod pipeline;
 pub mod record;
 pub mod source;

@@ -1,7 +1,7 @@
 //! The job log: what ran, how far it came, and who may run. A copy of what the destinations know, for people,
 //! schedulers and `tidemark status`; it can be lost and rebuilt.
 //!
-//! A new kind of job log is a folder here and a line in [`open`]. What every kind must decide alike is written once:
+//! A new kind of job log is a folder here and a line in [`of`]. What every kind must decide alike is written once:
 //! what a commit changes in a run's row ([`tally`]), whether a holder lives ([`process`]), how a lease is kept
 //! ([`lease`]).
 
@@ -30,8 +30,15 @@ pub const KEYS: &[Key] = &[Key::new(
 .default("sqlite:tidemark.db")
 .example("sqlite:tidemark.db")];
 
-/// The job log that `[job_log]` names. Connects to nothing and creates nothing yet.
-pub fn open(section: &Section) -> Result<Arc<dyn JobLog>> {
+/// The job log that `[job_log]` names, opened for writing.
+pub async fn open(section: &Section) -> Result<Arc<dyn JobLog>> {
+    let log = of(section)?;
+    log.check().await?;
+    Ok(log)
+}
+
+/// The job log that `[job_log]` names. Connects to nothing yet; reading it creates nothing.
+pub fn of(section: &Section) -> Result<Arc<dyn JobLog>> {
     let url = section.text("url")?;
     let scheme = url.split_once(':').map_or(url, |(scheme, _)| scheme);
     match scheme {
@@ -70,6 +77,11 @@ fn now() -> String {
     format!("{:.6}", jiff::Timestamp::now())
 }
 
+/// A time of a commit in the form of [`now`].
+fn at(commit: &str) -> String {
+    commit.parse::<jiff::Timestamp>().map_or_else(|_| now(), |at| format!("{at:.6}"))
+}
+
 /// How an error stands in `error_kind` and `error`.
 fn error_columns(error: Option<&Error>) -> (Option<&'static str>, Option<String>) {
     (error.map(|error| error.kind().name()), error.map(ToString::to_string))
@@ -94,9 +106,11 @@ pub trait JobLog: Send + Sync {
 
     /// Notes a commit in the row of the run that made it. Idempotent: a commit that is noted already changes nothing.
     ///
-    /// Rows and bytes of its parts are added to the run's; a publication sets them to its totals. A fence moves `seq`
-    /// and the mark and is not counted as a commit. A run without a row (the log was lost, or the run used another)
-    /// gets one: `done` if the commit publishes or completes, else `stopped`, since it ended at this commit for all that is known.
+    /// Rows and bytes of its parts are added to the run's; a publication sets them to its totals. An entry that tells
+    /// only the protocol something (a fence, the beginning of a full load) moves `seq` and the mark and is not counted
+    /// as a commit. A run without a row (the log was lost, or the run used another) gets one, in state `stopped`: it
+    /// ended at this commit for all that is known. If the commit published or completed what the run was to read, it
+    /// is `done`; so is a run whose process died between that commit and its last word.
     async fn record(&self, pipeline: &str, stream: &str, commit: &Commit) -> Result<()>;
 
     /// Notes rows and bytes of a run that are safe but not live yet (chunks of a full load), as they stand in all.
@@ -105,6 +119,10 @@ pub trait JobLog: Send + Sync {
 
     /// Ends a run. One that has no row is left without.
     async fn finish(&self, run: &str, end: &RunEnd) -> Result<()>;
+
+    /// This process and this log, for the destination's fence: `host`, `pid` and `job_log`, which is the same for all
+    /// processes that share the log, and known once it has been opened for writing.
+    fn holder(&self) -> serde_json::Value;
 
     /// The newest runs, newest first: of one stream or of all; `per_stream` of each.
     async fn runs(&self, pipeline: &str, stream: Option<&str>, per_stream: usize) -> Result<Vec<RunRow>>;

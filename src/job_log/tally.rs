@@ -1,6 +1,6 @@
 //! What a commit changes in the row of its run.
 
-use crate::record::Commit;
+use crate::record::{Commit, Mode};
 
 /// The columns of a row that commits change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,19 +27,22 @@ impl Tally {
         Some(Tally {
             seq: Some(commit.seq),
             high_water_mark: commit.position.as_ref().map(ToString::to_string),
-            commits: self.commits + u64::from(!is_fence(commit)),
+            commits: self.commits + u64::from(counts(commit)),
             rows,
             bytes,
         })
     }
 }
 
-/// Whether an entry only says who writes next. It carries nothing and stands where the one before it stood, so it is no
-/// commit to whoever counts them; but the next opening may start looking after it, so its `seq` is noted.
-///
-/// An entry without parts and without a holder is a commit: a checkpoint after a quiet time, which moves the mark.
-fn is_fence(commit: &Commit) -> bool {
-    commit.parts.is_empty() && !commit.complete && commit.publishes.is_none() && !commit.holder.is_null()
+/// Whether an entry is a commit to whoever counts them: not a fence, and not the first entry of a full load, which only
+/// says that it began. A checkpoint after a quiet time has no parts either, but moves the mark.
+fn counts(commit: &Commit) -> bool {
+    ends_run(commit) || !commit.parts.is_empty() || (commit.mode != Mode::Full && !commit.is_fence())
+}
+
+/// Whether the run that made `commit` had nothing left to read.
+pub(super) fn ends_run(commit: &Commit) -> bool {
+    commit.complete || commit.publishes.is_some()
 }
 
 #[cfg(test)]
@@ -49,7 +52,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::record::{Mode, PartInfo, Position, Publication};
+    use crate::record::{Generations, PartInfo, Position, Publication};
 
     fn commit(seq: u64, rows: &[u64]) -> Commit {
         let part = |rows: &u64| PartInfo {
@@ -71,6 +74,8 @@ mod tests {
             schemas: BTreeMap::new(),
             complete: false,
             publishes: None,
+            generations: Generations::default(),
+            fences: Vec::new(),
             state: Value::Null,
             identity: Value::Null,
             holder: Value::Null,
@@ -100,10 +105,12 @@ mod tests {
 
     #[test]
     fn a_fence_moves_the_log_and_is_no_commit() {
-        let fence = Commit { holder: json!({ "pid": 1 }), ..commit(3, &[]) };
+        let fence = Commit { mode: Mode::Cdc, fences: vec![3, 1], ..commit(3, &[]) };
         let after = Tally::default().after(&fence).unwrap();
         assert_eq!((after.seq, after.commits), (Some(3), 0));
-        let quiet = after.after(&commit(4, &[])).unwrap();
+        let quiet = after.after(&Commit { fences: vec![3, 1], mode: Mode::Cdc, ..commit(4, &[]) }).unwrap();
         assert_eq!((quiet.seq, quiet.commits), (Some(4), 1));
+        let begin = after.after(&commit(4, &[])).unwrap();
+        assert_eq!((begin.seq, begin.commits), (Some(4), 0));
     }
 }

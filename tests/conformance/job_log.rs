@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use tidemark::error::{Error, Kind};
 use tidemark::job_log::{JobLog, Lease, NewRun, RunEnd, RunRow, RunState, Timing};
-use tidemark::record::{Commit, Mode, PartInfo, Position, Publication};
+use tidemark::record::{Commit, Generations, Mode, PartInfo, Position, Publication};
 
 /// The timing that a backend opens its logs with, so that tests need not wait for a minute.
 pub const TIMING: Timing = Timing { heartbeat_every: Duration::from_millis(50), lost_after: Duration::from_secs(1) };
@@ -29,7 +29,7 @@ macro_rules! job_log_conformance {
         $crate::job_log_conformance!(@each $backend,
             an_empty_log_knows_nothing, a_run_from_start_to_finish, recording_twice_changes_nothing,
             commits_of_two_runs_out_of_order, a_publication_sets_the_totals, a_fence_is_no_commit,
-            a_commit_without_a_run_gets_a_row, a_run_left_running_is_closed_by_the_next, a_run_may_start_again,
+            a_commit_without_a_run_gets_a_row, a_run_left_running_is_closed_by_the_next, a_last_commit_heard_of_late_ends_its_run, a_run_may_start_again,
             progress_changes_running_rows_only, the_newest_runs_come_first, every_state_and_error_is_kept,
             pipelines_and_streams_are_apart, a_living_holder_refuses, a_released_lease_is_free,
             a_dropped_lease_is_free, a_silent_holder_elsewhere_is_taken_over, a_lease_taken_by_another_is_lost,
@@ -114,12 +114,12 @@ pub async fn a_publication_sets_the_totals(backend: &dyn Backend) {
 pub async fn a_fence_is_no_commit(backend: &dyn Backend) {
     let log = backend.open();
     log.start(&run("r1", "orders")).await.unwrap();
-    let fence = Commit { holder: json!({ "host": "h", "pid": 1 }), ..commit("r1", 7, &[]) };
+    let fence = Commit { mode: Mode::Cdc, fences: vec![7], ..commit("r1", 7, &[]) };
     log.record("shop", "orders", &fence).await.unwrap();
     assert_eq!(only(&*log).await.commits, 0);
     let mark = log.mark("shop", "orders").await.unwrap().unwrap();
     assert_eq!((mark.seq, mark.position.as_deref()), (7, Some("{\"id\":7}")));
-    log.record("shop", "orders", &Commit { position: None, ..commit("r1", 8, &[]) }).await.unwrap();
+    log.record("shop", "orders", &Commit { mode: Mode::Cdc, position: None, ..commit("r1", 8, &[]) }).await.unwrap();
     let mark = log.mark("shop", "orders").await.unwrap().unwrap();
     assert_eq!((mark.seq, mark.position), (8, None));
     assert_eq!(only(&*log).await.commits, 1);
@@ -128,13 +128,17 @@ pub async fn a_fence_is_no_commit(backend: &dyn Backend) {
 pub async fn a_commit_without_a_run_gets_a_row(backend: &dyn Backend) {
     let log = backend.open();
     log.record("shop", "orders", &commit("lost", 4, &[6])).await.unwrap();
-    log.record("shop", "items", &publication("lost too", 9)).await.unwrap();
+    log.record("shop", "items", &commit("lost too", 8, &[1])).await.unwrap();
+    log.record("shop", "items", &Commit { at: "2026-01-02T00:00:00Z".to_owned(), ..publication("lost too", 9) })
+        .await
+        .unwrap();
     let row = newest(&*log, "orders").await;
     assert_eq!((row.run_id.as_str(), row.state.as_str(), row.seq, row.rows), ("lost", "stopped", Some(4), 6));
     assert_eq!((row.started_at.as_str(), row.mode.as_str()), ("2026-01-01T00:00:00.000000Z", "full"));
     assert!(row.finished_at.is_some() && row.error.is_none());
     let row = newest(&*log, "items").await;
     assert_eq!((row.state.as_str(), row.rows), ("done", 100));
+    assert_eq!(row.finished_at.as_deref(), Some("2026-01-02T00:00:00.000000Z"));
     assert_eq!(log.mark("shop", "orders").await.unwrap().unwrap().seq, 4);
 }
 
@@ -152,6 +156,21 @@ pub async fn a_run_left_running_is_closed_by_the_next(backend: &dyn Backend) {
     assert_eq!(dead.error.as_deref(), Some("the process ended without a word"));
     assert_eq!((dead.finished_at.as_deref(), dead.rows), (Some(last_heard.as_str()), 3));
     assert_eq!((of("other").state.as_str(), of("next").state.as_str()), ("running", "running"));
+}
+
+pub async fn a_last_commit_heard_of_late_ends_its_run(backend: &dyn Backend) {
+    let log = backend.open();
+    log.start(&run("dead", "orders")).await.unwrap();
+    log.start(&run("next", "orders")).await.unwrap();
+    log.record("shop", "orders", &publication("dead", 3)).await.unwrap();
+    let rows = log.runs("shop", Some("orders"), 2).await.unwrap();
+    let dead = rows.iter().find(|row| row.run_id == "dead").unwrap();
+    assert_eq!((dead.state.as_str(), dead.rows, &dead.error, &dead.error_kind), ("done", 100, &None, &None));
+    // A run that had its own word keeps it.
+    let failed = RunEnd { state: RunState::Failed, error: Some(Error::unavailable("no answer")) };
+    log.finish("next", &failed).await.unwrap();
+    log.record("shop", "orders", &publication("next", 4)).await.unwrap();
+    assert_eq!(newest(&*log, "orders").await.state, "failed");
 }
 
 pub async fn a_run_may_start_again(backend: &dyn Backend) {
@@ -332,8 +351,14 @@ pub async fn holders_are_shown(backend: &dyn Backend) {
 }
 
 pub async fn it_says_what_it_is(backend: &dyn Backend) {
-    let what = backend.open().check().await.unwrap();
+    let (log, other) = (backend.open(), backend.open());
+    let what = log.check().await.unwrap();
     assert!(what.contains("version 1"), "{what}");
+    other.mark("shop", "orders").await.unwrap();
+    let holder = log.holder();
+    assert_eq!(holder["pid"], std::process::id());
+    assert!(holder["host"].is_string() && holder["job_log"].is_string(), "{holder}");
+    assert_eq!(holder, other.holder());
 }
 
 pub fn run(id: &str, stream: &str) -> NewRun {
@@ -371,6 +396,8 @@ pub fn commit(run: &str, seq: u64, rows: &[u64]) -> Commit {
         schemas: BTreeMap::new(),
         complete: false,
         publishes: None,
+        generations: Generations::default(),
+        fences: Vec::new(),
         state: Value::Null,
         identity: Value::Null,
         holder: Value::Null,

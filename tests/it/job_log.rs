@@ -204,16 +204,25 @@ async fn a_scheduler_can_read_it_while_a_run_writes() {
     assert_eq!(mode, "wal");
 }
 
+#[tokio::test]
+async fn two_logs_are_told_apart() {
+    let backends = [Sqlite::new(), Sqlite::new()];
+    let [one, other] = [backends[0].open(), backends[1].open()];
+    one.check().await.unwrap();
+    other.check().await.unwrap();
+    assert_ne!(one.holder(), other.holder());
+}
+
 #[test]
 fn other_schemes_are_named_and_their_secrets_are_not() {
     let section = |url| Section::of_keys("job_log", job_log::KEYS.iter().collect(), &[("url", url)]).unwrap();
-    let error = job_log::open(&section("postgres://u:hunter2@db/x")).err().unwrap();
+    let error = job_log::of(&section("postgres://u:hunter2@db/x")).err().unwrap();
     assert_eq!(error.kind(), Kind::Config);
     assert_eq!(
         error.to_string(),
         "command line:0: [job_log] `url` has the scheme `postgres`, and a job log is kept in SQLite only so far\n  \
          Write `url = sqlite:tidemark.db`, or any other path."
     );
-    assert!(job_log::open(&section("sqlite:")).is_err());
-    assert!(job_log::open(&section("sqlite:x.db")).is_ok());
+    assert!(job_log::of(&section("sqlite:")).is_err());
+    assert!(job_log::of(&section("sqlite:x.db")).is_ok());
 }

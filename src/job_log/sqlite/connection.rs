@@ -1,5 +1,5 @@
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
 
 use rusqlite::OpenFlags;
@@ -18,6 +18,7 @@ type Job = Box<dyn FnOnce(&mut Option<Db>) + Send>;
 /// whose caller went away is still carried out.
 pub(super) struct Connection {
     path: PathBuf,
+    id: Arc<OnceLock<String>>,
     jobs: mpsc::Sender<Job>,
 }
 
@@ -33,11 +34,16 @@ impl Connection {
             }
         });
         drop(thread);
-        Self { path, jobs }
+        Self { path, id: Arc::default(), jobs }
     }
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The log's own id, once it has been opened.
+    pub fn id(&self) -> Option<&str> {
+        self.id.get().map(String::as_str)
     }
 
     /// Runs `job` on the database, which is made where it is missing.
@@ -45,11 +51,11 @@ impl Connection {
         &self,
         job: impl FnOnce(&mut Db) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T> {
-        let path = self.path.clone();
+        let (path, id) = (self.path.clone(), self.id.clone());
         self.on_thread(move |slot| {
             let db = match slot {
                 Some(db) => db,
-                None => slot.insert(open(&path)?),
+                None => slot.insert(open(&path, &id)?),
             };
             job(db).map_err(|e| error::of(&e, &path))
         })
@@ -61,7 +67,7 @@ impl Connection {
         &self,
         job: impl FnOnce(&mut Db) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T> {
-        let path = self.path.clone();
+        let (path, id) = (self.path.clone(), self.id.clone());
         self.on_thread(move |slot| {
             let db = match slot {
                 Some(db) => db,
@@ -69,7 +75,7 @@ impl Connection {
                 None if std::fs::metadata(&path).map_or_else(|e| is_absent(&e), |file| file.len() == 0) => {
                     return Ok(T::default());
                 }
-                None => slot.insert(open(&path)?),
+                None => slot.insert(open(&path, &id)?),
             };
             job(db).map_err(|e| error::of(&e, &path))
         })
@@ -93,11 +99,12 @@ fn is_absent(error: &std::io::Error) -> bool {
     error.kind() == std::io::ErrorKind::NotFound
 }
 
-fn open(path: &Path) -> Result<Db> {
+fn open(path: &Path, id: &OnceLock<String>) -> Result<Db> {
     let refused = |e: rusqlite::Error| error::of(&e, path);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut db = Db::open_with_flags(path, flags).map_err(|e| error::of_opening(&e, path))?;
     db.busy_timeout(BUSY_TIMEOUT).map_err(refused)?;
-    schema::prepare(&mut db, path)?;
+    let found = schema::prepare(&mut db, path)?;
+    id.get_or_init(|| found);
     Ok(db)
 }

@@ -11,8 +11,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use rusqlite::TransactionBehavior;
+use serde_json::{Value, json};
 
 use self::connection::Connection;
+use super::process::Process;
 use super::{Held, Lease, Mark, NewRun, RunEnd, RunRow, Timing, lease};
 use crate::error::Result;
 use crate::record::Commit;
@@ -83,6 +85,11 @@ impl super::JobLog for JobLog {
     async fn finish(&self, run: &str, end: &RunEnd) -> Result<()> {
         let (run, end) = (run.to_owned(), end.clone());
         self.connection.call(move |db| runs::finish(db, &run, &end)).await
+    }
+
+    fn holder(&self) -> Value {
+        let process = Process::current();
+        json!({ "host": process.host, "pid": process.pid, "job_log": self.connection.id() })
     }
 
     async fn runs(&self, pipeline: &str, stream: Option<&str>, per_stream: usize) -> Result<Vec<RunRow>> {

@@ -3,8 +3,8 @@
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
-use crate::job_log::tally::Tally;
-use crate::job_log::{ENDED_WITHOUT_A_WORD, Mark, NewRun, RunEnd, RunRow, RunState, error_columns, now};
+use crate::job_log::tally::{Tally, ends_run};
+use crate::job_log::{ENDED_WITHOUT_A_WORD, Mark, NewRun, RunEnd, RunRow, at, error_columns, now};
 use crate::record::Commit;
 
 pub(super) fn mark(db: &Connection, pipeline: &str, stream: &str) -> Result<Option<Mark>> {
@@ -38,33 +38,37 @@ pub(super) fn start(db: &Connection, run: &NewRun) -> Result<()> {
 
 pub(super) fn record(db: &Connection, pipeline: &str, stream: &str, commit: &Commit) -> Result<()> {
     let sql = "SELECT seq, high_water_mark, commits, rows, bytes FROM job_log WHERE run_id = ?1";
-    let before = db.query_row(sql, [&commit.run], tally).optional()?;
-    let now = now();
-    if before.is_none() {
-        let ended = commit.publishes.is_some() || commit.complete;
-        let state = if ended { RunState::Done } else { RunState::Stopped };
-        db.execute(
-            "INSERT INTO job_log (run_id, pipeline, stream, mode, state, started_at, updated_at, finished_at)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?6)",
-            params![commit.run, pipeline, stream, commit.mode.name(), state.name(), commit.at, now],
-        )?;
-    }
-    let Some(after) = before.unwrap_or_default().after(commit) else {
-        return Ok(());
+    let (now, made_at) = (now(), at(&commit.at));
+    let before = match db.query_row(sql, [&commit.run], tally).optional()? {
+        Some(tally) => tally,
+        None => {
+            db.execute(
+                "INSERT INTO job_log (run_id, pipeline, stream, mode, state, started_at, updated_at, finished_at)
+                VALUES (?1, ?2, ?3, ?4, 'stopped', ?5, ?6, ?5)",
+                params![commit.run, pipeline, stream, commit.mode.name(), made_at, now],
+            )?;
+            Tally::default()
+        }
     };
+    let Some(after) = before.after(commit) else { return Ok(()) };
+    let counts = (signed(after.commits), signed(after.rows), signed(after.bytes));
     db.execute(
         "UPDATE job_log SET seq = ?2, high_water_mark = ?3, commits = ?4, rows = ?5, bytes = ?6, updated_at = ?7
         WHERE run_id = ?1",
-        params![
-            commit.run,
-            after.seq.map(signed),
-            after.high_water_mark,
-            signed(after.commits),
-            signed(after.rows),
-            signed(after.bytes),
-            now
-        ],
+        params![commit.run, after.seq.map(signed), after.high_water_mark, counts.0, counts.1, counts.2, now],
     )?;
+    // The commit is the newest sign of a run that is over; and if it was its last step, the run came to its end.
+    db.execute(
+        "UPDATE job_log SET finished_at = ?2 WHERE run_id = ?1 AND finished_at < ?2",
+        params![commit.run, made_at],
+    )?;
+    if ends_run(commit) {
+        db.execute(
+            "UPDATE job_log SET state = 'done', error_kind = NULL, error = NULL
+            WHERE run_id = ?1 AND (state = 'stopped' OR (state = 'failed' AND error = ?2))",
+            params![commit.run, ENDED_WITHOUT_A_WORD],
+        )?;
+    }
     Ok(())
 }
 

@@ -44,10 +44,12 @@ const MIGRATIONS: [&str; VERSION as usize] = ["
         heartbeat_at  TEXT NOT NULL,
         PRIMARY KEY (pipeline, stream)
     );
+    CREATE TABLE job_log_id (id TEXT NOT NULL);
 "];
 
-/// Makes a fresh connection ready: durable writes, and the tables at this program's version.
-pub(super) fn prepare(db: &mut Connection, path: &Path) -> Result<()> {
+/// Makes a fresh connection ready: durable writes, and the tables at this program's version. Tells the log's own id,
+/// which tells it from every other job log.
+pub(super) fn prepare(db: &mut Connection, path: &Path) -> Result<String> {
     let refused = |e: rusqlite::Error| error::of(&e, path);
     let found = version(db).map_err(refused)?;
     refuse_newer(found, path)?;
@@ -57,7 +59,7 @@ pub(super) fn prepare(db: &mut Connection, path: &Path) -> Result<()> {
     if found < VERSION {
         migrate(db, path)?;
     }
-    Ok(())
+    db.query_row("SELECT id FROM job_log_id", [], |row| row.get(0)).map_err(refused)
 }
 
 fn version(db: &Connection) -> rusqlite::Result<i64> {
@@ -104,13 +106,17 @@ fn migrate(db: &mut Connection, path: &Path) -> Result<()> {
     for migration in pending {
         step.execute_batch(migration).map_err(refused)?;
     }
+    if found == 0 {
+        let id = uuid::Uuid::now_v7().to_string();
+        step.execute("INSERT INTO job_log_id (id) VALUES (?1)", [id]).map_err(refused)?;
+    }
     step.pragma_update(None, "user_version", VERSION).map_err(refused)?;
     step.commit().map_err(refused)
 }
 
 /// A file without our version must not have tables of our names: they would be somebody else's.
 fn refuse_foreign(db: &Connection, found: i64, path: &Path) -> Result<()> {
-    let sql = "SELECT count(*) FROM sqlite_schema WHERE name IN ('job_log', 'job_log_lease')";
+    let sql = "SELECT count(*) FROM sqlite_schema WHERE name IN ('job_log', 'job_log_lease', 'job_log_id')";
     let foreign: i64 = db.query_row(sql, [], |row| row.get(0)).map_err(|e| error::of(&e, path))?;
     match found == 0 && foreign > 0 {
         true => Err(Error::config(format!(

@@ -53,7 +53,7 @@ impl Config {
     pub fn load(path: &Path, registry: &Registry, environment: &Environment) -> Result<Config> {
         let text = std::fs::read_to_string(path).map_err(|e| {
             Error::config(format!("{}: cannot be read: {e}", path.display()))
-                .hint("Name the file with -c FILE or TIDEMARK_CONFIG. `tidemark docs` prints an example to start from.")
+                .hint("Name the file with -c FILE or TIDEMARK_CONFIG. `tidemark docs` writes an example to start from.")
         })?;
         Self::parse(&text, path, registry, environment)
     }

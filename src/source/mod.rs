@@ -4,6 +4,8 @@
 
 pub mod feed;
 pub mod pattern;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod tls;
@@ -217,6 +219,8 @@ pub const BATCH_BYTES: usize = 2 << 20;
 
 /// The registry.
 pub const SOURCES: &[&Maker] = &[
+    #[cfg(feature = "postgres")]
+    &postgres::MAKER,
     #[cfg(feature = "sqlite")]
     &sqlite::MAKER,
 ];

@@ -55,6 +55,9 @@ pub fn registry() -> Registry {
         pipeline_stream_keys: STREAM_KEYS,
         stream_keys: source::STREAM_KEYS,
         check: |kind, section| {
+            if kind == "job_log" {
+                return job_log::of(section).map(drop);
+            }
             if let Some(maker) = source::SOURCES.iter().find(|maker| maker.kind.name == kind) {
                 return (maker.check)(section);
             }

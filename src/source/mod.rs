@@ -4,6 +4,8 @@
 
 pub mod feed;
 pub mod pattern;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 pub mod tls;
 
 use std::sync::Arc;
@@ -214,7 +216,10 @@ pub const BATCH_ROWS: usize = 8192;
 pub const BATCH_BYTES: usize = 2 << 20;
 
 /// The registry.
-pub const SOURCES: &[&Maker] = &[];
+pub const SOURCES: &[&Maker] = &[
+    #[cfg(feature = "sqlite")]
+    &sqlite::MAKER,
+];
 
 /// The maker of a kind of source.
 pub fn maker(kind: &str) -> Result<&'static Maker> {

@@ -4,4 +4,7 @@
 mod store_suite;
 
 mod faulty;
+#[cfg(feature = "s3")]
+mod s3;
+mod scripted;
 mod stores;

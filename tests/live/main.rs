@@ -3,6 +3,8 @@
 #[path = "../conformance/store.rs"]
 mod store_suite;
 
+#[cfg(feature = "gcs")]
+mod gcs;
 #[cfg(feature = "s3")]
 mod s3;
 

@@ -75,10 +75,7 @@ impl Local {
     }
 
     /// Runs `work` where it may block.
-    async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Shared) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
+    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Shared) -> Result<T> + Send + 'static) -> Result<T> {
         let shared = self.shared.clone();
         let result = tokio::task::spawn_blocking(move || work(&shared)).await;
         result.unwrap_or_else(|_| Err(Error::bug("work on files panicked")))

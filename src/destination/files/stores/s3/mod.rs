@@ -116,7 +116,8 @@ impl Shared {
                 Err(e) if status(&e) == Some(403) => {
                     let error = classify(&e, request, &self.settings);
                     let bucket = &self.settings.bucket;
-                    let also = format!("Without s3:ListBucket on arn:aws:s3:::{bucket}, what is not there is refused too.");
+                    let also =
+                        format!("Without s3:ListBucket on arn:aws:s3:::{bucket}, what is not there is refused too.");
                     let advice = error.advice().map_or(also.clone(), |advice| format!("{advice} {also}"));
                     return Err(error.hint(advice));
                 }

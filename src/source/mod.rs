@@ -3,6 +3,8 @@
 //! A new source is a folder here and a line in [`SOURCES`].
 
 pub mod feed;
+#[cfg(feature = "mysql")]
+mod mysql;
 pub mod pattern;
 pub mod tls;
 
@@ -214,7 +216,10 @@ pub const BATCH_ROWS: usize = 8192;
 pub const BATCH_BYTES: usize = 2 << 20;
 
 /// The registry.
-pub const SOURCES: &[&Maker] = &[];
+pub const SOURCES: &[&Maker] = &[
+    #[cfg(feature = "mysql")]
+    &mysql::MAKER,
+];
 
 /// The maker of a kind of source.
 pub fn maker(kind: &str) -> Result<&'static Maker> {

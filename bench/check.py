@@ -25,9 +25,7 @@ def main(form: str, files: list[str]) -> None:
     with duckdb.connect() as connection:
         lineitem = f"with lineitem as (select {', '.join(cast(name, kind) for name, kind in columns)} from {read})"
         digest = connection.execute(f"{lineitem} {DIGEST.format(length='length')}", {"files": files}).fetchone()
-        first = connection.execute(
-            f"select {shown} from {read} where l_orderkey::bigint = 1 and l_linenumber::int = 1", {"files": files}
-        ).fetchone()
+        first = connection.execute(f"select {shown} from {read} where l_orderkey::bigint = 1 and l_linenumber::int = 1", {"files": files}).fetchone()
     print(json.dumps({"digest": [str(value) for value in digest or ()], "shown": first[0] if first else ""}))
 
 

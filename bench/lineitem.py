@@ -1,6 +1,5 @@
 """The table that is copied: TPC-H lineitem, made by tpchgen-cli and loaded with the types its columns have."""
 
-import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +61,7 @@ def make(program: Path, scale: str, folder: Path) -> Path:
 
 
 def load(server: Server, scale: str, csv: Path) -> None:
-    """Loads the file into a database of the scale's own, then names the table."""
+    """Loads the file into a database of the scale's own, writes what is still in memory to the disk, then names the table."""
     name = database(scale)
     if server.name == "postgres":
         if not server.sql(f"select 1 from pg_database where datname = '{name}'"):
@@ -72,7 +71,7 @@ def load(server: Server, scale: str, csv: Path) -> None:
         server.sql(f"alter table loading add {KEY}", name)
         # vacuum: otherwise the first reader pays for marking every row as visible
         server.sql("vacuum analyze loading", name)
-        server.sql("alter table loading rename to lineitem", name)
+        server.sql("alter table loading rename to lineitem; checkpoint;", name)
         return
     before = server.sql("select @@global.local_infile")[0][0]
     server.sql("set global local_infile = 1")
@@ -86,6 +85,8 @@ def load(server: Server, scale: str, csv: Path) -> None:
             load data local infile '{csv}' into table loading character set utf8mb4
               fields terminated by ',' optionally enclosed by '"' escaped by '' ignore 1 lines;
             analyze table loading;
+            flush tables loading for export;
+            unlock tables;
             rename table loading to lineitem;"""
         )
     finally:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,8 +56,6 @@ def run(argv: list[str], env: dict[str, str], folder: Path, log: Path, timeout: 
         child.returncode = os.waitstatus_to_exitcode(status)
     finally:
         timer.cancel()
-        try:  # an interrupted run, or one that left something behind
+        with suppress(ProcessLookupError):  # an interrupted run, or one that left something behind
             os.killpg(child.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
     return Usage(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, child.returncode, late.is_set())

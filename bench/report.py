@@ -82,7 +82,21 @@ def megabytes(size: float) -> str:
 def figures(section: Section) -> str:
     """The table of one server."""
     rows = [
-        ["tool", "format", "price, date as", "runs", "wall s", "min – max", "rows/s", "MB out", "MB/s out", "MB/s table", "CPU s", "peak MB", "× floor"]
+        [
+            "tool",
+            "format",
+            "price, date as",
+            "runs",
+            "wall s",
+            "min – max",
+            "rows/s",
+            "MB out",
+            "MB/s out",
+            "MB/s table",
+            "CPU s",
+            "peak MB",
+            "× floor",
+        ]
     ]
     floor = section.pairs[0]
     smallest = own_peak()
@@ -155,9 +169,15 @@ def bullets(lines: list[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
+INTRODUCTION = """# Benchmarks
+
+What copying TPC-H lineitem out of a server takes, measured by `bench/run.py` (`bench/README.md` says how, and how to read the tables).
+The floor is the server's own client throwing away what it gets. Every run's files were read back by DuckDB and held the table's rows."""
+
+
 def write(head: list[str], sections: list[Section]) -> str:
-    """The whole report."""
-    parts = [bullets(head)]
+    """The whole report, as docs/benchmarks.md holds it."""
+    parts = [INTRODUCTION, bullets(head)]
     for section in sections:
         parts.append(f"## {section.title}")
         size = f"{section.table.rows:,} rows, {megabytes(section.table.size)} MB in the table without its indexes; {section.memory}."

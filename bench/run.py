@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,15 +27,18 @@ from servers import Server
 FORMATS = ("parquet", "csv", "json")
 
 
+def names() -> list[str]:
+    return ["tidemark", *(tool.name for tool in tools.PEERS)]
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    names = ["tidemark", *(tool.name for tool in tools.PEERS)]
     parser.add_argument("--scale", default="1", help="TPC-H scale factor: 1 is 6 million rows, 0.1 a smoke test")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="runs of each tool")
     parser.add_argument("--once-above", type=float, metavar="SECONDS", help="do not repeat a tool whose first run took longer")
     parser.add_argument("--timeout", type=float, default=1800, metavar="SECONDS", help="end a run that takes longer")
     parser.add_argument("--servers", nargs="+", choices=servers.NAMES, default=list(servers.NAMES), metavar="NAME", help=", ".join(servers.NAMES))
-    parser.add_argument("--tools", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
+    parser.add_argument("--tools", nargs="+", choices=names(), default=names(), metavar="NAME", help=", ".join(names()))
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=list(FORMATS), metavar="NAME", help=", ".join(FORMATS))
     parser.add_argument("--profile", default="release", help="cargo profile that tidemark is built with")
     parser.add_argument("--bin", type=Path, metavar="PATH", help="use this tidemark instead of building one")
@@ -89,7 +93,7 @@ def run_once(pair: Pair, command: tools.Command, table: lineitem.Loaded, folder:
             pair.failure = f"ended well, but left no {command.files}"
             return
         pair.size = sum(path.stat().st_size for path in files)
-        argv = [tools.program("python"), tools.HERE / "check.py", pair.form, *files]
+        argv = [str(tools.program("python")), str(tools.HERE / "check.py"), pair.form, *map(str, files)]
         check = subprocess.run(argv, capture_output=True, text=True, check=False)
         if check.returncode != 0:
             pair.failure = f"what it wrote cannot be read: {(check.stderr.strip().splitlines() or [''])[-1]}"
@@ -123,8 +127,30 @@ def bench(server: Server, section: Section, chosen: list[tools.Tool], options: a
                 say(f"  {pair.tool} {pair.form}: {pair.failure}")
 
 
+def prepare(server: Server, chosen: list[tools.Tool], missing: dict[str, str], options: argparse.Namespace) -> Section:
+    """What is to be measured on one server: the floor, then each tool in each of its formats."""
+    pairs = [Pair(tools.floor_name(server), "")]
+    for tool in chosen:
+        pairs += [Pair(tool.name, form, failure=missing.get(tool.package, "")) for form in tool.formats if form in options.formats]
+    # asking for the digest reads the whole table, so that the first tool finds it in memory as the others do
+    table = lineitem.describe(server, options.scale)
+    return Section(server.name, server.version(), server.memory(), table, pairs)
+
+
+def command_line(options: argparse.Namespace) -> str:
+    """How to measure the same again; where things lie is left out."""
+    words = [f"bench/run.py --scale {options.scale} --rounds {options.rounds}"]
+    if options.once_above:
+        words.append(f"--once-above {options.once_above:g}")
+    for name, all_of_them in (("servers", servers.NAMES), ("tools", names()), ("formats", FORMATS)):
+        if set(getattr(options, name)) != set(all_of_them):
+            words.append(f"--{name} {' '.join(getattr(options, name))}")
+    return " ".join(words)
+
+
 def main() -> None:
     options = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # stops what was started, as an interrupt does
     say("installing the tools")
     missing = tools.install()
     if gone := {"duckdb", "pyarrow", "tpchgen-cli"} & missing.keys():
@@ -135,35 +161,33 @@ def main() -> None:
         binary = (options.bin or tools.build(options.profile)).resolve()
         chosen.insert(0, tools.tidemark(binary))
 
-    head = [f"{date.today()}, {report.machine()}"]
+    head = [f"{date.today()}: {report.machine()}", f"`{command_line(options)}`"]
     if binary:
         name = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout.strip()
-        head.append(f"{name}, " + ("as given by --bin" if options.bin else f"cargo profile {options.profile}"))
-    head.append("; ".join(f"{tool.name} {tools.version(tool.package)}: {tool.note}" for tool in chosen if tool.package))
-    head.append(f"TPC-H lineitem at scale {options.scale}; {options.rounds} rounds of all tools in turn, medians")
+        head.append(f"{name}, " + ("built beforehand" if options.bin else f"cargo profile {options.profile}"))
+    head += [f"{tool.name} {tools.version(tool.package)}: {tool.note}" for tool in chosen if tool.package]
+    head.append(f"{options.rounds} rounds of all tools in turn; medians")
     load_now = os.getloadavg()[0]
-    head.append(f"load average before the first run: {load_now:.1f}" + (": other work disturbed these figures" if load_now > 0.7 else ""))
+    head.append(f"load average before the first run: {load_now:.1f}" + ("; other work disturbed these figures" if load_now > 0.5 else ""))
 
     sections: list[Section] = []
-    text = ""
     with servers.up(options.servers, options.data) as (there, unavailable):
         load(there, options.scale)
         if options.load_only:
             return
-        for server in there:
-            pairs = [Pair(tools.floor_name(server), "")]
-            for tool in chosen:
-                pairs += [Pair(tool.name, form) for form in tool.formats if form in options.formats]
-            section = Section(server.name, server.version(), server.memory(), lineitem.describe(server, options.scale), pairs)
-            for pair in pairs:
-                package = next((tool.package for tool in chosen if tool.name == pair.tool), "")
-                pair.failure = missing.get(package, "")
-            sections.append(section)
-            bench(server, section, chosen, options)
-            text = report.write([*head, *(f"{name}: {why}" for name, why in unavailable.items())], sections)
+        head += [f"{name} was not read: {why}" for name, why in unavailable.items()]
+        try:
+            for server in there:
+                section = prepare(server, chosen, missing, options)
+                sections.append(section)
+                bench(server, section, chosen, options)
+                if options.out:
+                    options.out.write_text(report.write(head, sections))
+        finally:  # an interrupted one says what it has
+            text = report.write(head, sections)
             if options.out:
                 options.out.write_text(text)
-    print(text)
+            print(text)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def install() -> dict[str, str]:
                     failed[package(one)] = reason
         missing.write_text(json.dumps(failed))
         stamp.write_text(wanted)
-    return json.loads(missing.read_text())
+    return {str(name): str(reason) for name, reason in json.loads(missing.read_text()).items()}
 
 
 def pip(*what: str) -> str:
@@ -185,16 +185,15 @@ def sling(server: Server, table: Loaded, form: str, folder: Path) -> Command:
     binary = next(PYTHON.glob(f"lib/python*/site-packages/sling_linux_{architecture}/bin/sling-linux-{architecture}"))
     url = sql_url(server, table, options="?sslmode=disable" if server.name == "postgres" else "")
     schema = "public" if server.name == "postgres" else table.database
-    file = "lineitem." + {"json": "jsonl"}.get(form, form)
-    argv = [str(binary), "run", "--src-conn", "SOURCE", "--src-stream", f"{schema}.lineitem", "--tgt-object", f"file://{folder / file}"]
+    file = folder / f"lineitem.{form}"
+    argv = [str(binary), "run", "--src-conn", "SOURCE", "--src-stream", f"{schema}.lineitem", "--tgt-object", f"file://{file}"]
     # Parquet by its own writer: the other one is a DuckDB program that it downloads
     env = {"SOURCE": url, "SLING_DUCKDB_COMPUTE": "false", "SLING_DISABLE_TELEMETRY": "true", "HOME": str(folder)}
-    return Command(argv, file, env)
+    return Command(argv, file.name, env)
 
 
 def dlt(server: Server, table: Loaded, form: str, folder: Path) -> Command:
     url = sql_url(server, table, "+psycopg2" if server.name == "postgres" else "+pymysql")
-    form = {"json": "jsonl"}.get(form, form)
     argv = [str(program("python")), str(HERE / "dlt_copy.py"), url, "lineitem", form, str(folder)]
     env = {"RUNTIME__DLTHUB_TELEMETRY": "false", "NORMALIZE__DATA_WRITER__DISABLE_COMPRESSION": "true", "HOME": str(folder)}
     return Command(argv, "out/bench/lineitem/*", env)
@@ -204,6 +203,6 @@ PEERS = (
     Tool("connectorx", "connectorx", ("parquet", "csv"), connectorx("whole"), "the whole table in memory, its usual way; written by pyarrow"),
     Tool("connectorx-stream", "connectorx", ("parquet", "csv"), connectorx("stream"), "its arrow_stream; written by pyarrow"),
     Tool("rivet", "rivet-cli", ("parquet", "csv"), rivet, "tuning profile fast"),
-    Tool("sling", "sling-linux-amd64", ("parquet", "csv", "json"), sling, "Parquet by its own writer, without DuckDB"),
-    Tool("dlt", "dlt", ("parquet", "csv", "json"), dlt, "sql_table through its connectorx backend; text uncompressed"),
+    Tool("sling", "sling-linux-amd64", ("parquet", "csv"), sling, "Parquet by its own writer, without DuckDB"),
+    Tool("dlt", "dlt", ("parquet", "csv"), dlt, "sql_table, connectorx backend, arrow_stream; text uncompressed"),
 )

@@ -189,7 +189,7 @@ pub async fn every_nested_type(server: &str) {
              CREATE TYPE place AS (street text, no int4, gone int8, since timestamptz, price price);
              ALTER TYPE place DROP ATTRIBUTE gone;
              CREATE TYPE visit AS (at place, tags text[], span int4range);
-             CREATE TYPE none AS ();
+             CREATE TYPE hollow AS ();
              CREATE DOMAIN tags AS text[]",
         )
         .await;
@@ -248,7 +248,7 @@ pub async fn every_nested_type(server: &str) {
             Case("visit[]", list(visit), spelled("[((x,1,0,2.00),[a,b c],[1,5)),null]", ""), &[
                 "ARRAY[ROW(ROW('x',1,'1970-01-01 00:00+00',2)::place, ARRAY['a','b c'], '[1,4]')::visit, NULL]",
             ]),
-            Case("none", Utf8, SAME, &["ROW()::none"]),
+            Case("hollow", Utf8, SAME, &["ROW()::hollow"]),
         ],
     )
     .await;

@@ -1,12 +1,17 @@
-//! Where records go: the two traits and the registry.
+//! Where records go: the traits and the registry.
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
 
+use self::memory::Memory;
+use crate::config::{Kind, Section};
 use crate::error::{Error, Result};
 use crate::record::{Commit, Mode, Rows, Seal, StreamId};
 
 pub mod files;
+pub mod memory;
 
 /// A folder, bucket or broker under one `[destination]` section, as one stream sees it.
 #[async_trait]
@@ -15,8 +20,49 @@ pub trait Destination: Send + Sync {
     /// what earlier writers left without committing is gone.
     async fn open(&self, stream: &StreamId, opening: &Opening) -> Result<Box<dyn Writer>>;
 
-    /// The stream's newest entry, without opening it.
+    /// The stream's newest entry, without opening it. `after` is where to start looking.
     async fn last(&self, stream: &StreamId, after: Option<u64>) -> Result<Option<Commit>>;
+
+    /// The stream's entries `from..=to`.
+    async fn range(&self, stream: &StreamId, from: u64, to: u64) -> Result<Vec<Commit>>;
+
+    /// The absolute paths or URLs of the stream's live parts, in the order in which they were written.
+    async fn files(&self, stream: &StreamId) -> Result<Vec<String>>;
+
+    /// The streams that have a commit log here and whose names start with `prefix`.
+    async fn streams(&self, prefix: &str) -> Result<Vec<StreamId>>;
+
+    /// Where the data of a table is, for people.
+    fn location(&self, table: &str) -> String;
+}
+
+/// One `[destination]` section: what its streams have in common. Making one connects to nothing.
+#[async_trait]
+pub trait Place: Send + Sync {
+    /// The destination as one stream wants it, with its own format and keys.
+    fn destination(&self, stream: &Section, memory: &Arc<Memory>) -> Result<Arc<dyn Destination>>;
+
+    /// Proves that what commits rest on works here: that of two creations of the same thing the second is refused.
+    async fn probe(&self) -> Result<()>;
+}
+
+/// How a place is made from its section.
+pub struct Maker {
+    pub kind: Kind,
+    /// Checks what single keys do not tell. Connects to nothing.
+    pub check: fn(&Section) -> Result<()>,
+    pub make: fn(&Section) -> Result<Arc<dyn Place>>,
+}
+
+/// The registry.
+pub const DESTINATIONS: &[&Maker] = &[];
+
+/// The place of a section of this kind.
+pub fn place(kind: &str, section: &Section) -> Result<Arc<dyn Place>> {
+    match DESTINATIONS.iter().find(|maker| maker.kind.name == kind) {
+        Some(maker) => (maker.make)(section),
+        None => Err(Error::bug(format!("no destination of type {kind}"))),
+    }
 }
 
 /// Who opens a stream, and what for.
@@ -30,6 +76,8 @@ pub struct Opening {
     pub holder: Value,
     /// The job log's newest entry of the stream: where to start looking. Not a promise that it is there.
     pub after: Option<u64>,
+    /// Come in although a process with another job log seems to be at work.
+    pub take_over: bool,
 }
 
 /// An open stream: rows go in, and become visible with a commit, all or none.

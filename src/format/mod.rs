@@ -35,3 +35,8 @@ pub trait Encoder: Send {
 
 /// Keys of every format.
 pub const KEYS: &[Key] = &[];
+
+/// The format that a stream's section asks for.
+pub fn format(_section: &crate::config::Section) -> Result<Box<dyn Format>> {
+    Err(crate::error::Error::bug("no format"))
+}

@@ -6,6 +6,8 @@ pub mod feed;
 pub mod pattern;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 pub mod tls;
 
 use std::sync::Arc;
@@ -219,6 +221,8 @@ pub const BATCH_BYTES: usize = 2 << 20;
 pub const SOURCES: &[&Maker] = &[
     #[cfg(feature = "postgres")]
     &postgres::MAKER,
+    #[cfg(feature = "sqlite")]
+    &sqlite::MAKER,
 ];
 
 /// The maker of a kind of source.

@@ -8,13 +8,14 @@ mod store_suite;
 #[cfg(feature = "mysql")]
 #[macro_use]
 mod my;
-mod formats;
 #[cfg(feature = "gcs")]
 mod gcs;
 #[cfg(feature = "mysql")]
 mod mariadb;
 #[cfg(feature = "mysql")]
 mod mysql;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "s3")]
 mod s3;
 

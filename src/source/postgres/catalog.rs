@@ -147,7 +147,7 @@ const KINDS: &str = "c.relkind IN ('r', 'p', 'v', 'm', 'f')";
 /// children count with their parents.
 const RELATIONS: &str = "
 SELECT c.oid, n.nspname::text AS schema, c.relname::text AS name,
-       pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS schema_usage,
+       coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE'), true) AS schema_usage,
        CASE WHEN c.relrowsecurity THEN pg_catalog.row_security_active(c.oid) ELSE false END AS row_security,
        (WITH RECURSIVE tree AS (
             SELECT c.oid UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits AS i JOIN tree ON i.inhparent = tree.oid
@@ -157,8 +157,9 @@ SELECT c.oid, n.nspname::text AS schema, c.relname::text AS name,
        ) AS estimate
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace";
 
+/// What has vanished since the transaction's snapshot has no rights to tell of: that is found out later, and named.
 const COLUMNS: &str = "
-SELECT a.attname::text, pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT') AS readable
+SELECT a.attname::text, coalesce(pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT'), true) AS readable
 FROM pg_catalog.pg_attribute AS a
 WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum";

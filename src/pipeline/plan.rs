@@ -44,8 +44,7 @@ const STREAM_KEYS: &[Key] = &[
 /// Everything that may stand in a `pipeline.conf`.
 pub fn registry() -> Registry {
     static SOURCES: LazyLock<Vec<&Kind>> = LazyLock::new(|| source::SOURCES.iter().map(|maker| &maker.kind).collect());
-    static DESTINATIONS: LazyLock<Vec<&Kind>> =
-        LazyLock::new(|| destination::kinds().collect());
+    static DESTINATIONS: LazyLock<Vec<&Kind>> = LazyLock::new(|| destination::kinds().collect());
     Registry {
         sources: &SOURCES,
         destinations: &DESTINATIONS,

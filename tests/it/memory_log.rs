@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use tidemark::error::{Error, Result};
-use tidemark::job_log::{JobLog, Lease, Mark, NewRun, RunEnd, RunRow};
+use tidemark::job_log::{Held, JobLog, Lease, Mark, NewRun, RunEnd, RunRow};
 use tidemark::record::Commit;
 
 #[derive(Default)]
@@ -97,6 +97,14 @@ impl JobLog for MemoryLog {
 
     fn holder(&self) -> Value {
         json!({ "host": "test", "pid": 1, "job_log": "one" })
+    }
+
+    async fn holders(&self, _: &str) -> Result<Vec<Held>> {
+        Ok(Vec::new())
+    }
+
+    async fn check(&self) -> Result<String> {
+        Ok("in memory".to_owned())
     }
 
     async fn runs(&self, _: &str, _: Option<&str>, _: usize) -> Result<Vec<RunRow>> {

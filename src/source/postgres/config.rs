@@ -26,13 +26,16 @@ const KEYS: &[Key] = &[
     Key::new("password", Value::Text, "Its password.").secret().example("${SHOP_PASSWORD}"),
     Key::new("database", Value::Text, "The database to read.").example("shop"),
     Key::new("schema", Value::Text, "Where a table is looked for that is named without a schema.").default("public"),
-    Key::new("application_name", Value::Text, "What the server shows of us in `pg_stat_activity`.")
-        .default("tidemark"),
+    Key::new("application_name", Value::Text, "What the server shows of us in `pg_stat_activity`.").default("tidemark"),
     Key::new("connect_timeout", Value::Duration, "How long making a connection may take.").default("10s"),
     Key::new("lock_timeout", Value::Duration, "How long to wait for a table that somebody else has locked.")
         .default("60s"),
-    Key::new("keepalive", Value::Duration, "How long a silent connection waits before it asks whether the server lives.")
-        .default("60s"),
+    Key::new(
+        "keepalive",
+        Value::Duration,
+        "How long a silent connection waits before it asks whether the server lives.",
+    )
+    .default("60s"),
     Key::new(
         "identity",
         Value::Text,
@@ -154,9 +157,7 @@ impl Settings {
         }
         let rustls = match tls.mode {
             tls::Mode::Off => None,
-            _ => Some(
-                tls::rustls_config(&tls).map_err(|e| written.error("tls", format!("cannot be set up: {e}")))?,
-            ),
+            _ => Some(tls::rustls_config(&tls).map_err(|e| written.error("tls", format!("cannot be set up: {e}")))?),
         };
         Ok(Self {
             host,
@@ -277,7 +278,8 @@ mod tests {
     #[test]
     fn what_excludes_each_other_is_named() {
         let url = ("url", "postgres://u:secret-in-url@127.0.0.1/d");
-        for (key, value) in [("hostname", "h"), ("port", "1"), ("username", "u"), ("database", "d"), ("password", "x")] {
+        for (key, value) in [("hostname", "h"), ("port", "1"), ("username", "u"), ("database", "d"), ("password", "x")]
+        {
             let message = refusal(&[url, (key, value)]);
             assert!(message.contains(&format!("`{key}`")), "{message}");
             assert!(!message.contains("secret-in-url"));
@@ -293,8 +295,13 @@ mod tests {
         assert!(refusal(&[("url", "postgres://u@h/d?sslmode=prefer")]).contains("sslmode"));
         assert!(refusal(&[("url", "postgres://u@h/d?connect_timeout=x")]).contains("connect_timeout"));
         assert!(
-            refusal(&[("hostname", "db.example.com"), ("username", "u"), ("database", "d"), ("tls_ca", "/nowhere.pem")])
-                .contains("/nowhere.pem")
+            refusal(&[
+                ("hostname", "db.example.com"),
+                ("username", "u"),
+                ("database", "d"),
+                ("tls_ca", "/nowhere.pem")
+            ])
+            .contains("/nowhere.pem")
         );
     }
 

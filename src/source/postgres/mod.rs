@@ -53,11 +53,7 @@ struct Postgres {
 
 impl Postgres {
     fn new(section: &Section) -> Result<Self> {
-        Ok(Self {
-            settings: Arc::new(Settings::of(section)?),
-            looking: Mutex::new(None),
-            snapshot: OnceCell::new(),
-        })
+        Ok(Self { settings: Arc::new(Settings::of(section)?), looking: Mutex::new(None), snapshot: OnceCell::new() })
     }
 
     /// A connection in a transaction that sees what is committed. Used again by whoever gives it back after success.

@@ -114,7 +114,7 @@ fn decimal<'a>(value: ValueRef<'a>, scratch: &'a mut String) -> Result<Datum<'a>
         ValueRef::Integer(number) => Ok(Datum::Int(number)),
         ValueRef::Real(number) if number.is_finite() => {
             // The shortest decimal that reads back as this double: what was written, up to 15 digits.
-            let mut buffer = ryu::Buffer::new();
+            let mut buffer = zmij::Buffer::new();
             let short = buffer.format_finite(number);
             scratch.clear();
             match short.contains('e') {
@@ -168,7 +168,7 @@ fn number_text<'a>(value: ValueRef<'_>, scratch: &'a mut String) -> Datum<'a> {
     scratch.clear();
     match value {
         ValueRef::Integer(number) => scratch.push_str(itoa::Buffer::new().format(number)),
-        ValueRef::Real(number) if number.is_finite() => scratch.push_str(ryu::Buffer::new().format_finite(number)),
+        ValueRef::Real(number) if number.is_finite() => scratch.push_str(zmij::Buffer::new().format_finite(number)),
         ValueRef::Real(number) if number > 0.0 => scratch.push_str("Infinity"),
         // SQLite stores no NaN.
         ValueRef::Real(_) => scratch.push_str("-Infinity"),
@@ -256,7 +256,7 @@ mod tests {
     fn read_as_text_takes_whatever_is_stored() {
         for (value, expected) in [
             (ValueRef::Integer(i64::MIN), "-9223372036854775808"),
-            (ValueRef::Real(1e308), "1e308"),
+            (ValueRef::Real(1e308), "1e+308"),
             (ValueRef::Real(5.0), "5.0"),
             (ValueRef::Real(f64::NEG_INFINITY), "-Infinity"),
             (ValueRef::Text("ü".as_bytes()), "ü"),

@@ -36,7 +36,9 @@ pub async fn infinities_by_policy(server: &str) {
 
 pub async fn nan_by_policy(server: &str) {
     let database = Database::create(server).await;
-    database.run("CREATE TABLE t (a numeric(10,2), b numeric(60,2)); INSERT INTO t VALUES ('NaN', 'NaN'), (1, 2)").await;
+    database
+        .run("CREATE TABLE t (a numeric(10,2), b numeric(60,2)); INSERT INTO t VALUES ('NaN', 'NaN'), (1, 2)")
+        .await;
     for column in ["a", "b"] {
         let error = database.refusal(&[("table", "t"), ("columns", column)]).await;
         assert_error(&error, Kind::Data, &["table t", &format!("column {column}"), "`numeric_nan = null`"]);
@@ -86,7 +88,9 @@ pub async fn text_by_column(server: &str) {
 
 pub async fn digits_for_unconstrained_numerics(server: &str) {
     let database = Database::create(server).await;
-    database.run("CREATE TABLE t (v numeric, w numeric[]); INSERT INTO t VALUES (1.5, '{2}'), (-0.000000001, NULL)").await;
+    database
+        .run("CREATE TABLE t (v numeric, w numeric[]); INSERT INTO t VALUES (1.5, '{2}'), (-0.000000001, NULL)")
+        .await;
     let stream = [("table", "t"), ("unconstrained_numeric", "20,9")];
     let read = database.read(&stream).await;
     assert_eq!(read.table.schema.field(0).data_type(), &Decimal128(20, 9));
@@ -102,7 +106,8 @@ pub async fn values_beyond_their_type_are_named(server: &str) {
     assert_error(&database.refusal(&[("table", "t")]).await, Kind::Data, &["column v", "24:00:00", "`text_columns`"]);
     assert_eq!(shown(&database, &[("table", "t"), ("text_columns", "v")], "v").await, ["24:00:00"]);
     // Neither the value nor the server's words for it, which repeat it, are told.
-    let error = database.refusal(&[("query", "SELECT ('secret-' || n)::int AS v FROM generate_series(1, 3) AS n")]).await;
+    let error =
+        database.refusal(&[("query", "SELECT ('secret-' || n)::int AS v FROM generate_series(1, 3) AS n")]).await;
     assert_error(&error, Kind::Data, &["22P02"]);
     assert!(!error.to_string().contains("secret"), "{error}");
     let read = database.read(&[("query", "SELECT '5874897-12-31'::date AS v")]).await;

@@ -66,12 +66,12 @@ pub fn code(error: &tokio_postgres::Error) -> &str {
 fn login(refusal: &DbError, settings: &Settings) -> Error {
     let role = readable(&settings.username);
     match refusal.code().code() {
-        "28P01" => {
-            Error::denied(format!("role {role} is refused: wrong password, or no such role")).hint(match settings.password {
+        "28P01" => Error::denied(format!("role {role} is refused: wrong password, or no such role")).hint(
+            match settings.password {
                 Some(_) => "Check `username` and `password`.",
                 None => "Set `password` or `password_file`.",
-            })
-        }
+            },
+        ),
         "28000" => Error::denied(format!("role {role} is refused: {}", told(refusal)))
             .hint("The server's pg_hba.conf must let this role in from this machine, and the role needs LOGIN."),
         "42501" => Error::denied(told(refusal))
@@ -168,11 +168,10 @@ fn handshake(failure: &rustls::Error, settings: &Settings) -> Error {
         None => "this system's authorities".to_owned(),
     };
     match failure {
-        rustls::Error::InvalidCertificate(Bad::UnknownIssuer) => {
-            Error::config(format!("the server's certificate is not from {own}")).hint(
-                "Name the PEM file of the server's authority with `tls_ca`. `tls = require` encrypts without checking.",
-            )
-        }
+        rustls::Error::InvalidCertificate(Bad::UnknownIssuer) => Error::config(format!(
+            "the server's certificate is not from {own}"
+        ))
+        .hint("Name the PEM file of the server's authority with `tls_ca`. `tls = require` encrypts without checking."),
         rustls::Error::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => {
             Error::config("the server's certificate is for another name")
                 .hint("Set `hostname` to a name that the certificate holds.")

@@ -68,7 +68,8 @@ async fn begin_own(session: &Session) -> Result<Moment> {
         )
         .await?;
     session.begin(Sees::One).await.map_err(|e| session.error(&e))?;
-    let taken = session.query_one("SELECT pg_catalog.txid_current_snapshot()::pg_catalog.text AS snapshot", &[]).await?;
+    let taken =
+        session.query_one("SELECT pg_catalog.txid_current_snapshot()::pg_catalog.text AS snapshot", &[]).await?;
     let lsn: Option<String> = get(&written, "lsn")?;
     Ok(Moment { snapshot: get(&taken, "snapshot")?, lsn: lsn.unwrap_or_default() })
 }
@@ -85,7 +86,9 @@ fn gone(holder: &Session) -> Error {
         holder.settings().address(),
         holder.reason().map(|reason| format!(" ({})", reason.message())).unwrap_or_default(),
     ))
-    .hint("The run starts again with a new snapshot. If it happens again: is something ending long or idle transactions?")
+    .hint(
+        "The run starts again with a new snapshot. If it happens again: is something ending long or idle transactions?",
+    )
 }
 
 /// Refuses to read on where a snapshot taken earlier does not show what was in the tables then: all that the

@@ -91,7 +91,7 @@ async fn entries(session: &Session, oids: &[u32]) -> Result<Vec<Entry>> {
     let rows = session.query(TYPES, &[(&oids, Oid::OID_ARRAY)]).await?;
     rows.iter()
         .map(|row| {
-            let byte = |column| Ok(get::<String>(row, column)?.bytes().next().unwrap_or_default());
+            let byte = |column| -> Result<u8> { Ok(get::<String>(row, column)?.bytes().next().unwrap_or_default()) };
             let (schema, function): (String, String) = (get(row, "output_schema")?, get(row, "output")?);
             Ok(Entry {
                 oid: get(row, "oid")?,

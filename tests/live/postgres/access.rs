@@ -90,7 +90,8 @@ pub async fn what_is_not_there_is_named(server: &str) {
     let error = refusal(&*make(&[("url", &deaf)]), &[("table", "t")]).await;
     assert_error(&error, Kind::Unavailable, &[&format!("127.0.0.1:{port}"), "`hostname`"]);
     assert!(!error.to_string().contains("hush"));
-    let error = refusal(&*make(&[("url", "postgres://u@no-such-host.invalid/d"), ("tls", "off")]), &[("table", "t")]).await;
+    let error =
+        refusal(&*make(&[("url", "postgres://u@no-such-host.invalid/d"), ("tls", "off")]), &[("table", "t")]).await;
     assert_error(&error, Kind::Unavailable, &["no-such-host.invalid:5432"]);
 }
 

@@ -28,7 +28,10 @@ impl Database {
         url.set_path(&name);
         let url = url.to_string();
         let client = connect(&url).await;
-        client.batch_execute("SET TimeZone = 'UTC'; SET IntervalStyle = 'iso_8601'; SET DateStyle = 'ISO'").await.unwrap();
+        client
+            .batch_execute("SET TimeZone = 'UTC'; SET IntervalStyle = 'iso_8601'; SET DateStyle = 'ISO'")
+            .await
+            .unwrap();
         Self { client, url, name, server: server.to_owned() }
     }
 

@@ -36,7 +36,9 @@ pub fn text(array: &ArrayRef, row: usize) -> Option<String> {
             let items = array.as_list::<i32>().value(row);
             format!("[{}]", joined((0..items.len()).map(|item| text(&items, item))))
         }
-        DataType::Struct(_) => format!("({})", joined(array.as_struct().columns().iter().map(|column| text(column, row)))),
+        DataType::Struct(_) => {
+            format!("({})", joined(array.as_struct().columns().iter().map(|column| text(column, row))))
+        }
         other => panic!("no test expects {other}"),
     })
 }

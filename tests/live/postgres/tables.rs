@@ -19,7 +19,7 @@ pub async fn names_and_schemas(server: &str) {
     let items = database.read(&[("table", "Order Items")]).await;
     assert_eq!((items.table.name.as_str(), items.rows()), ("Order Items", 1));
     assert_eq!(items.column("a \"b\""), [Some("2".to_owned())]);
-    assert_eq!(database.read(&[("table", "\"x.y\"")]).await.table.name, "x.y");
+    assert_eq!(database.read(&[("table", "\"x.y\"")]).await.table.name, "\"x.y\"");
     assert_eq!(database.read(&[("table", "public.plain")]).await.table.name, "plain");
     assert_eq!(database.read(&[("table", "sales.orders")]).await.table.name, "sales.orders");
     assert_eq!(database.read(&[("table", "sales.orders"), ("as", "o")]).await.table.name, "o");
@@ -133,7 +133,9 @@ pub async fn columns_and_conditions(server: &str) {
     let some = database.read(&[("table", "t"), ("where", "t.a > 2 -- big\nAND b LIKE 'x%'")]).await;
     assert_eq!(some.rows(), 2);
     if database.version().await >= 18 {
-        database.run("CREATE TABLE g (a int, b int GENERATED ALWAYS AS (a + 1) VIRTUAL); INSERT INTO g VALUES (1)").await;
+        database
+            .run("CREATE TABLE g (a int, b int GENERATED ALWAYS AS (a + 1) VIRTUAL); INSERT INTO g VALUES (1)")
+            .await;
         assert_eq!(database.read(&[("table", "g")]).await.column("b"), [Some("2".to_owned())]);
     }
 }
@@ -157,8 +159,13 @@ pub async fn odd_tables(server: &str) {
     let wide = database.read(&[("table", "wide")]).await;
     assert_eq!((wide.table.schema.fields().len(), wide.column("c7")), (1600, vec![Some("7".to_owned())]));
     database.run("CREATE TABLE log (id int); INSERT INTO log SELECT generate_series(1, 50000)").await;
-    let mut values: Vec<i32> =
-        database.read(&[("table", "log")]).await.column("id").into_iter().map(|v| v.unwrap().parse().unwrap()).collect();
+    let mut values: Vec<i32> = database
+        .read(&[("table", "log")])
+        .await
+        .column("id")
+        .into_iter()
+        .map(|v| v.unwrap().parse().unwrap())
+        .collect();
     values.sort_unstable();
     assert!(values.into_iter().eq(1..=50000));
 }

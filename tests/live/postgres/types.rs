@@ -1,8 +1,8 @@
 //! Every row of the table of types in docs/sources/postgres.md, value by value against the server's own text.
 
 use arrow_schema::DataType::{
-    self, Binary, Boolean, Date32, Decimal128, Decimal256, FixedSizeBinary, Float32, Float64, Int16, Int32, Int64, List,
-    Struct, Time64, Timestamp, UInt32, Utf8,
+    self, Binary, Boolean, Date32, Decimal128, Decimal256, FixedSizeBinary, Float32, Float64, Int16, Int32, Int64,
+    List, Struct, Time64, Timestamp, UInt32, Utf8,
 };
 use arrow_schema::TimeUnit::Microsecond;
 use tidemark::record::field;
@@ -193,12 +193,7 @@ pub async fn every_nested_type(server: &str) {
              CREATE DOMAIN tags AS text[]",
         )
         .await;
-    let place = record(&[
-        ("street", Utf8),
-        ("no", Int32),
-        ("since", field::instant()),
-        ("price", Decimal128(10, 2)),
-    ]);
+    let place = record(&[("street", Utf8), ("no", Int32), ("since", field::instant()), ("price", Decimal128(10, 2))]);
     let visit = record(&[("at", place.clone()), ("tags", list(Utf8)), ("span", Utf8)]);
     // What SQL cannot easily spell is spelled here, for the first values.
     let spelled = |first: &str, second: &str| -> &'static str {
@@ -238,16 +233,27 @@ pub async fn every_nested_type(server: &str) {
                 spelled("(Main \"St\", 5,7,0,1.50)", "(null,null,null,null)"),
                 &[r#"ROW('Main "St", 5', 7, '1970-01-01 00:00+00', 1.5)::place"#, "ROW(NULL,NULL,NULL,NULL)::place"],
             ),
-            Case("place[]", list(place.clone()), spelled("[(a,1,null,null),null]", ""), &[
-                "ARRAY[ROW('a',1,NULL,NULL)::place, NULL]",
-            ]),
-            Case("visit", visit.clone(), spelled("((x,1,0,2.00),[a,null,b\"c],[1,5))", "(null,[],empty)"), &[
-                r#"ROW(ROW('x',1,'1970-01-01 00:00+00',2)::place, ARRAY['a',NULL,'b"c'], '[1,4]')::visit"#,
-                "ROW(NULL, '{}', 'empty')::visit",
-            ]),
-            Case("visit[]", list(visit), spelled("[((x,1,0,2.00),[a,b c],[1,5)),null]", ""), &[
-                "ARRAY[ROW(ROW('x',1,'1970-01-01 00:00+00',2)::place, ARRAY['a','b c'], '[1,4]')::visit, NULL]",
-            ]),
+            Case(
+                "place[]",
+                list(place.clone()),
+                spelled("[(a,1,null,null),null]", ""),
+                &["ARRAY[ROW('a',1,NULL,NULL)::place, NULL]"],
+            ),
+            Case(
+                "visit",
+                visit.clone(),
+                spelled("((x,1,0,2.00),[a,null,b\"c],[1,5))", "(null,[],empty)"),
+                &[
+                    r#"ROW(ROW('x',1,'1970-01-01 00:00+00',2)::place, ARRAY['a',NULL,'b"c'], '[1,4]')::visit"#,
+                    "ROW(NULL, '{}', 'empty')::visit",
+                ],
+            ),
+            Case(
+                "visit[]",
+                list(visit),
+                spelled("[((x,1,0,2.00),[a,b c],[1,5)),null]", ""),
+                &["ARRAY[ROW(ROW('x',1,'1970-01-01 00:00+00',2)::place, ARRAY['a','b c'], '[1,4]')::visit, NULL]"],
+            ),
             Case("hollow", Utf8, SAME, &["ROW()::hollow"]),
         ],
     )
@@ -256,7 +262,9 @@ pub async fn every_nested_type(server: &str) {
 
 pub async fn every_extension_type(server: &str) {
     let database = Database::create(server).await;
-    database.run("CREATE EXTENSION citext; CREATE EXTENSION hstore; CREATE EXTENSION ltree; CREATE EXTENSION cube").await;
+    database
+        .run("CREATE EXTENSION citext; CREATE EXTENSION hstore; CREATE EXTENSION ltree; CREATE EXTENSION cube")
+        .await;
     // As PostGIS has it, whose wire forms are those of bytea but for the text's prefix.
     database
         .run(
@@ -272,10 +280,12 @@ pub async fn every_extension_type(server: &str) {
         &database,
         &[
             Case("citext", Utf8, SAME, &["'AbC'"]),
-            Case("hstore", Utf8, "CASE n WHEN 1 THEN '{\"a\":\"1\",\"b\":null}' WHEN 2 THEN '{}' END", &[
-                "'a=>1, b=>NULL'",
-                "''",
-            ]),
+            Case(
+                "hstore",
+                Utf8,
+                "CASE n WHEN 1 THEN '{\"a\":\"1\",\"b\":null}' WHEN 2 THEN '{}' END",
+                &["'a=>1, b=>NULL'", "''"],
+            ),
             Case("hstore[]", list(Utf8), "CASE n WHEN 1 THEN '[{\"a\":\"1\"}]' END", &["ARRAY['a=>1'::hstore]"]),
             Case(
                 "tagged",
@@ -295,13 +305,18 @@ pub async fn every_extension_type(server: &str) {
         let description = source.describe(&stream).await.unwrap();
         let field = description.table.schema.field_with_name("v").unwrap();
         assert_eq!(field::is_json(field), json, "{table}");
-        assert_eq!(description.notes.iter().any(|text| text.contains("ltree") && text.contains("text")), note, "{table}");
+        assert_eq!(
+            description.notes.iter().any(|text| text.contains("ltree") && text.contains("text")),
+            note,
+            "{table}"
+        );
     }
 }
 
 pub async fn types_of_a_query(server: &str) {
     let database = Database::create(server).await;
-    let query = "SELECT 1::numeric(5,2) AS exact, sum(x) AS total, 'a'::text COLLATE \"C\" AS word, ROW(1, 'x') AS pair,
+    let query =
+        "SELECT 1::numeric(5,2) AS exact, sum(x) AS total, 'a'::text COLLATE \"C\" AS word, ROW(1, 'x') AS pair,
                         NULL AS nothing, now() AS moment, '{}'::json AS doc, count(*) AS \"count\"
                  FROM generate_series(1, 3) AS x;";
     let read = database.read(&[("query", query)]).await;

@@ -146,7 +146,8 @@ mod tests {
     #[test]
     fn binary_and_text_agree() {
         // As PostgreSQL counts and writes them.
-        for (text, days) in [("2000-01-01", 0), ("1999-12-31", -1), ("4713-01-01 BC", -2_451_507), ("5874897-12-31", 2_145_031_948)]
+        for (text, days) in
+            [("2000-01-01", 0), ("1999-12-31", -1), ("4713-01-01 BC", -2_451_507), ("5874897-12-31", 2_145_031_948)]
         {
             assert_eq!(parse_date(text.as_bytes()), Ok(date(days)), "{text}");
         }

@@ -222,7 +222,8 @@ mod tests {
         let whole = format!("{}{whole}", "0".repeat((4 - whole.len() % 4) % 4));
         let padded = format!("{fraction}{}", "0".repeat((4 - fraction.len() % 4) % 4));
         let all = format!("{whole}{padded}");
-        let mut digits: Vec<u16> = all.as_bytes().chunks(4).map(|c| std::str::from_utf8(c).unwrap().parse().unwrap()).collect();
+        let mut digits: Vec<u16> =
+            all.as_bytes().chunks(4).map(|c| std::str::from_utf8(c).unwrap().parse().unwrap()).collect();
         let mut weight = whole.len() as i16 / 4 - 1;
         while digits.first() == Some(&0) {
             digits.remove(0);
@@ -268,7 +269,10 @@ mod tests {
         let limit = i256::from_i128(10).wrapping_pow(76);
         assert_eq!(to_i256(&encode(&"9".repeat(77)), 0, limit), Err(Fault::Digits));
         assert_eq!(to_i256(&encode(&"9".repeat(76)), 0, limit).unwrap().to_string(), "9".repeat(76));
-        assert_eq!(to_i256(&encode(&format!("{}.5", "9".repeat(75))), 1, limit).unwrap().to_string(), format!("{}5", "9".repeat(75)));
+        assert_eq!(
+            to_i256(&encode(&format!("{}.5", "9".repeat(75))), 1, limit).unwrap().to_string(),
+            format!("{}5", "9".repeat(75))
+        );
         assert_eq!(to_i256(&encode("0.5"), 0, limit), Err(Fault::Digits));
     }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::pipeline::full_load_in_words;
+
 /// `1,234,567`
 pub fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -16,6 +18,12 @@ pub fn count(number: u64) -> String {
         out.push(digit);
     }
     out
+}
+
+/// `1 file`, `2 files`
+pub fn of(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", count(number))
 }
 
 /// `12.3 MiB`
@@ -66,8 +74,12 @@ pub fn took(started_at: &str, finished_at: &str) -> Option<Duration> {
 /// The longest position that a table shows.
 const POSITION_WIDTH: usize = 44;
 
-/// A position, which is JSON of its source's own making, in a few words: its plain members, cut where it is long.
+/// A position in a few words. That of a full load is the pipeline's; others are JSON of their source's own making, of
+/// which the plain members are shown, cut where they are long.
 pub fn position(json: &str) -> String {
+    if let Some(words) = full_load_in_words(json) {
+        return words;
+    }
     let shown = match serde_json::from_str(json) {
         Ok(Value::Object(members)) => {
             let plain = members.iter().filter_map(|(name, value)| Some(format!("{name}={}", scalar(value)?)));
@@ -100,6 +112,7 @@ mod tests {
         assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([0, 1023, 1536, 5 << 30].map(bytes), ["0 B", "1023 B", "1.5 KiB", "5.0 GiB"]);
         assert_eq!(bytes(u64::MAX), "16777216.0 TiB");
+        assert_eq!([of(1, "file"), of(1000, "file")], ["1 file", "1,000 files"]);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! A new source is a folder here and a line in [`SOURCES`].
 
 pub mod feed;
+#[cfg(feature = "mysql")]
+mod mysql;
 pub mod pattern;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -219,6 +221,8 @@ pub const BATCH_BYTES: usize = 2 << 20;
 
 /// The registry.
 pub const SOURCES: &[&Maker] = &[
+    #[cfg(feature = "mysql")]
+    &mysql::MAKER,
     #[cfg(feature = "postgres")]
     &postgres::MAKER,
     #[cfg(feature = "sqlite")]

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -31,22 +32,22 @@ pub async fn conforms_without_sweep(store: Arc<dyn Store>, fresh_prefix: &str) {
 
 impl Suite {
     async fn run(self) {
-        self.creates_once().await;
-        self.one_of_many_creates().await;
-        self.reads_what_is_there().await;
-        self.refuses_what_is_no_key().await;
-        self.lists_in_byte_order().await;
-        self.lists_more_than_a_page().await;
-        self.takes_names_literally().await;
-        self.deletes().await;
-        self.shows_an_upload_when_finished().await;
-        self.replaces_by_upload().await;
-        self.aborts().await;
-        self.drops().await;
-        self.sweeps_the_dead().await;
-        self.uploads_side_by_side().await;
-        self.carries_a_big_object().await;
-        self.leaves_nothing().await;
+        timed("creates_once", self.creates_once()).await;
+        timed("one_of_many_creates", self.one_of_many_creates()).await;
+        timed("reads_what_is_there", self.reads_what_is_there()).await;
+        timed("refuses_what_is_no_key", self.refuses_what_is_no_key()).await;
+        timed("lists_in_byte_order", self.lists_in_byte_order()).await;
+        timed("lists_more_than_a_page", self.lists_more_than_a_page()).await;
+        timed("takes_names_literally", self.takes_names_literally()).await;
+        timed("deletes", self.deletes()).await;
+        timed("shows_an_upload_when_finished", self.shows_an_upload_when_finished()).await;
+        timed("replaces_by_upload", self.replaces_by_upload()).await;
+        timed("aborts", self.aborts()).await;
+        timed("drops", self.drops()).await;
+        timed("sweeps_the_dead", self.sweeps_the_dead()).await;
+        timed("uploads_side_by_side", self.uploads_side_by_side()).await;
+        timed("carries_a_big_object", self.carries_a_big_object()).await;
+        timed("leaves_nothing", self.leaves_nothing()).await;
     }
 
     fn key(&self, name: &str) -> String {
@@ -144,7 +145,7 @@ impl Suite {
     }
 
     async fn lists_more_than_a_page(&self) {
-        let names: Vec<_> = (0..2010).map(|n| format!("many/{n:020}.json")).collect();
+        let names: Vec<_> = (0..1010).map(|n| format!("many/{n:020}.json")).collect();
         let creations = names.iter().map(|name| {
             let key = self.key(name);
             async move { self.create(&key, b"{}").await }
@@ -152,7 +153,7 @@ impl Suite {
         let created: Vec<_> = stream::iter(creations).buffer_unordered(16).collect().await;
         assert!(created.iter().all(|created| *created == Created::Yes));
         assert_eq!(self.list("many/", None).await, names);
-        for after in [0, 998, 999, 1000, 2008, 2009] {
+        for after in [0, 8, 998, 999, 1000, 1009] {
             assert_eq!(self.list("many/", Some(&names[after])).await, &names[after + 1..], "after {after}");
         }
         let keys: Vec<_> = names.iter().map(|name| self.key(name)).collect();
@@ -340,6 +341,14 @@ impl Suite {
         self.store.delete(&keys).await.unwrap();
         assert!(self.store.list(&self.key(""), None).await.unwrap().is_empty());
     }
+}
+
+/// Says how far the suite has come: shown when it fails.
+async fn timed(check: &str, work: impl Future<Output = ()>) {
+    println!("{check}");
+    let before = Instant::now();
+    work.await;
+    println!("{check}: {:?}", before.elapsed());
 }
 
 fn in_pieces(body: &Bytes, size: usize) -> impl Iterator<Item = Bytes> {

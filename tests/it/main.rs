@@ -9,6 +9,9 @@ mod crash;
 mod faulty;
 mod job_log;
 mod memory_log;
+#[cfg(feature = "s3")]
+mod s3;
 mod script;
+mod scripted;
 mod sqlite;
 mod stores;

@@ -33,14 +33,6 @@ async fn local_conforms() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn local_without_a_folder_of_its_own_conforms() {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().join("not/yet/there");
-    conforms(Arc::new(Local::new(&root)), "a/b").await;
-    assert!(root.is_dir(), "the root stays");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_wrapper_without_faults_conforms() {
     let plan = |_: Op, _: &str| Fault::None;
     conforms(Arc::new(Faulty::new(Arc::new(Memory::new()), plan)), "fresh").await;
@@ -100,15 +92,6 @@ async fn local_says_whose_move_it_is() {
     let long = store.create(&"a".repeat(250), body("x")).await.unwrap_err();
     assert_eq!(long.kind(), Kind::Config, "{long}");
     assert!(store.create(".a.0123456789abcdef.tmp", body("x")).await.is_err(), "a name of our temporary files");
-}
-
-/// Root may write anywhere, so this is shown with what stops root too: a device without room, a read-only system.
-#[tokio::test]
-async fn local_knows_a_full_disk_from_a_forbidden_one() {
-    let full = Local::new(Path::new("/dev/full")).get("x").await.unwrap();
-    assert_eq!(full, None, "a file where a folder is wanted holds no objects");
-    let forbidden = Local::new(Path::new("/proc/tidemark")).create("t/1", body("x")).await.unwrap_err();
-    assert!(matches!(forbidden.kind(), Kind::Denied | Kind::Unavailable), "{forbidden}");
 }
 
 #[tokio::test]

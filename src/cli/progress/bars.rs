@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::{in_words, log_failure, log_retry};
+use super::{log_failure, log_retry};
 use crate::cli::show;
 use crate::job_log::RunState;
 use crate::pipeline::{Notice, Observer, StreamReport};
@@ -92,6 +92,17 @@ impl Observer for Bars {
             Notice::Ended(report) => self.ended(&report),
         }
     }
+}
+
+/// `1,234 rows, 3 files, 1.2 MiB in 3.2 s`
+fn in_words(report: &StreamReport) -> String {
+    format!(
+        "{}, {}, {} in {}",
+        show::of(report.rows, "row"),
+        show::of(report.files, "file"),
+        show::bytes(report.bytes),
+        show::duration(report.elapsed)
+    )
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{in_words, log_failure, log_retry};
+use super::{log_failure, log_retry, seconds};
 use crate::pipeline::{Notice, Observer};
 use crate::record::StreamId;
 
@@ -63,9 +63,9 @@ impl Observer for Lines {
             Notice::Ended(report) => {
                 self.streams.lock().unwrap_or_else(PoisonError::into_inner).remove(stream);
                 if !log_failure(&report) {
-                    let (state, seconds) = (report.state.name(), report.elapsed.as_secs_f64());
+                    let (seconds, state) = (seconds(report.elapsed), report.state.name());
                     let (rows, bytes, files) = (report.rows, report.bytes, report.files);
-                    tracing::info!(%stream, state, rows, bytes, files, seconds, "{}", in_words(&report));
+                    tracing::info!(%stream, rows, bytes, files, seconds, "{state}");
                 }
             }
         }

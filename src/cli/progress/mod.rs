@@ -6,7 +6,7 @@ mod lines;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Console, show};
+use super::Console;
 use crate::error::Error;
 use crate::job_log::RunState;
 use crate::pipeline::{Observer, StreamReport};
@@ -22,7 +22,7 @@ pub fn observer(console: &Console) -> Arc<dyn Observer> {
 
 /// A retry, the same in both ways.
 fn log_retry(stream: &StreamId, error: &Error, wait: Duration, attempt: u32) {
-    let wait_seconds = wait.as_secs_f64();
+    let wait_seconds = seconds(wait);
     tracing::warn!(%stream, error_kind = error.kind().name(), attempt, wait_seconds, "trying again: {error}");
 }
 
@@ -37,13 +37,7 @@ fn log_failure(report: &StreamReport) -> bool {
     report.state == RunState::Failed
 }
 
-/// `1,234 rows, 3 files, 1.2 MiB in 3.2 s`
-fn in_words(report: &StreamReport) -> String {
-    format!(
-        "{} rows, {} files, {} in {}",
-        show::count(report.rows),
-        show::count(report.files),
-        show::bytes(report.bytes),
-        show::duration(report.elapsed)
-    )
+/// To the millisecond.
+fn seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }

@@ -140,9 +140,7 @@ fn a_missing_password_file() {
     refused(
         "password = ${SHOP_PASSWORD:-x}",
         "password_file = no/such/file",
-        concat!(
-            "pipeline.conf:6: [source shop] `password_file`: no/such/file cannot be read: No such file or directory (os error 2)"
-        ),
+        "pipeline.conf:6: [source shop] `password_file`: no/such/file cannot be read: No such file or directory (os error 2)",
     );
 }
 

@@ -75,7 +75,7 @@ fn a_run_ends_with_a_line_that_sums_it_up() {
 fn json_logs_are_json_throughout() {
     let ended = folder().run("run orders --log-format json -v").expect(0);
     let events: Vec<Value> = ended.err.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let end = events.iter().find(|event| event["state"] == "done").unwrap();
+    let end = events.iter().find(|event| event["message"] == "done").unwrap();
     assert_eq!((&end["stream"], &end["rows"], &end["level"]), (&"orders".into(), &3.into(), &"INFO".into()));
     assert!(end["timestamp"].as_str().unwrap().ends_with('Z'));
 }
@@ -99,7 +99,7 @@ fn status_files_and_check() {
     let line = status.lines().find(|line| line.starts_with("orders")).unwrap();
     let cells: Vec<_> = line.split_whitespace().collect();
     assert_eq!(cells[..4], ["orders", "full", "done", "3"], "{status}");
-    assert!(line.ends_with("s ago"), "{status}");
+    assert!(line.contains("all, as of 20") && line.ends_with("s ago"), "{status}");
 
     folder.run("run orders").expect(0);
     let status: Value =
@@ -119,7 +119,8 @@ fn status_files_and_check() {
     assert!(std::fs::read_to_string(files[0]).unwrap().contains("20.00"));
 
     let check = folder.run("check").expect(0).out;
-    assert!(check.starts_with("pipeline.conf: ok\n"), "{check}");
+    assert!(check.starts_with("pipeline.conf: ok\n  1 source, 1 destination, 2 streams\n"), "{check}");
+    assert!(check.contains("\njob_log: ok\n  SQLite file "), "{check}");
     let column = check.lines().find(|line| line.trim_start().starts_with("total")).unwrap();
     assert!(column.contains("decimal(10,2)") && column.contains("Decimal128(10, 2)"), "{check}");
 }

@@ -60,3 +60,24 @@ fn swept(place: &str) -> Error {
     Error::conflict(format!("{place}: the unfinished upload is gone"))
         .hint("Another run has opened this stream and cleared what was unfinished; let only one of them run.")
 }
+
+/// Whether an address is a scheme, a host and perhaps a port: no path, and no credentials, which would come to stand in
+/// messages.
+#[cfg(any(feature = "s3", feature = "gcs"))]
+fn is_plain_endpoint(endpoint: &str) -> bool {
+    url::Url::parse(endpoint).is_ok_and(|url| {
+        let bare = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+        matches!(url.scheme(), "http" | "https") && url.host().is_some() && url.path() == "/" && bare
+    })
+}
+
+/// Whether an error says, somewhere within, that a server's certificate is not trusted.
+#[cfg(any(feature = "s3", feature = "gcs"))]
+fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
+    if let Some(error) = error.downcast_ref::<rustls::Error>() {
+        return matches!(error, rustls::Error::InvalidCertificate(_));
+    }
+    // An error within an I/O error is not among its sources.
+    let inner = error.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
+    inner.is_some_and(|inner| is_untrusted(inner))
+}

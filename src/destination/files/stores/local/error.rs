@@ -46,9 +46,7 @@ pub fn classify(error: &IoError, doing: &str, path: &Path) -> Error {
         ErrorKind::NotADirectory | ErrorKind::IsADirectory => {
             Error::config(message).hint("A file stands where a folder is needed, or a folder where a file is.")
         }
-        ErrorKind::InvalidFilename => {
-            Error::config(message).hint("Choose a shorter name for the stream or the table.")
-        }
+        ErrorKind::InvalidFilename => Error::config(message).hint("Choose a shorter name for the stream or the table."),
         ErrorKind::FileTooLarge => {
             Error::config(message).hint("Make parts smaller with `part_bytes`, or raise the limit of file sizes.")
         }

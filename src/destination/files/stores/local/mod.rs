@@ -33,7 +33,7 @@ pub const MAKER: Maker = Maker {
         name: "local",
         about: "A folder on this machine's disk, or on a network file system that has hard links.",
         keys: &[KEYS],
-        stream_keys: &[],
+        stream_keys: crate::destination::files::KEYS,
     },
     check: |section| folder(section).map(|_| ()),
     make: |section| Ok(Arc::new(Local::new(&folder(section)?))),
@@ -75,10 +75,7 @@ impl Local {
     }
 
     /// Runs `work` where it may block.
-    async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Shared) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
+    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Shared) -> Result<T> + Send + 'static) -> Result<T> {
         let shared = self.shared.clone();
         let result = tokio::task::spawn_blocking(move || work(&shared)).await;
         result.unwrap_or_else(|_| Err(Error::bug("work on files panicked")))

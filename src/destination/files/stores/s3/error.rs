@@ -7,6 +7,7 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use super::settings::Settings;
+use crate::destination::files::stores::is_untrusted;
 use crate::error::{Error, Kind};
 
 /// A request, for messages.
@@ -113,9 +114,10 @@ fn unanswered(error: &(dyn StdError + 'static), place: &str) -> Error {
     if let Some(error) = chain.iter().find_map(|error| error.downcast_ref::<CredentialsError>()) {
         return credentials(error, &chain, message);
     }
-    if chain.iter().any(|error| certificate(*error)) {
-        return Error::config(message)
-            .hint("The server's certificate is not trusted here: add its authority to the system's, or mend `endpoint`.");
+    if chain.iter().any(|error| is_untrusted(*error)) {
+        return Error::config(message).hint(
+            "The server's certificate is not trusted here: add its authority to the system's, or mend `endpoint`.",
+        );
     }
     Error::unavailable(message)
 }
@@ -134,17 +136,6 @@ fn credentials(error: &CredentialsError, chain: &[&(dyn StdError + 'static)], me
         _ if network => Error::unavailable(message),
         _ => Error::denied(message).hint("Renew the credentials (`aws sso login`, say), or set others."),
     }
-}
-
-/// Whether an error says, somewhere within, that a certificate is not trusted.
-fn certificate(error: &(dyn StdError + 'static)) -> bool {
-    let tls = |error: &rustls::Error| matches!(error, rustls::Error::InvalidCertificate(_));
-    if let Some(error) = error.downcast_ref::<rustls::Error>() {
-        return tls(error);
-    }
-    // An error within an I/O error is not among its sources.
-    let inner = error.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
-    inner.is_some_and(|inner| certificate(inner))
 }
 
 /// The chain in one sentence, without its repetitions.

@@ -17,20 +17,27 @@ const SINGLE_DELETES_AT_ONCE: usize = 8;
 impl Shared {
     pub async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>> {
         let start = self.settings.prefix.start(prefix);
-        let request =
-            Request { name: "ListObjectsV2", needs: Needs::OnBucket("s3:ListBucket"), object: &start };
-        let after_name = after.map(|after| self.settings.prefix.start(after));
+        let request = Request { name: "ListObjectsV2", needs: Needs::OnBucket("s3:ListBucket"), object: &start };
+        let from = after.map(|after| match self.settings.endpoint {
+            None => after.to_owned(),
+            Some(_) => surely_before(prefix, after),
+        });
         let pages = self.client().await?.list_objects_v2().bucket(&self.settings.bucket).prefix(&start);
-        let mut pages = pages.set_start_after(after_name).into_paginator().send();
+        let mut pages =
+            pages.set_start_after(from.map(|from| self.settings.prefix.start(&from))).into_paginator().send();
         let mut keys = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|e| classify(&e, request, &self.settings))?;
             let names = page.contents().iter().filter_map(|object| object.key());
             let found = names.filter_map(|name| self.settings.prefix.key(name));
-            keys.extend(found.filter(|key| key.starts_with(prefix) && after.is_none_or(|after| *key > after)).map(str::to_owned));
+            keys.extend(
+                found
+                    .filter(|key| key.starts_with(prefix) && after.is_none_or(|after| *key > after))
+                    .map(str::to_owned),
+            );
         }
-        // Some services keep folders, and list in their order.
         keys.sort_unstable();
+        keys.dedup();
         Ok(keys)
     }
 
@@ -52,7 +59,8 @@ impl Shared {
     /// in the way of each is told like any other error.
     async fn delete_at_once(&self, client: &Client, names: &[String]) -> Result<Vec<String>> {
         let identify = |name: &String| ObjectIdentifier::builder().key(name).build();
-        let objects = names.iter().map(identify).collect::<Result<Vec<_>, _>>().map_err(|e| Error::bug(e.to_string()))?;
+        let objects =
+            names.iter().map(identify).collect::<Result<Vec<_>, _>>().map_err(|e| Error::bug(e.to_string()))?;
         let delete = Delete::builder().set_objects(Some(objects)).quiet(true).build();
         let delete = delete.map_err(|e| Error::bug(e.to_string()))?;
         match client.delete_objects().bucket(&self.settings.bucket).delete(delete).send().await {
@@ -125,6 +133,48 @@ impl Shared {
             Ok(_) => Ok(()),
             Err(e) if status(&e) == Some(404) && code(&e) != Some("NoSuchBucket") => Ok(()),
             Err(e) => Err(classify(&e, request, &self.settings)),
+        }
+    }
+}
+
+/// From where to list at a service that is not Amazon's, so that nothing greater than `after` is missed.
+///
+/// Services that keep folders (SeaweedFS, say) list `a/x` before `a-b`, though its bytes come after it, so that a listing
+/// from `a-b` on lacks it; and from `a` on they skip all of the folder `a`. The two orders differ only at characters
+/// below `/`: `after` is cut before the first of these, and ends a little lower, on no folder's name.
+fn surely_before(prefix: &str, after: &str) -> String {
+    let shared = prefix.bytes().zip(after.bytes()).take_while(|(a, b)| a == b).count();
+    let lower = after.bytes().skip(shared).position(|byte| byte < b'/');
+    let mut from = after[..lower.map_or(after.len(), |at| shared + at)].to_owned();
+    if let Some(last) = from.pop() {
+        match last {
+            '/' => from.push('/'),
+            // Below `\u{e000}` there are no characters for a while.
+            last => from.extend(char::from_u32(u32::from(last) - 1)),
+        }
+    }
+    from
+}
+
+#[cfg(test)]
+mod tests {
+    use super::surely_before;
+
+    #[test]
+    fn a_listing_starts_where_both_orders_agree() {
+        for (prefix, after, from) in [
+            ("_commits/s/", "_commits/s/00000000000000000042.json", "_commits/s/00000000000000000041"),
+            ("_commits/s/", "_commits/s/00000000000000000040.json", "_commits/s/0000000000000000004/"),
+            ("l/", "l/a-b", "l/`"),
+            ("l/a", "l/a-b", "l/`"),
+            ("l/", "l/a/", "l/a/"),
+            ("l/a/", "l/a/y", "l/a/x"),
+            ("l-1/", "l-1/b", "l-1/a"),
+            ("l/", "l/\u{e000}", "l/"),
+            ("", "-", ""),
+        ] {
+            assert_eq!(surely_before(prefix, after), from);
+            assert!(from <= after);
         }
     }
 }

@@ -32,7 +32,7 @@ pub const MAKER: Maker = Maker {
         name: "s3",
         about: "A bucket on Amazon S3, or on a service that speaks its protocol and has conditional writes.",
         keys: &[KEYS],
-        stream_keys: &[],
+        stream_keys: crate::destination::files::KEYS,
     },
     check: |section| Settings::of(section).map(|_| ()),
     make: |section| Ok(Arc::new(S3::of(section)?)),
@@ -116,7 +116,8 @@ impl Shared {
                 Err(e) if status(&e) == Some(403) => {
                     let error = classify(&e, request, &self.settings);
                     let bucket = &self.settings.bucket;
-                    let also = format!("Without s3:ListBucket on arn:aws:s3:::{bucket}, what is not there is refused too.");
+                    let also =
+                        format!("Without s3:ListBucket on arn:aws:s3:::{bucket}, what is not there is refused too.");
                     let advice = error.advice().map_or(also.clone(), |advice| format!("{advice} {also}"));
                     return Err(error.hint(advice));
                 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_sdk_s3::types::{ServerSideEncryption, StorageClass};
 
 use crate::config::{Key, Section, Value};
+use crate::destination::files::stores::is_plain_endpoint;
 use crate::destination::files::stores::prefix::Prefix;
 use crate::error::Result;
 
@@ -68,12 +69,8 @@ pub const KEYS: &[Key] = &[
         "How many pieces may be on their way at once, over all uploads to this destination.",
     )
     .default("3"),
-    Key::new(
-        "timeout",
-        Value::Duration,
-        "How long a request, with its piece, may take before it is tried again.",
-    )
-    .default("2m"),
+    Key::new("timeout", Value::Duration, "How long a request, with its piece, may take before it is tried again.")
+        .default("2m"),
 ];
 
 /// What S3 takes, except as the last piece of an object.
@@ -155,16 +152,10 @@ fn bucket(section: &Section) -> Result<String> {
 
 fn endpoint(section: &Section) -> Result<Option<String>> {
     let Some(endpoint) = section.get("endpoint").filter(|endpoint| !endpoint.is_empty()) else { return Ok(None) };
-    match url::Url::parse(endpoint) {
-        Ok(url) if !matches!(url.scheme(), "http" | "https") || url.host().is_none() => {}
-        // Credentials there would come to stand in messages.
-        Ok(url) if !url.username().is_empty() || url.password().is_some() => {}
-        Ok(url) if url.path() == "/" && url.query().is_none() => {
-            return Ok(Some(endpoint.trim_end_matches('/').to_owned()));
-        }
-        _ => {}
+    match is_plain_endpoint(endpoint) {
+        true => Ok(Some(endpoint.trim_end_matches('/').to_owned())),
+        false => Err(section.error("endpoint", "must be `http://HOST[:PORT]` or `https://HOST[:PORT]` and no more")),
     }
-    Err(section.error("endpoint", "must be `http://HOST[:PORT]` or `https://HOST[:PORT]` and no more"))
 }
 
 fn keys(section: &Section) -> Result<Option<Keys>> {

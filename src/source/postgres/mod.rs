@@ -110,18 +110,23 @@ impl Postgres {
         let policies = Policies::of(&selection.section)?;
         let selection = Arc::new(selection.clone());
         let mut streams = Vec::new();
+        let mut columns = Vec::new();
         for relation in self.relations(session, &selection).await? {
-            plan::choose(session, &relation, &selection, &policies).await?;
+            let table = relation.name.display();
+            columns.push((table.clone(), plan::choose(session, &relation, &selection, &policies).await?));
             streams.push(Stream {
-                id: selection.stream_id(&relation.name.display()),
-                table: relation.name.to_string(),
+                id: selection.stream_id(&table),
+                table,
                 estimate: relation.estimate.filter(|_| selection.filter.is_none()),
                 selection: selection.clone(),
             });
         }
-        if let Tables::Query(_) = selection.tables {
-            let table = selection.name.clone();
-            streams.push(Stream { id: selection.stream_id(&table), table, estimate: None, selection });
+        match selection.tables {
+            Tables::Query(_) => {
+                let table = selection.name.clone();
+                streams.push(Stream { id: selection.stream_id(&table), table, estimate: None, selection });
+            }
+            _ => policies.check_names(&selection.section, &columns)?,
         }
         Ok(streams)
     }

@@ -4,6 +4,8 @@
 mod store_suite;
 
 mod faulty;
+#[cfg(feature = "gcs")]
+mod gcs;
 #[cfg(feature = "s3")]
 mod s3;
 mod scripted;

@@ -1,10 +1,21 @@
-//! Tests against real servers. One that finds no server fails.
+//! Tests against real servers, which `tests/servers/up.sh` starts and names in the environment. Without its server a
+//! test fails: none is skipped.
+#![allow(clippy::unwrap_used)]
 
 #[path = "../conformance/store.rs"]
 mod store_suite;
 
+#[cfg(feature = "mysql")]
+#[macro_use]
+mod my;
 #[cfg(feature = "gcs")]
 mod gcs;
+#[cfg(feature = "mysql")]
+mod mariadb;
+#[cfg(feature = "mysql")]
+mod mysql;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "s3")]
 mod s3;
 

@@ -33,7 +33,7 @@ pub const MAKER: Maker = Maker {
         name: "local",
         about: "A folder on this machine's disk, or on a network file system that has hard links.",
         keys: &[KEYS],
-        stream_keys: &[],
+        stream_keys: crate::destination::files::KEYS,
     },
     check: |section| folder(section).map(|_| ()),
     make: |section| Ok(Arc::new(Local::new(&folder(section)?))),

@@ -32,7 +32,7 @@ pub const MAKER: Maker = Maker {
         name: "s3",
         about: "A bucket on Amazon S3, or on a service that speaks its protocol and has conditional writes.",
         keys: &[KEYS],
-        stream_keys: &[],
+        stream_keys: crate::destination::files::KEYS,
     },
     check: |section| Settings::of(section).map(|_| ()),
     make: |section| Ok(Arc::new(S3::of(section)?)),

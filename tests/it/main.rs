@@ -7,6 +7,8 @@ mod store_suite;
 mod cli;
 mod crash;
 mod faulty;
+#[cfg(feature = "gcs")]
+mod gcs;
 mod job_log;
 mod memory_log;
 #[cfg(feature = "s3")]

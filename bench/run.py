@@ -166,7 +166,7 @@ def main() -> None:
         name = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout.strip()
         head.append(f"{name}, " + ("built beforehand" if options.bin else f"cargo profile {options.profile}"))
     head += [f"{tool.name} {tools.version(tool.package)}: {tool.note}" for tool in chosen if tool.package]
-    head.append(f"{options.rounds} rounds of all tools in turn; medians")
+    head.append("one run of each tool" if options.rounds == 1 else f"{options.rounds} rounds of all tools in turn; medians")
     load_now = os.getloadavg()[0]
     head.append(f"load average before the first run: {load_now:.1f}" + ("; other work disturbed these figures" if load_now > 0.5 else ""))
 

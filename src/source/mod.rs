@@ -3,7 +3,13 @@
 //! A new source is a folder here and a line in [`SOURCES`].
 
 pub mod feed;
+#[cfg(feature = "mysql")]
+mod mysql;
 pub mod pattern;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 pub mod tls;
 
 use std::sync::Arc;
@@ -214,7 +220,14 @@ pub const BATCH_ROWS: usize = 8192;
 pub const BATCH_BYTES: usize = 2 << 20;
 
 /// The registry.
-pub const SOURCES: &[&Maker] = &[];
+pub const SOURCES: &[&Maker] = &[
+    #[cfg(feature = "mysql")]
+    &mysql::MAKER,
+    #[cfg(feature = "postgres")]
+    &postgres::MAKER,
+    #[cfg(feature = "sqlite")]
+    &sqlite::MAKER,
+];
 
 /// The maker of a kind of source.
 pub fn maker(kind: &str) -> Result<&'static Maker> {

@@ -113,7 +113,7 @@ fn a_wrong_number() {
 fn a_wrong_word() {
     refused(
         "table =",
-        "mode = incremental-ish\ntable =",
+        "mode = delta\ntable =",
         "pipeline.conf:16: [stream orders] `mode` must be one of full, incremental, cdc",
     );
     refused(

@@ -3,10 +3,12 @@
 //! Use goes one way: `cli` → `pipeline` → `source`, `destination`, `job_log` → `format` → `config`, `record` → `error`.
 //! ARCHITECTURE.md says what each room is for.
 
+pub mod cli;
 pub mod config;
 pub mod destination;
 pub mod error;
 pub mod format;
 pub mod job_log;
+pub mod pipeline;
 pub mod record;
 pub mod source;

@@ -1,12 +1,19 @@
-//! Where records go: the two traits and the registry.
+//! Where records go: the traits, and the kinds there are.
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
 
+use self::files::StorePlace;
+use self::files::stores::{self, STORES};
+use self::memory::Memory;
+use crate::config::{Kind, Section};
 use crate::error::{Error, Result};
 use crate::record::{Commit, Mode, Rows, Seal, StreamId};
 
 pub mod files;
+pub mod memory;
 
 /// A folder, bucket or broker under one `[destination]` section, as one stream sees it.
 #[async_trait]
@@ -15,8 +22,45 @@ pub trait Destination: Send + Sync {
     /// what earlier writers left without committing is gone.
     async fn open(&self, stream: &StreamId, opening: &Opening) -> Result<Box<dyn Writer>>;
 
-    /// The stream's newest entry, without opening it.
+    /// The stream's newest entry, without opening it. `after` is where to start looking.
     async fn last(&self, stream: &StreamId, after: Option<u64>) -> Result<Option<Commit>>;
+
+    /// The stream's entries `from..=to`.
+    async fn range(&self, stream: &StreamId, from: u64, to: u64) -> Result<Vec<Commit>>;
+
+    /// The absolute paths or URLs of the stream's live parts, in the order in which they were written.
+    async fn files(&self, stream: &StreamId) -> Result<Vec<String>>;
+
+    /// The streams that have a commit log here and whose names start with `prefix`.
+    async fn streams(&self, prefix: &str) -> Result<Vec<StreamId>>;
+
+    /// Where the data of a table is, for people.
+    fn location(&self, table: &str) -> String;
+}
+
+/// One `[destination]` section: what its streams have in common. Making one connects to nothing.
+#[async_trait]
+pub trait Place: Send + Sync {
+    /// The destination as one stream wants it, with its own format and keys.
+    fn destination(&self, stream: &Section, memory: &Arc<Memory>) -> Result<Arc<dyn Destination>>;
+
+    /// Proves that what commits rest on works here: that of two creations of the same thing the second is refused.
+    async fn probe(&self) -> Result<()>;
+}
+
+/// The kinds of destinations: so far all of them are stores of files.
+pub fn kinds() -> impl Iterator<Item = &'static Kind> {
+    STORES.iter().map(|maker| &maker.kind)
+}
+
+/// Whether a kind of that name is a destination, and what single keys of its section do not tell.
+pub fn check(kind: &str, section: &Section) -> Result<()> {
+    stores::check(kind, section)
+}
+
+/// The place of a section of this kind. Connects to nothing.
+pub fn place(kind: &str, section: &Section) -> Result<Arc<dyn Place>> {
+    Ok(Arc::new(StorePlace(stores::store(kind, section)?)))
 }
 
 /// Who opens a stream, and what for.
@@ -30,6 +74,8 @@ pub struct Opening {
     pub holder: Value,
     /// The job log's newest entry of the stream: where to start looking. Not a promise that it is there.
     pub after: Option<u64>,
+    /// Come in although a process with another job log seems to be at work.
+    pub take_over: bool,
 }
 
 /// An open stream: rows go in, and become visible with a commit, all or none.

@@ -27,13 +27,19 @@ pub struct Commit {
     pub complete: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publishes: Option<Publication>,
+    /// What the stream's full loads have made so far; carried from entry to entry.
+    #[serde(default, skip_serializing_if = "Generations::is_empty")]
+    pub generations: Generations,
+    /// The numbers of the newest fences, newest first: nothing numbered so was ever committed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fences: Vec<u64>,
     /// Whatever a later run needs to be right besides the position.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub state: Value,
     /// The stream's identity, on entry 0 only: source fingerprint and pipeline.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub identity: Value,
-    /// Host, process and time of the writer, on a fence only: for people, and for newcomers with another job log.
+    /// Host, process and job log of the writer: for people, and for newcomers with another job log.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub holder: Value,
     /// When it was written: RFC 3339, UTC.
@@ -41,6 +47,11 @@ pub struct Commit {
 }
 
 impl Commit {
+    /// Whether it only keeps earlier writers out.
+    pub fn is_fence(&self) -> bool {
+        self.fences.first() == Some(&self.seq)
+    }
+
     pub fn rows(&self) -> u64 {
         self.parts.iter().map(|part| part.rows).sum()
     }
@@ -76,6 +87,26 @@ pub struct Publication {
     pub files: u64,
 }
 
+/// The generations of a stream that have files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Generations {
+    /// Published and kept, newest first: the first one is live.
+    pub kept: Vec<Publication>,
+    /// Published earlier or given up: their files are deleted at the next opening, if they are not gone yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retired: Vec<String>,
+}
+
+impl Generations {
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty() && self.retired.is_empty()
+    }
+
+    pub fn live(&self) -> Option<&Publication> {
+        self.kept.first()
+    }
+}
+
 /// What a commit says besides its parts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Seal {
@@ -83,11 +114,13 @@ pub struct Seal {
     pub last_seq: i64,
     pub complete: bool,
     pub publishes: Option<Publication>,
+    /// Generations that are given up.
+    pub retires: Vec<String>,
     pub state: Value,
 }
 
 impl Seal {
     pub fn at(position: Option<Position>) -> Self {
-        Self { position, last_seq: 0, complete: false, publishes: None, state: Value::Null }
+        Self { position, last_seq: 0, complete: false, publishes: None, retires: Vec::new(), state: Value::Null }
     }
 }

@@ -10,7 +10,7 @@ mod position;
 mod table;
 
 pub use builder::BatchBuilder;
-pub use commit::{Commit, PartInfo, Publication, Seal};
+pub use commit::{Commit, Generations, PartInfo, Publication, Seal};
 pub use datum::Datum;
 pub use event::{Event, Rows};
 pub use position::Position;

@@ -6,6 +6,10 @@ pub mod feed;
 #[cfg(feature = "mysql")]
 mod mysql;
 pub mod pattern;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 pub mod tls;
 
 use std::sync::Arc;
@@ -219,6 +223,10 @@ pub const BATCH_BYTES: usize = 2 << 20;
 pub const SOURCES: &[&Maker] = &[
     #[cfg(feature = "mysql")]
     &mysql::MAKER,
+    #[cfg(feature = "postgres")]
+    &postgres::MAKER,
+    #[cfg(feature = "sqlite")]
+    &sqlite::MAKER,
 ];
 
 /// The maker of a kind of source.

@@ -1,0 +1,246 @@
+//! The commit protocol's writing half: parts, then one entry that makes them count.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::layout::Layout;
+use super::log::{Entry, Log};
+use super::part::{ClosingPart, NewPart, OpenPart};
+use super::schema;
+use super::store::Store;
+use super::{Settings, now};
+use crate::destination::{Opening, Pending, Writer};
+use crate::error::{Context, Error, Result};
+use crate::record::{Commit, Mode, PartInfo, Rows, Seal, Table};
+
+/// How many closed parts may still be uploading while the next one is written.
+const CLOSING: usize = 2;
+
+/// The writer of one stream, whose fence stands.
+pub struct FileWriter {
+    store: Arc<dyn Store>,
+    settings: Arc<Settings>,
+    layout: Layout,
+    log: Log,
+    opening: Opening,
+    /// New for every opening.
+    id: String,
+    last: Commit,
+    /// Tables that a sweep knows to look in.
+    marked: HashSet<String>,
+    open: HashMap<String, (OpenPart, Arc<Table>)>,
+    closing: Vec<ClosingPart>,
+    finished: Vec<PartInfo>,
+    schemas: BTreeMap<String, Value>,
+    /// The number of the next part of the next entry.
+    next: u32,
+    pending: Pending,
+    failures: mpsc::UnboundedReceiver<Error>,
+    tell_failure: mpsc::UnboundedSender<Error>,
+}
+
+/// What an opening hands over to the writer.
+pub struct Opened {
+    pub store: Arc<dyn Store>,
+    pub settings: Arc<Settings>,
+    pub layout: Layout,
+    pub log: Log,
+    pub opening: Opening,
+    pub id: String,
+    pub fence: Commit,
+    pub marked: HashSet<String>,
+}
+
+impl FileWriter {
+    pub fn new(opened: Opened) -> Self {
+        let (tell_failure, failures) = mpsc::unbounded_channel();
+        Self {
+            store: opened.store,
+            settings: opened.settings,
+            layout: opened.layout,
+            log: opened.log,
+            opening: opened.opening,
+            id: opened.id,
+            last: opened.fence,
+            marked: opened.marked,
+            open: HashMap::new(),
+            closing: Vec::new(),
+            finished: Vec::new(),
+            schemas: BTreeMap::new(),
+            next: 1,
+            pending: Pending::default(),
+            failures,
+            tell_failure,
+        }
+    }
+
+    /// The open part of a table, with this very schema.
+    async fn part(&mut self, table: &Arc<Table>) -> Result<&mut OpenPart> {
+        let stale = self.open.get(&table.name).is_some_and(|(_, of)| of.schema != table.schema);
+        if stale {
+            self.roll(&table.name).await?;
+        }
+        if !self.open.contains_key(&table.name) {
+            let part = self.begin(table).await?;
+            self.open.insert(table.name.clone(), (part, table.clone()));
+        }
+        let entry = self.open.get_mut(&table.name);
+        entry.map(|(part, _)| part).ok_or_else(|| Error::bug("a part that was opened is not there"))
+    }
+
+    async fn begin(&mut self, table: &Arc<Table>) -> Result<OpenPart> {
+        if self.marked.insert(table.name.clone()) {
+            // Before the first part, so that a sweep knows where to look whatever happens next.
+            self.store.create(&self.layout.table_marker(&table.name), bytes::Bytes::new()).await?;
+        }
+        let (schema, definition) = schema::describe(table);
+        self.schemas.insert(schema.clone(), definition);
+        let extension = self.settings.format.extension();
+        let path = self.layout.part(&table.name, self.last.seq + 1, self.next, extension);
+        self.next += 1;
+        let share = self.settings.memory.share();
+        let encoder = self.settings.format.encoder(table, share.bytes())?;
+        let part = NewPart { path, table: table.name.clone(), schema };
+        Ok(OpenPart::begin(part, encoder, self.store.clone(), share, self.tell_failure.clone()))
+    }
+
+    /// Closes a table's part: its next row begins another.
+    async fn roll(&mut self, table: &str) -> Result<()> {
+        let Some((part, _)) = self.open.remove(table) else { return Ok(()) };
+        self.closing.push(part.close().await?);
+        while self.closing.len() > CLOSING {
+            let part = self.closing.remove(0).finished().await?;
+            self.finished.push(part);
+        }
+        Ok(())
+    }
+
+    /// Waits until every part is durable.
+    async fn finish_parts(&mut self) -> Result<Vec<PartInfo>> {
+        let open: Vec<_> = self.open.drain().collect();
+        for (_, (part, _)) in open {
+            self.closing.push(part.close().await?);
+        }
+        for part in std::mem::take(&mut self.closing) {
+            let part = part.finished().await?;
+            self.finished.push(part);
+        }
+        let mut parts = std::mem::take(&mut self.finished);
+        // By number: the order in which they were begun.
+        parts.sort_by(|a, b| a.table.cmp(&b.table).then_with(|| a.path.cmp(&b.path)));
+        Ok(parts)
+    }
+
+    fn entry(&mut self, seal: Seal, parts: Vec<PartInfo>) -> Commit {
+        let mut generations = self.last.generations.clone();
+        // What was retired before the fence has been deleted since.
+        generations.retired.clear();
+        generations.retired.extend(seal.retires);
+        if let Some(publication) = &seal.publishes {
+            generations.kept.insert(0, publication.clone());
+            let keep = self.settings.keep_generations + 1;
+            let old = generations.kept.split_off(generations.kept.len().min(keep));
+            generations.retired.extend(old.into_iter().map(|publication| publication.generation));
+        }
+        Commit {
+            seq: self.last.seq + 1,
+            writer: self.id.clone(),
+            run: self.opening.run.clone(),
+            mode: self.opening.mode,
+            position: seal.position,
+            last_seq: seal.last_seq,
+            parts,
+            schemas: std::mem::take(&mut self.schemas),
+            complete: seal.complete,
+            publishes: seal.publishes,
+            generations,
+            fences: self.last.fences.clone(),
+            state: seal.state,
+            identity: Value::Null,
+            holder: self.opening.holder.clone(),
+            at: now(),
+        }
+    }
+
+    /// Another writer's entry stands where ours should: what we wrote belongs to nobody.
+    async fn conflict(&self, ours: &Commit, theirs: &Commit) -> Error {
+        let paths: Vec<_> = ours.parts.iter().map(|part| part.path.clone()).collect();
+        if let Err(error) = self.store.delete(&paths).await {
+            tracing::warn!(%error, "parts that were not committed could not be deleted; the next opening sweeps them");
+        }
+        let holder = super::open::holder_name(&theirs.holder);
+        Error::conflict(format!("entry {} of the commit log was written by another process ({holder})", ours.seq))
+            .hint("It opened this stream after we did, so we stop. Nothing of ours shows, nothing is lost.")
+    }
+}
+
+#[async_trait]
+impl Writer for FileWriter {
+    fn last(&self) -> &Commit {
+        &self.last
+    }
+
+    async fn write(&mut self, rows: Rows) -> Result<()> {
+        let count = rows.batch.num_rows() as u64;
+        // Only a full load has a file for a table without rows.
+        if count == 0 && self.opening.mode != Mode::Full {
+            return Ok(());
+        }
+        let bytes = rows.batch.get_array_memory_size() as u64;
+        let part_bytes = self.settings.part_bytes;
+        let part = self.part(&rows.table).await.at(|| format!("table {}", rows.table.name))?;
+        if count > 0 {
+            part.rows(rows.batch).await?;
+        }
+        let full = part.size() >= part_bytes;
+        self.pending.rows += count;
+        self.pending.bytes += bytes;
+        if full {
+            self.roll(&rows.table.name).await?;
+        }
+        Ok(())
+    }
+
+    fn pending(&self) -> Pending {
+        self.pending
+    }
+
+    async fn failed(&mut self) -> Error {
+        match self.failures.recv().await {
+            Some(error) => error,
+            // Not reached: the writer itself holds a sender.
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn commit(&mut self, seal: Seal) -> Result<Commit> {
+        let parts = self.finish_parts().await?;
+        let commit = self.entry(seal, parts);
+        match self.log.create(&commit).await? {
+            Entry::Ours => {}
+            Entry::Theirs(theirs) => return Err(self.conflict(&commit, &theirs).await),
+        }
+        if commit.publishes.is_some() {
+            super::generations::delete(&*self.store, &self.layout, &commit.generations.retired).await;
+        }
+        self.log.summarise(commit.seq).await;
+        self.last = commit.clone();
+        self.next = 1;
+        self.pending = Pending::default();
+        Ok(commit)
+    }
+
+    async fn abort(self: Box<Self>) {
+        for (_, (part, _)) in self.open {
+            part.abort().await;
+        }
+        // Closed parts finish or fail by themselves; nobody lists them, so the next opening sweeps them.
+        for part in self.closing {
+            let _ = part.finished().await;
+        }
+    }
+}

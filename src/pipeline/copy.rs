@@ -1,0 +1,169 @@
+//! The one loop: from a reader into a writer, the same for full, incremental, CDC and chunks.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use tokio::time::{Instant, sleep_until};
+
+use super::sequence::Sequence;
+use super::stop::Stop;
+use crate::destination::Writer;
+use crate::error::{Error, Result};
+use crate::job_log::Lease;
+use crate::record::{Commit, Event, Mode, Position, Seal};
+use crate::source::Reader;
+
+/// How long a stop waits for the next checkpoint before it gives up the rows after the last one.
+const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// When a checkpoint is committed. The end of a stream always is.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Arrow bytes since the last commit.
+    pub bytes: u64,
+    pub rows: u64,
+    pub interval: Duration,
+    /// For a checkpoint without rows.
+    pub idle: Duration,
+}
+
+/// Why a copy ended without an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The reader came to its end, and all of it is committed.
+    AtTheEnd,
+    /// It was asked to stop; everything up to some checkpoint is committed.
+    Stopped,
+}
+
+/// Hears of the progress of one copy.
+#[async_trait]
+pub trait Ledger: Send {
+    /// Rows and Arrow bytes that were handed to the writer.
+    fn took(&mut self, rows: u64, bytes: u64);
+
+    /// A commit stands. What an error says here ends the copy; the commit stands all the same.
+    async fn committed(&mut self, commit: &Commit) -> Result<()>;
+}
+
+pub struct Copy<'a> {
+    pub reader: &'a mut dyn Reader,
+    pub writer: &'a mut dyn Writer,
+    pub lease: &'a mut dyn Lease,
+    pub ledger: &'a mut dyn Ledger,
+    pub limits: Limits,
+    pub mode: Mode,
+    pub stop: Stop,
+}
+
+/// What happened first.
+enum Step {
+    Event(Result<Option<Event>>),
+    Failed(Error),
+    Due,
+    Stop,
+    GiveUp,
+}
+
+/// What is known since the last commit.
+struct Since {
+    at: Instant,
+    checkpoint: Option<Position>,
+    /// Rows came after the checkpoint: only a later one covers them.
+    open: bool,
+    stopping: Option<Instant>,
+}
+
+impl Copy<'_> {
+    /// Copies until the reader's end or a stop. After an error the writer is only to be aborted.
+    pub async fn run(mut self) -> Result<Ended> {
+        // What the last run committed may not have reached the source before it died.
+        if let Some(position) = self.writer.last().position.clone() {
+            self.reader.ack(&position).await?;
+        }
+        let mut sequence = Sequence::after(self.writer.last().last_seq);
+        let mut since = Since { at: Instant::now(), checkpoint: None, open: false, stopping: None };
+        loop {
+            match self.step(&since).await {
+                Step::Event(event) => match event? {
+                    Some(Event::Rows(rows)) => {
+                        let (count, bytes) = (rows.batch.num_rows(), rows.batch.get_array_memory_size());
+                        since.open |= count > 0;
+                        let rows = if self.mode == Mode::Full { rows } else { sequence.number(rows)? };
+                        self.writer.write(rows).await?;
+                        self.ledger.took(count as u64, bytes as u64);
+                    }
+                    Some(Event::Checkpoint(position)) => {
+                        since.checkpoint = Some(position);
+                        since.open = false;
+                        if since.stopping.is_some() || self.is_due(&since) {
+                            self.commit(&mut since, &sequence, false).await?;
+                        }
+                    }
+                    None => return self.end(&mut since, &sequence).await,
+                },
+                Step::Failed(error) => return Err(error),
+                Step::Due => self.commit(&mut since, &sequence, false).await?,
+                Step::Stop => since.stopping = Some(Instant::now() + STOP_GRACE),
+                Step::GiveUp => return Ok(Ended::Stopped),
+            }
+            if since.stopping.is_some() && !since.open {
+                if since.checkpoint.is_some() {
+                    self.commit(&mut since, &sequence, false).await?;
+                }
+                return Ok(Ended::Stopped);
+            }
+        }
+    }
+
+    async fn step(&mut self, since: &Since) -> Step {
+        let due = since.at + if self.writer.pending().rows > 0 { self.limits.interval } else { self.limits.idle };
+        let can_commit = since.checkpoint.is_some() && !since.open;
+        let give_up = since.stopping.unwrap_or_else(Instant::now);
+        tokio::select! {
+            biased;
+            error = self.writer.failed() => Step::Failed(error),
+            error = self.lease.lost() => Step::Failed(error),
+            () = self.stop.requested(), if since.stopping.is_none() => Step::Stop,
+            () = sleep_until(give_up), if since.stopping.is_some() => Step::GiveUp,
+            () = sleep_until(due), if can_commit => Step::Due,
+            event = self.reader.next() => Step::Event(event),
+        }
+    }
+
+    /// Whether a checkpoint that has just come is to be committed at once.
+    fn is_due(&self, since: &Since) -> bool {
+        let pending = self.writer.pending();
+        let wait = if pending.rows > 0 { self.limits.interval } else { self.limits.idle };
+        pending.bytes >= self.limits.bytes || pending.rows >= self.limits.rows || since.at.elapsed() >= wait
+    }
+
+    /// Commits the last checkpoint. The three lines whose order matters.
+    async fn commit(&mut self, since: &mut Since, sequence: &Sequence, complete: bool) -> Result<()> {
+        let position = since.checkpoint.take();
+        let seal = Seal {
+            position: position.clone().or_else(|| self.writer.last().position.clone()),
+            last_seq: sequence.last(),
+            complete,
+            publishes: None,
+            retires: Vec::new(),
+            state: Value::Null,
+        };
+        let commit = self.writer.commit(seal).await?;
+        self.ledger.committed(&commit).await?;
+        if let Some(position) = &position {
+            self.reader.ack(position).await?;
+        }
+        since.at = Instant::now();
+        Ok(())
+    }
+
+    async fn end(&mut self, since: &mut Since, sequence: &Sequence) -> Result<Ended> {
+        if since.open {
+            return Err(Error::bug("the source ended without a checkpoint after its last rows"));
+        }
+        self.commit(since, sequence, true).await?;
+        Ok(Ended::AtTheEnd)
+    }
+}

@@ -1,0 +1,125 @@
+//! What `tidemark check` and `tidemark files` look at, without reading rows.
+
+use std::sync::Arc;
+
+use super::Request;
+use super::plan::{Places, Plan, make_source};
+use crate::config::{Config, StreamSection};
+use crate::destination::memory::Memory;
+use crate::error::{Error, Result};
+use crate::record::{StreamId, field};
+use crate::source::{Selection, Source};
+
+/// What `check` found about one section.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// As between the brackets.
+    pub section: String,
+    /// Sentences about what works, or what does not.
+    pub result: Result<Vec<String>>,
+    /// How each column will arrive, of a stream.
+    pub columns: Vec<ColumnReport>,
+}
+
+#[derive(Debug, Clone)]
+pub struct ColumnReport {
+    pub table: String,
+    pub column: String,
+    /// The source's own type.
+    pub native: String,
+    /// Arrow's.
+    pub arrow: String,
+}
+
+/// Tries each part of a configuration: the job log, every destination, every source and stream.
+pub async fn check(config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let job_log = async { crate::job_log::of(&config.job_log)?.check().await };
+    let result = job_log.await.map(|what| vec![what]);
+    findings.push(Finding { section: "job_log".to_owned(), result, columns: Vec::new() });
+    let mut places = Places::default();
+    for name in config.destinations.keys() {
+        let result = check_destination(config, &mut places, name).await;
+        findings.push(Finding { section: format!("destination {name}"), result, columns: Vec::new() });
+    }
+    for name in config.sources.keys() {
+        findings.extend(check_source(config, name).await);
+    }
+    findings
+}
+
+async fn check_destination(config: &Config, places: &mut Places, name: &str) -> Result<Vec<String>> {
+    places.of(config, name)?.probe().await?;
+    Ok(vec!["can be written, and refuses to create the same object twice".to_owned()])
+}
+
+async fn check_source(config: &Config, name: &str) -> Vec<Finding> {
+    let of = |section: String, result| Finding { section, result, columns: Vec::new() };
+    let connected = async {
+        let source = make_source(config, name)?;
+        source.identity().await?;
+        Ok(source)
+    };
+    let source = match connected.await {
+        Ok(source) => source,
+        Err(error) => return vec![of(format!("source {name}"), Err(error))],
+    };
+    let mut findings = vec![of(format!("source {name}"), Ok(vec!["can be reached".to_owned()]))];
+    for section in config.streams.iter().filter(|stream| stream.source == name) {
+        let header = format!("stream {}", section.name);
+        match check_stream(config, section, &source).await {
+            Ok((notes, columns)) => findings.push(Finding { section: header, result: Ok(notes), columns }),
+            Err(error) => findings.push(of(header, Err(error))),
+        }
+    }
+    findings
+}
+
+async fn check_stream(
+    config: &Config,
+    section: &StreamSection,
+    source: &Arc<dyn Source>,
+) -> Result<(Vec<String>, Vec<ColumnReport>)> {
+    // The destination's settings too: a format that cannot be, say.
+    let memory = Memory::new(config.pipeline.bytes("max_memory")?, 1);
+    Places::default().of(config, &section.destination)?.destination(&section.section, &memory)?;
+    let selection = Selection::of(&section.name, &section.section, None)?;
+    let streams = source.streams(&[selection]).await?;
+    let (mut notes, mut columns) = (Vec::new(), Vec::new());
+    for stream in &streams {
+        let description = source.describe(stream).await?;
+        let rows = stream.estimate.map(|rows| format!(", about {rows} rows")).unwrap_or_default();
+        notes.push(format!("{}: reads {}{rows}", stream.id, stream.table));
+        notes.extend(description.notes.into_iter().map(|note| format!("{}: {note}", stream.table)));
+        columns.extend(description.table.schema.fields().iter().map(|column| ColumnReport {
+            table: description.table.name.clone(),
+            column: column.name().clone(),
+            native: field::native(column).unwrap_or("").to_owned(),
+            arrow: column.data_type().to_string(),
+        }));
+    }
+    Ok((notes, columns))
+}
+
+/// The live parts of a stream (of all streams of a section that has several), as absolute paths or URLs.
+pub async fn files(config: &Config, stream: &str) -> Result<Vec<String>> {
+    let request = Request { streams: vec![stream.to_owned()], ..Request::default() };
+    let plan = Plan::of(config, &request)?;
+    let memory = Memory::new(config.pipeline.bytes("max_memory")?, 1);
+    let mut files = Vec::new();
+    for section in &plan.wanted {
+        let place = Places::default().of(config, &section.destination)?;
+        let destination = place.destination(&section.section, &memory)?;
+        let ids = match section.section.is_set("tables") {
+            false => vec![StreamId::new(section.name.clone())],
+            true => destination.streams(&format!("{}.", section.name)).await?,
+        };
+        for id in ids {
+            files.extend(destination.files(&id).await?);
+        }
+    }
+    match files.is_empty() {
+        true => Err(Error::config(format!("stream `{stream}` has no published files yet")).hint("Run it first.")),
+        false => Ok(files),
+    }
+}

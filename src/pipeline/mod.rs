@@ -1,0 +1,129 @@
+//! What `tidemark run` does: plans the streams of a configuration, runs them side by side, each through the one loop.
+
+mod copy;
+mod full;
+mod inspect;
+mod plan;
+mod sequence;
+mod session;
+mod settle;
+mod stop;
+mod stream;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+
+pub use self::copy::{Copy, Ended, Ledger, Limits};
+pub use self::full::full_load_in_words;
+pub use self::inspect::{ColumnReport, Finding, check, files};
+use self::plan::Plan;
+pub use self::plan::registry;
+pub use self::sequence::SEQ;
+pub use self::session::{Session, Totals};
+pub use self::stop::{Stop, Stopper};
+pub use self::stream::{Sources, run as run_stream};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::job_log::RunState;
+use crate::record::{Mode, StreamId};
+
+/// What to run.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// Names of `[stream]` sections or of their streams; all where empty.
+    pub streams: Vec<String>,
+    /// In place of the streams' own.
+    pub mode: Option<Mode>,
+    /// Open streams that a process with another job log seems to hold.
+    pub take_over: bool,
+}
+
+/// Hears what happens, from several tasks at once. Must return at once.
+pub trait Observer: Send + Sync {
+    fn notice(&self, stream: &StreamId, notice: Notice);
+}
+
+#[derive(Debug, Clone)]
+pub enum Notice {
+    /// The stream is going to be run.
+    Planned {
+        estimate: Option<u64>,
+        mode: Mode,
+    },
+    /// Rows that were read so far, and their size in memory.
+    Progress {
+        rows: u64,
+        bytes: u64,
+    },
+    /// What is committed so far: rows, bytes of files, files.
+    Committed {
+        rows: u64,
+        bytes: u64,
+        files: u64,
+    },
+    /// A failure that may pass.
+    Retrying {
+        error: Error,
+        wait: Duration,
+        attempt: u32,
+    },
+    Ended(StreamReport),
+}
+
+/// How a stream's run ended.
+#[derive(Debug, Clone)]
+pub struct StreamReport {
+    pub stream: StreamId,
+    pub mode: Mode,
+    pub state: RunState,
+    pub rows: u64,
+    pub bytes: u64,
+    pub files: u64,
+    /// As JSON text.
+    pub high_water_mark: Option<String>,
+    pub elapsed: Duration,
+    pub error: Option<Error>,
+    /// The folder of the stream's table.
+    pub location: Option<String>,
+}
+
+impl StreamReport {
+    /// A run that has come to nothing so far.
+    fn new(stream: StreamId, mode: Mode) -> Self {
+        Self {
+            stream,
+            mode,
+            state: RunState::Failed,
+            rows: 0,
+            bytes: 0,
+            files: 0,
+            high_water_mark: None,
+            elapsed: Duration::ZERO,
+            error: None,
+            location: None,
+        }
+    }
+}
+
+/// Runs the streams that `request` names. A stream that fails does not stop the others: its error is in its report.
+///
+/// Fails itself for what concerns no single stream: a stream that is not there, a job log that cannot be opened.
+pub async fn run(
+    config: &Config,
+    request: &Request,
+    observer: Arc<dyn Observer>,
+    stop: Stop,
+) -> Result<Vec<StreamReport>> {
+    let plan = Plan::of(config, request)?;
+    let job_log = plan.job_log().await?;
+    let (jobs, mut reports) = plan.jobs(job_log, observer.clone(), stop).await;
+    for job in &jobs {
+        job.announce();
+    }
+    let running = futures_util::stream::iter(jobs.into_iter().map(|job| job.run())).buffer_unordered(plan.parallel);
+    reports.extend(running.collect::<Vec<_>>().await);
+    reports.sort_by(|a, b| a.stream.cmp(&b.stream));
+    Ok(reports)
+}

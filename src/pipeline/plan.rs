@@ -1,0 +1,288 @@
+//! From a configuration and a request to the streams that will run.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::copy::Limits;
+use super::session::Session;
+use super::stream::{self, Sources};
+use super::{Notice, Observer, Request, Stop, StreamReport};
+use crate::config::{Config, Key, Kind, Registry, Section, StreamSection, Value as Wants, nearest};
+use crate::destination::memory::Memory;
+use crate::destination::{self, Destination, Opening, Place};
+use crate::error::{Error, Result};
+use crate::format;
+use crate::job_log::{self, JobLog};
+use crate::record::StreamId;
+use crate::source::{self, Selection, Source, Stream, pattern};
+
+/// Keys of `[pipeline]`.
+const KEYS: &[Key] = &[
+    Key::new("name", Wants::Text, "Names this pipeline in the job log and in the commit logs.").default("main"),
+    Key::new("parallel", Wants::Integer(1, 256), "How many streams run at once.").default("2"),
+    Key::new("max_memory", Wants::Bytes, "How much memory the process may have resident.").default("128 MiB"),
+];
+
+/// Keys of `[pipeline]` that a stream may set for itself.
+const STREAM_KEYS: &[Key] = &[
+    Key::new("retries", Wants::Integer(0, 1000), "How often a stream starts again after a failure that may pass.")
+        .default("5"),
+    Key::new("resume_within", Wants::Duration, "A full load that was begun longer ago starts from the beginning.")
+        .default("1d"),
+    Key::new("commit_interval", Wants::Duration, "A commit is made at the first safe place after this time,")
+        .default("60s"),
+    Key::new("commit_rows", Wants::Integer(1, i64::MAX), "or after this many rows,").default("10000000"),
+    Key::new("commit_bytes", Wants::Bytes, "or after this much data.").default("1 GiB"),
+    Key::new("idle_interval", Wants::Duration, "A position without rows is committed at most this often.")
+        .default("5m"),
+];
+
+/// Everything that may stand in a `pipeline.conf`.
+pub fn registry() -> Registry {
+    static SOURCES: LazyLock<Vec<&Kind>> = LazyLock::new(|| source::SOURCES.iter().map(|maker| &maker.kind).collect());
+    static DESTINATIONS: LazyLock<Vec<&Kind>> = LazyLock::new(|| destination::kinds().collect());
+    Registry {
+        sources: &SOURCES,
+        destinations: &DESTINATIONS,
+        format_keys: format::KEYS,
+        job_log_keys: job_log::KEYS,
+        pipeline_keys: KEYS,
+        pipeline_stream_keys: STREAM_KEYS,
+        stream_keys: source::STREAM_KEYS,
+        check: |kind, section| match source::SOURCES.iter().find(|maker| maker.kind.name == kind) {
+            Some(maker) => (maker.check)(section),
+            None if kind == "job_log" => job_log::of(section).map(drop),
+            None => destination::check(kind, section),
+        },
+    }
+}
+
+/// The sections of the streams that are wanted, with what they share. Nothing is connected yet.
+pub struct Plan<'a> {
+    config: &'a Config,
+    request: Request,
+    pub wanted: Vec<&'a StreamSection>,
+    pub parallel: usize,
+    memory: Arc<Memory>,
+}
+
+impl<'a> Plan<'a> {
+    /// Fails with `Kind::Config` on a name that no stream has.
+    pub fn of(config: &'a Config, request: &Request) -> Result<Self> {
+        let names: Vec<_> = config.streams.iter().map(|stream| stream.name.as_str()).collect();
+        for wanted in &request.streams {
+            if !config.streams.iter().any(|stream| may_name(wanted, stream)) {
+                let meant = nearest(wanted, names.iter().copied());
+                let meant = meant.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
+                let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+                return Err(Error::config(format!("there is no stream `{wanted}`{meant}; there is: {known}")));
+            }
+        }
+        let wanted: Vec<_> = config
+            .streams
+            .iter()
+            .filter(|stream| request.streams.is_empty() || request.streams.iter().any(|name| may_name(name, stream)))
+            .collect();
+        if wanted.is_empty() {
+            return Err(Error::config("the configuration has no [stream]"));
+        }
+        let parallel = config.pipeline.integer("parallel")?;
+        let at_once = u64::try_from(parallel).unwrap_or(1);
+        let memory = Memory::new(config.pipeline.bytes("max_memory")?, at_once);
+        let parallel = usize::try_from(parallel).unwrap_or(1);
+        Ok(Self { config, request: request.clone(), wanted, parallel, memory })
+    }
+
+    pub async fn job_log(&self) -> Result<Arc<dyn JobLog>> {
+        job_log::open(&self.config.job_log).await
+    }
+
+    /// The sources of the wanted streams, by name.
+    fn sources(&self) -> Result<BTreeMap<&'a str, Arc<dyn Source>>> {
+        let mut sources = BTreeMap::new();
+        for stream in &self.wanted {
+            if !sources.contains_key(stream.source.as_str()) {
+                sources.insert(stream.source.as_str(), make_source(self.config, &stream.source)?);
+            }
+        }
+        Ok(sources)
+    }
+
+    /// The streams, ready to run, and reports of those that cannot begin.
+    pub async fn jobs(
+        &self,
+        job_log: Arc<dyn JobLog>,
+        observer: Arc<dyn Observer>,
+        stop: Stop,
+    ) -> (Vec<Job>, Vec<StreamReport>) {
+        let (mut jobs, mut reports) = (Vec::new(), Vec::new());
+        let mut places = Places::default();
+        let sources = self.sources();
+        for section in &self.wanted {
+            let planned = async {
+                let sources = sources.as_ref().map_err(Clone::clone)?;
+                let resolved = self.resolve(section, &*sources[section.source.as_str()]).await?;
+                let place = places.of(self.config, &section.destination)?;
+                let destination = place.destination(&section.section, &self.memory)?;
+                Ok((resolved, destination))
+            };
+            match planned.await {
+                Ok((resolved, destination)) => {
+                    for (stream, identity) in resolved {
+                        let shared = sources.as_ref().ok().map(|sources| sources[section.source.as_str()].clone());
+                        let parts = (stream, identity, destination.clone(), job_log.clone());
+                        match self.job(section, parts, shared, observer.clone(), stop.clone()) {
+                            Ok(job) => jobs.push(job),
+                            Err(error) => reports.push(self.refused(section, error, &*observer)),
+                        }
+                    }
+                }
+                Err(error) => reports.push(self.refused(section, error, &*observer)),
+            }
+        }
+        (jobs, reports)
+    }
+
+    fn refused(&self, section: &StreamSection, error: Error, observer: &dyn Observer) -> StreamReport {
+        let mode = self.request.mode.unwrap_or(crate::record::Mode::Full);
+        let report = stream::failed(StreamReport::new(StreamId::new(section.name.clone()), mode), error);
+        observer.notice(&report.stream, Notice::Ended(report.clone()));
+        report
+    }
+
+    /// The streams of one section, with their identities.
+    async fn resolve(&self, section: &StreamSection, source: &dyn Source) -> Result<Vec<(Stream, Value)>> {
+        let selection = Selection::of(&section.name, &section.section, self.request.mode)?;
+        let name = self.config.pipeline.text("name")?;
+        let streams = source.streams(std::slice::from_ref(&selection)).await?;
+        let identity = source.identity().await?;
+        let wanted = |stream: &Stream| {
+            let names = &self.request.streams;
+            names.is_empty() || names.iter().any(|n| names_stream(n, &section.name, stream.id.name()))
+        };
+        let streams: Vec<_> = streams.into_iter().filter(wanted).collect();
+        if streams.is_empty() {
+            return Err(section.section.error("tables", "matches no table that was asked for"));
+        }
+        Ok(streams
+            .into_iter()
+            .map(|stream| {
+                let identity = json!({ "pipeline": name, "source": identity, "table": stream.table });
+                (stream, identity)
+            })
+            .collect())
+    }
+
+    fn job(
+        &self,
+        section: &StreamSection,
+        (stream, identity, destination, job_log): (Stream, Value, Arc<dyn Destination>, Arc<dyn JobLog>),
+        shared: Option<Arc<dyn Source>>,
+        observer: Arc<dyn Observer>,
+        stop: Stop,
+    ) -> Result<Job> {
+        let keys = &section.section;
+        let opening = Opening {
+            run: Uuid::now_v7().to_string(),
+            mode: stream.selection.mode,
+            identity,
+            holder: job_log.holder(),
+            after: None,
+            take_over: self.request.take_over,
+        };
+        let session = Session {
+            pipeline: self.config.pipeline.text("name")?.to_owned(),
+            stream,
+            destination,
+            job_log,
+            opening,
+            limits: limits(keys)?,
+            resume_within: keys.duration("resume_within")?,
+            observer,
+            stop,
+        };
+        let (kind, source_section) = &self.config.sources[&section.source];
+        let maker = SourceMaker { shared, kind: kind.clone(), section: source_section.clone() };
+        Ok(Job { session, sources: maker, retries: u32::try_from(keys.integer("retries")?).unwrap_or(0) })
+    }
+}
+
+fn limits(keys: &Section) -> Result<Limits> {
+    Ok(Limits {
+        bytes: keys.bytes("commit_bytes")?,
+        rows: u64::try_from(keys.integer("commit_rows")?).unwrap_or(u64::MAX),
+        interval: keys.duration("commit_interval")?,
+        idle: keys.duration("idle_interval")?.max(Duration::from_secs(1)),
+    })
+}
+
+/// Whether a name on the command line may mean a stream of this section.
+fn may_name(wanted: &str, section: &StreamSection) -> bool {
+    let several = section.section.is_set("tables");
+    pattern::matches(wanted, &section.name)
+        || (several && wanted.strip_prefix(&section.name).is_some_and(|rest| rest.starts_with('.')))
+}
+
+fn names_stream(wanted: &str, section: &str, stream: &str) -> bool {
+    pattern::matches(wanted, section) || pattern::matches(wanted, stream)
+}
+
+pub fn make_source(config: &Config, name: &str) -> Result<Arc<dyn Source>> {
+    let (kind, section) = &config.sources[name];
+    Ok((source::maker(kind)?.make)(section)?.into())
+}
+
+/// The places of a run, one for each `[destination]`.
+#[derive(Default)]
+pub struct Places(BTreeMap<String, Arc<dyn Place>>);
+
+impl Places {
+    pub fn of(&mut self, config: &Config, name: &str) -> Result<Arc<dyn Place>> {
+        if let Some(place) = self.0.get(name) {
+            return Ok(place.clone());
+        }
+        let (kind, section) = &config.destinations[name];
+        let place = destination::place(kind, section)?;
+        self.0.insert(name.to_owned(), place.clone());
+        Ok(place)
+    }
+}
+
+/// A stream that is ready to run.
+pub struct Job {
+    session: Session,
+    sources: SourceMaker,
+    retries: u32,
+}
+
+impl Job {
+    pub fn announce(&self) {
+        let (estimate, mode) = (self.session.stream.estimate, self.session.opening.mode);
+        self.session.notice(Notice::Planned { estimate, mode });
+    }
+
+    pub async fn run(self) -> StreamReport {
+        stream::run(self.session, &self.sources, self.retries).await
+    }
+}
+
+/// The run's shared source for the first attempt; after a failure one of the stream's own, since what is shared (a
+/// snapshot) may be what failed.
+struct SourceMaker {
+    shared: Option<Arc<dyn Source>>,
+    kind: String,
+    section: Section,
+}
+
+impl Sources for SourceMaker {
+    fn source(&self, attempt: u32) -> Result<Arc<dyn Source>> {
+        match &self.shared {
+            Some(shared) if attempt == 0 => Ok(shared.clone()),
+            _ => Ok((source::maker(&self.kind)?.make)(&self.section)?.into()),
+        }
+    }
+}

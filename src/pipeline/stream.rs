@@ -1,0 +1,175 @@
+//! One stream from lease to end: recovery, retry, report.
+
+use std::time::{Duration, Instant};
+
+use super::copy::{Copy, Ended};
+use super::session::{Account, Session, Totals};
+use super::{Notice, StreamReport, full, settle};
+use crate::destination::Writer;
+use crate::error::{Error, Result};
+use crate::job_log::{Lease, NewRun, RunEnd, RunState};
+use crate::record::Mode;
+use crate::source::Source;
+
+/// The wait before the first retry; it doubles with each.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Gives the source of an attempt: the one that the run shares at first, a new one after a failure.
+pub trait Sources: Send + Sync {
+    fn source(&self, attempt: u32) -> Result<std::sync::Arc<dyn Source>>;
+}
+
+/// What an attempt came to.
+struct Outcome {
+    ended: Ended,
+    totals: Totals,
+    high_water_mark: Option<String>,
+}
+
+/// Runs the stream and says how it went. Never fails itself: a failure is in the report.
+pub async fn run(mut session: Session, sources: &dyn Sources, retries: u32) -> StreamReport {
+    let started = Instant::now();
+    let result = leased(&mut session, sources, retries).await;
+    let id = session.stream.id.clone();
+    let mode = session.opening.mode;
+    let mut report = StreamReport::new(id, mode);
+    report.elapsed = started.elapsed();
+    match result {
+        Ok(outcome) => {
+            report.state = if outcome.ended == Ended::AtTheEnd { RunState::Done } else { RunState::Stopped };
+            report.rows = outcome.totals.rows;
+            report.bytes = outcome.totals.bytes;
+            report.files = outcome.totals.files;
+            report.high_water_mark = outcome.high_water_mark;
+            let table = session.stream.selection.output_name(&session.stream.table);
+            report.location = Some(session.destination.location(&table));
+        }
+        Err(error) => report.error = Some(error),
+    }
+    session.notice(Notice::Ended(report.clone()));
+    report
+}
+
+/// Takes the lease, keeps the run's row, and lets go whatever happens.
+async fn leased(session: &mut Session, sources: &dyn Sources, retries: u32) -> Result<Outcome> {
+    let (pipeline, stream) = (session.pipeline.clone(), session.stream.id.name().to_owned());
+    let mut lease = session.job_log.lease(&pipeline, &stream).await?;
+    let mark = session.job_log.mark(&pipeline, &stream).await?;
+    let run = NewRun {
+        run: session.opening.run.clone(),
+        pipeline,
+        stream,
+        mode: session.opening.mode,
+        low_water_mark: mark.and_then(|mark| mark.position),
+    };
+    session.job_log.start(&run).await?;
+    let result = retried(session, sources, &mut *lease, retries).await;
+    let (state, error) = match &result {
+        Ok(Outcome { ended: Ended::AtTheEnd, .. }) => (RunState::Done, None),
+        Ok(_) => (RunState::Stopped, None),
+        Err(error) => (RunState::Failed, Some(error.clone())),
+    };
+    let finished = session.job_log.finish(&run.run, &RunEnd { state, error }).await;
+    lease.release().await;
+    match (result, finished) {
+        (Ok(outcome), Ok(())) => Ok(outcome),
+        // The data stands; a job log that does not say so is still a failure that somebody must hear of.
+        (Ok(_), Err(error)) => Err(error.at("the job log could not be brought up to date")),
+        (Err(error), _) => Err(error),
+    }
+}
+
+/// Retry is restart: the same path as after a crash.
+async fn retried(session: &mut Session, sources: &dyn Sources, lease: &mut dyn Lease, retries: u32) -> Result<Outcome> {
+    let mut attempt = 0;
+    loop {
+        let error = match once(session, sources, lease, attempt).await {
+            Ok(outcome) => return Ok(outcome),
+            Err(error) if error.kind().is_retried() && attempt < retries => error,
+            Err(error) => return Err(error),
+        };
+        attempt += 1;
+        let wait = wait_before(attempt);
+        session.notice(Notice::Retrying { error: error.clone(), wait, attempt });
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = session.stop.requested() => return Err(error),
+            lost = lease.lost() => return Err(lost),
+        }
+    }
+}
+
+/// Doubles, with up to a quarter off, so that many streams do not come back at the same moment.
+fn wait_before(attempt: u32) -> Duration {
+    let wait = FIRST_WAIT.saturating_mul(1 << (attempt - 1).min(6)).min(LONGEST_WAIT);
+    let random = uuid::Uuid::now_v7().as_bytes()[15];
+    wait - wait.mul_f64(f64::from(random) / 1024.0)
+}
+
+async fn once(session: &mut Session, sources: &dyn Sources, lease: &mut dyn Lease, attempt: u32) -> Result<Outcome> {
+    let source = sources.source(attempt)?;
+    let (pipeline, stream) = (session.pipeline.clone(), session.stream.id.name().to_owned());
+    let mark = session.job_log.mark(&pipeline, &stream).await?;
+    session.opening.after = mark.as_ref().map(|mark| mark.seq);
+    let newest = session.destination.last(&session.stream.id, session.opening.after).await?;
+    settle::refuse_behind(mark.as_ref(), newest.as_ref())?;
+    settle::catch_up(session, mark.as_ref(), newest.as_ref()).await?;
+    let mut writer = session.destination.open(&session.stream.id, &session.opening).await?;
+    let fence = writer.last().clone();
+    // An entry may have landed between the look and the fence.
+    if let Some(newest) = newest
+        && newest.seq + 1 < fence.seq
+    {
+        for commit in session.destination.range(&session.stream.id, newest.seq + 1, fence.seq - 1).await? {
+            session.record(&commit).await?;
+        }
+    }
+    session.record(&fence).await?;
+    let result = match session.opening.mode {
+        Mode::Full => full::load(session, &*source, &mut *writer, lease).await,
+        Mode::Incremental | Mode::Cdc => append(session, &*source, &mut *writer, lease).await,
+    };
+    let high_water_mark = writer.last().position.as_ref().map(ToString::to_string);
+    match result {
+        Ok((ended, totals)) => {
+            if ended == Ended::Stopped {
+                writer.abort().await;
+            }
+            Ok(Outcome { ended, totals, high_water_mark })
+        }
+        Err(error) => {
+            writer.abort().await;
+            Err(error)
+        }
+    }
+}
+
+/// A stream that grows: everything after the last commit.
+async fn append(
+    session: &Session,
+    source: &dyn Source,
+    writer: &mut dyn Writer,
+    lease: &mut dyn Lease,
+) -> Result<(Ended, Totals)> {
+    let position = writer.last().position.clone();
+    let mut reader = source.open(&session.stream, position.as_ref()).await?;
+    let mut account = Account::new(session, Totals::default(), false);
+    let copy = Copy {
+        reader: &mut *reader,
+        writer,
+        lease,
+        ledger: &mut account,
+        limits: session.limits,
+        mode: session.opening.mode,
+        stop: session.stop.clone(),
+    };
+    let ended = copy.run().await?;
+    Ok((ended, account.totals))
+}
+
+/// A report of a stream that failed before it could begin.
+pub fn failed(mut report: StreamReport, error: Error) -> StreamReport {
+    report.error = Some(error);
+    report
+}

@@ -1,0 +1,213 @@
+//! What the file holds: tables, their columns, about how many rows.
+
+use std::path::Path;
+
+use rusqlite::{Connection, Statement};
+
+use super::error::{InFile, is_sql, words};
+use crate::config::{Section, nearest};
+use crate::error::{Error, Kind, Result};
+use crate::source::{Tables, pattern};
+
+/// A file up to this size is counted rather than estimated.
+const COUNTED_BYTES: u64 = 32 << 20;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TableKind {
+    /// With a rowid.
+    Rowid,
+    WithoutRowid,
+    View,
+    Virtual,
+    /// A virtual table's own storage: read only when named.
+    Shadow,
+}
+
+/// Something with rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    pub name: String,
+    pub kind: TableKind,
+}
+
+/// A column as the database tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    pub name: String,
+    /// `None` where there is no declared type, as for expressions.
+    pub declared: Option<String>,
+    /// Its place in the primary key, from 1; 0 if it is not in it.
+    pub key: i64,
+}
+
+/// Everything with rows but SQLite's own tables.
+pub fn tables(connection: &Connection, path: &Path) -> Result<Vec<Found>> {
+    let sql = "select name, type, wr from pragma_table_list where schema = 'main' and name not like 'sqlite\\_%' \
+               escape '\\' order by name";
+    let mut statement = connection.prepare(sql).in_file(path)?;
+    let rows = statement.query_map([], |row| {
+        let kind = match (row.get_ref(1)?.as_str()?, row.get(2)?) {
+            ("view", _) => TableKind::View,
+            ("virtual", _) => TableKind::Virtual,
+            ("shadow", _) => TableKind::Shadow,
+            (_, true) => TableKind::WithoutRowid,
+            (_, false) => TableKind::Rowid,
+        };
+        Ok(Found { name: row.get(0)?, kind })
+    });
+    rows.and_then(Iterator::collect).in_file(path)
+}
+
+/// The tables that a selection names. Views only by name: what they show is in tables already.
+pub fn select(section: &Section, wanted: &Tables, all: &[Found], path: &Path) -> Result<Vec<Found>> {
+    let (key, names) = match wanted {
+        Tables::One(name) => ("table", std::slice::from_ref(name)),
+        Tables::Many(names) => ("tables", names.as_slice()),
+        Tables::Query(_) => return Ok(Vec::new()),
+    };
+    let mut chosen: Vec<Found> = Vec::new();
+    for name in names {
+        let by_pattern = key == "tables" && pattern::is_pattern(name);
+        let found: Vec<_> = match by_pattern {
+            true => all.iter().filter(|table| is_matched(name, table)).collect(),
+            false => by_name(all, name).into_iter().collect(),
+        };
+        if found.is_empty() {
+            return Err(missing(section, key, name, by_pattern, all, path));
+        }
+        for table in found {
+            if !chosen.contains(table) {
+                chosen.push(table.clone());
+            }
+        }
+    }
+    Ok(chosen)
+}
+
+fn is_matched(name: &str, table: &Found) -> bool {
+    let stored = !matches!(table.kind, TableKind::View | TableKind::Shadow);
+    stored && pattern::matches(&name.to_lowercase(), &table.name.to_lowercase())
+}
+
+/// SQLite's names are the same whatever their case.
+pub fn by_name<'a>(all: &'a [Found], name: &str) -> Option<&'a Found> {
+    let name = name.strip_prefix("main.").unwrap_or(name);
+    all.iter().find(|table| table.name.eq_ignore_ascii_case(name))
+}
+
+fn missing(section: &Section, key: &str, name: &str, by_pattern: bool, all: &[Found], path: &Path) -> Error {
+    let file = path.file_name().unwrap_or_default().to_string_lossy();
+    if by_pattern {
+        return section.error(key, format!("`{name}` matches no table of {file}"));
+    }
+    let meant = nearest(name, all.iter().map(|table| table.name.as_str()));
+    let meant = meant.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
+    section.error(key, format!("names `{name}`, which is no table or view of {file}{meant}"))
+}
+
+/// The columns of a table, generated ones included, hidden ones of a virtual table left out.
+pub fn columns(connection: &Connection, path: &Path, table: &Found) -> Result<Vec<Column>> {
+    let mut columns = described(connection, "main", &table.name).in_file(path)?;
+    if table.kind == TableKind::View {
+        // What a view shows of a table's column has that column's declared type; of an expression, at most its CAST.
+        let sql = format!("select * from {}", quote(&table.name));
+        let statement = connection.prepare(&sql).map_err(|e| unreadable(path, &table.name, &e))?;
+        merge(&mut columns, &statement);
+    }
+    Ok(columns)
+}
+
+/// The columns of a query's result.
+pub fn query_columns(connection: &Connection, path: &Path, section: &Section, sql: &str) -> Result<Vec<Column>> {
+    let wrong = |e: rusqlite::Error| match is_sql(&e) {
+        true => section.error("query", format!("is refused by SQLite: {}", words(&e))),
+        false => super::error::of_file(path, &e),
+    };
+    let statement = connection.prepare(sql).map_err(wrong)?;
+    if statement.column_count() == 0 || !statement.readonly() {
+        return Err(section.error("query", "must be a SELECT"));
+    }
+    if statement.parameter_count() > 0 {
+        return Err(section.error("query", "has a parameter (?, :name or $name), for which there is no value"));
+    }
+    let name = |column: rusqlite::Column<'_>| Column { name: column.name().to_owned(), declared: None, key: 0 };
+    let mut columns: Vec<_> = statement.columns().map(name).collect();
+    for (index, column) in columns.iter().enumerate() {
+        if columns[..index].iter().any(|other| other.name.eq_ignore_ascii_case(&column.name)) {
+            let message = format!("has two columns named `{}`: give one another name with AS", column.name);
+            return Err(section.error("query", message));
+        }
+    }
+    // A view of the temporary schema, which is not in the file, tells what a CAST is to; a query alone does not.
+    let view = format!("create temp view tidemark_query as {sql}");
+    if connection.execute_batch(&view).is_ok() {
+        let casts = described(connection, "temp", "tidemark_query");
+        connection.execute_batch("drop view temp.tidemark_query").in_file(path)?;
+        let casts = casts.in_file(path)?;
+        for (column, cast) in columns.iter_mut().zip(casts) {
+            column.declared = cast.declared;
+        }
+    }
+    merge(&mut columns, &statement);
+    Ok(columns)
+}
+
+fn described(connection: &Connection, schema: &str, table: &str) -> rusqlite::Result<Vec<Column>> {
+    // Hidden columns of virtual tables are 1; generated ones, which are read, are 2 and 3.
+    let sql = "select name, type, pk from pragma_table_xinfo(?1, ?2) where hidden <> 1 order by cid";
+    let mut statement = connection.prepare(sql)?;
+    let rows = statement.query_map([table, schema], |row| {
+        let declared: Option<String> = row.get(1)?;
+        Ok(Column { name: row.get(0)?, declared: declared.filter(|text| !text.trim().is_empty()), key: row.get(2)? })
+    })?;
+    rows.collect()
+}
+
+/// Takes the statement's declared types; of what the columns had before, only the certain ones stay: SQLite says BLOB
+/// and NUM also of what may hold anything.
+fn merge(columns: &mut [Column], statement: &Statement<'_>) {
+    for (column, read) in columns.iter_mut().zip(statement.columns()) {
+        let certain = |text: &String| matches!(text.as_str(), "INT" | "REAL" | "TEXT");
+        let cast = column.declared.take().filter(certain);
+        column.declared = read.decl_type().map(str::to_owned).or(cast);
+    }
+}
+
+/// A table whose own definition does not work, such as a view of a table that is gone.
+pub fn unreadable(path: &Path, table: &str, error: &rusqlite::Error) -> Error {
+    match is_sql(error) {
+        true => Error::new(Kind::Schema, format!("{table} cannot be read: {}", words(error))),
+        false => super::error::of_file(path, error),
+    }
+}
+
+/// About how many rows, where that is cheap to know.
+pub fn estimate(connection: &Connection, path: &Path, table: &Found, filter: Option<&str>) -> Option<u64> {
+    let bytes = std::fs::metadata(path).ok()?.len();
+    let name = quote(&table.name);
+    // Progress only: whatever goes wrong here goes wrong again, and is told, when the table is read.
+    let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).ok();
+    let rows = if bytes <= COUNTED_BYTES && table.kind != TableKind::View {
+        let filter = filter.map(|filter| format!(" where ({filter}\n)")).unwrap_or_default();
+        number(&format!("select count(*) from {name}{filter}"))
+    } else if filter.is_some() {
+        None
+    } else {
+        let analysed = "select cast(stat as integer) from sqlite_stat1 where tbl = ?1 order by idx is not null limit 1";
+        let analysed = connection.query_row(analysed, [&table.name], |row| row.get(0)).ok();
+        // Two queries in one: alone, each looks at one end of the table; together, they would walk through it.
+        let span = || match table.kind {
+            TableKind::Rowid => {
+                number(&format!("select (select max(rowid) from {name}) - (select min(rowid) from {name}) + 1"))
+            }
+            _ => None,
+        };
+        // Rowids may lie far apart. A row takes at least some bytes of the file.
+        analysed.or_else(|| span().filter(|rows| u64::try_from(*rows).is_ok_and(|rows| rows < bytes / 8)))
+    };
+    rows.and_then(|rows| u64::try_from(rows).ok())
+}
+
+pub fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

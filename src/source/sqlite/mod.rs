@@ -1,0 +1,183 @@
+//! SQLite: the embedded source. Declared types plus what is stored decide what arrives.
+
+mod catalog;
+mod config;
+mod connection;
+mod decode;
+mod error;
+mod plan;
+mod position;
+mod snapshot;
+mod time;
+mod types;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use self::config::{Policies, Settings};
+use self::connection::{Loan, Snapshot};
+use self::plan::Plan;
+use super::{Description, Maker, Reader, Selection, Source, Stream, Tables, feed};
+use crate::config::Section;
+use crate::error::{Error, Result};
+use crate::record::{Event, Mode, Position, StreamId};
+
+/// The registration.
+pub const MAKER: Maker = Maker { kind: config::KIND, check: config::check, make };
+
+fn make(section: &Section) -> Result<Box<dyn Source>> {
+    Ok(Box::new(Sqlite { settings: Arc::new(Settings::of(section)?), run: Mutex::new(Run::default()) }))
+}
+
+/// One database file.
+struct Sqlite {
+    settings: Arc<Settings>,
+    run: Mutex<Run>,
+}
+
+#[derive(Default)]
+struct Run {
+    /// What was asked for and is still to be read.
+    streams: BTreeSet<StreamId>,
+    /// What all of them are read as of; taken when the first is opened.
+    snapshot: Option<Arc<Snapshot>>,
+}
+
+#[async_trait]
+impl Source for Sqlite {
+    async fn identity(&self) -> Result<Value> {
+        let file = self.settings.path.file_name().unwrap_or_default().to_string_lossy();
+        Ok(json!({ "type": config::KIND.name, "file": file }))
+    }
+
+    async fn streams(&self, selections: &[Selection]) -> Result<Vec<Stream>> {
+        let (settings, selections) = (self.settings.clone(), selections.to_vec());
+        let streams = blocking(move || list(&settings, selections)).await?;
+        self.run.lock().await.streams.extend(streams.iter().map(|stream| stream.id.clone()));
+        Ok(streams)
+    }
+
+    async fn describe(&self, stream: &Stream) -> Result<Description> {
+        let (settings, stream) = (self.settings.clone(), stream.clone());
+        blocking(move || describe(&settings, &stream)).await
+    }
+
+    async fn open(&self, stream: &Stream, position: Option<&Position>) -> Result<Box<dyn Reader>> {
+        if let Some(position) = position.cloned() {
+            position::check(&position)?;
+            self.run.lock().await.finish(&stream.id);
+            return Ok(feed::from_task(|outlet| async move {
+                // A closed outlet means that nobody wants to know.
+                let _ = outlet.send(Event::Checkpoint(position)).await;
+                Ok(())
+            }));
+        }
+        let (settings, stream, loan) = (self.settings.clone(), stream.clone(), self.loan().await?);
+        let (id, path) = (stream.id.clone(), settings.path.clone());
+        let (plan, loan) = blocking(move || {
+            let plan = Plan::of(loan.connection()?, &settings.path, &stream)?;
+            Ok((plan, loan))
+        })
+        .await?;
+        Ok(feed::from_thread(move |outlet| snapshot::read(outlet, &path, loan, &id, &plan)))
+    }
+}
+
+impl Sqlite {
+    /// A connection inside a read transaction: the run's, or one of its own.
+    async fn loan(&self) -> Result<Loan> {
+        let settings = self.settings.clone();
+        if !settings.one_snapshot {
+            return blocking(move || Loan::alone(&settings)).await;
+        }
+        loop {
+            let snapshot = self.snapshot().await?;
+            if let Some(loan) = snapshot.lend().await {
+                return Ok(loan);
+            }
+        }
+    }
+
+    async fn snapshot(&self) -> Result<Arc<Snapshot>> {
+        let mut run = self.run.lock().await;
+        if let Some(snapshot) = run.snapshot.as_ref().filter(|snapshot| !snapshot.is_over()) {
+            return Ok(snapshot.clone());
+        }
+        let (settings, streams) = (self.settings.clone(), run.streams.clone());
+        let snapshot = Arc::new(blocking(move || Snapshot::take(&settings, streams)).await?);
+        run.snapshot = Some(snapshot.clone());
+        Ok(snapshot)
+    }
+}
+
+impl Run {
+    /// The stream has nothing to read.
+    fn finish(&mut self, stream: &StreamId) {
+        self.streams.remove(stream);
+        if let Some(snapshot) = &self.snapshot {
+            snapshot.finish(stream);
+        }
+    }
+}
+
+fn list(settings: &Settings, selections: Vec<Selection>) -> Result<Vec<Stream>> {
+    let path = settings.path.as_path();
+    let connection = connection::begin(settings)?;
+    let all = catalog::tables(&connection, path)?;
+    let mut streams = Vec::new();
+    for selection in selections {
+        check_mode(&selection)?;
+        let selection = Arc::new(selection);
+        let section = &selection.section;
+        let tables = catalog::select(section, &selection.tables, &all, path)?;
+        let mut columns = Vec::new();
+        for table in &tables {
+            let names = catalog::columns(&connection, path, table)?.into_iter().map(|column| column.name).collect();
+            columns.push((table.name.clone(), names));
+            streams.push(Stream {
+                id: selection.stream_id(&table.name),
+                selection: selection.clone(),
+                table: table.name.clone(),
+                estimate: catalog::estimate(&connection, path, table, selection.filter.as_deref()),
+            });
+        }
+        if let Tables::Query(sql) = &selection.tables {
+            let names = catalog::query_columns(&connection, path, section, sql)?.into_iter().map(|c| c.name).collect();
+            columns.push((selection.name.clone(), names));
+            let (id, table) = (selection.stream_id(&selection.name), selection.name.clone());
+            streams.push(Stream { id, selection: selection.clone(), table, estimate: None });
+        }
+        Policies::of(section)?.check_names(section, &columns)?;
+    }
+    Ok(streams)
+}
+
+fn check_mode(selection: &Selection) -> Result<()> {
+    let why = match selection.mode {
+        Mode::Full => return Ok(()),
+        Mode::Incremental => "`incremental` cannot be read from SQLite yet: a table is read whole (`full`)",
+        Mode::Cdc => "`cdc` needs a change log, and SQLite keeps none: a table is read whole (`full`)",
+    };
+    Err(selection.section.error("mode", why))
+}
+
+fn describe(settings: &Settings, stream: &Stream) -> Result<Description> {
+    let path = settings.path.as_path();
+    let connection = connection::begin(settings)?;
+    let plan = Plan::of(&connection, path, stream)?;
+    let journal = connection.query_row("pragma journal_mode", [], |row| row.get::<_, String>(0));
+    let notes = plan.notes(journal.is_ok_and(|mode| mode != "wal") && !settings.immutable);
+    Ok(Description { table: plan.table, notes })
+}
+
+/// Runs what blocks where it may.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(panic) => Err(Error::bug(format!("reading SQLite ended: {panic}"))),
+    }
+}

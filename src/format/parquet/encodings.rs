@@ -158,11 +158,12 @@ impl Tally {
             DataType::Utf8 => self.add_texts(array.as_string::<i32>()),
             DataType::Binary => self.add_texts(array.as_binary::<i32>()),
             DataType::FixedSizeBinary(width) => self.add_fixed(array, *width as usize),
-            other => match other.primitive_width() {
-                Some(width) => self.add_fixed(array, width),
-                // Booleans, which are a bit each in any case.
-                None => {}
-            },
+            other => {
+                // Without a width: booleans, which are a bit each in any case.
+                if let Some(width) = other.primitive_width() {
+                    self.add_fixed(array, width);
+                }
+            }
         }
     }
 

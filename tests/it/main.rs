@@ -17,3 +17,4 @@ mod script;
 mod scripted;
 mod sqlite;
 mod stores;
+mod tidy;

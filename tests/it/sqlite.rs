@@ -248,14 +248,14 @@ async fn a_value_that_does_not_fit_names_table_row_column_and_key() {
         ("UUID", "x'00'", "read_as_text"),
     ] {
         let sql = format!("create table t (c {declared}); insert into t values (null), ({stored}), (null);");
-        let error = fails(read_t(&sql, &[]).await, Kind::Data, &["table t", "column c", "rowid 2", key, "[stream s]"]);
+        let error = fails(read_t(&sql, &[]).await, Kind::Data, &["column t.c, rowid 2: ", key, "[stream s]"]);
         assert!(!error.to_string().contains("secret"), "{error}");
         let read = read_t(&sql, &[("read_as_text", "c")]).await.unwrap();
         assert_eq!((read.rows(), read.types()), (3, vec![DataType::Utf8]), "{declared} {stored}");
     }
     // Where there is no rowid, the row's place.
     let sql = "create table t (k text primary key, c int) without rowid; insert into t values ('a', 1), ('b', 'x');";
-    fails(read_t(sql, &[]).await, Kind::Data, &["column c", "row 2 as read"]);
+    fails(read_t(sql, &[]).await, Kind::Data, &["column t.c, row 2 as read"]);
 }
 
 #[tokio::test]

@@ -141,7 +141,7 @@ fn misfit(plan: &Plan, column: &Planned, row: &Row<'_>, number: u64, why: Misfit
         }
         _ => format!("Set {text}, or give the column another type with `column_types = {name} TYPE`"),
     };
-    Error::data(format!("table {}, column {name}, {place}: {what}", plan.name))
+    Error::data(format!("column {}.{name}, {place}: {what}", plan.name))
         .hint(format!("{hint}, in [{}].", plan.section.header()))
 }
 

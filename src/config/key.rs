@@ -30,11 +30,13 @@ pub struct Key {
     pub about: &'static str,
     /// A telling value, for the example.
     pub example: &'static str,
+    /// Set in the example rather than mentioned, as required keys are anyway.
+    pub shown: bool,
 }
 
 impl Key {
     pub const fn new(name: &'static str, value: Value, about: &'static str) -> Self {
-        Self { name, value, default: None, required: false, secret: false, about, example: "" }
+        Self { name, value, default: None, required: false, secret: false, about, example: "", shown: false }
     }
 
     pub const fn default(mut self, default: &'static str) -> Self {
@@ -54,6 +56,11 @@ impl Key {
 
     pub const fn example(mut self, example: &'static str) -> Self {
         self.example = example;
+        self
+    }
+
+    pub const fn shown(mut self) -> Self {
+        self.shown = true;
         self
     }
 }

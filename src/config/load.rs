@@ -20,7 +20,8 @@ pub struct Registry {
     /// Keys of the pipeline that a `[stream]` may set for itself.
     pub pipeline_stream_keys: &'static [Key],
     pub stream_keys: &'static [Key],
-    /// What a connector knows about its section that single keys do not tell; makes no connection.
+    /// What a connector (or, as `job_log`, the job log) knows about its section that single keys do not tell; makes no
+    /// connection.
     pub check: fn(kind: &str, section: &Section) -> Result<()>,
 }
 
@@ -52,7 +53,7 @@ impl Config {
     pub fn load(path: &Path, registry: &Registry, environment: &Environment) -> Result<Config> {
         let text = std::fs::read_to_string(path).map_err(|e| {
             Error::config(format!("{}: cannot be read: {e}", path.display()))
-                .hint("Name the file with -c FILE or TIDEMARK_CONFIG. `tidemark docs` prints an example to start from.")
+                .hint("Name the file with -c FILE or TIDEMARK_CONFIG. `tidemark docs` writes an example to start from.")
         })?;
         Self::parse(&text, path, registry, environment)
     }
@@ -93,7 +94,13 @@ impl Loader<'_> {
             let (kind, name) = section.header.split_once(' ').unwrap_or((&section.header, ""));
             match (kind, name) {
                 ("pipeline", "") => pipeline = self.section(section, defaults, pipeline.keys().to_vec(), &[]),
-                ("job_log", "") => job_log = self.section(section, defaults, job_log.keys().to_vec(), &[]),
+                ("job_log", "") => {
+                    let before = self.problems.len();
+                    job_log = self.section(section, defaults, job_log.keys().to_vec(), &[]);
+                    if self.problems.len() == before {
+                        self.check("job_log", &job_log);
+                    }
+                }
                 ("DEFAULT", "") | ("stream", _) => {}
                 ("source", name) if !name.is_empty() => {
                     if let Some(found) = self.connector(section, defaults, self.registry.sources, &[]) {

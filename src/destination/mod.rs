@@ -1,10 +1,12 @@
-//! Where records go: the traits and the registry.
+//! Where records go: the traits, and the kinds there are.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
 
+use self::files::StorePlace;
+use self::files::stores::{self, STORES};
 use self::memory::Memory;
 use crate::config::{Kind, Section};
 use crate::error::{Error, Result};
@@ -46,23 +48,19 @@ pub trait Place: Send + Sync {
     async fn probe(&self) -> Result<()>;
 }
 
-/// How a place is made from its section.
-pub struct Maker {
-    pub kind: Kind,
-    /// Checks what single keys do not tell. Connects to nothing.
-    pub check: fn(&Section) -> Result<()>,
-    pub make: fn(&Section) -> Result<Arc<dyn Place>>,
+/// The kinds of destinations: so far all of them are stores of files.
+pub fn kinds() -> impl Iterator<Item = &'static Kind> {
+    STORES.iter().map(|maker| &maker.kind)
 }
 
-/// The registry.
-pub const DESTINATIONS: &[&Maker] = &[];
+/// Whether a kind of that name is a destination, and what single keys of its section do not tell.
+pub fn check(kind: &str, section: &Section) -> Result<()> {
+    stores::check(kind, section)
+}
 
-/// The place of a section of this kind.
+/// The place of a section of this kind. Connects to nothing.
 pub fn place(kind: &str, section: &Section) -> Result<Arc<dyn Place>> {
-    match DESTINATIONS.iter().find(|maker| maker.kind.name == kind) {
-        Some(maker) => (maker.make)(section),
-        None => Err(Error::bug(format!("no destination of type {kind}"))),
-    }
+    Ok(Arc::new(StorePlace(stores::store(kind, section)?)))
 }
 
 /// Who opens a stream, and what for.

@@ -1,11 +1,21 @@
 //! Encoding of batches into the bytes of data files. No I/O.
 
+mod compress;
+mod csv;
+mod flatten;
+mod json;
+mod keys;
+mod parquet;
+mod text;
+
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 
-use crate::config::Key;
-use crate::error::Result;
+use crate::config::Section;
+use crate::error::{Error, Result};
 use crate::record::Table;
+
+pub use self::keys::KEYS;
 
 /// A file format with its settings: makes an encoder for each part.
 pub trait Format: Send + Sync {
@@ -13,6 +23,8 @@ pub trait Format: Send + Sync {
     fn extension(&self) -> &str;
 
     /// An encoder for one part of `table`, which tries to hold no more than about `memory` bytes between calls.
+    ///
+    /// A table that the format cannot hold (two columns of one name, a type it does not have) is `Kind::Schema`.
     fn encoder(&self, table: &Table, memory: usize) -> Result<Box<dyn Encoder>>;
 }
 
@@ -23,20 +35,24 @@ pub trait Encoder: Send {
     /// Adds the rows of a batch whose schema is the table's. May burn CPU for milliseconds: not for an async thread.
     fn encode(&mut self, batch: &RecordBatch) -> Result<()>;
 
-    /// The bytes that are finished, if there are any: to be uploaded while the part is still open.
+    /// All bytes that are finished, if there are enough to be worth a piece: to be uploaded while the part is still
+    /// open.
     fn take(&mut self) -> Option<Bytes>;
 
-    /// About how much memory it holds, finished bytes included.
+    /// About how many bytes wait in it, finished or not.
     fn buffered(&self) -> usize;
 
     /// The end of the part. A part without rows is still a valid file, with header or schema.
     fn finish(self: Box<Self>) -> Result<Bytes>;
 }
 
-/// Keys of every format.
-pub const KEYS: &[Key] = &[];
-
-/// The format that a stream's section asks for.
-pub fn format(_section: &crate::config::Section) -> Result<Box<dyn Format>> {
-    Err(crate::error::Error::bug("no format"))
+/// The format that a stream's section asks for, with its settings. Wrong ones are `Kind::Config`, by key.
+pub fn format(section: &Section) -> Result<Box<dyn Format>> {
+    keys::check_strays(section)?;
+    match section.text("format")? {
+        "csv" => Ok(Box::new(csv::Format::of(section)?)),
+        "json" => Ok(Box::new(json::Format::of(section)?)),
+        "parquet" => Ok(Box::new(parquet::Format::of(section)?)),
+        other => Err(Error::bug(format!("no format `{other}`"))),
+    }
 }

@@ -1,11 +1,94 @@
 //! The job log: what ran, how far it came, and who may run. A copy of what the destinations know, for people,
 //! schedulers and `tidemark status`; it can be lost and rebuilt.
+//!
+//! A new kind of job log is a folder here and a line in [`of`]. What every kind must decide alike is written once:
+//! what a commit changes in a run's row ([`tally`]), whether a holder lives ([`process`]), how a lease is kept
+//! ([`lease`]).
+
+mod lease;
+mod process;
+pub mod sqlite;
+mod tally;
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::Serialize;
 
+use crate::config::{Key, Section, Value};
 use crate::error::{Error, Result};
 use crate::record::{Commit, Mode};
+
+/// Keys of `[job_log]`.
+pub const KEYS: &[Key] = &[Key::new(
+    "url",
+    Value::Url,
+    "Where runs, marks and leases are kept: `sqlite:PATH`, one file on a local disk. A relative path is taken from the \
+     folder of this file.",
+)
+.default("sqlite:tidemark.db")
+.example("sqlite:tidemark.db")];
+
+/// The job log that `[job_log]` names, opened for writing.
+pub async fn open(section: &Section) -> Result<Arc<dyn JobLog>> {
+    let log = of(section)?;
+    log.check().await?;
+    Ok(log)
+}
+
+/// The job log that `[job_log]` names. Connects to nothing yet; reading it creates nothing.
+pub fn of(section: &Section) -> Result<Arc<dyn JobLog>> {
+    let url = section.text("url")?;
+    let scheme = url.split_once(':').map_or(url, |(scheme, _)| scheme);
+    match scheme {
+        "sqlite" => {
+            let path = sqlite::path(url).map_err(|refusal| section.error("url", refusal))?;
+            Ok(Arc::new(sqlite::JobLog::new(section.folder().join(path), Timing::default())))
+        }
+        // The URL itself may hold a password: only its scheme is shown.
+        _ => Err(section
+            .error("url", format!("has the scheme `{scheme}`, and a job log is kept in SQLite only so far"))
+            .hint("Write `url = sqlite:tidemark.db`, or any other path.")),
+    }
+}
+
+/// How often the holder of a lease gives a sign of life.
+pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(10);
+/// A holder on another machine that has been silent for this long has lost its lease.
+pub const LOST_AFTER: Duration = Duration::from_secs(60);
+
+/// The two durations of a lease; other than the default in tests only.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    pub heartbeat_every: Duration,
+    pub lost_after: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self { heartbeat_every: HEARTBEAT_EVERY, lost_after: LOST_AFTER }
+    }
+}
+
+/// The time now, as every column of a job log has it: RFC 3339, UTC, always with microseconds, so that text order is
+/// time order.
+fn now() -> String {
+    format!("{:.6}", jiff::Timestamp::now())
+}
+
+/// A time of a commit in the form of [`now`].
+fn at(commit: &str) -> String {
+    commit.parse::<jiff::Timestamp>().map_or_else(|_| now(), |at| format!("{at:.6}"))
+}
+
+/// How an error stands in `error_kind` and `error`.
+fn error_columns(error: Option<&Error>) -> (Option<&'static str>, Option<String>) {
+    (error.map(|error| error.kind().name()), error.map(ToString::to_string))
+}
+
+/// `error` of a run whose process died; its `error_kind` is `unavailable`.
+const ENDED_WITHOUT_A_WORD: &str = "the process ended without a word";
 
 #[async_trait]
 pub trait JobLog: Send + Sync {
@@ -16,24 +99,39 @@ pub trait JobLog: Send + Sync {
     /// The newest commit of the stream that this log has heard of.
     async fn mark(&self, pipeline: &str, stream: &str) -> Result<Option<Mark>>;
 
-    /// Begins a run: its row appears, in state `running`.
+    /// Begins a run: its row appears, in state `running`. Called under the stream's lease: a row of the stream that is
+    /// still `running` was left by a process that died, and becomes `failed`. Starting a run again lets it go on, with
+    /// its counts as they are.
     async fn start(&self, run: &NewRun) -> Result<()>;
 
     /// Notes a commit in the row of the run that made it. Idempotent: a commit that is noted already changes nothing.
+    ///
+    /// Rows and bytes of its parts are added to the run's; a publication sets them to its totals. An entry that tells
+    /// only the protocol something (a fence, the beginning of a full load) moves `seq` and the mark and is not counted
+    /// as a commit. A run without a row (the log was lost, or the run used another) gets one, in state `stopped`: it
+    /// ended at this commit for all that is known. If the commit published or completed what the run was to read, it
+    /// is `done`; so is a run whose process died between that commit and its last word.
     async fn record(&self, pipeline: &str, stream: &str, commit: &Commit) -> Result<()>;
 
     /// Notes rows and bytes of a run that are safe but not live yet (chunks of a full load), as they stand in all.
+    /// Changes a running row only.
     async fn progress(&self, run: &str, rows: u64, bytes: u64) -> Result<()>;
 
-    /// Ends a run.
+    /// Ends a run. One that has no row is left without.
     async fn finish(&self, run: &str, end: &RunEnd) -> Result<()>;
 
     /// This process and this log, for the destination's fence: `host`, `pid` and `job_log`, which is the same for all
-    /// processes that share the log.
+    /// processes that share the log, and known once it has been opened for writing.
     fn holder(&self) -> serde_json::Value;
 
     /// The newest runs, newest first: of one stream or of all; `per_stream` of each.
     async fn runs(&self, pipeline: &str, stream: Option<&str>, per_stream: usize) -> Result<Vec<RunRow>>;
+
+    /// Who holds the pipeline's streams, living or not, by stream.
+    async fn holders(&self, pipeline: &str) -> Result<Vec<Held>>;
+
+    /// Opens the log for writing, as a run would, and says in a few words what it is.
+    async fn check(&self) -> Result<String>;
 }
 
 /// The right to run a stream, while it lives.
@@ -72,6 +170,20 @@ pub enum RunState {
     Failed,
 }
 
+impl RunState {
+    pub const ALL: [RunState; 4] = [RunState::Running, RunState::Done, RunState::Stopped, RunState::Failed];
+
+    /// The name in the job log and in the run's JSON line.
+    pub fn name(self) -> &'static str {
+        match self {
+            RunState::Running => "running",
+            RunState::Done => "done",
+            RunState::Stopped => "stopped",
+            RunState::Failed => "failed",
+        }
+    }
+}
+
 /// How a run ended.
 #[derive(Debug, Clone)]
 pub struct RunEnd {
@@ -100,10 +212,15 @@ pub struct RunRow {
     pub error: Option<String>,
 }
 
-/// Keys of `[job_log]`.
-pub const KEYS: &[crate::config::Key] = &[];
-
-/// The job log of a `[job_log]` section.
-pub async fn open(_section: &crate::config::Section) -> Result<std::sync::Arc<dyn JobLog>> {
-    Err(Error::bug("no job log"))
+/// A lease as others see it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Held {
+    pub stream: String,
+    pub host: String,
+    pub pid: u32,
+    pub since: String,
+    pub heartbeat_at: String,
+    pub alive: bool,
+    /// Why it counts as living or not.
+    pub why: String,
 }

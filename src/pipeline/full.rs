@@ -57,6 +57,16 @@ impl Generation {
     }
 }
 
+/// The position of a full load, as the job log has it, in words for people; `None` if it is of another kind.
+pub fn full_load_in_words(position: &str) -> Option<String> {
+    let generation: Generation = serde_json::from_str(position).ok()?;
+    let at = generation.started_at.parse::<Timestamp>().ok()?.strftime("%Y-%m-%d %H:%M:%S UTC");
+    Some(match generation.published {
+        true => format!("all, as of {at}"),
+        false => format!("loading since {at}"),
+    })
+}
+
 /// Loads all of it; the totals are those of the generation.
 pub async fn load(
     session: &Session,
@@ -169,4 +179,19 @@ async fn copy_chunk(
     };
     let ended = copy.run().await.at(|| format!("table {}", session.stream.table))?;
     Ok((ended, account.totals))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_has_words() {
+        let mut generation = Generation { started_at: "2026-01-02T03:04:05.678Z".to_owned(), ..Generation::new() };
+        let words = |generation: &Generation| full_load_in_words(&generation.position().unwrap().to_string());
+        assert_eq!(words(&generation).unwrap(), "loading since 2026-01-02 03:04:05 UTC");
+        generation.published = true;
+        assert_eq!(words(&generation).unwrap(), "all, as of 2026-01-02 03:04:05 UTC");
+        assert_eq!(full_load_in_words("{\"id\":1}"), None);
+    }
 }

@@ -34,8 +34,9 @@ pub struct ColumnReport {
 /// Tries each part of a configuration: the job log, every destination, every source and stream.
 pub async fn check(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let opened = crate::job_log::open(&config.job_log).await.map(|_| vec!["can be opened".to_owned()]);
-    findings.push(Finding { section: "job_log".to_owned(), result: opened, columns: Vec::new() });
+    let job_log = async { crate::job_log::of(&config.job_log)?.check().await };
+    let result = job_log.await.map(|what| vec![what]);
+    findings.push(Finding { section: "job_log".to_owned(), result, columns: Vec::new() });
     let mut places = Places::default();
     for name in config.destinations.keys() {
         let result = check_destination(config, &mut places, name).await;

@@ -16,11 +16,14 @@ use std::time::Duration;
 use futures_util::StreamExt;
 
 pub use self::copy::{Copy, Ended, Ledger, Limits};
+pub use self::full::full_load_in_words;
 pub use self::inspect::{ColumnReport, Finding, check, files};
 use self::plan::Plan;
 pub use self::plan::registry;
 pub use self::sequence::SEQ;
+pub use self::session::{Session, Totals};
 pub use self::stop::{Stop, Stopper};
+pub use self::stream::{Sources, run as run_stream};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::job_log::RunState;

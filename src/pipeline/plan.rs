@@ -44,8 +44,7 @@ const STREAM_KEYS: &[Key] = &[
 /// Everything that may stand in a `pipeline.conf`.
 pub fn registry() -> Registry {
     static SOURCES: LazyLock<Vec<&Kind>> = LazyLock::new(|| source::SOURCES.iter().map(|maker| &maker.kind).collect());
-    static DESTINATIONS: LazyLock<Vec<&Kind>> =
-        LazyLock::new(|| destination::DESTINATIONS.iter().map(|maker| &maker.kind).collect());
+    static DESTINATIONS: LazyLock<Vec<&Kind>> = LazyLock::new(|| destination::kinds().collect());
     Registry {
         sources: &SOURCES,
         destinations: &DESTINATIONS,
@@ -54,14 +53,10 @@ pub fn registry() -> Registry {
         pipeline_keys: KEYS,
         pipeline_stream_keys: STREAM_KEYS,
         stream_keys: source::STREAM_KEYS,
-        check: |kind, section| {
-            if let Some(maker) = source::SOURCES.iter().find(|maker| maker.kind.name == kind) {
-                return (maker.check)(section);
-            }
-            match destination::DESTINATIONS.iter().find(|maker| maker.kind.name == kind) {
-                Some(maker) => (maker.check)(section),
-                None => Ok(()),
-            }
+        check: |kind, section| match source::SOURCES.iter().find(|maker| maker.kind.name == kind) {
+            Some(maker) => (maker.check)(section),
+            None if kind == "job_log" => job_log::of(section).map(drop),
+            None => destination::check(kind, section),
         },
     }
 }

@@ -3,9 +3,13 @@
 //! A new source is a folder here and a line in [`SOURCES`].
 
 pub mod feed;
+#[cfg(feature = "mysql")]
+mod mysql;
 pub mod pattern;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "sqlite")]
-pub mod sqlite;
+mod sqlite;
 pub mod tls;
 
 use std::sync::Arc;
@@ -217,6 +221,10 @@ pub const BATCH_BYTES: usize = 2 << 20;
 
 /// The registry.
 pub const SOURCES: &[&Maker] = &[
+    #[cfg(feature = "mysql")]
+    &mysql::MAKER,
+    #[cfg(feature = "postgres")]
+    &postgres::MAKER,
     #[cfg(feature = "sqlite")]
     &sqlite::MAKER,
 ];

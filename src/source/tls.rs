@@ -1,10 +1,14 @@
 //! TLS as every networked source takes it: the same four keys, the same defaults.
 
+mod client;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use crate::config::{Key, Section, Value};
 use crate::error::Result;
+
+pub use client::rustls_config;
 
 pub const KEYS: &[Key] = &[
     Key::new(

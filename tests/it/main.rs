@@ -1,1 +1,17 @@
+//! Tests of whole rooms through their public faces, without servers.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../conformance/store.rs"]
+mod store_suite;
+
+mod cli;
+mod crash;
+mod faulty;
+mod job_log;
+mod memory_log;
+#[cfg(feature = "s3")]
+mod s3;
+mod script;
+mod scripted;
 mod sqlite;
+mod stores;

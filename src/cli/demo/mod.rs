@@ -3,6 +3,7 @@
 
 mod chance;
 mod changes;
+mod command;
 mod rows;
 mod shop;
 
@@ -11,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-pub use changes::Change;
+pub use self::changes::Change;
+pub use self::command::command;
 
 /// Where the demo goes if nobody says so.
 pub const DEFAULT_FOLDER: &str = "tidemark-demo";

@@ -10,6 +10,7 @@ mod open;
 mod part;
 mod schema;
 pub mod store;
+pub mod stores;
 mod writer;
 
 use std::sync::Arc;

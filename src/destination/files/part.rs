@@ -89,8 +89,10 @@ impl OpenPart {
     /// Gives it up and waits until its upload is.
     pub async fn abort(self) {
         drop(self.work);
-        // Whatever it says, it is being given up.
-        let _ = self.task.await;
+        // Whatever it says, it is being given up. One that has ended may have been asked already.
+        if !self.task.is_finished() {
+            let _ = self.task.await;
+        }
     }
 }
 

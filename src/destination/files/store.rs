@@ -1,6 +1,8 @@
 //! The store seam: the little that the commit protocol asks of local disk, S3 and GCS.
 //!
-//! Keys are `/`-separated and relative to the destination's prefix; every store maps them to a place of its own.
+//! Keys are `/`-separated and relative to the destination's prefix; every store maps them to a place of its own. A key
+//! has no empty, `.` or `..` segment and no control character, and is taken literally: what a table's name may not hold
+//! is percent-encoded before it comes here.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -31,15 +33,21 @@ pub trait Store: Send + Sync {
 
     /// Ends unfinished uploads of keys for which `dead` says so, whoever began them, among those that start with
     /// `prefix`; also temporary files. Uploads of other keys are not touched.
+    ///
+    /// To finish an upload that was ended so is `Kind::Conflict`. A store whose unfinished uploads cannot be listed
+    /// (Google's) ends none: they show nothing, and expire.
     async fn sweep(&self, prefix: &str, dead: &(dyn for<'a> Fn(&'a str) -> bool + Sync)) -> Result<()>;
 
     /// The absolute path or URL of a key, for people and for `tidemark files`.
     fn url(&self, key: &str) -> String;
 }
 
+/// How a [`Store::create`] went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {
+    /// The object is there, whole and durable, and it is ours.
     Yes,
+    /// There was one already; it is untouched. It may be our own, from a request whose answer was lost.
     AlreadyThere,
 }
 
@@ -54,5 +62,12 @@ pub trait Upload: Send {
     async fn finish(self: Box<Self>) -> Result<()>;
 
     /// Gives up: nothing shows, and what was uploaded is removed as far as that is possible.
+    ///
+    /// An upload that is dropped shows nothing either; what it leaves behind, [`Store::sweep`] ends.
     async fn abort(self: Box<Self>);
+
+    /// How many bytes of pieces it holds in memory just now, about.
+    fn held(&self) -> usize {
+        0
+    }
 }

@@ -1,0 +1,207 @@
+"""The tools that copy the table, each as the command line that a user would type."""
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lineitem import Loaded
+from servers import CACHE, ROOT, Server
+
+HERE = Path(__file__).resolve().parent
+HOME = CACHE / "bench"
+PYTHON = HOME / "python"
+REQUIREMENTS = HERE / "requirements.txt"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command line; `files` is the glob of the data files it leaves in its folder."""
+
+    argv: list[str]
+    files: str = ""
+    env: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Tool:
+    """`package` is the name in requirements.txt; `command` prepares a run in an empty folder."""
+
+    name: str
+    package: str
+    formats: tuple[str, ...]
+    command: Callable[[Server, Loaded, str, Path], Command]
+    note: str = ""
+
+
+def program(name: str) -> Path:
+    return PYTHON / "bin" / name
+
+
+def install() -> dict[str, str]:
+    """Installs requirements.txt into the cache, once; gives the requirements that could not be had, with the reason."""
+    wanted = f"{platform.python_version()} {platform.machine()}\n{REQUIREMENTS.read_text()}"
+    stamp, missing = HOME / "python.ok", HOME / "missing.json"
+    if not stamp.exists() or stamp.read_text() != wanted:
+        stamp.unlink(missing_ok=True)
+        shutil.rmtree(PYTHON, ignore_errors=True)
+        subprocess.run(["python3", "-m", "venv", PYTHON], check=True)
+        failed: dict[str, str] = {}
+        if pip("-r", str(REQUIREMENTS)):
+            for one in pins().values():
+                if reason := pip(one):
+                    failed[package(one)] = reason
+        missing.write_text(json.dumps(failed))
+        stamp.write_text(wanted)
+    return {str(name): str(reason) for name, reason in json.loads(missing.read_text()).items()}
+
+
+def pip(*what: str) -> str:
+    """Installs, and gives the error where that failed."""
+    done = subprocess.run(
+        [program("pip"), "-q", "install", *what],
+        env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["pip failed"])[-1]
+
+
+def package(requirement: str) -> str:
+    return re.split(r"[\[=;]", requirement)[0]
+
+
+def pins() -> dict[str, str]:
+    """The requirements by package."""
+    lines = [line.strip() for line in REQUIREMENTS.read_text().splitlines()]
+    return {package(line): line for line in lines if line and not line.startswith("#")}
+
+
+def version(name: str) -> str:
+    return pins()[name].split("==")[1].split(";")[0]
+
+
+def build(profile: str) -> Path:
+    """Builds tidemark, and gives its program."""
+    done = subprocess.run(
+        ["cargo", "build", "--locked", "--profile", profile, "--bin", "tidemark", "--message-format", "json-render-diagnostics"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise SystemExit("tidemark does not build; --bin takes a program that is there, --tools leaves it out")
+    messages = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return Path(next(message["executable"] for message in messages if message.get("executable")))
+
+
+def sql_url(server: Server, table: Loaded, driver: str = "", options: str = "") -> str:
+    return server.address(("postgresql" if server.name == "postgres" else "mysql") + driver, table.database, options)
+
+
+def floor(server: Server, table: Loaded) -> Command:
+    """The server's own client, which throws away what it gets."""
+    if server.name == "postgres":
+        argv = server.client(table.database, "-c", "COPY lineitem TO STDOUT (FORMAT binary)")
+    else:
+        argv = server.client(table.database, "--quick", "-B", "-e", "select * from lineitem")
+    return Command(argv, env=server.environment())
+
+
+def floor_name(server: Server) -> str:
+    return {"postgres": "psql COPY binary", "mariadb": "mariadb --quick -B", "mysql": "mysql --quick -B"}[server.name]
+
+
+def tidemark(binary: Path) -> Tool:
+    def command(server: Server, table: Loaded, form: str, folder: Path) -> Command:
+        conf = f"""[job_log]
+url = sqlite:{folder}/tidemark.db
+
+[source bench]
+type = {"postgres" if server.name == "postgres" else "mysql"}
+hostname = {server.host}
+port = {server.port}
+username = {server.user}
+password = ${{BENCH_PASSWORD}}
+database = {table.database}
+
+[destination lake]
+type = local
+path = {folder}/out
+format = {form}
+
+[stream lineitem]
+source = bench
+destination = lake
+table = lineitem
+mode = full
+"""
+        (folder / "pipeline.conf").write_text(conf)
+        # beside the tables' folders lie the commit log and the like, whose names begin with _
+        return Command([str(binary), "run", "-c", str(folder / "pipeline.conf")], "out/[!_]*/**/*", {"BENCH_PASSWORD": server.password})
+
+    return Tool("tidemark", "", ("parquet", "csv", "json"), command)
+
+
+def connectorx(way: str) -> Callable[[Server, Loaded, str, Path], Command]:
+    def command(server: Server, table: Loaded, form: str, folder: Path) -> Command:
+        url = sql_url(server, table, options="?sslmode=disable" if server.name == "postgres" else "")
+        argv = [str(program("python")), str(HERE / "connectorx_copy.py"), way, url, "lineitem", form, str(folder / f"lineitem.{form}")]
+        return Command(argv, f"lineitem.{form}")
+
+    return command
+
+
+def rivet(server: Server, table: Loaded, form: str, folder: Path) -> Command:
+    decimals = "".join(f"      {name}: decimal(15,2)\n" for name in ("l_quantity", "l_extendedprice", "l_discount", "l_tax"))
+    (folder / "rivet.yaml").write_text(f"""source:
+  type: {"postgres" if server.name == "postgres" else "mysql"}
+  url_env: DATABASE_URL
+  tuning:
+    profile: fast
+exports:
+  - name: lineitem
+    query: select * from lineitem
+    mode: full
+    format: {form}
+    destination:
+      type: local
+      path: ./out
+    columns:
+{decimals}""")
+    return Command([str(program("rivet")), "run", "-c", "rivet.yaml"], f"out/lineitem*.{form}", {"DATABASE_URL": sql_url(server, table)})
+
+
+def sling(server: Server, table: Loaded, form: str, folder: Path) -> Command:
+    architecture = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
+    binary = next(PYTHON.glob(f"lib/python*/site-packages/sling_linux_{architecture}/bin/sling-linux-{architecture}"))
+    url = sql_url(server, table, options="?sslmode=disable" if server.name == "postgres" else "")
+    schema = "public" if server.name == "postgres" else table.database
+    file = folder / f"lineitem.{form}"
+    argv = [str(binary), "run", "--src-conn", "SOURCE", "--src-stream", f"{schema}.lineitem", "--tgt-object", f"file://{file}"]
+    # Parquet by its own writer: the other one is a DuckDB program that it downloads
+    env = {"SOURCE": url, "SLING_DUCKDB_COMPUTE": "false", "SLING_DISABLE_TELEMETRY": "true", "HOME": str(folder)}
+    return Command(argv, file.name, env)
+
+
+def dlt(server: Server, table: Loaded, form: str, folder: Path) -> Command:
+    url = sql_url(server, table, "+psycopg2" if server.name == "postgres" else "+pymysql")
+    argv = [str(program("python")), str(HERE / "dlt_copy.py"), url, "lineitem", form, str(folder)]
+    env = {"RUNTIME__DLTHUB_TELEMETRY": "false", "NORMALIZE__DATA_WRITER__DISABLE_COMPRESSION": "true", "HOME": str(folder)}
+    return Command(argv, "out/bench/lineitem/*", env)
+
+
+PEERS = (
+    Tool("connectorx", "connectorx", ("parquet", "csv"), connectorx("whole"), "the whole table in memory, its usual way; written by pyarrow"),
+    Tool("connectorx-stream", "connectorx", ("parquet", "csv"), connectorx("stream"), "its arrow_stream; written by pyarrow"),
+    Tool("rivet", "rivet-cli", ("parquet", "csv"), rivet, "tuning profile fast"),
+    Tool("sling", "sling-linux-amd64", ("parquet", "csv"), sling, "Parquet by its own writer, without DuckDB"),
+    Tool("dlt", "dlt", ("parquet", "csv"), dlt, "sql_table, connectorx backend, arrow_stream; text uncompressed"),
+)

@@ -1,0 +1,151 @@
+//! The command line, as it is written: nothing here looks at the environment, a file or the time.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+
+use crate::record::Mode;
+
+/// Copies tables into files that data platforms load, exactly once.
+#[derive(Debug, Parser)]
+#[command(name = "tidemark", version, arg_required_else_help = true, disable_help_subcommand = true)]
+pub struct Args {
+    /// The configuration [default: $TIDEMARK_CONFIG, or pipeline.conf]
+    #[arg(short, long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// How logs and progress are written to standard error
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+    /// Say more; twice for everything
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Say only what went wrong
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run streams; the last line of standard output sums up in JSON
+    Run(Run),
+    /// Try the file, each connection, grant and destination; show how each column will arrive
+    Check,
+    /// Show the job log: state, rows and high-water mark of each stream
+    Status(Status),
+    /// List the live files of a stream, one path or URL a line
+    Files(Files),
+    /// Try it out on a small shop made here: no server, no network, no configuration
+    Demo(Demo),
+    /// Write the reference of the configuration and an example
+    Docs(Docs),
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Run {
+    /// Streams to run, by name or pattern (`*` and `?`); all where none is named
+    #[arg(value_name = "STREAM")]
+    pub streams: Vec<String>,
+    /// How to read, in place of the streams' own `mode`
+    #[arg(long, value_parser = mode())]
+    pub mode: Option<Mode>,
+    /// Open streams that a process with another job log seems to hold
+    #[arg(long)]
+    pub take_over: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Status {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Only this stream, or those that match the pattern
+    #[arg(long, value_name = "STREAM")]
+    pub stream: Option<String>,
+    /// Show the last N runs of each stream
+    #[arg(long, value_name = "N")]
+    pub runs: Option<usize>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Files {
+    pub stream: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Demo {
+    /// Where to make it
+    #[arg(long, value_name = "DIR", default_value = super::demo::DEFAULT_FOLDER)]
+    pub dir: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Docs {
+    /// The folder that gets docs/configuration.md and pipeline.conf.example
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+    /// Write nothing; fail if the files there are not what would be written
+    #[arg(long)]
+    pub check: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Reads a command line, program name first. What comes back as an error may be help or the version.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Error> {
+    Args::try_parse_from(args)
+}
+
+fn mode() -> impl TypedValueParser<Value = Mode> {
+    PossibleValuesParser::new(Mode::ALL.map(Mode::name))
+        .try_map(|name| Mode::parse(&name).ok_or_else(|| format!("{name} is no mode")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(line: &str) -> Result<Args, clap::Error> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn reads_a_run() {
+        let read = args("tidemark run orders inv_* --mode incremental -c x.conf --log-format json -vv").unwrap();
+        assert_eq!((read.config, read.log_format, read.verbose), (Some("x.conf".into()), LogFormat::Json, 2));
+        let Command::Run(run) = read.command else { panic!("no run") };
+        assert_eq!(run.streams, ["orders", "inv_*"]);
+        assert_eq!((run.mode, run.take_over), (Some(Mode::Incremental), false));
+    }
+
+    #[test]
+    fn options_of_all_commands_may_stand_before_them() {
+        let read = args("tidemark -q -c x.conf status --json --runs 3").unwrap();
+        assert!(read.quiet);
+        let Command::Status(status) = read.command else { panic!("no status") };
+        assert_eq!((status.json, status.runs, status.stream), (true, Some(3), None));
+    }
+
+    #[test]
+    fn refuses_what_is_not_there() {
+        for line in ["tidemark run --mode ful", "tidemark rum", "tidemark files", "tidemark -q -v run", "tidemark"] {
+            let error = args(line).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+        assert!(args("tidemark run --mode ful").unwrap_err().to_string().contains("'full'"));
+        assert_eq!(args("tidemark --version").unwrap_err().exit_code(), 0);
+    }
+}

@@ -1,0 +1,136 @@
+//! How numbers, sizes, times and positions are shown to people.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::pipeline::full_load_in_words;
+
+/// `1,234,567`
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `1 file`, `2 files`
+pub fn of(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", count(number))
+}
+
+/// `12.3 MiB`
+pub fn bytes(number: u64) -> String {
+    let mut size = number as f64;
+    let mut units = ["B", "KiB", "MiB", "GiB", "TiB"].into_iter().peekable();
+    while let Some(unit) = units.next() {
+        if size < 1024.0 || units.peek().is_none() {
+            return if unit == "B" { format!("{number} B") } else { format!("{size:.1} {unit}") };
+        }
+        size /= 1024.0;
+    }
+    format!("{number} B")
+}
+
+/// `0.4 s`, `2 min 5 s`, `3 h 4 min`
+pub fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..60 => format!("{:.1} s", duration.as_secs_f64()),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// How long ago a time of the job log was: `12 s ago`, `3 min ago`, `2 h ago`, `5 d ago`.
+pub fn age(at: &str, now: Timestamp) -> String {
+    match age_seconds(at, now) {
+        None => at.to_owned(),
+        Some(seconds @ 0..60) => format!("{seconds} s ago"),
+        Some(seconds @ 60..3600) => format!("{} min ago", seconds / 60),
+        Some(seconds @ 3600..172_800) => format!("{} h ago", seconds / 3600),
+        Some(seconds) => format!("{} d ago", seconds / 86_400),
+    }
+}
+
+pub fn age_seconds(at: &str, now: Timestamp) -> Option<u64> {
+    let at: Timestamp = at.parse().ok()?;
+    Some(u64::try_from(now.duration_since(at).as_secs()).unwrap_or(0))
+}
+
+/// How long a run of the job log took.
+pub fn took(started_at: &str, finished_at: &str) -> Option<Duration> {
+    let (start, end): (Timestamp, Timestamp) = (started_at.parse().ok()?, finished_at.parse().ok()?);
+    Some(end.duration_since(start).unsigned_abs())
+}
+
+/// The longest position that a table shows.
+const POSITION_WIDTH: usize = 44;
+
+/// A position in a few words. That of a full load is the pipeline's; others are JSON of their source's own making, of
+/// which the plain members are shown, cut where they are long.
+pub fn position(json: &str) -> String {
+    if let Some(words) = full_load_in_words(json) {
+        return words;
+    }
+    let shown = match serde_json::from_str(json) {
+        Ok(Value::Object(members)) => {
+            let plain = members.iter().filter_map(|(name, value)| Some(format!("{name}={}", scalar(value)?)));
+            plain.collect::<Vec<_>>().join(" ")
+        }
+        Ok(value) => scalar(&value).unwrap_or_else(|| json.to_owned()),
+        Err(_) => json.to_owned(),
+    };
+    let shown = if shown.is_empty() { json.to_owned() } else { shown };
+    match shown.char_indices().nth(POSITION_WIDTH) {
+        Some((cut, _)) => format!("{}…", &shown[..cut]),
+        None => shown,
+    }
+}
+
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_sizes() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([0, 1023, 1536, 5 << 30].map(bytes), ["0 B", "1023 B", "1.5 KiB", "5.0 GiB"]);
+        assert_eq!(bytes(u64::MAX), "16777216.0 TiB");
+        assert_eq!([of(1, "file"), of(1000, "file")], ["1 file", "1,000 files"]);
+    }
+
+    #[test]
+    fn times() {
+        let shown = [400, 125_000, 11_040_000].map(|ms| duration(Duration::from_millis(ms)));
+        assert_eq!(shown, ["0.4 s", "2 min 5 s", "3 h 4 min"]);
+        let now: Timestamp = "2026-01-03T00:00:00Z".parse().unwrap();
+        assert_eq!(age("2026-01-02T23:59:50.000000Z", now), "10 s ago");
+        assert_eq!(age("2026-01-02T00:00:00.000000Z", now), "24 h ago");
+        assert_eq!(age("2026-01-04T00:00:00.000000Z", now), "0 s ago");
+        assert_eq!(age("long ago", now), "long ago");
+    }
+
+    #[test]
+    fn positions() {
+        assert_eq!(position(r#"{"file":"bin.7","pos":12,"more":{"a":1}}"#), "file=bin.7 pos=12");
+        assert_eq!(position(r#"{"chunks":{}}"#), r#"{"chunks":{}}"#);
+        assert_eq!(position("\"a\""), "a");
+        assert!(position(&format!("\"{}\"", "ä".repeat(100))).ends_with("ä…"));
+    }
+}

@@ -1,0 +1,296 @@
+//! `tidemark status`: the job log, by stream.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{Console, args, show, table::table};
+use crate::config::{Config, nearest};
+use crate::error::{Error, Result};
+use crate::job_log::{self, Held, Mark, RunRow};
+use crate::source::pattern;
+
+/// The JSON object of `status --json`. Members are only ever added.
+#[derive(Debug, Serialize)]
+struct Report {
+    pipeline: String,
+    job_log: String,
+    streams: Vec<Stream>,
+}
+
+#[derive(Debug, Serialize)]
+struct Stream {
+    stream: String,
+    /// Of the last run, as all below; null if there was none.
+    mode: Option<String>,
+    /// As in the job log; `never` if there was no run, `running?` if no living process holds it.
+    state: String,
+    /// Why a run that has no end does not run.
+    why: Option<String>,
+    rows: u64,
+    bytes: u64,
+    /// The stream's, whichever run made it.
+    high_water_mark: Option<String>,
+    seq: Option<u64>,
+    updated_at: Option<String>,
+    age_seconds: Option<u64>,
+    error_kind: Option<String>,
+    error: Option<String>,
+    /// The last runs, newest first.
+    runs: Vec<Run>,
+}
+
+#[derive(Debug, Serialize)]
+struct Run {
+    #[serde(flatten)]
+    row: RunRow,
+    why: Option<String>,
+}
+
+pub(super) async fn command(console: &Console, config: Result<Config>, wanted: &args::Status) -> Result<u8> {
+    let config = config?;
+    let report = look(&config, wanted).await?;
+    let text = match wanted.json {
+        true => {
+            let json = serde_json::to_string_pretty(&report).map_err(|e| Error::bug(e.to_string()))?;
+            format!("{json}\n")
+        }
+        false if wanted.runs.is_some() => runs(&report),
+        false => summary(&report, Timestamp::now()),
+    };
+    console.print(&text);
+    Ok(0)
+}
+
+async fn look(config: &Config, wanted: &args::Status) -> Result<Report> {
+    let pipeline = config.pipeline.text("name")?;
+    let log = job_log::of(&config.job_log)?;
+    let rows = log.runs(pipeline, None, wanted.runs.unwrap_or(1).max(1)).await?;
+    let holders = log.holders(pipeline).await?;
+    let mut streams = Vec::new();
+    for name in choose(names(config, &rows), wanted.stream.as_deref())? {
+        let runs = rows.iter().filter(|row| row.stream == name).cloned().collect();
+        let mark = log.mark(pipeline, &name).await?;
+        streams.push(stream(name, runs, mark, &holders, Timestamp::now()));
+    }
+    let job_log = config.job_log.text("url")?.to_owned();
+    Ok(Report { pipeline: pipeline.to_owned(), job_log, streams })
+}
+
+/// Every stream that the file or the job log knows: the file's in its order, then those that it no longer has.
+fn names(config: &Config, rows: &[RunRow]) -> Vec<String> {
+    let mut logged: BTreeSet<&str> = rows.iter().map(|row| row.stream.as_str()).collect();
+    let mut names = Vec::new();
+    for section in &config.streams {
+        let several = format!("{}.", section.name);
+        let is_ours =
+            |name: &str| name == section.name || (section.section.is_set("tables") && name.starts_with(&several));
+        let ours: Vec<_> = logged.iter().copied().filter(|name| is_ours(name)).collect();
+        logged.retain(|name| !is_ours(name));
+        match ours.is_empty() {
+            true => names.push(section.name.clone()),
+            false => names.extend(ours.into_iter().map(str::to_owned)),
+        }
+    }
+    names.extend(logged.into_iter().map(str::to_owned));
+    names
+}
+
+fn choose(names: Vec<String>, wanted: Option<&str>) -> Result<Vec<String>> {
+    let Some(wanted) = wanted else { return Ok(names) };
+    let is_wanted = |name: &str| {
+        pattern::matches(wanted, name) || name.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('.'))
+    };
+    let chosen: Vec<_> = names.iter().filter(|name| is_wanted(name)).cloned().collect();
+    if chosen.is_empty() {
+        let meant = nearest(wanted, names.iter().map(String::as_str));
+        let meant = meant.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
+        return Err(Error::config(format!("there is no stream `{wanted}`{meant}; there is: {}", names.join(", "))));
+    }
+    Ok(chosen)
+}
+
+fn stream(name: String, rows: Vec<RunRow>, mark: Option<Mark>, holders: &[Held], now: Timestamp) -> Stream {
+    let runs: Vec<_> = rows.into_iter().map(|row| run(row, holders)).collect();
+    let last = runs.first();
+    let row = last.map(|run| &run.row);
+    Stream {
+        stream: name,
+        mode: row.map(|row| row.mode.clone()),
+        state: row.map_or_else(|| "never".to_owned(), |row| row.state.clone()),
+        why: last.and_then(|run| run.why.clone()),
+        rows: row.map_or(0, |row| row.rows),
+        bytes: row.map_or(0, |row| row.bytes),
+        seq: mark.as_ref().map(|mark| mark.seq),
+        high_water_mark: mark.and_then(|mark| mark.position),
+        updated_at: row.map(|row| row.updated_at.clone()),
+        age_seconds: row.and_then(|row| show::age_seconds(&row.updated_at, now)),
+        error_kind: row.and_then(|row| row.error_kind.clone()),
+        error: row.and_then(|row| row.error.clone()),
+        runs,
+    }
+}
+
+/// A row that says `running` is believed only while a living process holds the stream.
+fn run(mut row: RunRow, holders: &[Held]) -> Run {
+    let mut why = None;
+    if row.state == "running" {
+        let holder = holders.iter().find(|held| held.stream == row.stream);
+        why = match holder {
+            Some(held) if held.alive => None,
+            Some(held) => Some(format!("{}, on {}", held.why, held.host)),
+            None => Some("no process holds the stream".to_owned()),
+        };
+        if why.is_some() {
+            row.state = "running?".to_owned();
+        }
+    }
+    Run { row, why }
+}
+
+fn summary(report: &Report, now: Timestamp) -> String {
+    let line = |stream: &Stream| {
+        let shown = |count: u64| if stream.mode.is_some() { show::count(count) } else { String::new() };
+        vec![
+            stream.stream.clone(),
+            stream.mode.clone().unwrap_or_default(),
+            stream.state.clone(),
+            shown(stream.rows),
+            stream.high_water_mark.as_deref().map(show::position).unwrap_or_default(),
+            stream.updated_at.as_deref().map(|at| show::age(at, now)).unwrap_or_default(),
+        ]
+    };
+    let rows: Vec<_> = report.streams.iter().map(line).collect();
+    let mut out = table(&["stream", "mode", "state", ">rows", "high-water mark", "when"], &rows);
+    for stream in &report.streams {
+        out.push_str(&remark(
+            &stream.stream,
+            stream.why.as_deref(),
+            stream.error_kind.as_deref(),
+            stream.error.as_deref(),
+        ));
+    }
+    out
+}
+
+fn runs(report: &Report) -> String {
+    let all: Vec<&Run> = report.streams.iter().flat_map(|stream| &stream.runs).collect();
+    let line = |run: &&Run| {
+        let row = &run.row;
+        let took = show::took(&row.started_at, row.finished_at.as_deref().unwrap_or(&row.updated_at));
+        vec![
+            row.stream.clone(),
+            row.run_id.clone(),
+            row.mode.clone(),
+            row.state.clone(),
+            show::count(row.rows),
+            show::bytes(row.bytes),
+            show::count(row.commits),
+            row.started_at.get(..19).unwrap_or(&row.started_at).replace('T', " "),
+            took.map(show::duration).unwrap_or_default(),
+            row.high_water_mark.as_deref().map(show::position).unwrap_or_default(),
+        ]
+    };
+    let header =
+        ["stream", "run", "mode", "state", ">rows", ">bytes", ">commits", "started (UTC)", ">time", "high-water mark"];
+    let mut out = table(&header, &all.iter().map(line).collect::<Vec<_>>());
+    for run in all {
+        let row = &run.row;
+        let place = format!("{} {}", row.stream, row.run_id);
+        out.push_str(&remark(&place, run.why.as_deref(), row.error_kind.as_deref(), row.error.as_deref()));
+    }
+    out
+}
+
+/// What a table has no room for.
+fn remark(place: &str, why: Option<&str>, kind: Option<&str>, error: Option<&str>) -> String {
+    let why = why.map(|why| format!("\n{place}: running? {why}; the next run goes on from the mark\n"));
+    let error = error.map(|error| format!("\n{place}: {} ({error})\n", kind.unwrap_or("failed")));
+    why.unwrap_or_default() + &error.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(stream: &str, state: &str) -> RunRow {
+        RunRow {
+            run_id: "r1".to_owned(),
+            pipeline: "main".to_owned(),
+            stream: stream.to_owned(),
+            mode: "full".to_owned(),
+            state: state.to_owned(),
+            low_water_mark: None,
+            high_water_mark: Some("{\"id\":7}".to_owned()),
+            seq: Some(4),
+            commits: 2,
+            rows: 1234,
+            bytes: 2048,
+            started_at: "2026-01-01T00:00:00.000000Z".to_owned(),
+            updated_at: "2026-01-01T00:02:05.000000Z".to_owned(),
+            finished_at: None,
+            error_kind: None,
+            error: None,
+        }
+    }
+
+    fn held(stream: &str, alive: bool) -> Held {
+        Held {
+            stream: stream.to_owned(),
+            host: "db1".to_owned(),
+            pid: 42,
+            since: String::new(),
+            heartbeat_at: String::new(),
+            alive,
+            why: "process 42 has ended".to_owned(),
+        }
+    }
+
+    fn report() -> Report {
+        let now = "2026-01-01T00:05:05Z".parse().unwrap();
+        let holders = [held("a", true), held("b", false)];
+        let mark = || Some(Mark { seq: 4, position: Some("{\"id\":7}".to_owned()) });
+        let failed =
+            RunRow { error_kind: Some("denied".to_owned()), error: Some("no grant".to_owned()), ..row("d", "failed") };
+        let streams = vec![
+            stream("a".to_owned(), vec![row("a", "running")], mark(), &holders, now),
+            stream("b".to_owned(), vec![row("b", "running")], mark(), &holders, now),
+            stream("c".to_owned(), vec![], None, &holders, now),
+            stream("d".to_owned(), vec![failed], None, &holders, now),
+        ];
+        Report { pipeline: "main".to_owned(), job_log: "sqlite:x.db".to_owned(), streams }
+    }
+
+    #[test]
+    fn believes_a_running_row_only_while_its_holder_lives() {
+        let wanted = "\
+stream  mode  state      rows  high-water mark  when
+a       full  running   1,234  id=7             3 min ago
+b       full  running?  1,234  id=7             3 min ago
+c             never
+d       full  failed    1,234                   3 min ago
+
+b: running? process 42 has ended, on db1; the next run goes on from the mark
+
+d: denied (no grant)
+";
+        assert_eq!(summary(&report(), "2026-01-01T00:05:05Z".parse().unwrap()), wanted);
+    }
+
+    #[test]
+    fn shows_runs() {
+        let text = runs(&report());
+        assert!(text.contains("2026-01-01 00:00:00"), "{text}");
+        assert!(text.contains("2 min 5 s"), "{text}");
+    }
+
+    #[test]
+    fn an_unknown_stream_is_refused_with_the_nearest() {
+        let names = || vec!["orders".to_owned(), "shop.items".to_owned(), "shop.users".to_owned()];
+        assert_eq!(choose(names(), Some("shop")).unwrap(), ["shop.items", "shop.users"]);
+        assert_eq!(choose(names(), Some("*.users")).unwrap(), ["shop.users"]);
+        let error = choose(names(), Some("ordes")).unwrap_err().to_string();
+        assert!(error.contains("did you mean `orders`?"), "{error}");
+    }
+}

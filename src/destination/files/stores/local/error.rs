@@ -1,0 +1,70 @@
+//! What an error of the file system asks of its reader.
+
+use std::io::{Error as IoError, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+
+/// Something that could not be done to a file.
+#[derive(Debug)]
+pub struct Failure {
+    error: IoError,
+    /// What was tried: `cannot be written`.
+    doing: &'static str,
+    path: PathBuf,
+}
+
+impl Failure {
+    pub fn new(error: IoError, doing: &'static str, path: &Path) -> Self {
+        Self { error, doing, path: path.to_owned() }
+    }
+
+    /// What it was done to is not there, or no longer.
+    pub fn is_absence(&self) -> bool {
+        self.error.kind() == ErrorKind::NotFound
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(Failure { error, doing, path }: Failure) -> Self {
+        classify(&error, doing, &path)
+    }
+}
+
+/// As [`Failure`], at once.
+pub fn classify(error: &IoError, doing: &str, path: &Path) -> Error {
+    let message = format!("{}: {doing}: {error}", path.display());
+    match error.kind() {
+        ErrorKind::PermissionDenied => {
+            Error::denied(message).hint("Give the account that runs tidemark the right to write there.")
+        }
+        ErrorKind::ReadOnlyFilesystem => Error::denied(message).hint("Mount the file system for writing."),
+        // Retried on purpose: room is made by the operator, not in pipeline.conf, and the run then goes on by itself.
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            Error::unavailable(message).hint("Make room there; the run goes on from its last commit.")
+        }
+        ErrorKind::NotADirectory | ErrorKind::IsADirectory => {
+            Error::config(message).hint("A file stands where a folder is needed, or a folder where a file is.")
+        }
+        ErrorKind::InvalidFilename => Error::config(message).hint("Choose a shorter name for the stream or the table."),
+        ErrorKind::FileTooLarge => {
+            Error::config(message).hint("Make parts smaller with `part_bytes`, or raise the limit of file sizes.")
+        }
+        _ => Error::unavailable(message),
+    }
+}
+
+/// A hard link was refused: is it that there are none here?
+pub fn has_no_links(error: &IoError) -> bool {
+    matches!(
+        error.kind(),
+        // Linking a file of ours beside itself needs no right that creating it did not: EPERM means no links.
+        ErrorKind::Unsupported | ErrorKind::PermissionDenied | ErrorKind::TooManyLinks | ErrorKind::CrossesDevices
+    )
+}
+
+pub fn no_links(root: &Path) -> Error {
+    Error::config(format!("{}: this file system has no hard links", root.display())).hint(
+        "A commit is a hard link, which either takes a name or finds it taken. Use a local disk, NFS, or a bucket.",
+    )
+}

@@ -1,0 +1,110 @@
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock, mpsc};
+use std::time::Duration;
+
+use rusqlite::OpenFlags;
+use tokio::sync::oneshot;
+
+use super::{error, schema};
+use crate::error::{Error, Result};
+
+/// How long to wait for another process's write before it counts as stuck.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(15);
+
+type Db = rusqlite::Connection;
+type Job = Box<dyn FnOnce(&mut Option<Db>) + Send>;
+
+/// A connection on a thread of its own: SQLite blocks, and its calls run in the order in which they were made. A call
+/// whose caller went away is still carried out.
+pub(super) struct Connection {
+    path: PathBuf,
+    id: Arc<OnceLock<String>>,
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Connection {
+    /// Opens nothing yet.
+    pub fn new(path: PathBuf) -> Self {
+        let (jobs, queue) = mpsc::channel::<Job>();
+        // Ends when the last sender is dropped. If no thread can be had, the calls say so.
+        let thread = std::thread::Builder::new().name("job-log".to_owned()).spawn(move || {
+            let mut db = None;
+            while let Ok(job) = queue.recv() {
+                job(&mut db);
+            }
+        });
+        drop(thread);
+        Self { path, id: Arc::default(), jobs }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The log's own id, once it has been opened.
+    pub fn id(&self) -> Option<&str> {
+        self.id.get().map(String::as_str)
+    }
+
+    /// Runs `job` on the database, which is made where it is missing.
+    pub async fn call<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Db) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (path, id) = (self.path.clone(), self.id.clone());
+        self.on_thread(move |slot| {
+            let db = match slot {
+                Some(db) => db,
+                None => slot.insert(open(&path, &id)?),
+            };
+            job(db).map_err(|e| error::of(&e, &path))
+        })
+        .await
+    }
+
+    /// Runs `job`, which only reads; with no file there is nothing to read, and none is made.
+    pub async fn read<T: Default + Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Db) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (path, id) = (self.path.clone(), self.id.clone());
+        self.on_thread(move |slot| {
+            let db = match slot {
+                Some(db) => db,
+                // An empty file is a database that nobody has written to yet.
+                None if std::fs::metadata(&path).map_or_else(|e| is_absent(&e), |file| file.len() == 0) => {
+                    return Ok(T::default());
+                }
+                None => slot.insert(open(&path, &id)?),
+            };
+            job(db).map_err(|e| error::of(&e, &path))
+        })
+        .await
+    }
+
+    async fn on_thread<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Option<Db>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let gone = || Error::bug("the job log's thread is gone");
+        let (answer, answered) = oneshot::channel();
+        // A caller that no longer waits is no reason to leave the job undone.
+        let job = Box::new(move |slot: &mut Option<Db>| drop(answer.send(job(slot))));
+        self.jobs.send(job).map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+}
+
+fn is_absent(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::NotFound
+}
+
+fn open(path: &Path, id: &OnceLock<String>) -> Result<Db> {
+    let refused = |e: rusqlite::Error| error::of(&e, path);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut db = Db::open_with_flags(path, flags).map_err(|e| error::of_opening(&e, path))?;
+    db.busy_timeout(BUSY_TIMEOUT).map_err(refused)?;
+    let found = schema::prepare(&mut db, path)?;
+    id.get_or_init(|| found);
+    Ok(db)
+}

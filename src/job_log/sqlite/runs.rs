@@ -1,0 +1,141 @@
+//! The statements on the table `job_log`.
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
+
+use crate::job_log::tally::{Tally, ends_run};
+use crate::job_log::{ENDED_WITHOUT_A_WORD, Mark, NewRun, RunEnd, RunRow, at, error_columns, now};
+use crate::record::Commit;
+
+pub(super) fn mark(db: &Connection, pipeline: &str, stream: &str) -> Result<Option<Mark>> {
+    let sql = "SELECT seq, high_water_mark FROM job_log
+        WHERE pipeline = ?1 AND stream = ?2 AND seq IS NOT NULL
+        ORDER BY seq DESC, updated_at DESC LIMIT 1";
+    db.query_row(sql, [pipeline, stream], |row| {
+        Ok(Mark { seq: unsigned(row, "seq")?, position: row.get("high_water_mark")? })
+    })
+    .optional()
+}
+
+pub(super) fn start(db: &Connection, run: &NewRun) -> Result<()> {
+    let now = now();
+    // It was last heard of when its row was last touched: nobody knows when it ended.
+    db.execute(
+        "UPDATE job_log SET state = 'failed', finished_at = updated_at, updated_at = ?3,
+            error_kind = 'unavailable', error = ?4
+        WHERE pipeline = ?1 AND stream = ?2 AND state = 'running' AND run_id <> ?5",
+        params![run.pipeline, run.stream, now, ENDED_WITHOUT_A_WORD, run.run],
+    )?;
+    db.execute(
+        "INSERT INTO job_log (run_id, pipeline, stream, mode, state, low_water_mark, started_at, updated_at)
+        VALUES (?1, ?2, ?3, ?4, 'running', ?5, ?6, ?6)
+        ON CONFLICT (run_id) DO UPDATE
+        SET state = 'running', updated_at = ?6, finished_at = NULL, error_kind = NULL, error = NULL",
+        params![run.run, run.pipeline, run.stream, run.mode.name(), run.low_water_mark, now],
+    )?;
+    Ok(())
+}
+
+pub(super) fn record(db: &Connection, pipeline: &str, stream: &str, commit: &Commit) -> Result<()> {
+    let sql = "SELECT seq, high_water_mark, commits, rows, bytes FROM job_log WHERE run_id = ?1";
+    let (now, made_at) = (now(), at(&commit.at));
+    let before = match db.query_row(sql, [&commit.run], tally).optional()? {
+        Some(tally) => tally,
+        None => {
+            db.execute(
+                "INSERT INTO job_log (run_id, pipeline, stream, mode, state, started_at, updated_at, finished_at)
+                VALUES (?1, ?2, ?3, ?4, 'stopped', ?5, ?6, ?5)",
+                params![commit.run, pipeline, stream, commit.mode.name(), made_at, now],
+            )?;
+            Tally::default()
+        }
+    };
+    let Some(after) = before.after(commit) else { return Ok(()) };
+    let counts = (signed(after.commits), signed(after.rows), signed(after.bytes));
+    db.execute(
+        "UPDATE job_log SET seq = ?2, high_water_mark = ?3, commits = ?4, rows = ?5, bytes = ?6, updated_at = ?7
+        WHERE run_id = ?1",
+        params![commit.run, after.seq.map(signed), after.high_water_mark, counts.0, counts.1, counts.2, now],
+    )?;
+    // The commit is the newest sign of a run that is over; and if it was its last step, the run came to its end.
+    db.execute(
+        "UPDATE job_log SET finished_at = ?2 WHERE run_id = ?1 AND finished_at < ?2",
+        params![commit.run, made_at],
+    )?;
+    if ends_run(commit) {
+        db.execute(
+            "UPDATE job_log SET state = 'done', error_kind = NULL, error = NULL
+            WHERE run_id = ?1 AND (state = 'stopped' OR (state = 'failed' AND error = ?2))",
+            params![commit.run, ENDED_WITHOUT_A_WORD],
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) fn progress(db: &Connection, run: &str, rows: u64, bytes: u64) -> Result<()> {
+    let sql = "UPDATE job_log SET rows = ?2, bytes = ?3, updated_at = ?4 WHERE run_id = ?1 AND state = 'running'";
+    db.execute(sql, params![run, signed(rows), signed(bytes), now()])?;
+    Ok(())
+}
+
+pub(super) fn finish(db: &Connection, run: &str, end: &RunEnd) -> Result<()> {
+    let (error_kind, error) = error_columns(end.error.as_ref());
+    let sql = "UPDATE job_log SET state = ?2, error_kind = ?3, error = ?4, finished_at = ?5, updated_at = ?5
+        WHERE run_id = ?1";
+    db.execute(sql, params![run, end.state.name(), error_kind, error, now()])?;
+    Ok(())
+}
+
+pub(super) fn newest(db: &Connection, pipeline: &str, stream: Option<&str>, per_stream: usize) -> Result<Vec<RunRow>> {
+    let sql = "SELECT * FROM (
+            SELECT *, row_number() OVER (PARTITION BY stream ORDER BY started_at DESC, run_id DESC) AS place
+            FROM job_log WHERE pipeline = ?1 AND (?2 IS NULL OR stream = ?2)
+        ) WHERE place <= ?3 ORDER BY started_at DESC, run_id DESC";
+    let mut statement = db.prepare(sql)?;
+    let rows =
+        statement.query_map(params![pipeline, stream, i64::try_from(per_stream).unwrap_or(i64::MAX)], run_row)?;
+    rows.collect()
+}
+
+fn run_row(row: &Row<'_>) -> Result<RunRow> {
+    Ok(RunRow {
+        run_id: row.get("run_id")?,
+        pipeline: row.get("pipeline")?,
+        stream: row.get("stream")?,
+        mode: row.get("mode")?,
+        state: row.get("state")?,
+        low_water_mark: row.get("low_water_mark")?,
+        high_water_mark: row.get("high_water_mark")?,
+        seq: row.get::<_, Option<i64>>("seq")?.map(i64::unsigned_abs),
+        commits: unsigned(row, "commits")?,
+        rows: unsigned(row, "rows")?,
+        bytes: unsigned(row, "bytes")?,
+        started_at: row.get("started_at")?,
+        updated_at: row.get("updated_at")?,
+        finished_at: row.get("finished_at")?,
+        error_kind: row.get("error_kind")?,
+        error: row.get("error")?,
+    })
+}
+
+fn tally(row: &Row<'_>) -> Result<Tally> {
+    Ok(Tally {
+        seq: row.get::<_, Option<i64>>("seq")?.map(i64::unsigned_abs),
+        high_water_mark: row.get("high_water_mark")?,
+        commits: unsigned(row, "commits")?,
+        rows: unsigned(row, "rows")?,
+        bytes: unsigned(row, "bytes")?,
+    })
+}
+
+/// A count, which the table holds as a signed number.
+fn unsigned(row: &Row<'_>, column: &str) -> Result<u64> {
+    let number: i64 = row.get(column)?;
+    let index = row.as_ref().column_index(column)?;
+    u64::try_from(number).map_err(|e| rusqlite::Error::FromSqlConversionFailure(index, Type::Integer, e.into()))
+}
+
+/// As the table holds it; nothing counted here comes near 2^63.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,116 @@
+//! What a commit changes in the row of its run.
+
+use crate::record::{Commit, Mode};
+
+/// The columns of a row that commits change.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub seq: Option<u64>,
+    pub high_water_mark: Option<String>,
+    pub commits: u64,
+    pub rows: u64,
+    pub bytes: u64,
+}
+
+impl Tally {
+    /// The row after `commit`; `None` where that commit is in it already.
+    ///
+    /// A run writes its commits in order, so one that is not above the row's `seq` is noted already.
+    pub fn after(&self, commit: &Commit) -> Option<Tally> {
+        if self.seq.is_some_and(|seq| seq >= commit.seq) {
+            return None;
+        }
+        let (rows, bytes) = match &commit.publishes {
+            Some(publication) => (publication.rows, publication.bytes),
+            None => (self.rows + commit.rows(), self.bytes + commit.bytes()),
+        };
+        Some(Tally {
+            seq: Some(commit.seq),
+            high_water_mark: commit.position.as_ref().map(ToString::to_string),
+            commits: self.commits + u64::from(counts(commit)),
+            rows,
+            bytes,
+        })
+    }
+}
+
+/// Whether an entry is a commit to whoever counts them: not a fence, and not the first entry of a full load, which only
+/// says that it began. A checkpoint after a quiet time has no parts either, but moves the mark.
+fn counts(commit: &Commit) -> bool {
+    ends_run(commit) || !commit.parts.is_empty() || (commit.mode != Mode::Full && !commit.is_fence())
+}
+
+/// Whether the run that made `commit` had nothing left to read.
+pub(super) fn ends_run(commit: &Commit) -> bool {
+    commit.complete || commit.publishes.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::record::{Generations, PartInfo, Position, Publication};
+
+    fn commit(seq: u64, rows: &[u64]) -> Commit {
+        let part = |rows: &u64| PartInfo {
+            path: String::new(),
+            table: "t".to_owned(),
+            schema: String::new(),
+            rows: *rows,
+            bytes: rows * 10,
+            checksum: String::new(),
+        };
+        Commit {
+            seq,
+            writer: "w".to_owned(),
+            run: "r".to_owned(),
+            mode: Mode::Full,
+            position: Some(Position::new(json!({ "id": seq }))),
+            last_seq: 0,
+            parts: rows.iter().map(part).collect(),
+            schemas: BTreeMap::new(),
+            complete: false,
+            publishes: None,
+            generations: Generations::default(),
+            fences: Vec::new(),
+            state: Value::Null,
+            identity: Value::Null,
+            holder: Value::Null,
+            at: String::new(),
+        }
+    }
+
+    #[test]
+    fn adds_parts_once() {
+        let first = Tally::default().after(&commit(1, &[3, 4])).unwrap();
+        assert_eq!((first.commits, first.rows, first.bytes), (1, 7, 70));
+        assert_eq!(first.high_water_mark.as_deref(), Some(r#"{"id":1}"#));
+        assert_eq!(first.after(&commit(1, &[3, 4])), None);
+        assert_eq!(first.after(&commit(0, &[9])), None);
+        let second = first.after(&commit(2, &[1])).unwrap();
+        assert_eq!((second.seq, second.commits, second.rows), (Some(2), 2, 8));
+    }
+
+    #[test]
+    fn a_publication_tells_the_totals() {
+        let before = Tally { seq: Some(1), rows: 5, bytes: 5, commits: 1, high_water_mark: None };
+        let publication =
+            Publication { generation: "g".to_owned(), chunks: BTreeMap::new(), rows: 100, bytes: 900, files: 2 };
+        let after = before.after(&Commit { publishes: Some(publication), ..commit(2, &[]) }).unwrap();
+        assert_eq!((after.commits, after.rows, after.bytes), (2, 100, 900));
+    }
+
+    #[test]
+    fn a_fence_moves_the_log_and_is_no_commit() {
+        let fence = Commit { mode: Mode::Cdc, fences: vec![3, 1], ..commit(3, &[]) };
+        let after = Tally::default().after(&fence).unwrap();
+        assert_eq!((after.seq, after.commits), (Some(3), 0));
+        let quiet = after.after(&Commit { fences: vec![3, 1], mode: Mode::Cdc, ..commit(4, &[]) }).unwrap();
+        assert_eq!((quiet.seq, quiet.commits), (Some(4), 1));
+        let begin = after.after(&commit(4, &[])).unwrap();
+        assert_eq!((begin.seq, begin.commits), (Some(4), 0));
+    }
+}

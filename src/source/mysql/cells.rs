@@ -1,0 +1,446 @@
+//! From MySQL's values to Arrow, column by column: the one place where a value takes its Arrow form, whatever protocol
+//! or log it came by.
+
+use std::sync::Arc;
+
+use arrow_array::ArrayRef;
+use arrow_array::builder::{
+    BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Decimal256Builder, DurationMicrosecondBuilder,
+    FixedSizeBinaryBuilder, Float32Builder, Float64Builder, Int8Builder, Int16Builder, Int32Builder, Int64Builder,
+    ListBuilder, StringBuilder, TimestampMicrosecondBuilder, UInt8Builder, UInt16Builder, UInt32Builder, UInt64Builder,
+};
+use arrow_buffer::i256;
+
+use super::calendar::Moment;
+use super::config::ZeroDates;
+use super::types::Type;
+use crate::record::{decimal, field};
+
+/// Why a value is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Misfit {
+    /// Bytes that are no UTF-8 in a column of text.
+    Text,
+    /// A day that no calendar has, where the stream wants an error.
+    Date,
+    /// A truth value other than 0 and 1.
+    Boolean,
+    /// More digits than the type says.
+    Digits,
+    /// The server sent something else than the column's type.
+    Kind,
+}
+
+/// One column of the batch being built.
+#[derive(Debug)]
+pub struct Cells {
+    values: Values,
+    zero_dates: ZeroDates,
+    /// How many days that no calendar has became null so far.
+    pub nulled: u64,
+}
+
+#[derive(Debug)]
+enum Values {
+    Boolean(BooleanBuilder),
+    Int8(Int8Builder),
+    Int16(Int16Builder),
+    Int32(Int32Builder),
+    Int64(Int64Builder),
+    UInt8(UInt8Builder),
+    UInt16(UInt16Builder),
+    UInt32(UInt32Builder),
+    UInt64(UInt64Builder),
+    Bit(UInt64Builder),
+    Float(Float32Builder),
+    Double(Float64Builder),
+    Decimal128(Decimal128Builder, Digits),
+    Decimal256(Decimal256Builder, Digits),
+    Text(StringBuilder),
+    Bytes(BinaryBuilder),
+    Uuid(FixedSizeBinaryBuilder),
+    Date(Date32Builder),
+    Timestamp(TimestampMicrosecondBuilder),
+    TextDate(StringBuilder, Option<u8>),
+    Time(DurationMicrosecondBuilder),
+    Geometry(BinaryBuilder),
+    Vector(ListBuilder<Float32Builder>),
+}
+
+/// Precision and scale.
+#[derive(Debug, Clone, Copy)]
+struct Digits {
+    precision: u8,
+    scale: u8,
+}
+
+impl Cells {
+    pub fn new(of: Type, zero_dates: ZeroDates) -> Self {
+        Self { values: Values::new(of), zero_dates, nulled: 0 }
+    }
+
+    /// Takes a NULL.
+    #[inline]
+    pub fn null(&mut self) {
+        match &mut self.values {
+            Values::Boolean(b) => b.append_null(),
+            Values::Int8(b) => b.append_null(),
+            Values::Int16(b) => b.append_null(),
+            Values::Int32(b) => b.append_null(),
+            Values::Int64(b) => b.append_null(),
+            Values::UInt8(b) => b.append_null(),
+            Values::UInt16(b) => b.append_null(),
+            Values::UInt32(b) => b.append_null(),
+            Values::UInt64(b) | Values::Bit(b) => b.append_null(),
+            Values::Float(b) => b.append_null(),
+            Values::Double(b) => b.append_null(),
+            Values::Decimal128(b, _) => b.append_null(),
+            Values::Decimal256(b, _) => b.append_null(),
+            Values::Text(b) | Values::TextDate(b, _) => b.append_null(),
+            Values::Bytes(b) | Values::Geometry(b) => b.append_null(),
+            Values::Uuid(b) => b.append_null(),
+            Values::Date(b) => b.append_null(),
+            Values::Timestamp(b) => b.append_null(),
+            Values::Time(b) => b.append_null(),
+            Values::Vector(b) => b.append_null(),
+        }
+    }
+
+    /// Takes a signed integer, or an unsigned one below 2^63.
+    #[inline]
+    pub fn signed(&mut self, value: i64) -> Result<(), Misfit> {
+        macro_rules! fit {
+            ($b:expr) => {
+                $b.append_value(value.try_into().map_err(|_| Misfit::Kind)?)
+            };
+        }
+        match &mut self.values {
+            Values::Int64(b) => b.append_value(value),
+            Values::Int32(b) => fit!(b),
+            Values::Int8(b) => fit!(b),
+            Values::Int16(b) => fit!(b),
+            Values::UInt8(b) => fit!(b),
+            Values::UInt16(b) => fit!(b),
+            Values::UInt32(b) => fit!(b),
+            Values::UInt64(b) => fit!(b),
+            Values::Boolean(b) => match value {
+                0 | 1 => b.append_value(value == 1),
+                _ => return Err(Misfit::Boolean),
+            },
+            _ => return Err(Misfit::Kind),
+        }
+        Ok(())
+    }
+
+    /// Takes an unsigned integer of any size.
+    pub fn unsigned(&mut self, value: u64) -> Result<(), Misfit> {
+        match (&mut self.values, i64::try_from(value)) {
+            (Values::UInt64(b), _) => b.append_value(value),
+            (_, Ok(value)) => return self.signed(value),
+            _ => return Err(Misfit::Kind),
+        }
+        Ok(())
+    }
+
+    pub fn float(&mut self, value: f32) -> Result<(), Misfit> {
+        match &mut self.values {
+            Values::Float(b) => b.append_value(value),
+            _ => return Err(Misfit::Kind),
+        }
+        Ok(())
+    }
+
+    pub fn double(&mut self, value: f64) -> Result<(), Misfit> {
+        match &mut self.values {
+            Values::Double(b) => b.append_value(value),
+            _ => return Err(Misfit::Kind),
+        }
+        Ok(())
+    }
+
+    /// Takes what comes as bytes: text, decimals in plain notation, bits from the highest down, geometries with their
+    /// reference system before them.
+    #[inline]
+    pub fn bytes(&mut self, value: &[u8]) -> Result<(), Misfit> {
+        match &mut self.values {
+            Values::Decimal128(b, digits) => b.append_value(digits.of_text(value).ok_or(Misfit::Digits)?),
+            Values::Text(b) => b.append_value(std::str::from_utf8(value).map_err(|_| Misfit::Text)?),
+            Values::Bytes(b) => b.append_value(value),
+            Values::Decimal256(b, digits) => b.append_value(digits.of_long_text(value).ok_or(Misfit::Digits)?),
+            Values::Bit(b) => b.append_value(bits(value).ok_or(Misfit::Kind)?),
+            Values::Uuid(b) => {
+                let uuid = uuid::Uuid::try_parse_ascii(value).map_err(|_| Misfit::Kind)?;
+                b.append_value(uuid.as_bytes()).map_err(|_| Misfit::Kind)?;
+            }
+            Values::Geometry(b) => b.append_value(well_known_binary(value).ok_or(Misfit::Kind)?),
+            Values::Vector(b) => {
+                let (numbers, []) = value.as_chunks::<4>() else { return Err(Misfit::Kind) };
+                b.values().append_slice(&numbers.iter().map(|number| f32::from_le_bytes(*number)).collect::<Vec<_>>());
+                b.append(true);
+            }
+            _ => return Err(Misfit::Kind),
+        }
+        Ok(())
+    }
+
+    /// Takes a DATE, DATETIME or TIMESTAMP.
+    #[inline]
+    pub fn moment(&mut self, value: &Moment) -> Result<(), Misfit> {
+        let taken = match &mut self.values {
+            Values::Date(b) => value.days().map(|days| b.append_value(days)),
+            Values::Timestamp(b) => value.micros().map(|micros| b.append_value(micros)),
+            Values::TextDate(b, digits) => {
+                let mut text = Vec::with_capacity(26);
+                match digits {
+                    None => value.write_date(&mut text),
+                    Some(digits) => value.write_datetime(&mut text, *digits),
+                }
+                b.append_value(std::str::from_utf8(&text).map_err(|_| Misfit::Kind)?);
+                Some(())
+            }
+            _ => return Err(Misfit::Kind),
+        };
+        match (taken, self.zero_dates) {
+            (Some(()), _) => {}
+            (None, ZeroDates::Null) => {
+                self.nulled += 1;
+                self.null();
+            }
+            (None, _) => return Err(Misfit::Date),
+        }
+        Ok(())
+    }
+
+    /// Takes a TIME, in microseconds.
+    pub fn duration(&mut self, micros: i64) -> Result<(), Misfit> {
+        match &mut self.values {
+            Values::Time(b) => b.append_value(micros),
+            _ => return Err(Misfit::Kind),
+        }
+        Ok(())
+    }
+
+    /// The column so far; it starts again, empty.
+    pub fn finish(&mut self) -> ArrayRef {
+        match &mut self.values {
+            Values::Boolean(b) => Arc::new(b.finish()),
+            Values::Int8(b) => Arc::new(b.finish()),
+            Values::Int16(b) => Arc::new(b.finish()),
+            Values::Int32(b) => Arc::new(b.finish()),
+            Values::Int64(b) => Arc::new(b.finish()),
+            Values::UInt8(b) => Arc::new(b.finish()),
+            Values::UInt16(b) => Arc::new(b.finish()),
+            Values::UInt32(b) => Arc::new(b.finish()),
+            Values::UInt64(b) | Values::Bit(b) => Arc::new(b.finish()),
+            Values::Float(b) => Arc::new(b.finish()),
+            Values::Double(b) => Arc::new(b.finish()),
+            Values::Decimal128(b, _) => Arc::new(b.finish()),
+            Values::Decimal256(b, _) => Arc::new(b.finish()),
+            Values::Text(b) | Values::TextDate(b, _) => Arc::new(b.finish()),
+            Values::Bytes(b) | Values::Geometry(b) => Arc::new(b.finish()),
+            Values::Uuid(b) => Arc::new(b.finish()),
+            Values::Date(b) => Arc::new(b.finish()),
+            Values::Timestamp(b) => Arc::new(b.finish()),
+            Values::Time(b) => Arc::new(b.finish()),
+            Values::Vector(b) => Arc::new(b.finish()),
+        }
+    }
+}
+
+impl Values {
+    fn new(of: Type) -> Self {
+        match of {
+            Type::Boolean => Values::Boolean(BooleanBuilder::new()),
+            Type::Signed(8) => Values::Int8(Int8Builder::new()),
+            Type::Signed(16) | Type::Year => Values::Int16(Int16Builder::new()),
+            Type::Signed(32) => Values::Int32(Int32Builder::new()),
+            Type::Signed(_) => Values::Int64(Int64Builder::new()),
+            Type::Unsigned(8) => Values::UInt8(UInt8Builder::new()),
+            Type::Unsigned(16) => Values::UInt16(UInt16Builder::new()),
+            Type::Unsigned(32) => Values::UInt32(UInt32Builder::new()),
+            Type::Unsigned(_) => Values::UInt64(UInt64Builder::new()),
+            Type::Bit => Values::Bit(UInt64Builder::new()),
+            Type::Float => Values::Float(Float32Builder::new()),
+            Type::Double => Values::Double(Float64Builder::new()),
+            Type::Decimal { precision: precision @ 1..=38, scale } => {
+                Values::Decimal128(Decimal128Builder::new().with_data_type(of.data_type()), Digits { precision, scale })
+            }
+            Type::Decimal { precision, scale } => {
+                Values::Decimal256(Decimal256Builder::new().with_data_type(of.data_type()), Digits { precision, scale })
+            }
+            Type::Text | Type::Json => Values::Text(StringBuilder::new()),
+            Type::Uuid => Values::Uuid(FixedSizeBinaryBuilder::new(16)),
+            Type::Bytes => Values::Bytes(BinaryBuilder::new()),
+            Type::Date => Values::Date(Date32Builder::new()),
+            Type::DateTime => Values::Timestamp(TimestampMicrosecondBuilder::new()),
+            Type::Timestamp => Values::Timestamp(TimestampMicrosecondBuilder::new().with_data_type(field::instant())),
+            Type::TextDate(digits) => Values::TextDate(StringBuilder::new(), digits),
+            Type::Time => Values::Time(DurationMicrosecondBuilder::new()),
+            Type::Geometry => Values::Geometry(BinaryBuilder::new()),
+            Type::Vector => Values::Vector(ListBuilder::new(Float32Builder::new())),
+        }
+    }
+}
+
+impl Digits {
+    /// The unscaled value of plain notation; `None` where it has more digits than the type.
+    #[inline]
+    fn of_text(self, text: &[u8]) -> Option<i128> {
+        let value = match self.of_short_text(text) {
+            Some(value) => i128::from(value),
+            None => decimal::parse_i128(text, self.scale as i8)?,
+        };
+        (value.unsigned_abs() < 10u128.pow(u32::from(self.precision))).then_some(value)
+    }
+
+    /// As [`Digits::of_text`], for the usual case of few digits, all of the scale's; `None` leaves it to the other.
+    #[inline]
+    fn of_short_text(self, text: &[u8]) -> Option<i64> {
+        let (negative, digits) = match text {
+            [b'-', rest @ ..] => (true, rest),
+            rest => (false, rest),
+        };
+        let scale = usize::from(self.scale);
+        let (whole, fraction) = match scale {
+            0 => (digits, &digits[..0]),
+            _ => {
+                let point = digits.len().checked_sub(scale + 1)?;
+                if digits[point] != b'.' {
+                    return None;
+                }
+                (&digits[..point], &digits[point + 1..])
+            }
+        };
+        if whole.is_empty() || whole.len() + fraction.len() > 18 {
+            return None;
+        }
+        let mut value = 0i64;
+        for &byte in whole.iter().chain(fraction) {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                return None;
+            }
+            value = value * 10 + i64::from(digit);
+        }
+        Some(if negative { -value } else { value })
+    }
+
+    fn of_long_text(self, text: &[u8]) -> Option<i256> {
+        let value = decimal::parse_i256(text, self.scale as i8)?;
+        let limit = i256::from_i128(10).wrapping_pow(u32::from(self.precision));
+        (value < limit && value > limit.wrapping_neg()).then_some(value)
+    }
+}
+
+/// Up to 64 bits, the highest byte first.
+fn bits(value: &[u8]) -> Option<u64> {
+    (value.len() <= 8).then(|| value.iter().fold(0, |bits, byte| bits << 8 | u64::from(*byte)))
+}
+
+/// The server's own form is the number of the reference system, then WKB. WKB has no room for that number: EWKB, which
+/// says so in its type, has, and is WKB where the number is 0.
+fn well_known_binary(value: &[u8]) -> Option<Vec<u8>> {
+    const HAS_REFERENCE_SYSTEM: u32 = 0x2000_0000;
+    let (system, wkb) = value.split_first_chunk::<4>()?;
+    let (order, rest) = wkb.split_first()?;
+    let (kind, rest) = rest.split_first_chunk::<4>()?;
+    let mut out = Vec::with_capacity(value.len());
+    let system = u32::from_le_bytes(*system);
+    if system == 0 {
+        out.extend_from_slice(wkb);
+        return Some(out);
+    }
+    out.push(*order);
+    match order {
+        0 => {
+            out.extend_from_slice(&(u32::from_be_bytes(*kind) | HAS_REFERENCE_SYSTEM).to_be_bytes());
+            out.extend_from_slice(&system.to_be_bytes());
+        }
+        1 => {
+            out.extend_from_slice(&(u32::from_le_bytes(*kind) | HAS_REFERENCE_SYSTEM).to_le_bytes());
+            out.extend_from_slice(&system.to_le_bytes());
+        }
+        _ => return None,
+    }
+    out.extend_from_slice(rest);
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{Array, Decimal128Array, UInt64Array};
+
+    use super::*;
+
+    fn cells(of: Type) -> Cells {
+        Cells::new(of, ZeroDates::Null)
+    }
+
+    #[test]
+    fn decimals_are_exact_or_refused() {
+        let of = Type::Decimal { precision: 12, scale: 2 };
+        let mut column = cells(of);
+        let texts = ["0.00", "-1234567890.12", "9999999999.99", "5", "1.5", "007.10", ".5"];
+        for text in texts {
+            column.bytes(text.as_bytes()).unwrap();
+        }
+        for wrong in ["10000000000.00", "1.234", "1e3", "", "-", "1.2.3"] {
+            assert_eq!(column.bytes(wrong.as_bytes()), Err(Misfit::Digits), "{wrong}");
+        }
+        let array = column.finish();
+        let values: Vec<_> = array.as_any().downcast_ref::<Decimal128Array>().unwrap().values().to_vec();
+        assert_eq!(values, [0, -123_456_789_012, 999_999_999_999, 500, 150, 710, 50]);
+        assert_eq!(array.data_type(), &of.data_type());
+    }
+
+    #[test]
+    fn numbers_never_wrap() {
+        assert_eq!(cells(Type::Signed(8)).signed(128), Err(Misfit::Kind));
+        assert_eq!(cells(Type::Unsigned(32)).signed(-1), Err(Misfit::Kind));
+        assert_eq!(cells(Type::Signed(64)).unsigned(u64::MAX), Err(Misfit::Kind));
+        assert_eq!(cells(Type::Boolean).signed(2), Err(Misfit::Boolean));
+        let mut column = cells(Type::Unsigned(64));
+        column.unsigned(u64::MAX).unwrap();
+        column.signed(7).unwrap();
+        column.null();
+        let array = column.finish();
+        let array = array.as_any().downcast_ref::<UInt64Array>().unwrap();
+        assert_eq!((array.value(0), array.value(1), array.is_null(2)), (u64::MAX, 7, true));
+    }
+
+    #[test]
+    fn days_that_no_calendar_has_follow_the_policy() {
+        let zero = Moment::default();
+        let mut column = cells(Type::Timestamp);
+        column.moment(&zero).unwrap();
+        assert_eq!((column.nulled, column.finish().null_count()), (1, 1));
+        assert_eq!(Cells::new(Type::Date, ZeroDates::Error).moment(&zero), Err(Misfit::Date));
+        assert_eq!(Cells::new(Type::TextDate(Some(3)), ZeroDates::Text).moment(&zero), Ok(()));
+    }
+
+    #[test]
+    fn text_must_be_text() {
+        assert_eq!(cells(Type::Text).bytes(b"\xff"), Err(Misfit::Text));
+        assert_eq!(cells(Type::Bytes).bytes(b"\xff"), Ok(()));
+        assert_eq!(cells(Type::Uuid).bytes(b"123e4567-e89b-12d3-a456-426655440000"), Ok(()));
+        assert_eq!(cells(Type::Uuid).bytes(b"123e4567"), Err(Misfit::Kind));
+        assert_eq!(cells(Type::Vector).bytes(b"abc"), Err(Misfit::Kind));
+    }
+
+    #[test]
+    fn bits_count_from_the_last() {
+        assert_eq!(bits(b"\x01\x02"), Some(0x102));
+        assert_eq!(bits(&[255; 8]), Some(u64::MAX));
+        assert_eq!(bits(&[0; 9]), None);
+    }
+
+    #[test]
+    fn a_reference_system_makes_wkb_extended() {
+        let point = hex::decode("0101000000000000000000f03f0000000000000040").unwrap();
+        let stored = |system: u32| [&system.to_le_bytes()[..], &point].concat();
+        assert_eq!(well_known_binary(&stored(0)), Some(point.clone()));
+        let extended = hex::decode("0101000020e6100000000000000000f03f0000000000000040").unwrap();
+        assert_eq!(well_known_binary(&stored(4326)), Some(extended));
+        assert_eq!(well_known_binary(b"\0\0\0\0\x01"), None);
+    }
+}

@@ -1,0 +1,283 @@
+//! The keys of a MySQL source and its streams, and what they say together.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::url;
+use crate::config::{Key, Kind, Section, Value};
+use crate::error::Result;
+use crate::source::tls::{self, Tls};
+
+pub const KIND: Kind = Kind {
+    name: "mysql",
+    about: "MySQL 8 and later, MariaDB 10.5 and later: tables, views and queries, each of one consistent snapshot.",
+    keys: &[KEYS, tls::KEYS],
+    stream_keys: STREAM_KEYS,
+};
+
+const KEYS: &[Key] = &[
+    Key::new(
+        "url",
+        Value::Url,
+        "Stands for `hostname`, `port`, `username`, `password` and `database`, as far as it says them.",
+    )
+    .secret()
+    .example("mysql://reader@db.example.com/shop"),
+    Key::new("hostname", Value::Text, "The server's name or address.").example("db.example.com"),
+    Key::new("port", Value::Integer(1, 65535), "The server's port.").default("3306"),
+    Key::new("socket", Value::Path, "The server's socket on this machine, in place of `hostname` and `port`.")
+        .example("/run/mysqld/mysqld.sock"),
+    Key::new("username", Value::Text, "The user to log in as.").example("reader"),
+    Key::new("password", Value::Text, "Its password.").secret().example("${SHOP_PASSWORD}"),
+    Key::new("database", Value::Text, "The database to read. Tables of others are named `database.table`.")
+        .example("shop"),
+    Key::new("connect_timeout", Value::Duration, "How long making a connection may take.").default("10s"),
+    Key::new(
+        "read_timeout",
+        Value::Duration,
+        "How long the server may be silent before the connection counts as lost. A query that sorts or sums much is \
+         silent until its first row.",
+    )
+    .default("30m"),
+    Key::new(
+        "write_timeout",
+        Value::Duration,
+        "How long the server waits for us to take rows while a destination is slow: its `net_write_timeout`.",
+    )
+    .default("8h"),
+    Key::new(
+        "identity",
+        Value::Text,
+        "What this database is, in your own words, in place of its name: refused are runs of a stream that went on \
+         from another identity.",
+    ),
+];
+
+const STREAM_KEYS: &[Key] = &[
+    Key::new(
+        "zero_dates",
+        Value::OneOf(&["null", "error", "text"]),
+        "What becomes of dates that no calendar has, such as `0000-00-00` and `2024-02-00`. `null` counts them and \
+         says how many there were; `text` reads every DATE, DATETIME and TIMESTAMP as text.",
+    )
+    .default("null"),
+    Key::new(
+        "tinyint1",
+        Value::OneOf(&["integer", "boolean"]),
+        "How TINYINT(1), which BOOL stands for, arrives. As `boolean`, a value other than 0 and 1 is an error.",
+    )
+    .default("integer"),
+    Key::new(
+        "bytes_columns",
+        Value::List,
+        "Text columns to read as the bytes that are stored, for those whose bytes are no valid text.",
+    )
+    .example("legacy_note"),
+];
+
+/// A checked `[source]` section.
+pub struct Settings {
+    pub server: Server,
+    pub username: String,
+    pub password: Option<String>,
+    pub database: String,
+    pub tls: Tls,
+    pub connect_timeout: Duration,
+    pub read_timeout: Duration,
+    pub write_timeout: Duration,
+    pub identity: Option<String>,
+    pub section: Section,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Server {
+    Tcp { host: String, port: u16 },
+    Socket(PathBuf),
+}
+
+impl Settings {
+    /// Checks all that can be known without a connection, the TLS files included.
+    pub fn of(section: &Section) -> Result<Self> {
+        let said = section.get("url").map(url::parse).transpose().map_err(|problem| section.error("url", problem))?;
+        let server = server(section, said.as_ref())?;
+        let host = match &server {
+            Server::Tcp { host, .. } => host.as_str(),
+            Server::Socket(_) => "",
+        };
+        let tls = Tls::of(section, host)?;
+        if matches!(server, Server::Socket(_)) && tls.mode != tls::Mode::Off {
+            return Err(section.error("tls", "cannot be used over a socket of this machine"));
+        }
+        check_files(section, &tls)?;
+        let (username, password, database) = match said {
+            Some(said) => (said.username, said.password, said.database),
+            None => (None, None, None),
+        };
+        let settings = Self {
+            server,
+            username: one_of(section, "username", username)?,
+            password: match (password, section.get("password")) {
+                (Some(_), Some(_)) => return Err(section.error("password", SAID_TWICE)),
+                (one, other) => one.or_else(|| other.map(str::to_owned)),
+            },
+            database: one_of(section, "database", database)?,
+            tls,
+            connect_timeout: section.duration("connect_timeout")?,
+            read_timeout: section.duration("read_timeout")?,
+            write_timeout: section.duration("write_timeout")?,
+            identity: section.get("identity").map(str::to_owned),
+            section: section.clone(),
+        };
+        for (key, value) in [
+            ("connect_timeout", settings.connect_timeout),
+            ("read_timeout", settings.read_timeout),
+            ("write_timeout", settings.write_timeout),
+        ] {
+            if value < Duration::from_secs(1) || value > Duration::from_secs(365 * 86_400) {
+                return Err(section.error(key, "must be from one second to one year"));
+            }
+        }
+        Ok(settings)
+    }
+
+    /// `host:port` or the socket's path, for messages.
+    pub fn address(&self) -> String {
+        match &self.server {
+            Server::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
+            Server::Tcp { host, port } => format!("{host}:{port}"),
+            Server::Socket(path) => path.display().to_string(),
+        }
+    }
+}
+
+const SAID_TWICE: &str = "stands in `url` too";
+
+fn server(section: &Section, said: Option<&url::Address>) -> Result<Server> {
+    if let Some(path) = section.path("socket") {
+        let rival = ["url", "hostname", "port"].into_iter().find(|key| section.is_set(key));
+        return match rival {
+            Some(key) => Err(section.error(key, "cannot stand with `socket`")),
+            None => Ok(Server::Socket(path)),
+        };
+    }
+    let host = one_of(section, "hostname", said.map(|said| said.host.clone()))?;
+    let port = match said.and_then(|said| said.port) {
+        Some(_) if section.is_set("port") => return Err(section.error("port", SAID_TWICE)),
+        Some(port) => port,
+        None => u16::try_from(section.integer("port")?).map_err(|_| section.error("port", "is no port"))?,
+    };
+    Ok(Server::Tcp { host: host.trim_matches(['[', ']']).to_owned(), port })
+}
+
+/// What the URL says, or the key; never both.
+fn one_of(section: &Section, key: &str, said: Option<String>) -> Result<String> {
+    match said {
+        Some(_) if section.is_set(key) => Err(section.error(key, SAID_TWICE)),
+        Some(text) => Ok(text),
+        None => Ok(section.text(key)?.to_owned()),
+    }
+}
+
+/// A file that cannot be read is better found before the first run.
+fn check_files(section: &Section, tls: &Tls) -> Result<()> {
+    let client = tls.client.iter().flat_map(|(cert, key)| [("tls_cert", cert), ("tls_key", key)]);
+    for (key, path) in tls.ca.iter().map(|path| ("tls_ca", path)).chain(client) {
+        if let Err(e) = std::fs::File::open(path) {
+            return Err(section.error(key, format!("{} cannot be read: {e}", path.display())));
+        }
+    }
+    Ok(())
+}
+
+/// What becomes of dates that no calendar has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ZeroDates {
+    Null,
+    Error,
+    /// Every column of dates arrives as text.
+    Text,
+}
+
+/// The keys of a stream that decide how its columns arrive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policies {
+    pub zero_dates: ZeroDates,
+    pub tinyint1_is_boolean: bool,
+    pub bytes_columns: Vec<String>,
+}
+
+impl Policies {
+    pub fn of(section: &Section) -> Result<Self> {
+        Ok(Self {
+            zero_dates: match section.text("zero_dates")? {
+                "error" => ZeroDates::Error,
+                "text" => ZeroDates::Text,
+                _ => ZeroDates::Null,
+            },
+            tinyint1_is_boolean: section.text("tinyint1")? == "boolean",
+            bytes_columns: section.list("bytes_columns"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(values: &[(&str, &str)]) -> Result<Settings> {
+        Settings::of(&Section::of_kind(&KIND, values).unwrap())
+    }
+
+    fn refusal(values: &[(&str, &str)]) -> String {
+        settings(values).err().expect("refused").to_string()
+    }
+
+    #[test]
+    fn a_url_stands_for_the_single_keys() {
+        let settings = settings(&[("url", "mysql://u%40x:p%2Fw@[::1]:6000/my%20db")]).unwrap();
+        assert_eq!(settings.server, Server::Tcp { host: "::1".to_owned(), port: 6000 });
+        assert_eq!((settings.address().as_str(), settings.username.as_str()), ("[::1]:6000", "u@x"));
+        assert_eq!((settings.password.as_deref(), settings.database.as_str()), (Some("p/w"), "my db"));
+        assert_eq!(settings.tls.mode, tls::Mode::Off);
+    }
+
+    #[test]
+    fn what_a_url_leaves_out_keys_may_say() {
+        let settings =
+            settings(&[("url", "mysql://u@db.example.com/shop"), ("password", "p"), ("port", "3307")]).unwrap();
+        assert_eq!(settings.address(), "db.example.com:3307");
+        assert_eq!((settings.password.as_deref(), settings.tls.mode), (Some("p"), tls::Mode::VerifyFull));
+    }
+
+    #[test]
+    fn what_excludes_each_other_is_named() {
+        let url = ("url", "mysql://u:secret-in-url@127.0.0.1:3306/d");
+        let rivals = [
+            ("hostname", "h"),
+            ("port", "1"),
+            ("username", "u"),
+            ("database", "d"),
+            ("password", "x"),
+            ("socket", "s"),
+        ];
+        for (key, value) in rivals {
+            let message = refusal(&[url, (key, value)]);
+            assert!(message.contains(&format!("`{key}`")), "{message}");
+            assert!(!message.contains("secret-in-url"));
+        }
+        let socket = [("socket", "/s"), ("username", "u"), ("database", "d")];
+        assert!(refusal(&[socket[0], socket[1], socket[2], ("tls", "require")]).contains("`tls`"));
+        assert!(refusal(&[socket[0], socket[1], socket[2], ("hostname", "h")]).contains("`hostname`"));
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_is_named() {
+        assert!(refusal(&[("hostname", "h"), ("username", "u")]).contains("`database` is missing"));
+        assert!(refusal(&[("hostname", "h"), ("database", "d")]).contains("`username` is missing"));
+        assert!(refusal(&[("username", "u"), ("database", "d")]).contains("`hostname` is missing"));
+        assert!(refusal(&[("url", "postgres://u@h/d")]).contains("`url`"));
+        let base = [("hostname", "h"), ("username", "u"), ("database", "d")];
+        assert!(refusal(&[base[0], base[1], base[2], ("tls_ca", "/nowhere.pem")]).contains("/nowhere.pem"));
+        assert!(refusal(&[base[0], base[1], base[2], ("read_timeout", "0")]).contains("`read_timeout`"));
+    }
+}

@@ -1,0 +1,215 @@
+//! MySQL and MariaDB: tables, views and queries over the protocol of prepared statements, each as of one snapshot.
+
+mod calendar;
+mod catalog;
+mod cells;
+mod config;
+mod connect;
+mod error;
+mod name;
+mod plan;
+mod position;
+mod snapshot;
+mod types;
+mod url;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use self::catalog::Found;
+use self::config::{Policies, Settings};
+use self::connect::Connection;
+use self::error::Doing;
+use self::name::Name;
+use self::plan::Plan;
+use self::snapshot::Snapshot;
+use super::{Description, Maker, Reader, Selection, Source, Stream, Tables, feed, pattern};
+use crate::config::Section;
+use crate::error::{Context, Result};
+use crate::record::{Event, Mode, Position};
+
+/// The registration.
+pub const MAKER: Maker = Maker { kind: config::KIND, check, make };
+
+fn check(section: &Section) -> Result<()> {
+    Settings::of(section).map(drop)
+}
+
+fn make(section: &Section) -> Result<Box<dyn Source>> {
+    Ok(Box::new(Mysql { settings: Arc::new(Settings::of(section)?) }))
+}
+
+/// One database of one server. Every stream has a connection of its own, and with it a snapshot of its own.
+struct Mysql {
+    settings: Arc<Settings>,
+}
+
+#[async_trait]
+impl Source for Mysql {
+    async fn identity(&self) -> Result<Value> {
+        // Neither address nor server id, which differ on the replica that takes over.
+        let name = config::KIND.name;
+        Ok(match &self.settings.identity {
+            Some(identity) => json!({ "type": name, "identity": identity }),
+            None => json!({ "type": name, "database": self.settings.database }),
+        })
+    }
+
+    async fn streams(&self, selections: &[Selection]) -> Result<Vec<Stream>> {
+        for selection in selections {
+            check_mode(selection)?;
+            Policies::of(&selection.section)?;
+        }
+        let mut connection = Connection::open(&self.settings).await?;
+        let mut lister = Lister { connection: &mut connection, settings: &self.settings, tables: BTreeMap::new() };
+        let mut streams = Vec::new();
+        for selection in selections {
+            lister.list(&Arc::new(selection.clone()), &mut streams).await?;
+        }
+        connection.close().await;
+        Ok(streams)
+    }
+
+    async fn describe(&self, stream: &Stream) -> Result<Description> {
+        let mut connection = Connection::open(&self.settings).await?;
+        let plan = Plan::of(&mut connection, &self.settings, stream).await?;
+        let found = match &stream.selection.tables {
+            Tables::Query(_) => None,
+            _ => {
+                let name = Name::parse(&stream.table, &self.settings.database).map_err(crate::error::Error::config)?;
+                let tables = catalog::tables(&mut connection, &name.database).await;
+                let tables = tables.map_err(|failure| error::of(failure, Doing::Preparing)).at(|| &plan.name)?;
+                tables.into_iter().find(|table| table.name == name.table)
+            }
+        };
+        connection.close().await;
+        let notes = plan.notes(found.as_ref().map(|table| table.engine.as_str()));
+        Ok(Description { table: plan.table, notes })
+    }
+
+    async fn open(&self, stream: &Stream, position: Option<&Position>) -> Result<Box<dyn Reader>> {
+        if let Some(position) = position.cloned() {
+            position::check(&position)?;
+            return Ok(feed::from_task(|outlet| async move {
+                // A closed outlet means that nobody wants to know.
+                let _ = outlet.send(Event::Checkpoint(position)).await;
+                Ok(())
+            }));
+        }
+        let mut connection = Connection::open(&self.settings).await?;
+        // The snapshot first: a table that is altered afterwards is an error then, not a mix of two definitions.
+        let snapshot = Snapshot::take(&mut connection).await;
+        let snapshot =
+            snapshot.map_err(|failure| error::of(failure, Doing::Preparing)).at(|| self.settings.address())?;
+        let plan = Plan::of(&mut connection, &self.settings, stream).await?;
+        Ok(feed::from_task(|outlet| async move { snapshot::read(&outlet, connection, plan, snapshot).await }))
+    }
+}
+
+fn check_mode(selection: &Selection) -> Result<()> {
+    match selection.mode {
+        Mode::Full => Ok(()),
+        mode => Err(selection
+            .section
+            .error("mode", format!("cannot be `{mode}` with MySQL yet: a table is read whole (`full`)"))),
+    }
+}
+
+/// Resolves the names and patterns of selections; asks for the tables of each database once.
+struct Lister<'a> {
+    connection: &'a mut Connection,
+    settings: &'a Settings,
+    tables: BTreeMap<String, Vec<Found>>,
+}
+
+impl Lister<'_> {
+    async fn list(&mut self, selection: &Arc<Selection>, streams: &mut Vec<Stream>) -> Result<()> {
+        let mut names = Vec::new();
+        match &selection.tables {
+            Tables::Query(_) => {
+                let (id, table) = (selection.stream_id(&selection.name), selection.name.clone());
+                streams.push(Stream { id, selection: selection.clone(), table, estimate: None });
+            }
+            Tables::One(name) => names.push(self.one(selection, name).await?),
+            Tables::Many(patterns) => {
+                for text in patterns {
+                    match pattern::is_pattern(text) {
+                        true => names.extend(self.matching(selection, text).await?),
+                        false => names.push(self.one(selection, text).await?),
+                    }
+                }
+            }
+        }
+        let mut seen = Vec::new();
+        for (name, estimate) in names {
+            if seen.contains(&name) {
+                continue;
+            }
+            let shown = name.display(&self.settings.database);
+            // A condition leaves nobody knows how much.
+            let estimate = estimate.filter(|_| selection.filter.is_none());
+            let id = selection.stream_id(&shown);
+            streams.push(Stream {
+                id,
+                selection: selection.clone(),
+                table: name.written(&self.settings.database),
+                estimate,
+            });
+            seen.push(name);
+        }
+        Ok(())
+    }
+
+    /// A table or view that is named. One that the catalog does not show is either not there or beyond our rights,
+    /// which the plan finds out.
+    async fn one(&mut self, selection: &Arc<Selection>, text: &str) -> Result<(Name, Option<u64>)> {
+        let name = self.parse(selection, text)?;
+        let found = self.tables(&name.database).await?.iter().find(|table| table.name == name.table).cloned();
+        if let Some(found) = found {
+            return Ok((name, found.estimate.filter(|_| !found.is_view)));
+        }
+        let id = selection.stream_id(text);
+        let table = name.written(&self.settings.database);
+        let stream = Stream { id, selection: selection.clone(), table, estimate: None };
+        Plan::of(self.connection, self.settings, &stream).await?;
+        Ok((name, None))
+    }
+
+    /// The tables of a pattern; views are read only when they are named.
+    async fn matching(&mut self, selection: &Selection, text: &str) -> Result<Vec<(Name, Option<u64>)>> {
+        let wanted = self.parse(selection, text)?;
+        if pattern::is_pattern(&wanted.database) {
+            return Err(selection.section.error("tables", format!("has `{text}`: the database cannot be a pattern")));
+        }
+        let tables = self.tables(&wanted.database).await?;
+        let matching = tables.iter().filter(|table| !table.is_view && pattern::matches(&wanted.table, &table.name));
+        let database = wanted.database.clone();
+        let names: Vec<_> = matching
+            .map(|table| (Name { database: database.clone(), table: table.name.clone() }, table.estimate))
+            .collect();
+        match names.is_empty() {
+            true => Err(selection.section.error(
+                "tables",
+                format!("has `{text}`, which matches no table of database `{database}` that the user may see"),
+            )),
+            false => Ok(names),
+        }
+    }
+
+    fn parse(&self, selection: &Selection, text: &str) -> Result<Name> {
+        let key = if matches!(selection.tables, Tables::Many(_)) { "tables" } else { "table" };
+        Name::parse(text, &self.settings.database).map_err(|problem| selection.section.error(key, problem))
+    }
+
+    async fn tables(&mut self, database: &str) -> Result<&[Found]> {
+        if !self.tables.contains_key(database) {
+            let found = catalog::tables(self.connection, database).await;
+            let found = found.map_err(|failure| error::of(failure, Doing::Preparing)).at(|| self.settings.address())?;
+            self.tables.insert(database.to_owned(), found);
+        }
+        Ok(self.tables.get(database).map(Vec::as_slice).unwrap_or_default())
+    }
+}

@@ -1,0 +1,423 @@
+//! How one stream is read: its statement, its table, the type of each of its columns.
+
+use std::sync::Arc;
+
+use arrow_schema::Schema;
+use mysql_async::{Column, Error as Failure, Statement};
+
+use super::catalog::{self, Lookup};
+use super::config::{Policies, Settings, ZeroDates};
+use super::connect::Connection;
+use super::error::{self, Doing};
+use super::name::{Name, account, quoted};
+use super::types::{self, Known, Type};
+use crate::config::nearest;
+use crate::error::{Context, Error, Result};
+use crate::record::Table;
+use crate::source::{Selection, Stream, Tables};
+
+/// A prepared statement of one connection, and what comes of it.
+pub struct Plan {
+    pub table: Arc<Table>,
+    /// As people name it, for messages: `orders` or `other.orders`; the stream's name for a query.
+    pub name: String,
+    pub columns: Vec<Planned>,
+    pub policies: Policies,
+    pub statement: Statement,
+    /// The section that policies stand in.
+    pub header: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    pub name: String,
+    pub of: Type,
+    /// As the server reports it: what the rows are decoded by.
+    pub wire: Wire,
+}
+
+/// What decides how the bytes of a cell are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wire {
+    kind: mysql_async::consts::ColumnType,
+    unsigned: bool,
+    character_set: u16,
+    decimals: u8,
+    length: u32,
+}
+
+impl Wire {
+    pub fn of(column: &Column) -> Self {
+        Self {
+            kind: column.column_type(),
+            unsigned: column.flags().contains(mysql_async::consts::ColumnFlags::UNSIGNED_FLAG),
+            character_set: column.character_set(),
+            decimals: column.decimals(),
+            length: column.column_length(),
+        }
+    }
+}
+
+/// A column as the table or query has it, before a cast.
+#[derive(Debug, Clone)]
+struct Base {
+    name: String,
+    of: Type,
+    native: String,
+    cast: Option<&'static str>,
+}
+
+/// Where rows are selected from.
+#[derive(Clone)]
+enum From<'a> {
+    Table(Name),
+    Query(&'a str),
+}
+
+/// What it takes to plan.
+struct Planner<'a> {
+    connection: &'a mut Connection,
+    settings: &'a Settings,
+    selection: &'a Selection,
+    policies: Policies,
+    from: From<'a>,
+    /// For messages.
+    name: String,
+}
+
+impl Plan {
+    /// Looks the stream's table or query up, and has the server prepare its statement.
+    pub async fn of(connection: &mut Connection, settings: &Settings, stream: &Stream) -> Result<Self> {
+        let selection = &*stream.selection;
+        let (from, name) = match &selection.tables {
+            Tables::Query(sql) => (From::Query(statement_of(sql)), selection.name.clone()),
+            _ => {
+                let name = Name::parse(&stream.table, &settings.database).map_err(Error::config)?;
+                let shown = name.display(&settings.database);
+                (From::Table(name), shown)
+            }
+        };
+        let policies = Policies::of(&selection.section)?;
+        Planner { connection, settings, selection, policies, from, name }.plan().await
+    }
+}
+
+impl Planner<'_> {
+    async fn plan(mut self) -> Result<Plan> {
+        let (mut statement, bases) = match &self.from {
+            From::Table(name) => self.of_table(name.clone()).await?,
+            From::Query(sql) => self.of_query(sql).await?,
+        };
+        if bases.iter().any(|base| base.cast.is_some()) {
+            let items = bases.iter().map(|base| item(&base.name, base.cast)).collect::<Vec<_>>();
+            statement = self.prepare(&self.select(&items.join(", "))).await?;
+        }
+        let mut columns = Vec::with_capacity(bases.len());
+        let mut fields = Vec::with_capacity(bases.len());
+        for (base, column) in bases.iter().zip(statement.columns().iter()) {
+            let of = match base.cast {
+                None => base.of,
+                Some(_) => Type::of_result(column, None, &self.policies).ok_or_else(|| self.unknown(column))?,
+            };
+            fields.push(of.field(&base.name, &base.native));
+            columns.push(Planned { name: base.name.clone(), of, wire: Wire::of(column) });
+        }
+        let key = self.key(&columns).await?;
+        let table = Table::new(self.selection.output_name(&self.name), Arc::new(Schema::new(fields)), key);
+        Ok(Plan {
+            table: Arc::new(table),
+            name: self.name,
+            columns,
+            policies: self.policies,
+            statement,
+            header: self.selection.section.header().to_owned(),
+        })
+    }
+
+    async fn of_table(&mut self, name: Name) -> Result<(Statement, Vec<Base>)> {
+        let all = match &self.selection.columns {
+            // `*` leaves out invisible columns, and is refused where one column is beyond our rights: the catalog,
+            // which shows the columns we may see, would quietly leave that one out.
+            None => names_of(&self.prepare(&self.select("*")).await?),
+            Some(_) => {
+                let known = catalog::columns(self.connection, &name).await;
+                let known = known.map_err(|failure| self.failure(failure))?;
+                let mut names: Vec<_> = known.into_iter().map(|column| column.name).collect();
+                self.look_for_unseen(&mut names).await?;
+                names
+            }
+        };
+        let chosen = self.selection.choose_columns(&self.name, &all)?;
+        let statement = self.prepare(&self.select(&items(&chosen))).await?;
+        let bases = self.bases(&statement).await?;
+        Ok((statement, bases))
+    }
+
+    async fn of_query(&mut self, sql: &str) -> Result<(Statement, Vec<Base>)> {
+        let statement = self.prepare(sql).await?;
+        let names = names_of(&statement);
+        self.check_names(&names)?;
+        let all = self.bases(&statement).await?;
+        let selection = self.selection;
+        if selection.columns.is_none() && selection.exclude_columns.is_empty() && selection.filter.is_none() {
+            return Ok((statement, all));
+        }
+        let chosen = selection.choose_columns(&self.name, &names)?;
+        let statement = self.prepare(&self.select(&items(&chosen))).await?;
+        // What the query's own columns are, since around a query the server forgets where they come from.
+        let base = |name: &String| all.iter().find(|base| base.name == *name).cloned();
+        Ok((statement, chosen.iter().filter_map(base).collect()))
+    }
+
+    /// Columns that the stream names and the catalog does not show: there without our having the right, or not there.
+    async fn look_for_unseen(&mut self, names: &mut Vec<String>) -> Result<()> {
+        for column in self.selection.columns.iter().flatten() {
+            if names.contains(column) {
+                continue;
+            }
+            let sql = self.select(&quoted(column));
+            match self.connection.prepare(&sql).await {
+                // A name in other letters, which the server takes for the same.
+                Ok(statement) => names.extend(names_of(&statement)),
+                Err(failure) if error::number(&failure) == Some(UNKNOWN_COLUMN) => {}
+                Err(failure) => return Err(self.refused(failure).await),
+            }
+        }
+        Ok(())
+    }
+
+    fn check_names(&self, names: &[String]) -> Result<()> {
+        if names.is_empty() {
+            return Err(self.selection.section.error("query", "is no query: it returns no rows"));
+        }
+        match names.iter().enumerate().find(|(index, name)| names[..*index].contains(name)) {
+            Some((_, twice)) => Err(self
+                .selection
+                .section
+                .error("query", format!("returns two columns named `{twice}`: name one of them otherwise with `as`"))),
+            None => Ok(()),
+        }
+    }
+
+    /// What the columns of a statement's result are.
+    async fn bases(&mut self, statement: &Statement) -> Result<Vec<Base>> {
+        let mut bases = Vec::new();
+        let mut lookup = Lookup::default();
+        for column in statement.columns().iter() {
+            let known = match origin(column, &self.from) {
+                Some((table, name)) => lookup.of(self.connection, &table, &name).await,
+                None => Ok(None),
+            };
+            let known = known.map_err(|failure| error::of(failure, Doing::Preparing)).at(|| &self.name)?;
+            let of = Type::of_result(column, known, &self.policies).ok_or_else(|| self.unknown(column))?;
+            let native = native(column, known, of);
+            let cast = self.cast(column, of);
+            bases.push(Base { name: column.name_str().into_owned(), of, native, cast });
+        }
+        Ok(bases)
+    }
+
+    fn unknown(&self, column: &Column) -> Error {
+        let (name, kind) = (column.name_str(), column.column_type());
+        Error::data(format!("{}, column {name}: a type that is not known here, {kind:?}", self.name))
+            .hint("Leave it out with `exclude_columns`, or read it as text or bytes with a cast in a `query`.")
+    }
+
+    /// What a column is to be cast to, if the server's own form of it will not do.
+    fn cast(&self, column: &Column, of: Type) -> Option<&'static str> {
+        match of {
+            Type::Text | Type::Json if self.policies.bytes_columns.contains(&column.name_str().into_owned()) => {
+                Some("binary")
+            }
+            // The server sends BIT as bytes from a table's column, and as digits from some expressions; both with the
+            // same metadata. Only the first has the name of a database with it.
+            Type::Bit if column.schema_ref().is_empty() => Some("unsigned"),
+            _ => None,
+        }
+    }
+
+    /// The key's columns, where all of them are read.
+    async fn key(&mut self, columns: &[Planned]) -> Result<Vec<String>> {
+        if !self.selection.primary_key.is_empty() {
+            return Ok(self.selection.primary_key.clone());
+        }
+        let From::Table(name) = &self.from else { return Ok(Vec::new()) };
+        let key = catalog::primary_key(self.connection, name).await;
+        let key = key.map_err(|failure| error::of(failure, Doing::Preparing)).at(|| &self.name)?;
+        // A key of which a column is left out is none.
+        Ok(if key.iter().all(|name| columns.iter().any(|column| column.name == *name)) { key } else { Vec::new() })
+    }
+
+    fn select(&self, items: &str) -> String {
+        // On lines of their own: a query or a condition may end in a comment.
+        let from = match &self.from {
+            From::Table(name) => name.to_string(),
+            From::Query(sql) => format!("(\n{sql}\n) as `q`"),
+        };
+        let filter = self.selection.filter.as_ref().map(|filter| format!(" where ({filter}\n)")).unwrap_or_default();
+        format!("select {items} from {from}{filter}")
+    }
+
+    async fn prepare(&mut self, sql: &str) -> Result<Statement> {
+        match self.connection.prepare(sql).await {
+            Ok(statement) if statement.num_params() == 0 => Ok(statement),
+            Ok(_) => Err(self
+                .selection
+                .section
+                .error(self.culprit(), "has placeholders (`?` or `:name`), for which there are no values")),
+            Err(failure) => Err(self.refused(failure).await),
+        }
+    }
+
+    /// The key whose SQL may be wrong.
+    fn culprit(&self) -> &'static str {
+        match (&self.from, &self.selection.filter, &self.selection.tables) {
+            (_, Some(_), _) => "where",
+            (From::Query(_), _, _) => "query",
+            (_, _, Tables::One(_)) => "table",
+            _ => "tables",
+        }
+    }
+
+    /// Why the server does not prepare a statement, and what to do.
+    async fn refused(&mut self, failure: Failure) -> Error {
+        let number = error::number(&failure).unwrap_or_default();
+        if error::is_denied(number) {
+            return self.denied(failure).await;
+        }
+        if error::is_missing(number) {
+            if let From::Table(name) = &self.from {
+                let name = name.clone();
+                return self.missing(&name).await;
+            }
+        }
+        let error = self.failure(failure);
+        match error.kind() {
+            crate::error::Kind::Config => {
+                self.selection.section.error(self.culprit(), format!("cannot be read: {error}"))
+            }
+            _ => error,
+        }
+    }
+
+    /// The exact statement that grants what is missing.
+    async fn denied(&mut self, failure: Failure) -> Error {
+        let user = catalog::current_user(self.connection).await.unwrap_or_default();
+        let error = self.failure(failure);
+        let (From::Table(table), columns) = (&self.from, &self.selection.columns) else {
+            return error
+                .hint(format!("An administrator can run GRANT SELECT on the query's tables to {}.", account(&user)));
+        };
+        let grant = |columns: &str| format!("GRANT SELECT{columns} ON {table} TO {}", account(&user));
+        match columns {
+            Some(columns) => {
+                error.hint(format!("An administrator can run: {}", grant(&format!(" ({})", items(columns)))))
+            }
+            None => error.hint(format!(
+                "An administrator can run: {}. Where the right is to some columns only, name those with `columns`.",
+                grant("")
+            )),
+        }
+    }
+
+    async fn missing(&mut self, name: &Name) -> Error {
+        let tables = catalog::tables(self.connection, &name.database).await.unwrap_or_default();
+        missing(self.selection, &self.name, name, tables.iter().map(|table| table.name.as_str()))
+    }
+
+    fn failure(&self, failure: Failure) -> Error {
+        error::of(failure, Doing::Preparing).at(format!("{}, {}", self.settings.address(), self.name))
+    }
+}
+
+const UNKNOWN_COLUMN: u16 = 1054;
+
+/// A table that the stream names and the server does not have.
+pub fn missing<'a>(
+    selection: &Selection,
+    shown: &str,
+    name: &Name,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Error {
+    let meant = nearest(&name.table, candidates);
+    let meant = meant.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
+    let key = if matches!(selection.tables, Tables::Many(_)) { "tables" } else { "table" };
+    let database = &name.database;
+    selection.section.error(key, format!("names `{shown}`, which is no table of database `{database}`{meant}"))
+}
+
+/// A query without the semicolon that people end it with.
+fn statement_of(sql: &str) -> &str {
+    sql.trim().trim_end_matches(';').trim_end()
+}
+
+fn names_of(statement: &Statement) -> Vec<String> {
+    statement.columns().iter().map(|column| column.name_str().into_owned()).collect()
+}
+
+fn items(names: &[String]) -> String {
+    names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")
+}
+
+fn item(name: &str, cast: Option<&str>) -> String {
+    match cast {
+        Some(to) => format!("cast({0} as {to}) as {0}", quoted(name)),
+        None => quoted(name),
+    }
+}
+
+/// The table and column that a result's column comes from, if it comes from one unchanged.
+fn origin(column: &Column, from: &From<'_>) -> Option<(Name, String)> {
+    match from {
+        From::Table(name) => Some((name.clone(), column.name_str().into_owned())),
+        From::Query(_) => {
+            let name = Name { database: column.schema_str().into_owned(), table: column.org_table_str().into_owned() };
+            let column = column.org_name_str().into_owned();
+            (!name.database.is_empty() && !name.table.is_empty() && !column.is_empty()).then_some((name, column))
+        }
+    }
+}
+
+fn native(column: &Column, known: Option<&Known>, of: Type) -> String {
+    match known.filter(|known| !known.native.is_empty()) {
+        Some(known) if of == Type::Json => format!("{} (json)", known.native).replace("json (json)", "json"),
+        Some(known) => known.native.clone(),
+        None => types::native(column),
+    }
+}
+
+impl Plan {
+    /// What a user should know before the first run. `engine` is the table's, if it is one.
+    pub fn notes(&self, engine: Option<&str>) -> Vec<String> {
+        let mut notes = Vec::new();
+        let named = |wanted: fn(Type) -> bool| {
+            let names: Vec<_> =
+                self.columns.iter().filter(|column| wanted(column.of)).map(|column| column.name.as_str()).collect();
+            (!names.is_empty()).then(|| names.join(", "))
+        };
+        if self.table.key.is_empty() {
+            notes.push("There is no primary key among its columns; `primary_key` can name one.".to_owned());
+        }
+        if let Some(engine) = engine.filter(|engine| !is_transactional(engine)) {
+            notes.push(format!(
+                "Its engine, {engine}, has no transactions: rows written while it is read may arrive in part."
+            ));
+        }
+        if let Some(names) = named(|of| matches!(of, Type::TextDate(_))) {
+            notes.push(format!("Dates that arrive as text, for `zero_dates = text`: {names}."));
+        }
+        if let (Some(names), ZeroDates::Null) =
+            (named(|of| matches!(of, Type::Date | Type::DateTime | Type::Timestamp)), self.policies.zero_dates)
+        {
+            notes.push(format!("Zero dates, if there are any, arrive as null and are counted: {names}."));
+        }
+        if let Some(names) = named(|of| of == Type::Geometry) {
+            notes.push(format!("Geometries arrive as WKB, with their reference system as EWKB has it: {names}."));
+        }
+        notes
+    }
+}
+
+fn is_transactional(engine: &str) -> bool {
+    matches!(engine, "" | "innodb" | "rocksdb" | "tokudb" | "ndbcluster")
+}

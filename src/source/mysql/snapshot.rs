@@ -1,0 +1,240 @@
+//! Reads a table or query from its first row to its last, as of one moment, in a stream.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use mysql_async::{Error as Failure, Row, Value};
+
+use super::calendar::{self, Moment};
+use super::cells::{Cells, Misfit};
+use super::connect::{Connection, Rows as Incoming, number, text};
+use super::error::{self, Doing};
+use super::plan::{Plan, Planned, Wire};
+use super::position::{self, LogPosition};
+use crate::error::{Error, Result};
+use crate::record::{Event, Rows, Table};
+use crate::source::feed::{Closed, Outlet};
+use crate::source::{BATCH_BYTES, BATCH_ROWS};
+
+/// A moment that all statements of one connection see.
+pub struct Snapshot {
+    at: jiff::Timestamp,
+    log: Option<LogPosition>,
+}
+
+impl Snapshot {
+    /// Begins a transaction that sees what is committed now, and nothing later.
+    pub async fn take(connection: &mut Connection) -> Result<Self, Failure> {
+        connection.run("start transaction with consistent snapshot, read only").await?;
+        let log = match connection.is_mariadb {
+            true => log_position(connection).await?,
+            // MySQL does not tell where its log stood at a snapshot, unless all writers are held up.
+            false => None,
+        };
+        Ok(Self { at: jiff::Timestamp::now(), log })
+    }
+}
+
+/// MariaDB: where the log stood when this transaction's snapshot was taken, if there is a log.
+async fn log_position(connection: &mut Connection) -> Result<Option<LogPosition>, Failure> {
+    let sql = "select variable_name, variable_value from information_schema.session_status \
+               where variable_name in ('binlog_snapshot_file', 'binlog_snapshot_position')";
+    let (mut file, mut offset) = (String::new(), 0);
+    for row in connection.rows(sql, ()).await? {
+        match text(&row, 0).eq_ignore_ascii_case("binlog_snapshot_file") {
+            true => file = text(&row, 1),
+            false => offset = number(&row, 1).unwrap_or_default(),
+        }
+    }
+    if file.is_empty() {
+        return Ok(None);
+    }
+    let gtid = match connection.rows("select binlog_gtid_pos(?, ?)", (&file, offset)).await {
+        Ok(rows) => rows.first().map(|row| text(row, 0)).filter(|gtid| !gtid.is_empty()),
+        // The place stands without it.
+        Err(Failure::Server(_)) => None,
+        Err(failure) => return Err(failure),
+    };
+    Ok(Some(LogPosition { file, offset, gtid }))
+}
+
+/// Sends the table's announcement, its rows, and the checkpoint of its end.
+pub async fn read(outlet: &Outlet, mut connection: Connection, plan: Plan, snapshot: Snapshot) -> Result<()> {
+    match send_all(outlet, &mut connection, &plan, &snapshot).await {
+        Ok(()) => {
+            connection.close().await;
+            Ok(())
+        }
+        // Dropping the connection ends the statement.
+        Err(Stop::Closed) => Ok(()),
+        Err(Stop::Failed(error)) => Err(error.at(format!("table {}", plan.name))),
+    }
+}
+
+/// Why reading ends early.
+enum Stop {
+    Closed,
+    Failed(Error),
+}
+
+impl From<Closed> for Stop {
+    fn from(_: Closed) -> Self {
+        Stop::Closed
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Stop::Failed(error)
+    }
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Stop::Failed(error::of(failure, Doing::Reading))
+    }
+}
+
+async fn send_all(outlet: &Outlet, connection: &mut Connection, plan: &Plan, snapshot: &Snapshot) -> Result<(), Stop> {
+    outlet.send(Event::Rows(Rows::none(plan.table.clone()))).await?;
+    let mut batch = Batch::new(plan);
+    let mut incoming = connection.execute(&plan.statement).await?;
+    check_columns(&incoming, &plan.columns)?;
+    while let Some(row) = incoming.next().await? {
+        batch.add(&row, plan)?;
+        if batch.is_full() {
+            outlet.send(Event::Rows(batch.finish()?)).await?;
+        }
+    }
+    if batch.rows > 0 {
+        outlet.send(Event::Rows(batch.finish()?)).await?;
+    }
+    batch.warn(plan);
+    let end = position::end(snapshot.at, batch.all_rows, snapshot.log.as_ref());
+    outlet.send(Event::Checkpoint(end)).await?;
+    Ok(())
+}
+
+/// The server prepares a statement again when a table is altered, and says so only by other columns in the result.
+fn check_columns(incoming: &Incoming<'_>, planned: &[Planned]) -> Result<()> {
+    let now = incoming.columns();
+    let same = now.len() == planned.len()
+        && now
+            .iter()
+            .zip(planned)
+            .all(|(now, planned)| Wire::of(now) == planned.wire && now.name_str() == planned.name.as_str());
+    match same {
+        true => Ok(()),
+        false => Err(Error::unavailable("the table was altered when its reading began")),
+    }
+}
+
+/// The batch being built.
+struct Batch {
+    table: Arc<Table>,
+    columns: Vec<Cells>,
+    rows: usize,
+    bytes: usize,
+    all_rows: u64,
+    /// What a row takes without its texts and bytes.
+    row_bytes: usize,
+}
+
+impl Batch {
+    fn new(plan: &Plan) -> Self {
+        let columns = plan.columns.iter().map(|column| Cells::new(column.of, plan.policies.zero_dates)).collect();
+        let row_bytes = plan.columns.len() * 8;
+        Self { table: plan.table.clone(), columns, rows: 0, bytes: 0, all_rows: 0, row_bytes }
+    }
+
+    fn add(&mut self, row: &Row, plan: &Plan) -> Result<()> {
+        for (index, cells) in self.columns.iter_mut().enumerate() {
+            let value = row.as_ref(index).ok_or_else(|| Error::bug("a row came with too few columns"))?;
+            if let Value::Bytes(bytes) = value {
+                self.bytes += bytes.len();
+            }
+            if let Err(why) = take(cells, value) {
+                return Err(misfit(plan, index, self.all_rows + 1, why));
+            }
+        }
+        self.bytes += self.row_bytes;
+        self.rows += 1;
+        self.all_rows += 1;
+        Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        self.rows >= BATCH_ROWS || self.bytes >= BATCH_BYTES
+    }
+
+    fn finish(&mut self) -> Result<Rows> {
+        let arrays: Vec<ArrayRef> = self.columns.iter_mut().map(Cells::finish).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
+        let batch = RecordBatch::try_new_with_options(self.table.schema.clone(), arrays, &options)
+            .map_err(|e| Error::bug(e.to_string()))?;
+        (self.rows, self.bytes) = (0, 0);
+        Ok(Rows { table: self.table.clone(), batch })
+    }
+
+    /// Says what was lost by the stream's own wish.
+    fn warn(&self, plan: &Plan) {
+        for (cells, column) in self.columns.iter().zip(&plan.columns).filter(|(cells, _)| cells.nulled > 0) {
+            tracing::warn!(
+                table = plan.name,
+                column = column.name,
+                count = cells.nulled,
+                "dates that no calendar has arrived as null; `zero_dates = text` keeps them"
+            );
+        }
+    }
+}
+
+/// One value of a result, by the protocol of prepared statements.
+#[inline]
+fn take(cells: &mut Cells, value: &Value) -> Result<(), Misfit> {
+    match value {
+        Value::NULL => {
+            cells.null();
+            Ok(())
+        }
+        Value::Bytes(bytes) => cells.bytes(bytes),
+        Value::Int(number) => cells.signed(*number),
+        Value::UInt(number) => cells.unsigned(*number),
+        Value::Float(number) => cells.float(*number),
+        Value::Double(number) => cells.double(*number),
+        Value::Date(year, month, day, hour, minute, second, micro) => cells.moment(&Moment {
+            year: *year,
+            month: *month,
+            day: *day,
+            hour: *hour,
+            minute: *minute,
+            second: *second,
+            micro: *micro,
+        }),
+        Value::Time(negative, days, hours, minutes, seconds, micros) => {
+            cells.duration(calendar::duration(*negative, *days, *hours, *minutes, *seconds, *micros))
+        }
+    }
+}
+
+/// An error that names table, column and row, and the key that lets the value pass.
+fn misfit(plan: &Plan, index: usize, row: u64, why: Misfit) -> Error {
+    let Planned { name, of, .. } = &plan.columns[index];
+    let (what, hint) = match why {
+        Misfit::Text => (
+            "the text is not valid UTF-8".to_owned(),
+            format!("Set `bytes_columns = {name}` to read the bytes that are stored"),
+        ),
+        Misfit::Date => (
+            "a date that no calendar has, such as 0000-00-00".to_owned(),
+            "Set `zero_dates = null`, which counts them, or `zero_dates = text`".to_owned(),
+        ),
+        Misfit::Boolean => ("a TINYINT(1) other than 0 and 1".to_owned(), "Set `tinyint1 = integer`".to_owned()),
+        Misfit::Digits => (
+            "a decimal has more digits than the server says its type has".to_owned(),
+            "Give the expression a type with `cast(… as decimal(p,s))` in the query".to_owned(),
+        ),
+        Misfit::Kind => return Error::bug(format!("column {name}: the server sent a value that is no {of:?}")),
+    };
+    Error::data(format!("column {name}, row {row} as read: {what}")).hint(format!("{hint}, in [{}].", plan.header))
+}

@@ -1,0 +1,328 @@
+//! The keys of a PostgreSQL source and its streams, and what they say together.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::url;
+use crate::config::{Key, Kind, Section, Value};
+use crate::error::{Error, Result};
+use crate::source::tls::{self, Tls};
+
+pub const KIND: Kind = Kind {
+    name: "postgres",
+    about: "PostgreSQL 12 and later: tables, partitioned tables, views and queries, all of one consistent snapshot.",
+    keys: &[KEYS, tls::KEYS],
+    stream_keys: STREAM_KEYS,
+};
+
+const KEYS: &[Key] = &[
+    Key::new("url", Value::Url, "Stands for `hostname`, `port`, `username`, `password` and `database`.")
+        .secret()
+        .example("postgres://reader@db.example.com/shop"),
+    Key::new("hostname", Value::Text, "The server's name or address, or the folder of its socket.")
+        .example("db.example.com"),
+    Key::new("port", Value::Integer(1, 65535), "The server's port.").default("5432"),
+    Key::new("username", Value::Text, "The role to log in as.").example("reader"),
+    Key::new("password", Value::Text, "Its password.").secret().example("${SHOP_PASSWORD}"),
+    Key::new("database", Value::Text, "The database to read.").example("shop"),
+    Key::new("schema", Value::Text, "Where a table is looked for that is named without a schema.").default("public"),
+    Key::new("application_name", Value::Text, "What the server shows of us in `pg_stat_activity`.").default("tidemark"),
+    Key::new("connect_timeout", Value::Duration, "How long making a connection may take.").default("10s"),
+    Key::new("lock_timeout", Value::Duration, "How long to wait for a table that somebody else has locked.")
+        .default("60s"),
+    Key::new(
+        "keepalive",
+        Value::Duration,
+        "How long a silent connection waits before it asks whether the server lives.",
+    )
+    .default("60s"),
+    Key::new(
+        "identity",
+        Value::Text,
+        "What this database is, in your own words, in place of the server's system identifier: for a database that \
+         moves between servers, or a role that may not ask for the identifier.",
+    ),
+];
+
+const STREAM_KEYS: &[Key] = &[
+    Key::new(
+        "infinity",
+        Value::OneOf(&["error", "null", "text"]),
+        "What becomes of dates and timestamps that are infinite, or beyond what 64 bits of microseconds hold. `text` \
+         reads every such column as text.",
+    )
+    .default("error"),
+    Key::new(
+        "numeric_nan",
+        Value::OneOf(&["error", "null", "text"]),
+        "What becomes of a NaN or an infinity where a decimal is expected. `text` reads every `numeric` as text.",
+    )
+    .default("error"),
+    Key::new(
+        "unconstrained_numeric",
+        Value::Text,
+        "How `numeric` without a precision arrives: as `text`, or as a decimal of so many digits, of which so many \
+         after the point; a value that does not fit is an error.",
+    )
+    .default("text")
+    .example("38,9"),
+    Key::new(
+        "arrays",
+        Value::OneOf(&["list", "text"]),
+        "How arrays arrive. A list holds one dimension that counts from 1; `text` is PostgreSQL's own text and holds all.",
+    )
+    .default("list"),
+    Key::new(
+        "text_columns",
+        Value::List,
+        "Columns to read as PostgreSQL's own text, whatever their type: for values that no other type holds.",
+    ),
+    Key::new(
+        "row_security",
+        Value::Flag,
+        "Whether a table may be read whose row security policies show us a part of its rows only.",
+    )
+    .default("no"),
+];
+
+/// A checked `[source]` section.
+pub struct Settings {
+    pub host: Host,
+    pub port: u16,
+    pub username: String,
+    pub password: Option<String>,
+    pub database: String,
+    pub schema: String,
+    pub application_name: String,
+    pub connect_timeout: Duration,
+    pub lock_timeout: Duration,
+    pub keepalive: Duration,
+    pub identity: Option<String>,
+    pub tls: Tls,
+    /// What `tls` comes to; `None` where it is off.
+    pub rustls: Option<rustls::ClientConfig>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Host {
+    Name(String),
+    /// The folder of a Unix socket.
+    Socket(PathBuf),
+}
+
+impl Host {
+    pub fn of(text: &str) -> Self {
+        match text.starts_with('/') {
+            true => Host::Socket(text.into()),
+            false => Host::Name(text.trim_start_matches('[').trim_end_matches(']').to_owned()),
+        }
+    }
+}
+
+impl Settings {
+    /// Checks all that can be known without a connection, the TLS files included.
+    pub fn of(section: &Section) -> Result<Self> {
+        let address = match section.get("url") {
+            Some(text) => {
+                for key in ["hostname", "port", "username", "database"] {
+                    if section.is_set(key) {
+                        return Err(section.error(key, "cannot stand with `url`, which says it"));
+                    }
+                }
+                url::parse(text).map_err(|problem| section.error("url", problem))?
+            }
+            None => url::Address {
+                host: section.text("hostname")?.to_owned(),
+                port: None,
+                username: section.text("username")?.to_owned(),
+                password: None,
+                database: section.text("database")?.to_owned(),
+                options: Vec::new(),
+            },
+        };
+        let password = match (address.password, section.get("password")) {
+            (Some(_), Some(_)) => return Err(section.error("password", "stands in `url` too")),
+            (one, other) => one.or_else(|| other.map(str::to_owned)),
+        };
+        let written = section;
+        let section = &with_options(section, &address.options)?;
+        let port = match address.port {
+            Some(port) => port,
+            None => u16::try_from(section.integer("port")?).map_err(|_| section.error("port", "is no port"))?,
+        };
+        let tls = Tls::of(section, &address.host)?;
+        let host = Host::of(&address.host);
+        if matches!(host, Host::Socket(_)) && tls.mode != tls::Mode::Off {
+            return Err(written.error("tls", "cannot be used over a socket of this machine"));
+        }
+        let rustls = match tls.mode {
+            tls::Mode::Off => None,
+            _ => Some(tls::rustls_config(&tls).map_err(|e| written.error("tls", format!("cannot be set up: {e}")))?),
+        };
+        Ok(Self {
+            host,
+            port,
+            username: address.username,
+            password,
+            database: address.database,
+            schema: section.text("schema")?.to_owned(),
+            application_name: section.text("application_name")?.to_owned(),
+            connect_timeout: section.duration("connect_timeout")?,
+            lock_timeout: section.duration("lock_timeout")?,
+            keepalive: section.duration("keepalive")?,
+            identity: section.get("identity").map(str::to_owned),
+            tls,
+            rustls,
+        })
+    }
+
+    /// `host:port`, for messages.
+    pub fn address(&self) -> String {
+        match &self.host {
+            Host::Name(name) if name.contains(':') => format!("[{name}]:{}", self.port),
+            Host::Name(name) => format!("{name}:{}", self.port),
+            Host::Socket(folder) => format!("{}/.s.PGSQL.{}", folder.display(), self.port),
+        }
+    }
+}
+
+/// The section with what the URL's options say: `?sslmode=require` is the key `tls`.
+fn with_options(section: &Section, options: &[(&'static str, String)]) -> Result<Section> {
+    for (key, _) in options {
+        if section.is_set(key) {
+            return Err(section.error(key, "stands in `url` too"));
+        }
+    }
+    let keys = KEYS.iter().chain(tls::KEYS).collect();
+    let values: Vec<_> = options.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    let written = Section::of_keys(section.header(), keys, &values)
+        .map_err(|e| Error::config(section.error("url", e.message()).message()))?;
+    Ok(section.over(&written))
+}
+
+/// What becomes of a value that its column's type does not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    Error,
+    Null,
+    /// The whole column arrives as text, so that there is no such value.
+    Text,
+}
+
+/// The keys of a stream that decide how its columns arrive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policies {
+    pub infinity: Policy,
+    pub numeric_nan: Policy,
+    /// Precision and scale for `numeric` without them; text where `None`.
+    pub unconstrained_numeric: Option<(u32, i32)>,
+    pub arrays_as_text: bool,
+    pub text_columns: Vec<String>,
+    pub row_security: bool,
+}
+
+impl Policies {
+    pub fn of(section: &Section) -> Result<Self> {
+        let policy = |key| -> Result<Policy> {
+            Ok(match section.text(key)? {
+                "null" => Policy::Null,
+                "text" => Policy::Text,
+                _ => Policy::Error,
+            })
+        };
+        Ok(Self {
+            infinity: policy("infinity")?,
+            numeric_nan: policy("numeric_nan")?,
+            unconstrained_numeric: match section.text("unconstrained_numeric")? {
+                "text" => None,
+                digits => Some(precision_and_scale(digits).ok_or_else(|| {
+                    section.error("unconstrained_numeric", "must be `text`, or precision and scale such as `38,9`")
+                })?),
+            },
+            arrays_as_text: section.text("arrays")? == "text",
+            text_columns: section.list("text_columns"),
+            row_security: section.flag("row_security")?,
+        })
+    }
+}
+
+fn precision_and_scale(text: &str) -> Option<(u32, i32)> {
+    let (precision, scale) = text.split_once(',')?;
+    let (precision, scale): (u32, i32) = (precision.trim().parse().ok()?, scale.trim().parse().ok()?);
+    let fits = (1..=76).contains(&precision) && (0..=76).contains(&scale) && scale.unsigned_abs() <= precision;
+    fits.then_some((precision, scale))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(values: &[(&str, &str)]) -> Result<Settings> {
+        Settings::of(&Section::of_kind(&KIND, values).unwrap())
+    }
+
+    fn refusal(values: &[(&str, &str)]) -> String {
+        settings(values).err().expect("refused").to_string()
+    }
+
+    #[test]
+    fn a_url_stands_for_the_single_keys() {
+        let settings = settings(&[("url", "postgresql://u%40x:p%2Fw@[::1]:6000/my%20db?application_name=x")]).unwrap();
+        assert_eq!(settings.host, Host::Name("::1".to_owned()));
+        assert_eq!((settings.port, settings.address().as_str()), (6000, "[::1]:6000"));
+        assert_eq!((settings.username.as_str(), settings.password.as_deref()), ("u@x", Some("p/w")));
+        assert_eq!((settings.database.as_str(), settings.application_name.as_str()), ("my db", "x"));
+        assert_eq!(settings.tls.mode, tls::Mode::Off);
+    }
+
+    #[test]
+    fn what_excludes_each_other_is_named() {
+        let url = ("url", "postgres://u:secret-in-url@127.0.0.1/d");
+        for (key, value) in [("hostname", "h"), ("port", "1"), ("username", "u"), ("database", "d"), ("password", "x")]
+        {
+            let message = refusal(&[url, (key, value)]);
+            assert!(message.contains(&format!("`{key}`")), "{message}");
+            assert!(!message.contains("secret-in-url"));
+        }
+        let message = refusal(&[("url", "postgres://u@127.0.0.1/d?sslmode=require"), ("tls", "off")]);
+        assert!(message.contains("`tls`"), "{message}");
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_is_named() {
+        assert!(refusal(&[("hostname", "h"), ("username", "u")]).contains("`database`"));
+        assert!(refusal(&[("url", "mysql://u@h/d")]).contains("`url`"));
+        assert!(refusal(&[("url", "postgres://u@h/d?sslmode=prefer")]).contains("sslmode"));
+        assert!(refusal(&[("url", "postgres://u@h/d?connect_timeout=x")]).contains("connect_timeout"));
+        assert!(
+            refusal(&[
+                ("hostname", "db.example.com"),
+                ("username", "u"),
+                ("database", "d"),
+                ("tls_ca", "/nowhere.pem")
+            ])
+            .contains("/nowhere.pem")
+        );
+    }
+
+    #[test]
+    fn a_folder_is_a_socket_without_tls() {
+        let base = [("hostname", "/run/postgresql"), ("username", "u"), ("database", "d")];
+        let settings = settings(&base).unwrap();
+        assert_eq!(settings.address(), "/run/postgresql/.s.PGSQL.5432");
+        assert!(refusal(&[base[0], base[1], base[2], ("tls", "require")]).contains("`tls`"));
+    }
+
+    #[test]
+    fn digits_for_numerics() {
+        let policies = |text| {
+            Policies::of(&Section::of_kind(&KIND, &[("unconstrained_numeric", text)]).unwrap())
+                .map(|policies| policies.unconstrained_numeric)
+        };
+        assert_eq!(policies("text").unwrap(), None);
+        assert_eq!(policies("38, 9").unwrap(), Some((38, 9)));
+        for wrong in ["", "38", "0,0", "77,1", "5,6", "5,-1"] {
+            assert!(policies(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! One connection: how it is made, what its transactions set, how it ends.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, OnceLock};
+
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio_postgres::config::SslMode;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, NoTls, Row};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::config::{Host, Settings};
+use super::error;
+use super::name::literal;
+use crate::error::{Error, Result};
+
+/// An open connection.
+///
+/// All it does it does within transactions, and sets for these alone: so a pooler that deals out server connections by
+/// transaction may stand in between.
+pub struct Session {
+    client: Client,
+    settings: Arc<Settings>,
+    /// The server's major version.
+    version: u32,
+    /// Why the connection ended by itself.
+    ended: Arc<OnceLock<Error>>,
+    /// The task that serves the connection.
+    driver: JoinHandle<()>,
+}
+
+/// Which rows a transaction sees.
+#[derive(Debug, Clone, Copy)]
+pub enum Sees<'a> {
+    /// Each statement what is committed when it starts: for looking into the catalog.
+    Latest,
+    /// All statements the same.
+    One,
+    /// All statements what the transaction saw that exported this snapshot.
+    Shared(&'a str),
+}
+
+impl Session {
+    pub async fn connect(settings: &Arc<Settings>) -> Result<Self> {
+        let connecting = dial(settings);
+        let (client, connection, version) = tokio::time::timeout(settings.connect_timeout, connecting)
+            .await
+            .map_err(|_| error::too_slow(settings))??;
+        let ended = Arc::new(OnceLock::new());
+        let driver = {
+            let (settings, ended) = (settings.clone(), ended.clone());
+            tokio::spawn(async move {
+                let mut connection = pin!(connection);
+                if let Err(e) = connection.as_mut().await {
+                    // Before the connection is dropped, and whoever waits for it hears that it is closed.
+                    let _ = ended.set(error::running(&e, &settings));
+                }
+            })
+        };
+        // A pooler may keep the version to itself.
+        if (1..OLDEST).contains(&version) {
+            return Err(Error::config(format!("{}: PostgreSQL {version} is too old", settings.address()))
+                .hint(format!("PostgreSQL {OLDEST} and later can be read.")));
+        }
+        Ok(Self { client, settings: settings.clone(), version, ended, driver })
+    }
+
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// Why the connection ended by itself, if it did.
+    pub fn reason(&self) -> Option<&Error> {
+        self.ended.get()
+    }
+
+    /// What an error of the driver means.
+    pub fn error(&self, e: &tokio_postgres::Error) -> Error {
+        match self.ended.get().filter(|_| e.is_closed()) {
+            Some(reason) => reason.clone(),
+            None => error::running(e, &self.settings),
+        }
+    }
+
+    /// Begins a transaction whose every setting that values or safety depend on is ours.
+    pub async fn begin(&self, sees: Sees<'_>) -> Result<(), tokio_postgres::Error> {
+        let mut sql = match sees {
+            Sees::Latest => "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;".to_owned(),
+            _ => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;".to_owned(),
+        };
+        if let Sees::Shared(snapshot) = sees {
+            // Before any other statement: a snapshot cannot be changed once it is taken.
+            sql.push_str(&format!("SET TRANSACTION SNAPSHOT {};", literal(snapshot)));
+        }
+        for (name, value) in SETTINGS {
+            sql.push_str(&format!("SET LOCAL {name} = {value};"));
+        }
+        if self.version >= 17 {
+            sql.push_str("SET LOCAL transaction_timeout = 0;");
+        }
+        sql.push_str(&format!("SET LOCAL lock_timeout = {};", self.settings.lock_timeout.as_millis()));
+        self.client.batch_execute(&sql).await
+    }
+
+    /// Runs statements without parameters or results.
+    pub async fn run(&self, sql: &str) -> Result<()> {
+        self.client.batch_execute(sql).await.map_err(|e| self.error(&e))
+    }
+
+    pub async fn query(&self, sql: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>> {
+        self.client.query_typed(sql, parameters).await.map_err(|e| self.error(&e))
+    }
+
+    /// As [`Session::query`], for what always gives one row.
+    pub async fn query_one(&self, sql: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Row> {
+        let rows = self.query(sql, parameters).await?;
+        rows.into_iter().next().ok_or_else(|| Error::bug(format!("no row came from: {sql}")))
+    }
+
+    /// Closes the socket in the middle of whatever goes on when the guard is dropped, which ends the server's work too. A
+    /// session that is dropped without it lets the server finish, then says goodbye.
+    pub fn cut_when_dropped(&self) -> Cut {
+        Cut(Some(self.driver.abort_handle()))
+    }
+
+    /// Says goodbye and waits for the end.
+    pub async fn close(self) {
+        let Self { client, driver, .. } = self;
+        drop(client);
+        // It ends by its goodbye, or has ended by an error that somebody has heard of.
+        let _ = driver.await;
+    }
+}
+
+/// See [`Session::cut_when_dropped`].
+pub struct Cut(Option<AbortHandle>);
+
+impl Cut {
+    /// Nothing is under way any more.
+    pub fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Cut {
+    fn drop(&mut self) {
+        if let Some(driver) = &self.0 {
+            driver.abort();
+        }
+    }
+}
+
+/// The value of a column of our own queries.
+pub fn get<'a, T: tokio_postgres::types::FromSql<'a>>(row: &'a Row, column: &str) -> Result<T> {
+    row.try_get(column).map_err(|e| Error::bug(format!("column {column} of a catalog query: {e}")))
+}
+
+/// The oldest major version that is tested.
+const OLDEST: u32 = 12;
+
+/// What every transaction sets. Values depend on the first ones where they come as text; the rest keeps a long
+/// transaction alive, names unambiguous and row security from hiding rows in silence.
+const SETTINGS: [(&str, &str); 10] = [
+    ("TimeZone", "'UTC'"),
+    ("DateStyle", "'ISO'"),
+    ("IntervalStyle", "'iso_8601'"),
+    ("bytea_output", "'hex'"),
+    ("extra_float_digits", "1"),
+    ("quote_all_identifiers", "off"),
+    ("search_path", "''"),
+    ("row_security", "off"),
+    ("statement_timeout", "0"),
+    ("idle_in_transaction_session_timeout", "0"),
+];
+
+type Connection = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>> + Send>>;
+
+async fn dial(settings: &Settings) -> Result<(Client, Connection, u32)> {
+    let mut config = tokio_postgres::Config::new();
+    match &settings.host {
+        Host::Name(name) => config.host(name),
+        Host::Socket(folder) => config.host_path(folder),
+    };
+    config
+        .port(settings.port)
+        .user(&settings.username)
+        .dbname(&settings.database)
+        .application_name(&settings.application_name)
+        .connect_timeout(settings.connect_timeout)
+        .keepalives_idle(settings.keepalive)
+        .keepalives_interval(settings.keepalive / 4)
+        .keepalives_retries(4);
+    if let Some(password) = &settings.password {
+        config.password(password);
+    }
+    let failed = |e: tokio_postgres::Error| error::connecting(&e, settings);
+    let Some(rustls) = &settings.rustls else {
+        config.ssl_mode(SslMode::Disable);
+        let (client, connection) = config.connect(NoTls).await.map_err(failed)?;
+        let version = major(connection.parameter("server_version"));
+        return Ok((client, Box::pin(connection), version));
+    };
+    config.ssl_mode(SslMode::Require);
+    let rustls = MakeRustlsConnect::new(rustls.clone());
+    let (client, connection) = config.connect(rustls).await.map_err(failed)?;
+    let version = major(connection.parameter("server_version"));
+    Ok((client, Box::pin(connection), version))
+}
+
+/// `15.18 (Debian 15.18-0+deb12u1)`, `18beta1`: the number at the start, 0 where there is none.
+fn major(server_version: Option<&str>) -> u32 {
+    let text = server_version.unwrap_or_default();
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    text[..end].parse().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::major;
+
+    #[test]
+    fn reads_the_major_version() {
+        assert_eq!(major(Some("15.18 (Debian 15.18-0+deb12u1)")), 15);
+        assert_eq!(major(Some("18beta1")), 18);
+        assert_eq!(major(None), 0);
+    }
+}

@@ -1,0 +1,260 @@
+//! Binary COPY into batches.
+//!
+//! `11 bytes of signature, u32 flags, u32 length of what follows in the header`; then for each row `i16 columns` and for
+//! each column `i32 length or -1, value`; then `i16 -1`.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use futures_util::StreamExt;
+
+use super::connect::Session;
+use super::decode::{Column, Fault};
+use super::plan::Plan;
+use super::position::Moment;
+use super::types::Wire;
+use crate::error::{Error, Result};
+use crate::record::{Event, Rows, Table};
+use crate::source::feed::Outlet;
+use crate::source::{BATCH_BYTES, BATCH_ROWS};
+
+/// Reads all that `plan` selects into `outlet`: the table's announcement, its rows, and a checkpoint at `moment`.
+pub async fn read(session: Session, plan: Plan, moment: Moment, outlet: Arc<Outlet>) -> Result<()> {
+    let mut batches = Batches::new(&plan);
+    let cut = session.cut_when_dropped();
+    if outlet.send(Event::Rows(Rows::none(plan.table.clone()))).await.is_err() {
+        return Ok(());
+    }
+    {
+        let chunks = session.client().copy_out(&plan.copy()).await.map_err(|e| session.error(&e))?;
+        let mut chunks = pin!(chunks);
+        while let Some(chunk) = chunks.next().await {
+            batches.take(&chunk.map_err(|e| session.error(&e))?)?;
+            if batches.is_full() && outlet.send(Event::Rows(batches.finish()?)).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+    batches.end()?;
+    if batches.rows > 0 && outlet.send(Event::Rows(batches.finish()?)).await.is_err() {
+        return Ok(());
+    }
+    // The transaction ends well only if all in it did.
+    session.run("COMMIT").await?;
+    cut.disarm();
+    session.close().await;
+    batches.report();
+    // Nobody listens any more: then nobody wants to know.
+    let _ = outlet.send(Event::Checkpoint(moment.position())).await;
+    Ok(())
+}
+
+const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
+
+/// Flags that change how rows are written.
+const CRITICAL: u32 = 0xffff_0000;
+
+/// The stream's bytes, made into rows.
+struct Batches {
+    table: Arc<Table>,
+    columns: Vec<(Column, Wire)>,
+    /// Rows and bytes since the last batch.
+    rows: usize,
+    bytes: usize,
+    /// What a row takes at least.
+    row_width: usize,
+    state: State,
+    /// The beginning of a row whose end has not come: the server sends whole rows, but need not.
+    part: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Header,
+    Rows,
+    Ended,
+}
+
+impl Batches {
+    fn new(plan: &Plan) -> Self {
+        // Room for a whole batch of a narrow table; a wide one's batches end earlier, by bytes.
+        let count = plan.columns.len().max(1);
+        let rows = (BATCH_BYTES / (16 * count)).min(BATCH_ROWS);
+        let columns: Vec<_> =
+            plan.columns.iter().map(|c| (Column::new(&c.of, &plan.policies, rows), c.of.wire())).collect();
+        let row_width = columns.iter().map(|(column, _)| column.width()).sum();
+        let table = plan.table.clone();
+        Self { table, columns, rows: 0, bytes: 0, row_width, state: State::Header, part: Vec::new() }
+    }
+
+    fn is_full(&self) -> bool {
+        self.rows >= BATCH_ROWS || self.bytes >= BATCH_BYTES
+    }
+
+    /// Takes the next bytes of the stream.
+    fn take(&mut self, chunk: &[u8]) -> Result<()> {
+        if self.part.is_empty() {
+            let taken = self.take_whole(chunk)?;
+            self.part.extend_from_slice(&chunk[taken..]);
+            return Ok(());
+        }
+        let mut all = std::mem::take(&mut self.part);
+        all.extend_from_slice(chunk);
+        let taken = self.take_whole(&all)?;
+        all.drain(..taken);
+        self.part = all;
+        Ok(())
+    }
+
+    /// Takes as many whole rows as there are and says how many bytes they were.
+    fn take_whole(&mut self, data: &[u8]) -> Result<usize> {
+        let mut at = 0;
+        if self.state == State::Header {
+            match header(data)? {
+                Some(length) => at = length,
+                None => return Ok(0),
+            }
+            self.state = State::Rows;
+        }
+        while at < data.len() {
+            if self.state == State::Ended {
+                return Err(broken("there is more after its end"));
+            }
+            let Some(length) = self.row_length(&data[at..])? else { break };
+            if self.state == State::Rows {
+                self.row(&data[at..at + length])?;
+            }
+            at += length;
+        }
+        Ok(at)
+    }
+
+    /// The length of the row that `data` begins with; `None` where it is not all there.
+    #[inline]
+    fn row_length(&mut self, data: &[u8]) -> Result<Option<usize>> {
+        let Some(([a, b], mut rest)) = data.split_first_chunk::<2>() else { return Ok(None) };
+        match i16::from_be_bytes([*a, *b]) {
+            -1 => {
+                self.state = State::Ended;
+                return Ok(Some(2));
+            }
+            count if usize::try_from(count) == Ok(self.columns.len()) => {}
+            _ => {
+                let table = &self.table.name;
+                return Err(Error::schema(format!("table {table}: its columns are not those it had at the start")));
+            }
+        }
+        for _ in &self.columns {
+            let Some((length, after)) = rest.split_first_chunk::<4>() else { return Ok(None) };
+            rest = match i32::from_be_bytes(*length) {
+                -1 => after,
+                length => {
+                    let length = usize::try_from(length).map_err(|_| broken("a value has a negative length"))?;
+                    let Some(after) = after.get(length..) else { return Ok(None) };
+                    after
+                }
+            };
+        }
+        Ok(Some(data.len() - rest.len()))
+    }
+
+    /// Takes one whole row.
+    #[inline]
+    fn row(&mut self, data: &[u8]) -> Result<()> {
+        let mut rest = &data[2..];
+        for index in 0..self.columns.len() {
+            let Some((length, after)) = rest.split_first_chunk::<4>() else { return Err(broken("a row is cut")) };
+            let (column, wire) = &mut self.columns[index];
+            let Ok(length) = usize::try_from(i32::from_be_bytes(*length)) else {
+                column.push_null();
+                rest = after;
+                continue;
+            };
+            let Some((value, after)) = after.split_at_checked(length) else { return Err(broken("a row is cut")) };
+            let pushed = match wire {
+                Wire::Binary => column.push_binary(value),
+                Wire::Text => column.push_text(value),
+            };
+            if let Err(fault) = pushed {
+                return Err(self.misfit(index, fault));
+            }
+            rest = after;
+        }
+        self.rows += 1;
+        self.bytes += data.len().max(self.row_width);
+        Ok(())
+    }
+
+    fn misfit(&self, index: usize, fault: Fault) -> Error {
+        let (table, column) = (&self.table.name, self.table.schema.field(index).name());
+        let (what, key) = fault.explain();
+        let error = Error::data(format!("table {table}, column {column}: {what}"));
+        match key {
+            Some("text_columns") => error.hint(format!(
+                "Add {column} to `text_columns` to read the whole column as PostgreSQL's text, or leave it out."
+            )),
+            Some("arrays") => error.hint(format!(
+                "Add {column} to `text_columns`, or set `arrays = text`, to read such arrays as PostgreSQL's text."
+            )),
+            Some(key) => error.hint(format!(
+                "Set `{key} = null` to read such values as NULL, or `{key} = text` to read such columns as text; \
+                 `text_columns` does so for single columns."
+            )),
+            None => error,
+        }
+    }
+
+    /// The rows so far.
+    fn finish(&mut self) -> Result<Rows> {
+        let mut arrays = Vec::with_capacity(self.columns.len());
+        for index in 0..self.columns.len() {
+            match self.columns[index].0.finish() {
+                Ok(array) => arrays.push(array),
+                Err(fault) => return Err(self.misfit(index, fault)),
+            }
+        }
+        let batch = RecordBatch::try_new(self.table.schema.clone(), arrays)
+            .map_err(|e| Error::bug(format!("table {}: {e}", self.table.name)))?;
+        (self.rows, self.bytes) = (0, 0);
+        Ok(Rows { table: self.table.clone(), batch })
+    }
+
+    /// Refuses a stream that ended before the server said so.
+    fn end(&self) -> Result<()> {
+        match self.state == State::Ended && self.part.is_empty() {
+            true => Ok(()),
+            false => Err(broken("it ended before its end mark")),
+        }
+    }
+
+    /// Says what the policies made of odd values.
+    fn report(&self) {
+        for (index, (column, _)) in self.columns.iter().enumerate() {
+            let values = column.nulled();
+            if values > 0 {
+                let (table, column) = (&self.table.name, self.table.schema.field(index).name());
+                tracing::warn!(table, column, values, "values that the column's type does not hold were read as NULL");
+            }
+        }
+    }
+}
+
+/// The length of the header; `None` where it is not all there.
+fn header(data: &[u8]) -> Result<Option<usize>> {
+    let Some((signature, rest)) = data.split_first_chunk::<11>() else { return Ok(None) };
+    if signature != SIGNATURE {
+        return Err(broken("it does not begin as binary COPY does"));
+    }
+    let Some((flags, rest)) = rest.split_first_chunk::<4>() else { return Ok(None) };
+    if u32::from_be_bytes(*flags) & CRITICAL != 0 {
+        return Err(broken("it has a form that we do not know"));
+    }
+    let Some((extension, _)) = rest.split_first_chunk::<4>() else { return Ok(None) };
+    let length = 19 + u32::from_be_bytes(*extension) as usize;
+    Ok((data.len() >= length).then_some(length))
+}
+
+fn broken(what: &str) -> Error {
+    Error::unavailable(format!("the server's COPY is broken: {what}"))
+}

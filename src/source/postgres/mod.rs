@@ -1,0 +1,186 @@
+//! PostgreSQL: whole tables by binary COPY, all tables of a run in one snapshot.
+
+mod catalog;
+mod config;
+mod connect;
+mod copy;
+mod decode;
+mod error;
+mod name;
+mod plan;
+mod position;
+mod snapshot;
+mod type_catalog;
+mod types;
+mod url;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use tokio::sync::{Mutex, OnceCell};
+
+use self::catalog::Relation;
+use self::config::{Policies, Settings};
+use self::connect::{Sees, Session, get};
+use self::name::{Name, readable};
+use self::plan::Plan;
+use self::snapshot::Snapshot;
+use super::pattern::is_pattern;
+use super::{Description, Maker, Reader, Selection, Source, Stream, Tables, feed};
+use crate::config::Section;
+use crate::error::{Error, Kind, Result};
+use crate::record::{Event, Mode, Position};
+
+pub const MAKER: Maker = Maker {
+    kind: config::KIND,
+    check: |section| {
+        Policies::of(section)?;
+        Settings::of(section).map(drop)
+    },
+    make: |section| Ok(Box::new(Postgres::new(section)?)),
+};
+
+/// A database.
+struct Postgres {
+    settings: Arc<Settings>,
+    /// For looking into the catalog.
+    looking: Mutex<Option<Session>>,
+    /// What all tables of the run are read from; taken when the first of them is opened, kept to the end.
+    snapshot: OnceCell<Snapshot>,
+}
+
+impl Postgres {
+    fn new(section: &Section) -> Result<Self> {
+        Ok(Self { settings: Arc::new(Settings::of(section)?), looking: Mutex::new(None), snapshot: OnceCell::new() })
+    }
+
+    /// A connection in a transaction that sees what is committed. Used again by whoever gives it back after success.
+    async fn look(&self) -> Result<Session> {
+        let kept = self.looking.lock().await.take().filter(|session| !session.is_closed());
+        if let Some(session) = kept {
+            if session.begin(Sees::Latest).await.is_ok() {
+                return Ok(session);
+            }
+        }
+        let session = Session::connect(&self.settings).await?;
+        session.begin(Sees::Latest).await.map_err(|e| session.error(&e))?;
+        Ok(session)
+    }
+
+    async fn give_back(&self, session: Session) -> Result<()> {
+        session.run("COMMIT").await?;
+        *self.looking.lock().await = Some(session);
+        Ok(())
+    }
+
+    /// The tables that a selection names.
+    async fn relations(&self, session: &Session, selection: &Selection) -> Result<Vec<Relation>> {
+        let parse = |text: &str, key| {
+            Name::parse(text, &self.settings.schema).map_err(|problem| selection.section.error(key, problem))
+        };
+        match &selection.tables {
+            Tables::Query(_) => Ok(Vec::new()),
+            Tables::One(table) => {
+                let name = parse(table, "table")?;
+                Ok(vec![catalog::relation(session, &name, &selection.section, "table").await?])
+            }
+            Tables::Many(tables) => {
+                let mut found = Vec::new();
+                for table in tables {
+                    let name = parse(table, "tables")?;
+                    match is_pattern(table) {
+                        true => found.extend(catalog::matching(session, &name, &selection.section, table).await?),
+                        false => found.push(catalog::relation(session, &name, &selection.section, "tables").await?),
+                    }
+                }
+                let mut seen = HashSet::new();
+                found.retain(|relation| seen.insert(relation.oid));
+                Ok(found)
+            }
+        }
+    }
+
+    async fn streams_of(&self, session: &Session, selection: &Selection) -> Result<Vec<Stream>> {
+        if selection.mode != Mode::Full {
+            let message = format!("cannot be {}: PostgreSQL is read in full only, so far", selection.mode);
+            return Err(selection.section.error("mode", message));
+        }
+        let policies = Policies::of(&selection.section)?;
+        let selection = Arc::new(selection.clone());
+        let mut streams = Vec::new();
+        for relation in self.relations(session, &selection).await? {
+            plan::choose(session, &relation, &selection, &policies).await?;
+            streams.push(Stream {
+                id: selection.stream_id(&relation.name.display()),
+                table: relation.name.to_string(),
+                estimate: relation.estimate.filter(|_| selection.filter.is_none()),
+                selection: selection.clone(),
+            });
+        }
+        if let Tables::Query(_) = selection.tables {
+            let table = selection.name.clone();
+            streams.push(Stream { id: selection.stream_id(&table), table, estimate: None, selection });
+        }
+        Ok(streams)
+    }
+}
+
+#[async_trait]
+impl Source for Postgres {
+    async fn identity(&self) -> Result<Value> {
+        let database = &self.settings.database;
+        if let Some(identity) = &self.settings.identity {
+            return Ok(json!({"type": config::KIND.name, "identity": identity, "database": database}));
+        }
+        let session = self.look().await?;
+        let asked = session
+            .query_one("SELECT system_identifier::pg_catalog.text AS id FROM pg_catalog.pg_control_system()", &[])
+            .await;
+        let row = asked.map_err(|e| match e.kind() {
+            // To do without would give the source another identity on the day of the grant.
+            Kind::Denied => Error::denied("the server does not tell its system identifier to us").hint(format!(
+                "GRANT EXECUTE ON FUNCTION pg_control_system() TO {}; or say with `identity` what this database is.",
+                readable(&self.settings.username)
+            )),
+            _ => e,
+        })?;
+        let id: String = get(&row, "id")?;
+        self.give_back(session).await?;
+        Ok(json!({"type": config::KIND.name, "system_identifier": id, "database": database}))
+    }
+
+    async fn streams(&self, selections: &[Selection]) -> Result<Vec<Stream>> {
+        let session = self.look().await?;
+        let mut streams = Vec::new();
+        for selection in selections {
+            streams.extend(self.streams_of(&session, selection).await?);
+        }
+        self.give_back(session).await?;
+        Ok(streams)
+    }
+
+    async fn describe(&self, stream: &Stream) -> Result<Description> {
+        let session = self.look().await?;
+        let plan = Plan::make(&session, stream).await?;
+        self.give_back(session).await?;
+        Ok(Description { table: plan.table.clone(), notes: plan.notes() })
+    }
+
+    async fn open(&self, stream: &Stream, position: Option<&Position>) -> Result<Box<dyn Reader>> {
+        if let Some(position) = position {
+            position::check_done(position)?;
+            let position = position.clone();
+            return Ok(feed::from_task(|outlet| async move {
+                let _ = outlet.send(Event::Checkpoint(position)).await;
+                Ok(())
+            }));
+        }
+        let snapshot = self.snapshot.get_or_try_init(|| Snapshot::take(&self.settings)).await?;
+        let (session, moment) = snapshot.reader(&self.settings).await?;
+        let plan = Plan::make(&session, stream).await?;
+        snapshot::check_unchanged(&session).await?;
+        Ok(feed::from_task(|outlet| copy::read(session, plan, moment, outlet)))
+    }
+}

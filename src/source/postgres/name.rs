@@ -1,0 +1,134 @@
+//! Names of relations, as SQL writes them and as people do.
+
+use std::fmt;
+
+/// A table's full name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Name {
+    pub schema: String,
+    pub table: String,
+}
+
+/// The schema whose tables go without it at the destination.
+const PLAIN_SCHEMA: &str = "public";
+
+impl Name {
+    /// Reads `table`, `schema.table` or either part in double quotes. What stands without quotes is taken as it is
+    /// written; only a dot parts.
+    pub fn parse(text: &str, default_schema: &str) -> Result<Self, String> {
+        let mut parts = parts(text)?;
+        let (table, schema) = (parts.pop(), parts.pop());
+        match (table, schema, parts.is_empty()) {
+            (Some(table), schema, true) => {
+                Ok(Self { schema: schema.unwrap_or_else(|| default_schema.to_owned()), table })
+            }
+            _ => Err(format!("`{text}` is no table's name: write `table` or `schema.table`, quoted where it has dots")),
+        }
+    }
+
+    /// The name at the destination: the table's alone in `public`, else `schema.table`.
+    pub fn display(&self) -> String {
+        match self.schema == PLAIN_SCHEMA {
+            true => self.table.clone(),
+            false => format!("{}.{}", self.schema, self.table),
+        }
+    }
+}
+
+/// As SQL writes it, always quoted: what [`Name::parse`] reads back.
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", quoted(&self.schema), quoted(&self.table))
+    }
+}
+
+/// An identifier in double quotes.
+pub fn quoted(identifier: &str) -> String {
+    format!("\"{}\"", identifier.replace('"', "\"\""))
+}
+
+/// An identifier for people to paste: in quotes only where SQL needs them, keywords aside.
+pub fn readable(identifier: &str) -> String {
+    let plain = |c: char| c.is_ascii_lowercase() || c == '_';
+    let bare = identifier.starts_with(plain) && identifier.chars().all(|c| plain(c) || c.is_ascii_digit());
+    match bare && !KEYWORDS.contains(&identifier) {
+        true => identifier.to_owned(),
+        false => quoted(identifier),
+    }
+}
+
+/// Words that tables are often called and that SQL reserves.
+const KEYWORDS: [&str; 12] =
+    ["all", "analyze", "case", "check", "column", "end", "group", "limit", "order", "references", "table", "user"];
+
+/// A text in single quotes, whatever `standard_conforming_strings` says.
+pub fn literal(text: &str) -> String {
+    match text.contains('\\') {
+        true => format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''")),
+        false => format!("'{}'", text.replace('\'', "''")),
+    }
+}
+
+fn parts(text: &str) -> Result<Vec<String>, String> {
+    let mut parts = vec![String::new()];
+    let mut chars = text.trim().chars().peekable();
+    let mut quotes = false;
+    while let Some(c) = chars.next() {
+        let Some(part) = parts.last_mut() else { break };
+        match c {
+            '"' if quotes && chars.peek() == Some(&'"') => {
+                chars.next();
+                part.push('"');
+            }
+            '"' => quotes = !quotes,
+            '.' if !quotes => parts.push(String::new()),
+            other => part.push(other),
+        }
+    }
+    if quotes {
+        return Err(format!("`{text}` has a double quote without its fellow"));
+    }
+    match parts.iter().any(String::is_empty) {
+        true => Err(format!("`{text}` is no table's name: a part of it is empty")),
+        false => Ok(parts),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<(String, String), String> {
+        Name::parse(text, "public").map(|name| (name.schema, name.table))
+    }
+
+    #[test]
+    fn reads_plain_and_quoted_names() {
+        for (text, schema, table) in [
+            ("orders", "public", "orders"),
+            ("sales.orders", "sales", "orders"),
+            ("Orders", "public", "Orders"),
+            ("\"a.b\".\"c \"\"d\"\"\"", "a.b", "c \"d\""),
+            (" \"order items\" ", "public", "order items"),
+        ] {
+            assert_eq!(parsed(text), Ok((schema.to_owned(), table.to_owned())), "{text}");
+        }
+        for wrong in ["", "a.b.c", "a.", ".a", "\"a"] {
+            assert!(parsed(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_it_writes_it_reads() {
+        let name = Name { schema: "s.\"x".to_owned(), table: "t 1".to_owned() };
+        assert_eq!(Name::parse(&name.to_string(), "public"), Ok(name));
+    }
+
+    #[test]
+    fn quotes_for_people_only_where_needed() {
+        assert_eq!(readable("orders_2"), "orders_2");
+        assert_eq!(readable("Orders"), "\"Orders\"");
+        assert_eq!(readable("order"), "\"order\"");
+        assert_eq!(literal("it's a \\"), "E'it''s a \\\\'");
+    }
+}

@@ -1,0 +1,253 @@
+//! How a stream is read: which columns, of what types, by what SQL.
+
+use std::sync::Arc;
+
+use arrow_schema::Schema;
+use tokio_postgres::types::Type as Oid;
+
+use super::catalog::{self, Relation};
+use super::config::{Policies, Policy};
+use super::connect::{Session, get};
+use super::error;
+use super::name::{Name, quoted};
+use super::type_catalog::TypeCatalog;
+use super::types::{Resolver, Shape, Type, Wire};
+use crate::error::{Error, Kind, Result};
+use crate::record::Table;
+use crate::source::{Selection, Stream, Tables};
+
+/// A stream's columns and the SQL that reads them.
+pub struct Plan {
+    pub table: Arc<Table>,
+    pub columns: Vec<PlannedColumn>,
+    pub policies: Policies,
+    /// The table, where it is one and no query.
+    pub relation: Option<Relation>,
+    /// `"public"."orders"`, or the query in brackets, named as the stream.
+    from: String,
+    filter: Option<String>,
+    /// Where the user's own SQL finds its names; the source's `schema`.
+    path: String,
+}
+
+pub struct PlannedColumn {
+    pub name: String,
+    pub of: Type,
+}
+
+impl Plan {
+    /// Plans within the session's transaction. Afterwards the transaction holds the locks that keep the tables as they
+    /// were planned, and has been shown to have the rights.
+    pub async fn make(session: &Session, stream: &Stream) -> Result<Self> {
+        let selection = &stream.selection;
+        let policies = Policies::of(&selection.section)?;
+        let mut plan = Self {
+            table: Arc::new(Table::new("", Arc::new(Schema::empty()), Vec::new())),
+            columns: Vec::new(),
+            policies,
+            relation: None,
+            from: String::new(),
+            filter: selection.filter.clone(),
+            path: session.settings().schema.clone(),
+        };
+        let mut key = selection.primary_key.clone();
+        let (names, output) = match &selection.tables {
+            Tables::Query(query) => {
+                // On lines of its own, as it may end in a comment; without the semicolon it may end in.
+                let query = query.trim().trim_end_matches(';');
+                plan.from = format!("(\n{query}\n) AS {}", quoted(&selection.name));
+                (None, selection.output_name(&selection.name))
+            }
+            _ => {
+                let name = Name::parse(&stream.table, &session.settings().schema).map_err(Error::bug)?;
+                let relation = catalog::relation(session, &name, &selection.section, written_key(selection)).await?;
+                let chosen = choose(session, &relation, selection, &plan.policies).await?;
+                if key.is_empty() {
+                    key = catalog::primary_key(session, &relation).await?;
+                    key = if key.iter().all(|column| chosen.contains(column)) { key } else { Vec::new() };
+                }
+                plan.from = name.to_string();
+                plan.relation = Some(relation);
+                (Some(chosen), selection.output_name(&name.display()))
+            }
+        };
+        plan.enter(session).await?;
+        plan.resolve(session, selection, names).await?;
+        plan.lock(session, selection).await?;
+        let fields: Vec<_> = plan.columns.iter().map(|column| column.of.field(&column.name)).collect();
+        plan.table = Arc::new(Table::new(output, Arc::new(Schema::new(fields)), key));
+        Ok(plan)
+    }
+
+    /// Lets the user's own SQL find its names, and row security show a part where that is asked for.
+    async fn enter(&self, session: &Session) -> Result<()> {
+        session.run(&format!("SET LOCAL search_path = {}", quoted(&self.path))).await?;
+        match self.policies.row_security {
+            true => session.run("SET LOCAL row_security = on").await,
+            false => Ok(()),
+        }
+    }
+
+    /// Asks the server which columns come, and the catalog what they are.
+    async fn resolve(&mut self, session: &Session, selection: &Selection, names: Option<Vec<String>>) -> Result<()> {
+        let list = match &names {
+            Some(names) => names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", "),
+            None => "*".to_owned(),
+        };
+        let sql = format!("SELECT {list} {}", self.tail());
+        let statement = session.client().prepare(&sql).await.map_err(|e| blame(session, &e, selection))?;
+        let mut found: Vec<(String, u32, i32)> = statement
+            .columns()
+            .iter()
+            .map(|column| (column.name().to_owned(), column.type_().oid(), column.type_modifier()))
+            .collect();
+        if names.is_none() {
+            found = chosen_of_query(found, selection)?;
+        }
+        let oids: Vec<u32> = found.iter().map(|(_, oid, _)| *oid).collect();
+        let natives = natives(session, &found).await?;
+        let catalog = TypeCatalog::load(session, oids).await?;
+        let resolver = Resolver { catalog: &catalog, policies: &self.policies };
+        for column in &self.policies.text_columns {
+            if !found.iter().any(|(name, ..)| name == column) {
+                let message = format!("names `{column}`, which is no column that is read");
+                return Err(selection.section.error("text_columns", message));
+            }
+        }
+        self.columns = found
+            .into_iter()
+            .zip(natives)
+            .map(|((name, oid, modifier), native)| {
+                let of = resolver.column(&name, oid, modifier, native)?;
+                Ok(PlannedColumn { name, of })
+            })
+            .collect::<Result<_>>()?;
+        Ok(())
+    }
+
+    /// Runs the very statement that COPY will run, for no rows: it checks every right, and leaves the locks of every
+    /// table and partition that it reads with the transaction.
+    async fn lock(&self, session: &Session, selection: &Selection) -> Result<()> {
+        let sql = format!("{} LIMIT 0", self.select());
+        session.client().batch_execute(&sql).await.map_err(|e| blame(session, &e, selection))
+    }
+
+    fn tail(&self) -> String {
+        match &self.filter {
+            Some(filter) => format!("FROM {}\nWHERE (\n{filter}\n)", self.from),
+            None => format!("FROM {}", self.from),
+        }
+    }
+
+    fn select(&self) -> String {
+        let list: Vec<_> = self.columns.iter().map(PlannedColumn::expression).collect();
+        format!("SELECT {} {}", list.join(", "), self.tail())
+    }
+
+    pub fn copy(&self) -> String {
+        format!("COPY ({}) TO STDOUT (FORMAT binary)", self.select())
+    }
+
+    /// What a user should know of how this stream arrives.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.table.key.is_empty() {
+            notes.push("There is no primary key among the columns; `primary_key` can name one.".to_owned());
+        }
+        for PlannedColumn { name, of } in &self.columns {
+            if of.is_unknown() {
+                notes.push(format!("Column {name} has a type we do not know, {}: it arrives as text.", of.native));
+            }
+            if of.shape == Shape::Numeric && self.policies.numeric_nan != Policy::Text {
+                notes.push(format!(
+                    "Column {name} is {}, of any number of digits: it arrives as text; `unconstrained_numeric` can make \
+                     it a decimal.",
+                    of.native
+                ));
+            }
+        }
+        if self.relation.as_ref().is_some_and(|relation| relation.row_security) {
+            notes.push("Row security shows a part of the rows only.".to_owned());
+        }
+        notes
+    }
+}
+
+impl PlannedColumn {
+    /// The column as it is selected: as it is, or as the text that its type's output function makes. Not by a cast to
+    /// text, which makes another text of some types (inet, "char", boolean, character).
+    fn expression(&self) -> String {
+        let name = quoted(&self.name);
+        match self.of.wire() {
+            Wire::Binary => name,
+            Wire::Text => format!("pg_catalog.textin({}({name})) AS {name}", self.of.output_function()),
+        }
+    }
+}
+
+fn written_key(selection: &Selection) -> &'static str {
+    match selection.tables {
+        Tables::Many(_) => "tables",
+        _ => "table",
+    }
+}
+
+/// The columns of a table that the stream asks for, if we may read them.
+pub async fn choose(
+    session: &Session,
+    relation: &Relation,
+    selection: &Selection,
+    policies: &Policies,
+) -> Result<Vec<String>> {
+    let all = catalog::columns(session, relation).await?;
+    let shown = relation.name.display();
+    if all.is_empty() {
+        return Err(selection.section.error(written_key(selection), format!("names {shown}, which has no columns")));
+    }
+    let names: Vec<_> = all.iter().map(|column| column.name.clone()).collect();
+    let chosen = selection.choose_columns(&shown, &names)?;
+    catalog::check_readable(session, relation, &all, &chosen, policies.row_security)?;
+    Ok(chosen)
+}
+
+fn chosen_of_query(found: Vec<(String, u32, i32)>, selection: &Selection) -> Result<Vec<(String, u32, i32)>> {
+    let names: Vec<String> = found.iter().map(|(name, ..)| name.clone()).collect();
+    for (index, name) in names.iter().enumerate() {
+        if names[..index].contains(name) {
+            let message = format!("yields two columns named `{name}`: give one another name with AS");
+            return Err(selection.section.error("query", message));
+        }
+    }
+    if names.is_empty() {
+        return Err(selection.section.error("query", "yields no columns"));
+    }
+    let chosen = selection.choose_columns("the query", &names)?;
+    Ok(chosen.iter().filter_map(|name| found.iter().find(|(found, ..)| found == name).cloned()).collect())
+}
+
+/// The server's own words for the types of columns.
+async fn natives(session: &Session, columns: &[(String, u32, i32)]) -> Result<Vec<String>> {
+    let oids: Vec<u32> = columns.iter().map(|(_, oid, _)| *oid).collect();
+    let modifiers: Vec<i32> = columns.iter().map(|(.., modifier)| *modifier).collect();
+    let sql = "SELECT pg_catalog.format_type(t.oid, t.modifier) AS native \
+               FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) WITH ORDINALITY AS t(oid, modifier, place) \
+               ORDER BY t.place";
+    let rows = session.query(sql, &[(&oids, Oid::OID_ARRAY), (&modifiers, Oid::INT4_ARRAY)]).await?;
+    rows.iter().map(|row| get(row, "native")).collect()
+}
+
+/// An error of the user's own SQL is one of `query` or `where`, with file and line.
+fn blame(session: &Session, e: &tokio_postgres::Error, selection: &Selection) -> Error {
+    let error = session.error(e);
+    let key = match (&selection.tables, &selection.filter) {
+        (_, Some(_)) => "where",
+        (Tables::Query(_), None) => "query",
+        _ => return error,
+    };
+    match error.kind() {
+        Kind::Config | Kind::Schema if !matches!(error::code(e), "26000" | "42P05") => {
+            selection.section.error(key, format!("is refused by the server: {}", error.message()))
+        }
+        _ => error,
+    }
+}

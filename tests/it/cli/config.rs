@@ -1,0 +1,270 @@
+//! Every kind of mistake in a file: the exact words, the exit code, and that nothing was touched before.
+
+use std::net::TcpListener;
+
+use tidemark::cli::docs;
+use tidemark::config::{Config, Environment};
+use tidemark::pipeline::registry;
+
+use super::Folder;
+
+/// A file without mistakes, but that its server is ours to watch.
+const GOOD: &str = "\
+[source shop]
+type = mysql
+hostname = 127.0.0.1
+port = PORT
+username = reader
+password = ${SHOP_PASSWORD:-x}
+database = shop
+
+[destination lake]
+type = local
+path = lake
+
+[stream orders]
+source = shop
+destination = lake
+table = orders
+";
+
+/// Runs the file with `from` replaced by `to`; it must be refused with these lines, before anything is touched.
+#[track_caller]
+fn refused(from: &str, to: &str, wanted: &str) {
+    refused_by("run", from, to, wanted);
+    refused_by("check", from, to, wanted);
+    refused_by("status", from, to, wanted);
+}
+
+#[track_caller]
+fn refused_by(command: &str, from: &str, to: &str, wanted: &str) {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    server.set_nonblocking(true).unwrap();
+    assert!(GOOD.contains(from), "{from}");
+    let text = GOOD.replace(from, to).replace("PORT", &server.local_addr().unwrap().port().to_string());
+    let folder = Folder::new(&text);
+    let ended = folder.run(command).expect(2);
+    assert_eq!(ended.err, format!("{wanted}\n"));
+    if command == "run" {
+        let summary = ended.summary();
+        assert_eq!((&summary["state"], &summary["exit_code"]), (&"failed".into(), &2.into()));
+        assert_eq!((&summary["error_kind"], &summary["error"]), (&"config".into(), &wanted.into()));
+    }
+    assert!(server.accept().is_err(), "it connected");
+    let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(files, ["pipeline.conf"]);
+}
+
+#[test]
+fn an_unknown_key() {
+    refused("hostname", "hostnam", "pipeline.conf:3: [source shop] unknown key `hostnam` (did you mean `hostname`?)");
+}
+
+#[test]
+fn an_unknown_key_of_a_stream() {
+    refused(
+        "table =",
+        "tabel =",
+        concat!(
+            "pipeline.conf:13: [stream orders] needs one of `table`, `tables` or `query`\n",
+            "pipeline.conf:16: [stream orders] unknown key `tabel` (did you mean `table`?)"
+        ),
+    );
+}
+
+#[test]
+fn an_unknown_key_for_all() {
+    refused(
+        "[source",
+        "[DEFAULT]\nhostnme = a\n[source",
+        "pipeline.conf:2: [DEFAULT] unknown key `hostnme` (did you mean `hostname`?)",
+    );
+}
+
+#[test]
+fn a_missing_key() {
+    refused("path = lake\n", "", "pipeline.conf:9: [destination lake] `path` is missing");
+}
+
+#[test]
+fn a_missing_type() {
+    refused("type = local\n", "", "pipeline.conf:9: [destination lake] `type` is missing: one of local, s3, gcs");
+}
+
+#[test]
+fn a_wrong_type() {
+    refused(
+        "type = local",
+        "type = locl",
+        "pipeline.conf:10: [destination lake] `type` must be one of local, s3, gcs (did you mean `local`?)",
+    );
+}
+
+#[test]
+fn a_wrong_number() {
+    refused(
+        "port = PORT",
+        "port = 70000",
+        "pipeline.conf:4: [source shop] `port` must be a whole number from 1 to 65535",
+    );
+}
+
+#[test]
+fn a_wrong_word() {
+    refused(
+        "table =",
+        "mode = incremental-ish\ntable =",
+        "pipeline.conf:16: [stream orders] `mode` must be one of full, incremental, cdc",
+    );
+    refused(
+        "table =",
+        "format = parket\ntable =",
+        "pipeline.conf:16: [stream orders] `format` must be one of csv, json, parquet (did you mean `parquet`?)",
+    );
+}
+
+#[test]
+fn an_unresolved_variable() {
+    refused(
+        "${SHOP_PASSWORD:-x}",
+        "${TIDEMARK_TEST_NOT_SET}",
+        concat!(
+            "pipeline.conf:6: [source shop] `password`: environment variable TIDEMARK_TEST_NOT_SET is not set\n",
+            "  Set TIDEMARK_TEST_NOT_SET, or write ${TIDEMARK_TEST_NOT_SET:-default}."
+        ),
+    );
+}
+
+#[test]
+fn a_missing_password_file() {
+    refused(
+        "password = ${SHOP_PASSWORD:-x}",
+        "password_file = no/such/file",
+        "pipeline.conf:6: [source shop] `password_file`: no/such/file cannot be read: No such file or directory (os error 2)",
+    );
+}
+
+#[test]
+fn a_source_that_is_not_there() {
+    refused(
+        "source = shop",
+        "source = shpo",
+        "pipeline.conf:14: [stream orders] `source`: there is no [source shpo] (did you mean `shop`?)",
+    );
+}
+
+#[test]
+fn a_section_of_no_known_type() {
+    refused(
+        "[destination lake]",
+        "[destinatoin lake]",
+        concat!(
+            "pipeline.conf:9: unknown section [destinatoin lake] (did you mean [destination]?)\n",
+            "pipeline.conf:15: [stream orders] `destination`: there is no [destination lake]"
+        ),
+    );
+}
+
+#[test]
+fn a_key_twice_and_a_line_that_is_none() {
+    refused(
+        "database = shop\n",
+        "database = shop\ndatabase = shop\nnonsense\n",
+        concat!(
+            "pipeline.conf:8: key `database` stands on line 7 already\n",
+            "pipeline.conf:9: expected `key = value`, a [section] or a comment (# or ;)"
+        ),
+    );
+}
+
+#[test]
+fn a_job_log_of_an_unknown_scheme() {
+    refused(
+        "[source shop]",
+        "[job_log]\nurl = postgres://u:hunter2@db/log\n[source shop]",
+        concat!(
+            "pipeline.conf:2: [job_log] `url` has the scheme `postgres`, and a job log is kept in SQLite only so far\n",
+            "  Write `url = sqlite:tidemark.db`, or any other path."
+        ),
+    );
+}
+
+#[test]
+fn all_mistakes_at_once_in_their_order() {
+    let text = "type = mysql\nhostnam = a";
+    refused(
+        "type = mysql\nhostname = 127.0.0.1\nport = PORT",
+        &format!("{text}\nport = many"),
+        concat!(
+            "pipeline.conf:3: [source shop] unknown key `hostnam` (did you mean `hostname`?)\n",
+            "pipeline.conf:4: [source shop] `port` must be a whole number from 1 to 65535"
+        ),
+    );
+}
+
+#[test]
+fn a_file_that_is_not_there() {
+    let folder = Folder::new(GOOD);
+    let ended = folder.run("run -c other.conf").expect(2);
+    assert!(ended.err.starts_with("other.conf: cannot be read: No such file"), "{}", ended.err);
+    assert_eq!(ended.summary()["exit_code"], 2);
+    let ended = folder.command("status").env("TIDEMARK_CONFIG", "third.conf").output().unwrap();
+    assert!(String::from_utf8(ended.stderr).unwrap().starts_with("third.conf: cannot be read"));
+}
+
+#[test]
+fn a_stream_that_is_not_there() {
+    let folder = Folder::new(&GOOD.replace("PORT", "1"));
+    for command in ["run ordes", "files ordes", "status --stream ordes"] {
+        let ended = folder.run(command).expect(2);
+        assert_eq!(ended.err, "there is no stream `ordes` (did you mean `orders`?); there is: orders\n", "{command}");
+    }
+    assert_eq!(folder.run("run ordes").summary()["error_kind"], "config");
+}
+
+#[test]
+fn a_wrong_command_line() {
+    let folder = Folder::new(GOOD);
+    let ended = folder.run("run --mode ful").expect(2);
+    assert!(ended.err.contains("a similar value exists: 'full'"), "{}", ended.err);
+    assert!(folder.run("--help").expect(0).out.contains("Usage: tidemark"));
+}
+
+#[test]
+fn in_json_the_mistakes_are_an_event() {
+    let ended = Folder::new(&GOOD.replace("hostname", "hostnam")).run("run --log-format json").expect(2);
+    let event: serde_json::Value = serde_json::from_str(ended.err.trim()).unwrap();
+    assert_eq!((&event["level"], &event["error_kind"]), (&"ERROR".into(), &"config".into()));
+    assert!(event["message"].as_str().unwrap().starts_with("pipeline.conf:3: [source shop]"));
+}
+
+#[test]
+fn the_reference_and_the_example_are_as_written() {
+    let folder = Folder::new(GOOD);
+    folder.run(&format!("docs --check --dir {}", env!("CARGO_MANIFEST_DIR"))).expect(0);
+    folder.run("docs").expect(0);
+    folder.run("docs --check").expect(0);
+    let page = folder.join("docs/configuration.md");
+    let text = std::fs::read_to_string(&page).unwrap();
+    std::fs::write(&page, text.replacen("`port`", "`prot`", 1)).unwrap();
+    let ended = folder.run("docs --check").expect(65);
+    assert!(ended.err.contains("configuration.md:"), "{}", ended.err);
+}
+
+#[test]
+fn the_example_works() {
+    let text = docs::example(&registry());
+    let names = text.split("${").skip(1).filter_map(|rest| rest.split_once('}'));
+    let set = names.map(|(name, _)| format!("{name}=x"));
+    let environment = set.collect::<Vec<_>>();
+    // What a variable is set to is the process's business; here all are.
+    let text = environment.iter().fold(text.clone(), |text, set| {
+        let name = set.trim_end_matches("=x");
+        text.replace(&format!("${{{name}}}"), "x")
+    });
+    let config = Config::parse(&text, "pipeline.conf".as_ref(), &registry(), &Environment::of([]));
+    let config = config.unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(config.sources.len(), registry().sources.len());
+    assert_eq!(config.destinations.len(), registry().destinations.len());
+    assert_eq!(config.streams.len(), config.sources.len());
+}

@@ -1,0 +1,250 @@
+//! Whole runs, from a SQLite file to files on disk.
+
+use std::io::Read;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tidemark::job_log::{JobLog, NewRun, Timing, sqlite};
+use tidemark::record::Mode;
+
+use super::{Ended, Folder};
+
+const CONFIG: &str = "\
+[pipeline]
+name = test
+[source shop]
+type = sqlite
+path = shop.db
+[destination lake]
+type = local
+path = lake
+format = csv
+[stream orders]
+source = shop
+destination = lake
+table = orders
+[stream rest]
+source = shop
+destination = lake
+tables = items, users
+";
+
+const SHOP: &str = "
+create table orders (id integer primary key, total decimal(10,2));
+insert into orders values (1, '1.50'), (2, '20.00'), (3, '0.05');
+create table items (id integer primary key);
+insert into items values (1), (2);
+create table users (id integer primary key);
+";
+
+fn folder() -> Folder {
+    let folder = Folder::new(CONFIG);
+    folder.shop(SHOP);
+    folder
+}
+
+#[test]
+fn a_run_ends_with_a_line_that_sums_it_up() {
+    let folder = folder();
+    let ended = folder.run("run").expect(0);
+    assert_eq!(ended.out.lines().count(), 1, "a table is for terminals: {}", ended.out);
+    let summary = ended.summary();
+    assert_eq!(
+        (&summary["pipeline"], &summary["state"], &summary["rows"]),
+        (&"test".into(), &"done".into(), &5.into())
+    );
+    assert_eq!((&summary["exit_code"], &summary["error"]), (&0.into(), &Value::Null));
+    let streams = summary["streams"].as_array().unwrap();
+    let names: Vec<_> = streams.iter().map(|stream| stream["stream"].as_str().unwrap()).collect();
+    assert_eq!(names, ["orders", "rest.items", "rest.users"]);
+    let orders = &streams[0];
+    assert_eq!((&orders["mode"], &orders["state"], &orders["rows"]), (&"full".into(), &"done".into(), &3.into()));
+    assert_eq!((&orders["files"], &orders["error"], &orders["error_kind"]), (&1.into(), &Value::Null, &Value::Null));
+    assert!(
+        orders["bytes"].as_u64().unwrap() > 0 && orders["seconds"].is_f64() && orders["high_water_mark"].is_string()
+    );
+    // Standard error: a line when a stream is planned and one at its end, without colours.
+    let about_orders: Vec<_> = ended.err.lines().filter(|line| line.contains("stream=orders")).collect();
+    assert_eq!(about_orders.len(), 2, "{}", ended.err);
+    assert!(about_orders[0].contains("planned") && about_orders[1].contains("rows=3"), "{}", ended.err);
+    assert!(!ended.err.contains('\u{1b}'), "{}", ended.err);
+}
+
+#[test]
+fn json_logs_are_json_throughout() {
+    let ended = folder().run("run orders --log-format json -v").expect(0);
+    let events: Vec<Value> = ended.err.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let end = events.iter().find(|event| event["message"] == "done").unwrap();
+    assert_eq!((&end["stream"], &end["rows"], &end["level"]), (&"orders".into(), &3.into(), &"INFO".into()));
+    assert!(end["timestamp"].as_str().unwrap().ends_with('Z'));
+}
+
+#[test]
+fn quiet_says_nothing_of_what_is_well() {
+    let ended = folder().run("run -q").expect(0);
+    assert_eq!(ended.err, "");
+}
+
+#[test]
+fn status_files_and_check() {
+    let folder = folder();
+    let before = folder.run("status").expect(0).out;
+    assert!(before.lines().skip(1).all(|line| line.trim_end().ends_with("never")), "{before}");
+    assert!(!folder.join("tidemark.db").exists(), "looking makes nothing");
+    folder.run("files orders").expect(2);
+
+    folder.run("run").expect(0);
+    let status = folder.run("status").expect(0).out;
+    let line = status.lines().find(|line| line.starts_with("orders")).unwrap();
+    let cells: Vec<_> = line.split_whitespace().collect();
+    assert_eq!(cells[..4], ["orders", "full", "done", "3"], "{status}");
+    assert!(line.contains("all, as of 20") && line.ends_with("s ago"), "{status}");
+
+    folder.run("run orders").expect(0);
+    let status: Value =
+        serde_json::from_str(&folder.run("status --json --runs 5 --stream orders").expect(0).out).unwrap();
+    let streams = status["streams"].as_array().unwrap();
+    assert_eq!((streams.len(), streams[0]["runs"].as_array().unwrap().len()), (1, 2));
+    assert_eq!(
+        (&streams[0]["state"], &streams[0]["rows"], &streams[0]["why"]),
+        (&"done".into(), &3.into(), &Value::Null)
+    );
+    let runs = folder.run("status --runs 5 --stream orders").expect(0).out;
+    assert_eq!(runs.lines().count(), 3, "{runs}");
+
+    let files = folder.run("files orders").expect(0).out;
+    let files: Vec<_> = files.lines().collect();
+    assert_eq!(files.len(), 1);
+    assert!(std::fs::read_to_string(files[0]).unwrap().contains("20.00"));
+
+    let check = folder.run("check").expect(0).out;
+    assert!(check.starts_with("pipeline.conf: ok\n  1 source, 1 destination, 2 streams\n"), "{check}");
+    assert!(check.contains("\njob_log: ok\n  SQLite file "), "{check}");
+    let column = check.lines().find(|line| line.trim_start().starts_with("total")).unwrap();
+    assert!(column.contains("decimal(10,2)") && column.contains("Decimal128(10, 2)"), "{check}");
+}
+
+#[test]
+fn one_bad_stream_does_not_stop_the_others() {
+    let folder = folder();
+    folder.shop("drop table orders");
+    let ended = folder.run("run");
+    let summary = ended.summary();
+    assert_eq!(summary["state"], "failed");
+    let streams = summary["streams"].as_array().unwrap();
+    let state = |name: &str| streams.iter().find(|stream| stream["stream"] == name).unwrap();
+    assert_eq!(state("rest.items")["state"], "done");
+    assert_eq!(state("orders")["state"], "failed");
+    assert!(state("orders")["error"].as_str().unwrap().contains("orders"));
+    assert_eq!(summary["exit_code"], ended.code.unwrap());
+    assert_ne!(ended.code, Some(0));
+    assert!(ended.err.lines().any(|line| line.contains("ERROR") && line.contains("stream=orders")), "{}", ended.err);
+    assert_eq!(folder.run("check").code, ended.code);
+}
+
+fn job_log(folder: &Folder) -> sqlite::JobLog {
+    sqlite::JobLog::new(folder.join("tidemark.db"), Timing::default())
+}
+
+#[tokio::test]
+async fn a_stream_that_is_held_is_refused_at_once() {
+    let folder = folder();
+    let lease = job_log(&folder).lease("test", "orders").await.unwrap();
+    let ended = folder.run("run").expect(73);
+    let summary = ended.summary();
+    let orders = summary["streams"].as_array().unwrap().iter().find(|stream| stream["stream"] == "orders").unwrap();
+    assert_eq!(orders["error_kind"], "conflict");
+    let error = orders["error"].as_str().unwrap();
+    assert!(error.contains(&format!("is being run by process {} on ", std::process::id())), "{error}");
+    lease.release().await;
+    folder.run("run").expect(0);
+}
+
+#[tokio::test]
+async fn a_dead_run_shows_as_such_and_the_next_closes_it() {
+    let folder = folder();
+    let run = NewRun {
+        run: "dead".to_owned(),
+        pipeline: "test".to_owned(),
+        stream: "orders".to_owned(),
+        mode: Mode::Full,
+        low_water_mark: None,
+    };
+    job_log(&folder).start(&run).await.unwrap();
+    let status = folder.run("status").expect(0).out;
+    assert!(status.contains("running?"), "{status}");
+    assert!(status.contains("orders: running? no process holds the stream"), "{status}");
+    folder.run("run orders").expect(0);
+    let status = folder.run("status --runs 2 --stream orders").expect(0).out;
+    assert!(status.contains("orders dead: unavailable (the process ended without a word)"), "{status}");
+}
+
+/// A stream without end.
+fn endless() -> Folder {
+    let query = "
+query = with recursive n (i) as (select 1 union all select i + 1 from n) select i from n
+column_types = i integer
+";
+    let folder = Folder::new(&CONFIG.replace("\ntable = orders\n", query));
+    folder.shop(SHOP);
+    folder
+}
+
+/// Waits until the run says that it is under way.
+fn under_way(child: &mut Child, folder: &Folder) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !folder.join("tidemark.db").exists() {
+        assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::thread::sleep(Duration::from_millis(500));
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap().success());
+}
+
+fn end_of(mut child: Child) -> Ended {
+    let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        err.read_to_string(&mut text).unwrap();
+        text
+    });
+    let mut text = String::new();
+    out.read_to_string(&mut text).unwrap();
+    Ended { code: child.wait().unwrap().code(), out: text, err: reader.join().unwrap() }
+}
+
+#[test]
+fn the_first_signal_stops_at_a_safe_place() {
+    let folder = endless();
+    let mut child = folder.start("run orders");
+    under_way(&mut child, &folder);
+    signal(&child, "TERM");
+    let ended = end_of(child).expect(143);
+    let summary = ended.summary();
+    assert_eq!((&summary["state"], &summary["exit_code"]), (&"stopped".into(), &143.into()));
+    assert!(ended.err.contains("stopping at the next safe place"), "{}", ended.err);
+    let status = folder.run("status").expect(0).out;
+    assert!(status.lines().any(|line| line.starts_with("orders") && line.contains("stopped")), "{status}");
+}
+
+#[test]
+fn the_second_signal_ends_at_once() {
+    let folder = endless();
+    let mut child = folder.start("run orders");
+    under_way(&mut child, &folder);
+    let start = Instant::now();
+    signal(&child, "INT");
+    std::thread::sleep(Duration::from_millis(300));
+    signal(&child, "INT");
+    let ended = end_of(child).expect(130);
+    assert!(start.elapsed() < Duration::from_secs(5));
+    let summary = ended.summary();
+    assert_eq!((&summary["state"], &summary["error"]), (&"failed".into(), &"ended at once by a second signal".into()));
+    // The process is gone, so its lease is free.
+    let status = folder.run("status").expect(0).out;
+    assert!(status.contains("running?") && status.contains("has ended"), "{status}");
+}

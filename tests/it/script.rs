@@ -1,0 +1,184 @@
+//! A source whose rows are known beforehand, and the little around it that a run needs: what a crash test compares with.
+
+use std::sync::{Arc, Mutex};
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Int64Array, RecordBatch};
+use arrow_schema::{DataType, Field, Schema};
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tidemark::config::{Key, Section};
+use tidemark::error::Result;
+use tidemark::format::{Encoder, Format};
+use tidemark::record::{Event, Mode, Position, Rows, StreamId, Table};
+use tidemark::source::{Description, Reader, STREAM_KEYS, Selection, Source, Stream};
+use tokio::time::{Duration, Instant};
+
+/// Rows 0..n in two tables, in batches, with a checkpoint after some of them.
+#[derive(Debug, Clone)]
+pub struct Script {
+    pub steps: Vec<Step>,
+    /// How far the source was told that it may forget.
+    pub acked: Arc<Mutex<i64>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub enum Step {
+    /// Rows `from..to` of table `a` or `b`.
+    Rows {
+        table: usize,
+        from: i64,
+        to: i64,
+    },
+    Checkpoint {
+        after: i64,
+    },
+    /// Nothing comes for so many seconds.
+    Wait(u64),
+}
+
+impl Script {
+    /// `rows` rows, cut by the numbers that `random` gives.
+    pub fn new(rows: i64, random: &mut dyn FnMut(u64) -> u64) -> Self {
+        let mut steps = Vec::new();
+        let mut at = 0;
+        while at < rows {
+            let to = (at + 1 + random(7) as i64).min(rows);
+            steps.push(Step::Rows { table: random(2) as usize, from: at, to });
+            at = to;
+            if random(3) == 0 {
+                steps.push(Step::Checkpoint { after: at });
+            }
+            if random(6) == 0 {
+                steps.push(Step::Wait(random(20)));
+            }
+        }
+        steps.push(Step::Checkpoint { after: rows });
+        Self { steps, acked: Arc::new(Mutex::new(0)) }
+    }
+
+    pub fn tables() -> [Arc<Table>; 2] {
+        ["a", "b/ü"].map(|name| {
+            let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, false)]));
+            Arc::new(Table::new(name, schema, vec!["n".to_owned()]))
+        })
+    }
+
+    pub fn stream(name: &str, mode: Mode) -> Stream {
+        let keys: Vec<&'static Key> = STREAM_KEYS.iter().collect();
+        let section = Section::of_keys("stream s", keys, &[("table", "a")]).unwrap();
+        let selection = Selection::of(name, &section, Some(mode)).unwrap();
+        Stream { id: StreamId::new(name), selection: Arc::new(selection), table: "a".to_owned(), estimate: None }
+    }
+}
+
+#[async_trait]
+impl Source for Script {
+    async fn identity(&self) -> Result<Value> {
+        Ok(json!("script"))
+    }
+
+    async fn streams(&self, _: &[Selection]) -> Result<Vec<Stream>> {
+        Ok(Vec::new())
+    }
+
+    async fn describe(&self, _: &Stream) -> Result<Description> {
+        Ok(Description { table: Self::tables()[0].clone(), notes: Vec::new() })
+    }
+
+    async fn open(&self, _: &Stream, position: Option<&Position>) -> Result<Box<dyn Reader>> {
+        let after = position.map_or(0, |position| position.as_value()["after"].as_i64().unwrap());
+        let rest = self.steps.iter().skip_while(|step| match step {
+            Step::Rows { to, .. } => *to <= after,
+            Step::Checkpoint { after: at } => *at <= after,
+            Step::Wait(_) => true,
+        });
+        let mut events: Vec<_> =
+            Self::tables().map(|table| Step::Rows { table: usize::from(table.name != "a"), from: 0, to: 0 }).into();
+        events.extend(rest);
+        events.reverse();
+        Ok(Box::new(ScriptReader { rest: events, until: None, acked: self.acked.clone() }))
+    }
+}
+
+struct ScriptReader {
+    rest: Vec<Step>,
+    until: Option<Instant>,
+    acked: Arc<Mutex<i64>>,
+}
+
+#[async_trait]
+impl Reader for ScriptReader {
+    async fn next(&mut self) -> Result<Option<Event>> {
+        tokio::task::yield_now().await;
+        // Cancel safe: what was waited for so far is kept, and nothing is taken before the wait is over.
+        while let Some(Step::Wait(seconds)) = self.rest.last() {
+            let until = *self.until.get_or_insert_with(|| Instant::now() + Duration::from_secs(*seconds));
+            tokio::time::sleep_until(until).await;
+            self.until = None;
+            self.rest.pop();
+        }
+        Ok(match self.rest.pop() {
+            None => None,
+            Some(Step::Checkpoint { after }) => Some(Event::Checkpoint(Position::new(json!({ "after": after })))),
+            Some(Step::Wait(_)) => None,
+            Some(Step::Rows { table, from, to }) => {
+                let table = Script::tables()[table].clone();
+                let column = Arc::new(Int64Array::from_iter_values(from..to));
+                let batch = RecordBatch::try_new(table.schema.clone(), vec![column]).unwrap();
+                Some(Event::Rows(Rows { table, batch }))
+            }
+        })
+    }
+
+    async fn ack(&mut self, position: &Position) -> Result<()> {
+        *self.acked.lock().unwrap() = position.as_value()["after"].as_i64().unwrap();
+        Ok(())
+    }
+}
+
+/// A format that a test can read back in a line: every value as eight bytes, column after column in each row.
+pub struct Numbers;
+
+impl Format for Numbers {
+    fn extension(&self) -> &str {
+        "numbers"
+    }
+
+    fn encoder(&self, _: &Table, _: usize) -> Result<Box<dyn Encoder>> {
+        Ok(Box::new(NumbersEncoder(Vec::new())))
+    }
+}
+
+struct NumbersEncoder(Vec<u8>);
+
+impl Encoder for NumbersEncoder {
+    fn encode(&mut self, batch: &RecordBatch) -> Result<()> {
+        for row in 0..batch.num_rows() {
+            for column in batch.columns() {
+                self.0.extend(column.as_primitive::<Int64Type>().value(row).to_le_bytes());
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self) -> Option<Bytes> {
+        (self.0.len() >= 64).then(|| std::mem::take(&mut self.0).into())
+    }
+
+    fn buffered(&self) -> usize {
+        self.0.len()
+    }
+
+    fn finish(self: Box<Self>) -> Result<Bytes> {
+        Ok(self.0.into())
+    }
+}
+
+/// The rows of a file of [`Numbers`], `columns` values each.
+pub fn read_numbers(body: &[u8], columns: usize) -> Vec<Vec<i64>> {
+    let values: Vec<i64> = body.chunks_exact(8).map(|bytes| i64::from_le_bytes(bytes.try_into().unwrap())).collect();
+    values.chunks_exact(columns).map(<[i64]>::to_vec).collect()
+}

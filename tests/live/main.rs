@@ -1,0 +1,30 @@
+//! Tests against real servers, which `tests/servers/up.sh` starts and names in the environment. Without its server a
+//! test fails: none is skipped.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../conformance/store.rs"]
+mod store_suite;
+
+#[cfg(feature = "mysql")]
+#[macro_use]
+mod my;
+#[cfg(feature = "gcs")]
+mod gcs;
+#[cfg(feature = "mysql")]
+mod mariadb;
+#[cfg(feature = "mysql")]
+mod mysql;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "s3")]
+mod s3;
+
+/// The address or name that a server's variable holds.
+fn server(variable: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set: start the servers with tests/servers"))
+}
+
+/// A prefix that no other test, and no other run, uses.
+fn fresh(name: &str) -> String {
+    format!("{name}-{}", uuid::Uuid::now_v7())
+}

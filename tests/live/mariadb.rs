@@ -1,0 +1,63 @@
+//! The suite of `my` on MariaDB, and what only MariaDB has.
+
+use crate::my::{self, MARIADB as SERVER};
+
+my_suite!();
+
+#[tokio::test]
+async fn types_of_its_own() {
+    my::values::compare(&SERVER, "own_types", &my::values::MARIADB_TYPES).await;
+}
+
+/// JSON is LONGTEXT with a constraint: the column says so also in a query, as long as it is the column itself.
+#[tokio::test]
+async fn json_and_uuid_keep_their_types_in_queries() {
+    let database = SERVER.database("json_in_queries").await;
+    database
+        .run(
+            "create table t (id uuid primary key, doc json, plain longtext, checked text, check (json_valid(checked)));
+             insert into t values ('123e4567-e89b-12d3-a456-426655440000', '{\"a\": 1}', '{}', '[]')",
+        )
+        .await;
+    for what in [("table", "t"), ("query", "select * from t where doc is not null;")] {
+        let read = database.read(&[what]).await.unwrap();
+        let fields = read.table.schema.fields();
+        let is_json: Vec<_> = fields.iter().map(|field| tidemark::record::field::is_json(field)).collect();
+        assert_eq!(is_json, [false, true, false, true], "{what:?}");
+        assert!(tidemark::record::field::is_uuid(&fields[0]), "{what:?}");
+    }
+}
+
+/// The place of the snapshot in the log comes with it.
+#[tokio::test]
+async fn the_end_says_where_the_log_stood() {
+    let database = SERVER.database("log_place").await;
+    database.run("create table t (id int primary key); insert into t values (1)").await;
+    let reader = database.open(&[], &[("table", "t")]).await.unwrap();
+    let before = database.texts("select @@gtid_binlog_pos").await;
+    database.run("insert into t values (2)").await;
+    let read = my::drain(reader).await.unwrap();
+    let log = &read.end.as_value()["log"];
+    assert_eq!(read.rows(), 1);
+    assert!(log["pos"].as_u64().is_some_and(|pos| pos > 4), "{log}");
+    assert!(log["file"].as_str().is_some_and(|file| file.starts_with("binlog.")), "{log}");
+    // Other tests write at the same time, so that the place may be a little before what the server says afterwards.
+    let sequence = |gtid: &str| gtid.rsplit('-').next().unwrap().parse::<u64>().unwrap();
+    let (ours, later) = (sequence(log["gtid"].as_str().unwrap()), sequence(before[0][0].as_ref().unwrap()));
+    assert!(ours <= later && ours > 0, "{ours} {later}");
+}
+
+#[tokio::test]
+async fn system_versioned_tables_are_tables_and_sequences_are_none() {
+    let database = SERVER.database("versioned").await;
+    database
+        .run(
+            "create table v (id int primary key, x int) with system versioning; insert into v values (1, 1);
+             update v set x = 2; create sequence s",
+        )
+        .await;
+    let streams = database.streams(&[("tables", "*")]).await.unwrap();
+    assert_eq!(streams.iter().map(|stream| stream.table.as_str()).collect::<Vec<_>>(), ["v"]);
+    let read = database.read(&[("table", "v")]).await.unwrap();
+    assert_eq!((read.rows(), read.table.schema.fields().len()), (1, 2));
+}

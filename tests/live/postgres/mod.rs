@@ -1,0 +1,79 @@
+//! The PostgreSQL source against real servers: `TIDEMARK_TEST_POSTGRES`, with `_CA` for TLS, and the newest version at
+//! `TIDEMARK_TEST_POSTGRES_NEW`.
+
+mod access;
+mod database;
+mod policies;
+mod render;
+mod snapshot;
+mod tables;
+mod tls;
+mod types;
+
+/// Runs each test on both servers, in modules of their own, so that those of a server that cannot be had can be left out
+/// by name.
+macro_rules! on_both_servers {
+    ($($module:ident: $($test:ident)+;)+) => {
+        mod postgres_usual {
+            $($(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $test() {
+                    super::$module::$test(&crate::server("TIDEMARK_TEST_POSTGRES")).await;
+                }
+            )+)+
+        }
+
+        mod postgres_new {
+            $($(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $test() {
+                    super::$module::$test(&crate::server("TIDEMARK_TEST_POSTGRES_NEW")).await;
+                }
+            )+)+
+        }
+    };
+}
+
+on_both_servers! {
+    types:
+        every_scalar_type
+        every_numeric
+        every_nested_type
+        every_extension_type
+        types_of_a_query;
+    policies:
+        infinities_by_policy
+        nan_by_policy
+        arrays_by_policy
+        text_by_column
+        digits_for_unconstrained_numerics
+        values_beyond_their_type_are_named;
+    tables:
+        names_and_schemas
+        patterns_find_tables
+        a_missing_table_is_named
+        partitions_come_with_their_table
+        views_and_queries
+        columns_and_conditions
+        an_empty_table_has_its_schema
+        odd_tables
+        mistakes_in_sql_are_those_of_the_file
+        keys_and_notes
+        a_read_table_is_not_read_again
+        wide_rows_in_bounded_memory
+        one_huge_value;
+    access:
+        a_wrong_password_is_denied
+        a_missing_grant_is_named
+        row_security_hides_nothing_in_silence
+        what_is_not_there_is_named
+        identity_is_the_same_for_every_role;
+    snapshot:
+        all_tables_of_a_run_at_one_moment
+        a_server_that_exports_no_snapshot
+        a_lost_snapshot_ends_the_run
+        what_a_snapshot_does_not_show_is_refused
+        a_connection_cut_in_the_middle_is_no_end
+        a_dropped_reader_ends_its_query
+        a_locked_table_is_waited_for;
+}

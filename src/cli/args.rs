@@ -81,7 +81,7 @@ pub struct Files {
 #[derive(Debug, clap::Args)]
 pub struct Demo {
     /// Where to make it
-    #[arg(long, value_name = "DIR", default_value = "tidemark-demo")]
+    #[arg(long, value_name = "DIR", default_value = super::demo::DEFAULT_FOLDER)]
     pub dir: PathBuf,
 }
 

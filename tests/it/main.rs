@@ -7,6 +7,7 @@ mod store_suite;
 mod cli;
 mod crash;
 mod faulty;
+mod formats;
 mod job_log;
 mod memory_log;
 mod script;

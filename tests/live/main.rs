@@ -3,6 +3,7 @@
 #[path = "../conformance/store.rs"]
 mod store_suite;
 
+mod formats;
 #[cfg(feature = "s3")]
 mod s3;
 

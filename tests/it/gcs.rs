@@ -136,7 +136,7 @@ struct Session {
 
 impl Session {
     fn new(fates: &[Fate]) -> Arc<Mutex<Self>> {
-        Arc::new(Mutex::new(Self { bytes: Vec::new(), fates: fates.iter().copied(), done: false }))
+        Arc::new(Mutex::new(Self { bytes: Vec::new(), fates: Vec::from(fates).into_iter(), done: false }))
     }
 
     fn answer(&mut self, request: &Request, url: &str) -> Answer {

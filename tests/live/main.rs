@@ -16,6 +16,7 @@ mod mariadb;
 mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod formats;
 #[cfg(feature = "s3")]
 mod s3;
 

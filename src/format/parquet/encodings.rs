@@ -61,8 +61,7 @@ pub fn choose(
 
 /// About how many rows a group will hold.
 fn rows_of_group(batches: &[RecordBatch], group_bytes: usize) -> f64 {
-    let size = |array: &ArrayRef| array.to_data().get_slice_memory_size().unwrap_or(0);
-    let bytes: usize = batches.iter().flat_map(RecordBatch::columns).map(size).sum();
+    let bytes: usize = batches.iter().map(super::size_of).sum();
     let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
     (group_bytes as f64 * COMPRESSED / (bytes as f64 / rows as f64).max(1.0)).clamp(1.0, super::GROUP_ROWS as f64)
 }

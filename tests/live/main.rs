@@ -8,6 +8,7 @@ mod store_suite;
 #[cfg(feature = "mysql")]
 #[macro_use]
 mod my;
+mod formats;
 #[cfg(feature = "gcs")]
 mod gcs;
 #[cfg(feature = "mysql")]
@@ -16,7 +17,6 @@ mod mariadb;
 mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
-mod formats;
 #[cfg(feature = "s3")]
 mod s3;
 

@@ -117,7 +117,7 @@ fn decimal<'a>(value: ValueRef<'a>, rounds: Option<i8>, scratch: &'a mut String)
             let digits = rounds.and_then(|scale| usize::try_from(scale).ok()).unwrap_or(0);
             scratch.clear();
             // Writing to a String cannot fail.
-            drop(write!(scratch, "{number:.digits$}"));
+            let _ = write!(scratch, "{number:.digits$}");
             Ok(Datum::Decimal(scratch))
         }
         ValueRef::Real(number) if number.is_finite() => {

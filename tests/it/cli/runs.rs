@@ -191,14 +191,24 @@ column_types = i integer
     folder
 }
 
-/// Waits until the run says that it is under way.
+/// Waits until rows have arrived in a file that is being written.
 fn under_way(child: &mut Child, folder: &Folder) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !folder.join("tidemark.db").exists() {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !has_rows(&folder.join("")) {
         assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none());
         std::thread::sleep(Duration::from_millis(20));
     }
-    std::thread::sleep(Duration::from_millis(500));
+}
+
+/// Whether a data file below the folder, temporary or not, has grown beyond a header.
+fn has_rows(folder: &Path) -> bool {
+    std::fs::read_dir(folder).into_iter().flatten().flatten().any(|entry| {
+        let (path, name) = (entry.path(), entry.file_name().into_string().unwrap());
+        match path.is_dir() {
+            true => name != "_commits" && has_rows(&path),
+            false => name.contains("orders") && entry.metadata().is_ok_and(|file| file.len() > 1000),
+        }
+    })
 }
 
 fn signal(child: &Child, name: &str) {

@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod console;
+mod demo;
 pub mod docs;
 mod progress;
 pub mod run;
@@ -40,7 +41,7 @@ pub async fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Check => check::command(&console, &config, load()).await,
         Command::Status(wanted) => status::command(&console, load(), &wanted).await,
         Command::Files(wanted) => files(&console, load(), &wanted.stream).await,
-        Command::Demo(wanted) => Err(crate::error::Error::bug(format!("no demo at {} yet", wanted.dir.display()))),
+        Command::Demo(wanted) => demo::command(&console, &wanted.dir).await,
         Command::Docs(wanted) => docs::command(&console, &pipeline::registry(), &wanted.dir, wanted.check),
     };
     done.unwrap_or_else(|error| {

@@ -9,7 +9,7 @@ pub mod pattern;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "sqlite")]
-pub mod sqlite;
+mod sqlite;
 pub mod tls;
 
 use std::sync::Arc;

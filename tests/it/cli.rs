@@ -1,6 +1,7 @@
 //! The program as its users meet it: exit codes, what each stream says, what never shows.
 
 mod config;
+mod demo;
 mod runs;
 mod secrets;
 

@@ -136,7 +136,7 @@ struct Session {
 
 impl Session {
     fn new(fates: &[Fate]) -> Arc<Mutex<Self>> {
-        Arc::new(Mutex::new(Self { bytes: Vec::new(), fates: fates.to_vec().into_iter(), done: false }))
+        Arc::new(Mutex::new(Self { bytes: Vec::new(), fates: Vec::from(fates).into_iter(), done: false }))
     }
 
     fn answer(&mut self, request: &Request, url: &str) -> Answer {
@@ -157,7 +157,9 @@ impl Session {
         if let Some((from, _)) = span.split_once('-') {
             assert_eq!(from.parse::<usize>().unwrap(), self.bytes.len(), "a piece that does not follow");
             assert!(
-                total != "*" || request.body.len().is_multiple_of(256 * KIB) || self.bytes.len() % (256 * KIB) != 0
+                total != "*"
+                    || request.body.len().is_multiple_of(256 * KIB)
+                    || !self.bytes.len().is_multiple_of(256 * KIB)
             );
         }
         self.bytes.extend_from_slice(&request.body[..taken]);

@@ -7,6 +7,7 @@ mod store_suite;
 mod cli;
 mod crash;
 mod faulty;
+mod formats;
 #[cfg(feature = "gcs")]
 mod gcs;
 mod job_log;
@@ -17,3 +18,4 @@ mod script;
 mod scripted;
 mod sqlite;
 mod stores;
+mod tidy;

@@ -91,6 +91,11 @@ impl JobLog for MemoryLog {
         Ok(())
     }
 
+    async fn forget(&self, _: &str, stream: &str) -> Result<()> {
+        self.state.lock().unwrap().marks.remove(stream);
+        Ok(())
+    }
+
     async fn finish(&self, _: &str, _: &RunEnd) -> Result<()> {
         Ok(())
     }

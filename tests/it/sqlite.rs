@@ -228,6 +228,7 @@ async fn a_value_that_does_not_fit_names_table_row_column_and_key() {
         ("BOOLEAN", "'true'", "read_as_text"),
         ("REAL", "'secret'", "read_as_text"),
         ("DECIMAL(5,2)", "0.1 + 0.2", "more digits than DECIMAL(5,2)"),
+        ("DECIMAL(5,2)", "0.1 + 0.2", "round_decimals = yes"),
         ("DECIMAL(5,2)", "1000", "more digits than DECIMAL(5,2)"),
         ("DECIMAL(65,2)", "0.125", "more digits than DECIMAL(65,2)"),
         ("DECIMAL(5,2)", "'secret'", "read_as_text"),
@@ -248,14 +249,14 @@ async fn a_value_that_does_not_fit_names_table_row_column_and_key() {
         ("UUID", "x'00'", "read_as_text"),
     ] {
         let sql = format!("create table t (c {declared}); insert into t values (null), ({stored}), (null);");
-        let error = fails(read_t(&sql, &[]).await, Kind::Data, &["table t", "column c", "rowid 2", key, "[stream s]"]);
+        let error = fails(read_t(&sql, &[]).await, Kind::Data, &["column t.c, rowid 2: ", key, "[stream s]"]);
         assert!(!error.to_string().contains("secret"), "{error}");
         let read = read_t(&sql, &[("read_as_text", "c")]).await.unwrap();
         assert_eq!((read.rows(), read.types()), (3, vec![DataType::Utf8]), "{declared} {stored}");
     }
     // Where there is no rowid, the row's place.
     let sql = "create table t (k text primary key, c int) without rowid; insert into t values ('a', 1), ('b', 'x');";
-    fails(read_t(sql, &[]).await, Kind::Data, &["column c", "row 2 as read"]);
+    fails(read_t(sql, &[]).await, Kind::Data, &["column t.c, row 2 as read"]);
 }
 
 #[tokio::test]
@@ -278,6 +279,12 @@ async fn keys_change_how_columns_are_read() {
     let sql = "create table t (a timestamp); insert into t values (julianday('2024-01-02 03:04:05.678'));";
     let read = read_t(sql, &[("numeric_times", "julian")]).await.unwrap();
     assert_eq!(read.shown(), ["1704164645678000"]);
+
+    let sum = "create table t (a decimal(5,2)); insert into t values (0.1 + 0.2), (35 * 0.01), (-0.004), (1.5);";
+    let read = read_t(sum, &[("round_decimals", "yes")]).await.unwrap();
+    assert_eq!(read.shown(), ["0.30", "0.35", "0.00", "1.50"]);
+    let beyond = "create table t (a decimal(5,2)); insert into t values (999.999);";
+    fails(read_t(beyond, &[("round_decimals", "yes")]).await, Kind::Data, &["more digits"]);
 
     let error = read_t(sql, &[("column_types", "b text")]).await;
     fails(error, Kind::Config, &["column_types", "`b`", "no column"]);

@@ -1,8 +1,9 @@
 //! `tidemark demo`: a small shop in a SQLite file and a `pipeline.conf` that copies it, for a first look without any
 //! server. A later call on the same folder changes some rows, so that there is something to pick up.
 
-mod changes;
 mod chance;
+mod changes;
+mod command;
 mod rows;
 mod shop;
 
@@ -11,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-pub use changes::Change;
+pub use self::changes::Change;
+pub use self::command::command;
 
 /// Where the demo goes if nobody says so.
 pub const DEFAULT_FOLDER: &str = "tidemark-demo";
@@ -77,11 +79,9 @@ fn is_ours(folder: &Path) -> Result<bool> {
         Err(e) if e.kind() != ErrorKind::NotFound => return Err(refused(&config, &e)),
         Err(_) => {}
     }
-    match std::fs::read_dir(folder) {
-        Ok(mut entries) if entries.next().is_some() => {
-            Err(Error::config(format!("{} holds other files", folder.display()))
-                .hint("Name an empty or a new folder with --dir DIR; nothing was changed."))
-        }
+    match std::fs::read_dir(folder).map(Iterator::count) {
+        Ok(files) if files > 0 => Err(Error::config(format!("{} holds other files", folder.display()))
+            .hint("Name an empty or a new folder with --dir DIR; nothing was changed.")),
         Ok(_) => Ok(false),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
         Err(e) => Err(refused(folder, &e)),
@@ -120,7 +120,10 @@ mod tests {
         let config = folder.path().join(CONFIG);
         std::fs::write(&config, "[source mine]\n").unwrap();
         let error = prepare(folder.path()).unwrap_err();
-        assert_eq!((error.kind(), std::fs::read_to_string(&config).unwrap().as_str()), (Kind::Config, "[source mine]\n"));
+        assert_eq!(
+            (error.kind(), std::fs::read_to_string(&config).unwrap().as_str()),
+            (Kind::Config, "[source mine]\n")
+        );
         assert!(!folder.path().join(SHOP).exists());
 
         std::fs::rename(&config, folder.path().join("letter.txt")).unwrap();

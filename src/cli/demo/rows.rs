@@ -8,12 +8,39 @@ use super::chance::Chance;
 
 /// Names of many scripts and directions, and of what CSV must quote.
 const GIVEN: [&str; 16] = [
-    "Ada", "Zoë", "Łukasz", "Bjørk", "María José", "Renée", "مريم", "נועה", "芳", "さくら", "민준", "Олена", "Αθηνά",
-    "सुनीता", "Ngọc", "D'Arcy",
+    "Ada",
+    "Zoë",
+    "Łukasz",
+    "Bjørk",
+    "María José",
+    "Renée",
+    "مريم",
+    "נועה",
+    "芳",
+    "さくら",
+    "민준",
+    "Олена",
+    "Αθηνά",
+    "सुनीता",
+    "Ngọc",
+    "D'Arcy",
 ];
 const FAMILY: [&str; 15] = [
-    "Martin", "Ångström", "Żółć", "O'Brien", "García, Jr.", "الحسيني", "לוי", "王", "田中", "김", "Шевченко",
-    "Παπαδόπουλος", "शर्मा", "Nguyễn", "van \"Piet\" Dijk",
+    "Martin",
+    "Ångström",
+    "Żółć",
+    "O'Brien",
+    "García, Jr.",
+    "الحسيني",
+    "לוי",
+    "王",
+    "田中",
+    "김",
+    "Шевченко",
+    "Παπαδόπουλος",
+    "शर्मा",
+    "Nguyễn",
+    "van \"Piet\" Dijk",
 ];
 const NOTES: [&str; 9] = [
     "leave at the door",
@@ -55,7 +82,8 @@ pub fn customer(insert: &mut Statement<'_>, chance: &mut Chance, id: i64) -> rus
         let length = chance.between(0, 48);
         chance.bytes(length)
     });
-    let key = uuid::Builder::from_random_bytes(((u128::from(chance.next()) << 64) | u128::from(chance.next())).to_be_bytes());
+    let key =
+        uuid::Builder::from_random_bytes(((u128::from(chance.next()) << 64) | u128::from(chance.next())).to_be_bytes());
     let created = moment(chance, 0).strftime("%Y-%m-%d %H:%M:%S%.6f").to_string();
     insert.execute(params![
         id,

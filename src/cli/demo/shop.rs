@@ -108,7 +108,7 @@ mod tests {
         for sql in [
             "select count(*) from customers where name glob '*ا*'",
             "select count(*) from customers where length(avatar) = 0",
-            "select count(*) from customers where born < '1970'",
+            "select count(*) from customers where date(born) < date('1970-01-01')",
             "select count(*) from customers where preferences is null",
             "select count(*) from orders where note glob '*🎁*'",
             "select count(*) from orders where note = ''",

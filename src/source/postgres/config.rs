@@ -20,11 +20,12 @@ const KEYS: &[Key] = &[
         .secret()
         .example("postgres://reader@db.example.com/shop"),
     Key::new("hostname", Value::Text, "The server's name or address, or the folder of its socket.")
-        .example("db.example.com"),
+        .example("db.example.com")
+        .shown(),
     Key::new("port", Value::Integer(1, 65535), "The server's port.").default("5432"),
-    Key::new("username", Value::Text, "The role to log in as.").example("reader"),
-    Key::new("password", Value::Text, "Its password.").secret().example("${SHOP_PASSWORD}"),
-    Key::new("database", Value::Text, "The database to read.").example("shop"),
+    Key::new("username", Value::Text, "The role to log in as.").example("reader").shown(),
+    Key::new("password", Value::Text, "Its password.").secret().example("${SHOP_PASSWORD}").shown(),
+    Key::new("database", Value::Text, "The database to read.").example("shop").shown(),
     Key::new("schema", Value::Text, "Where a table is looked for that is named without a schema.").default("public"),
     Key::new("application_name", Value::Text, "What the server shows of us in `pg_stat_activity`.").default("tidemark"),
     Key::new("connect_timeout", Value::Duration, "How long making a connection may take.").default("10s"),

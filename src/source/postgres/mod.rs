@@ -59,10 +59,10 @@ impl Postgres {
     /// A connection in a transaction that sees what is committed. Used again by whoever gives it back after success.
     async fn look(&self) -> Result<Session> {
         let kept = self.looking.lock().await.take().filter(|session| !session.is_closed());
-        if let Some(session) = kept {
-            if session.begin(Sees::Latest).await.is_ok() {
-                return Ok(session);
-            }
+        if let Some(session) = kept
+            && session.begin(Sees::Latest).await.is_ok()
+        {
+            return Ok(session);
         }
         let session = Session::connect(&self.settings).await?;
         session.begin(Sees::Latest).await.map_err(|e| session.error(&e))?;

@@ -63,6 +63,13 @@ const POLICIES: &[Key] = &[
          count.",
     )
     .default("refuse"),
+    Key::new(
+        "round_decimals",
+        Value::Flag,
+        "Rounds reals in DECIMAL(p,s) columns to the scale: what arithmetic with doubles leaves, such as \
+         0.30000000000000004 for 0.30, is refused otherwise.",
+    )
+    .default("no"),
 ];
 
 /// What a `[source]` says.
@@ -98,10 +105,18 @@ pub enum Numbers {
     Julian,
 }
 
+/// What a stream says about numbers that are not quite of their column's type.
+#[derive(Debug, Clone, Copy)]
+pub struct Leniency {
+    pub times: Numbers,
+    /// Reals are rounded to a decimal's scale.
+    pub rounds: bool,
+}
+
 /// What a stream says about the types of its columns.
 #[derive(Debug, Clone)]
 pub struct Policies {
-    pub numbers: Numbers,
+    pub leniency: Leniency,
     /// Columns declared DATETIME or TIMESTAMP are instants.
     pub utc: bool,
     overrides: Vec<Override>,
@@ -120,7 +135,7 @@ struct Override {
 impl Policies {
     /// Reads the keys of a stream (or of a source, for its check).
     pub fn of(section: &Section) -> Result<Self> {
-        let numbers = match section.get("numeric_times") {
+        let times = match section.get("numeric_times") {
             Some("seconds") => Numbers::PerSecond(1),
             Some("milliseconds") => Numbers::PerSecond(1_000),
             Some("microseconds") => Numbers::PerSecond(1_000_000),
@@ -137,7 +152,8 @@ impl Policies {
         for entry in split_entries(section.get("column_types").unwrap_or_default()) {
             overrides.push(column_type(section, entry)?);
         }
-        Ok(Self { numbers, utc: section.get("timestamps") == Some("utc"), overrides })
+        let leniency = Leniency { times, rounds: section.flag("round_decimals")? };
+        Ok(Self { leniency, utc: section.get("timestamps") == Some("utc"), overrides })
     }
 
     /// The type that the configuration gives a column, if it does: what it says, and what that means.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use rusqlite::types::ValueRef;
 use serde::de::IgnoredAny;
 
-use super::config::Numbers;
+use super::config::{Leniency, Numbers};
 use super::time;
 use super::types::Shape;
 use crate::record::Datum;
@@ -38,7 +38,7 @@ pub struct Scratch {
 #[inline]
 pub fn cell<'a>(
     shape: Shape,
-    numbers: Numbers,
+    leniency: Leniency,
     value: ValueRef<'a>,
     scratch: &'a mut Scratch,
 ) -> Result<Datum<'a>, Misfit> {
@@ -59,7 +59,7 @@ pub fn cell<'a>(
             ValueRef::Integer(_) => Err(Misfit::Digits),
             other => Err(stored(other)),
         },
-        Shape::Decimal(..) => decimal(value, &mut scratch.text),
+        Shape::Decimal(_, scale) => decimal(value, leniency.rounds.then_some(scale), &mut scratch.text),
         Shape::Text => text(value, &mut scratch.text),
         Shape::Anything => Ok(anything(value, &mut scratch.text)),
         Shape::Bytes => match value {
@@ -68,21 +68,21 @@ pub fn cell<'a>(
         },
         Shape::Date => match value {
             ValueRef::Text(text) => time::date(text).map(Datum::Date).ok_or(Misfit::Form),
-            other => time::whole_days(counted(other, numbers)?).map(Datum::Date).ok_or(Misfit::Form),
+            other => time::whole_days(counted(other, leniency.times)?).map(Datum::Date).ok_or(Misfit::Form),
         },
         Shape::Wall => match value {
             ValueRef::Text(text) => match time::moment(text).ok_or(Misfit::Form)? {
                 time::Moment { wall, zone: None } => Ok(Datum::Timestamp(wall)),
                 time::Moment { zone: Some(_), .. } => Err(Misfit::Zone),
             },
-            other => counted(other, numbers).map(Datum::Timestamp),
+            other => counted(other, leniency.times).map(Datum::Timestamp),
         },
         Shape::Instant => match value {
             ValueRef::Text(text) => {
                 let moment = time::moment(text).ok_or(Misfit::Form)?;
                 Ok(Datum::Timestamp(moment.wall - moment.zone.unwrap_or(0)))
             }
-            other => counted(other, numbers).map(Datum::Timestamp),
+            other => counted(other, leniency.times).map(Datum::Timestamp),
         },
         Shape::Time => match value {
             ValueRef::Text(text) => time::time(text).map(Datum::Time).ok_or(Misfit::Form),
@@ -109,9 +109,17 @@ fn is_exact(number: i64) -> bool {
     number.unsigned_abs() <= 1 << 53
 }
 
-fn decimal<'a>(value: ValueRef<'a>, scratch: &'a mut String) -> Result<Datum<'a>, Misfit> {
+/// `rounds` is the scale that reals are rounded to, if they are.
+fn decimal<'a>(value: ValueRef<'a>, rounds: Option<i8>, scratch: &'a mut String) -> Result<Datum<'a>, Misfit> {
     match value {
         ValueRef::Integer(number) => Ok(Datum::Int(number)),
+        ValueRef::Real(number) if number.is_finite() && rounds.is_some() => {
+            let digits = rounds.and_then(|scale| usize::try_from(scale).ok()).unwrap_or(0);
+            scratch.clear();
+            // Writing to a String cannot fail.
+            let _ = write!(scratch, "{number:.digits$}");
+            Ok(Datum::Decimal(scratch))
+        }
         ValueRef::Real(number) if number.is_finite() => {
             // The shortest decimal that reads back as this double: what was written, up to 15 digits.
             let mut buffer = zmij::Buffer::new();
@@ -119,7 +127,7 @@ fn decimal<'a>(value: ValueRef<'a>, scratch: &'a mut String) -> Result<Datum<'a>
             scratch.clear();
             match short.contains('e') {
                 false => scratch.push_str(short),
-                // Rust's own notation has the same digits and never an exponent. Writing to a String cannot fail.
+                // Rust's own notation has the same digits and never an exponent.
                 true => drop(write!(scratch, "{number}")),
             }
             Ok(Datum::Decimal(scratch))
@@ -234,7 +242,8 @@ mod tests {
 
     fn read(shape: Shape, value: ValueRef<'_>) -> Result<String, Misfit> {
         let mut scratch = Scratch::default();
-        cell(shape, Numbers::Refuse, value, &mut scratch).map(|datum| format!("{datum:?}"))
+        let leniency = Leniency { times: Numbers::Refuse, rounds: false };
+        cell(shape, leniency, value, &mut scratch).map(|datum| format!("{datum:?}"))
     }
 
     #[test]

@@ -7,7 +7,7 @@ use arrow_schema::Schema;
 use rusqlite::Connection;
 
 use super::catalog::{self, Column, Found, TableKind, quote};
-use super::config::{Numbers, Policies};
+use super::config::{Leniency, Policies};
 use super::error::{is_sql, words};
 use super::types::{self, Doubt, Shape};
 use crate::config::Section;
@@ -21,7 +21,7 @@ pub struct Plan {
     /// As SQLite has it, for messages.
     pub name: String,
     pub columns: Vec<Planned>,
-    pub numbers: Numbers,
+    pub leniency: Leniency,
     pub sql: String,
     /// The statement's last column is the rowid.
     pub has_rowid: bool,
@@ -129,7 +129,7 @@ impl Plan {
             table: Arc::new(table),
             name: name.to_owned(),
             columns,
-            numbers: policies.numbers,
+            leniency: policies.leniency,
             sql: String::new(),
             has_rowid: false,
             section: selection.section.clone(),

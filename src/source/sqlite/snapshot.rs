@@ -82,7 +82,7 @@ fn add(
     let mut cells = emptied(cells);
     for (index, (column, scratch)) in plan.columns.iter().zip(scratch).enumerate() {
         let value = row.get_ref(index).map_err(|e| Error::bug(format!("{}: {e}", plan.name)))?;
-        match decode::cell(column.shape, plan.numbers, value, scratch) {
+        match decode::cell(column.shape, plan.leniency, value, scratch) {
             Ok(cell) => cells.push(cell),
             Err(why) => return Err(misfit(plan, column, row, number, why)),
         }
@@ -139,9 +139,12 @@ fn misfit(plan: &Plan, column: &Planned, row: &Row<'_>, number: u64, why: Misfit
         Misfit::NotUtf8 | Misfit::Stored("bytes") => {
             format!("Set `column_types = {name} blob` to read the bytes, or {text}")
         }
+        Misfit::Digits if matches!(column.shape, Shape::Decimal(..)) => {
+            format!("Set `round_decimals = yes` if arithmetic has left those digits, or {text}")
+        }
         _ => format!("Set {text}, or give the column another type with `column_types = {name} TYPE`"),
     };
-    Error::data(format!("table {}, column {name}, {place}: {what}", plan.name))
+    Error::data(format!("column {}.{name}, {place}: {what}", plan.name))
         .hint(format!("{hint}, in [{}].", plan.section.header()))
 }
 

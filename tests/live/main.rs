@@ -10,6 +10,8 @@ mod store_suite;
 mod my;
 #[cfg(feature = "gcs")]
 mod gcs;
+#[cfg(all(feature = "mysql", feature = "postgres", feature = "s3"))]
+mod kill;
 #[cfg(feature = "mysql")]
 mod mariadb;
 #[cfg(feature = "mysql")]

@@ -118,6 +118,19 @@ fn status_files_and_check() {
     assert_eq!(files.len(), 1);
     assert!(std::fs::read_to_string(files[0]).unwrap().contains("20.00"));
 
+    // Of a section with several streams: one of them, or all.
+    let lake = folder.path().canonicalize().unwrap().join("lake");
+    for (stream, tables) in
+        [("rest.items", &["items"][..]), ("rest", &["items", "users"]), ("rest.*", &["items", "users"])]
+    {
+        let files = folder.run(&format!("files {stream}")).expect(0).out;
+        assert_eq!(files.lines().count(), tables.len(), "{stream}: {files}");
+        assert!(
+            files.lines().zip(tables).all(|(file, table)| std::path::Path::new(file).starts_with(lake.join(table)))
+        );
+    }
+    folder.run("files rest.nothing").expect(2);
+
     let check = folder.run("check").expect(0).out;
     assert!(check.starts_with("pipeline.conf: ok\n  1 source, 1 destination, 2 streams\n"), "{check}");
     assert!(check.contains("\njob_log: ok\n  SQLite file "), "{check}");

@@ -1,6 +1,7 @@
 //! Whole runs, from a SQLite file to files on disk.
 
 use std::io::Read;
+use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 

@@ -9,7 +9,7 @@ use super::run::Folder;
 use crate::{fresh, server};
 
 /// The tables that `oracle.py` makes, each of which is a stream of the section `shop`.
-pub const TABLES: [&str; 3] = ["big", "empty", "small"];
+pub const TABLES: [&str; 3] = ["big", "blank", "small"];
 
 /// Where from, where to, and how. Its database and objects go when it is dropped, unless the test fails.
 pub struct Case {
@@ -61,17 +61,21 @@ impl Place {
 impl Case {
     /// Makes the tables.
     pub fn new(source: &'static str, url: &str, place: &str, format: &'static str, rows: u32) -> Self {
-        let url = url::Url::parse(url).unwrap().to_string();
-        let database = fresh("tm_kill").replace('-', "_");
+        let (url, database) = (url.to_owned(), fresh("tm_kill").replace('-', "_"));
         let case = Self { source, url, database, format, place: Place::of(place) };
         case.ask("make", &[&rows.to_string()]);
         case
     }
 
-    /// `pipeline.conf`, with more lines for its stream.
-    pub fn config(&self, stream: &str) -> String {
+    pub fn database_url(&self) -> String {
         let mut url = url::Url::parse(&self.url).unwrap();
         url.set_path(&self.database);
+        url.to_string()
+    }
+
+    /// `pipeline.conf`, with more lines for its stream.
+    pub fn config(&self, stream: &str) -> String {
+        let url = self.database_url();
         let more = if self.format == "parquet" { "row_group_bytes = 1 MiB\n" } else { "" };
         format!(
             "[source shop]\ntype = {}\nurl = {url}\n\
@@ -98,11 +102,6 @@ impl Case {
     /// Changes rows, so that files of an earlier load are found out.
     pub fn change(&self) {
         self.ask("change", &[]);
-    }
-
-    /// Waits until a data file of the large table is there.
-    pub fn wait_for_a_part(&self) {
-        self.ask("wait", &[]);
     }
 
     /// The live files of these tables hold exactly what the tables hold.

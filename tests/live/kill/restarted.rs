@@ -4,9 +4,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
+use super::gate::{GATED, Gate};
 use super::oracle::Case;
 use super::run::Folder;
-use super::suite::SLOW;
 
 /// A PostgreSQL server of this test's own, since others use the shared one at the same time. Stopped when dropped.
 struct Own {
@@ -61,10 +61,11 @@ impl Drop for Own {
 #[test]
 fn a_run_survives_a_server_that_is_killed_in_mid_load() {
     let own = Own::start();
-    let case = Case::new("postgres", &own.url(), "local", "json", 50_000);
-    let folder = Folder::new(&case.config(&format!("tables = big\n{SLOW}")));
+    let case = Case::new("postgres", &own.url(), "local", "json", 100_000);
+    let folder = Folder::new(&case.config(&format!("tables = big\n{GATED}")));
+    let gate = Gate::close(&case);
     let run = folder.start("run");
-    case.wait_for_a_part();
+    gate.wait_for_somebody();
     own.script("restart.sh", &["postgres", "kill"]);
     let ended = run.end();
     assert_eq!(ended.code, Some(0), "{}", ended.said);

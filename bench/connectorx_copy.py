@@ -1,5 +1,5 @@
-"""connectorx_copy.py whole|stream URL TABLE FORMAT FILE: what a user of connectorx writes to copy a table into a file. Whole, the
-library's usual way, holds the table in memory; stream takes it in batches."""
+"""connectorx_copy.py whole|stream URL TABLE KEY FORMAT FILE: what a user of connectorx writes to copy a table into a file. Whole, the
+library's usual way, reads ranges of the key side by side into memory; stream takes the table in batches."""
 
 import sys
 
@@ -7,8 +7,12 @@ import connectorx
 import pyarrow as pa
 from pyarrow import csv, parquet
 
-way, url, table, form, path = sys.argv[1:]
-read = connectorx.read_sql(url, f"select * from {table}", return_type="arrow" if way == "whole" else "arrow_stream", batch_size=65536)
+way, url, table, key, form, path = sys.argv[1:]
+query = f"select * from {table}"
+if way == "whole":
+    read = connectorx.read_sql(url, query, return_type="arrow", partition_on=key, partition_num=2)
+else:
+    read = connectorx.read_sql(url, query, return_type="arrow_stream", batch_size=65536)
 with parquet.ParquetWriter(path, read.schema, compression="zstd") if form == "parquet" else csv.CSVWriter(path, read.schema) as writer:
     if isinstance(read, pa.Table):
         writer.write_table(read)

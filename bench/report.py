@@ -142,7 +142,7 @@ def targets(section: Section) -> list[str]:
 
 
 def losses(section: Section) -> list[str]:
-    """Where another tool was faster, smaller, or wrote fewer bytes than tidemark in the same format."""
+    """Where a peer was faster, smaller, or wrote fewer bytes than tidemark in the same format."""
     lines = []
     for ours in section.pairs:
         if ours.tool != "tidemark" or not ours.runs:
@@ -184,8 +184,9 @@ def write(head: list[str], sections: list[Section]) -> str:
         parts += [size, figures(section)]
         if met := targets(section):
             parts += ["Targets:", bullets(met)]
-        if any(pair.tool == "tidemark" and pair.runs for pair in section.pairs):
-            parts += ["Where tidemark loses:", bullets(losses(section) or ["nowhere in this table"])]
+        measured = {pair.tool for pair in section.pairs[1:] if pair.runs}
+        if "tidemark" in measured and len(measured) > 1:
+            parts += ["Where tidemark loses to a peer:", bullets(losses(section) or ["nowhere in this table"])]
         if failed := [f"{pair.tool} to {pair.form}: {pair.failure}" for pair in section.pairs if pair.failure]:
             parts += ["Not measured:", bullets(failed)]
     return "\n\n".join(parts) + "\n"

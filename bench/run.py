@@ -150,6 +150,7 @@ def command_line(options: argparse.Namespace) -> str:
 
 def main() -> None:
     options = arguments()
+    busy = os.getloadavg()[0]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # stops what was started, as an interrupt does
     say("installing the tools")
     missing = tools.install()
@@ -166,9 +167,8 @@ def main() -> None:
         name = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout.strip()
         head.append(f"{name}, " + ("built beforehand" if options.bin else f"cargo profile {options.profile}"))
     head += [f"{tool.name} {tools.version(tool.package)}: {tool.note}" for tool in chosen if tool.package]
-    head.append(f"{options.rounds} rounds of all tools in turn; medians")
-    load_now = os.getloadavg()[0]
-    head.append(f"load average before the first run: {load_now:.1f}" + ("; other work disturbed these figures" if load_now > 0.5 else ""))
+    head.append("one run of each tool" if options.rounds == 1 else f"{options.rounds} rounds of all tools in turn; medians")
+    head.append(f"load average at the start: {busy:.1f}" + ("; other work disturbed these figures" if busy > 0.5 else ""))
 
     sections: list[Section] = []
     with servers.up(options.servers, options.data) as (there, unavailable):

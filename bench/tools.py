@@ -153,7 +153,7 @@ mode = full
 def connectorx(way: str) -> Callable[[Server, Loaded, str, Path], Command]:
     def command(server: Server, table: Loaded, form: str, folder: Path) -> Command:
         url = sql_url(server, table, options="?sslmode=disable" if server.name == "postgres" else "")
-        argv = [str(program("python")), str(HERE / "connectorx_copy.py"), way, url, "lineitem", form, str(folder / f"lineitem.{form}")]
+        argv = [str(program("python")), str(HERE / "connectorx_copy.py"), way, url, "lineitem", "l_orderkey", form, str(folder / f"lineitem.{form}")]
         return Command(argv, f"lineitem.{form}")
 
     return command
@@ -168,8 +168,11 @@ def rivet(server: Server, table: Loaded, form: str, folder: Path) -> Command:
     profile: fast
 exports:
   - name: lineitem
-    query: select * from lineitem
-    mode: full
+    table: lineitem
+    mode: chunked
+    chunk_column: l_orderkey
+    chunk_size: 100000
+    parallel: 2
     format: {form}
     destination:
       type: local
@@ -199,9 +202,15 @@ def dlt(server: Server, table: Loaded, form: str, folder: Path) -> Command:
 
 
 PEERS = (
-    Tool("connectorx", "connectorx", ("parquet", "csv"), connectorx("whole"), "the whole table in memory, its usual way; written by pyarrow"),
+    Tool(
+        "connectorx",
+        "connectorx",
+        ("parquet", "csv"),
+        connectorx("whole"),
+        "two ranges of the key at once, the whole table in memory; written by pyarrow",
+    ),
     Tool("connectorx-stream", "connectorx", ("parquet", "csv"), connectorx("stream"), "its arrow_stream; written by pyarrow"),
-    Tool("rivet", "rivet-cli", ("parquet", "csv"), rivet, "tuning profile fast"),
+    Tool("rivet", "rivet-cli", ("parquet", "csv"), rivet, "two ranges of the key at once, tuning profile fast"),
     Tool("sling", "sling-linux-amd64", ("parquet", "csv"), sling, "Parquet by its own writer, without DuckDB"),
     Tool("dlt", "dlt", ("parquet", "csv"), dlt, "sql_table, connectorx backend, arrow_stream; text uncompressed"),
 )

@@ -35,8 +35,22 @@ impl Random {
 
     fn sentence(&mut self, length: usize) -> String {
         const WORDS: [&str; 16] = [
-            "furiously", "final", "ironic,", "deposits", "carefully", "regular", "accounts", "sleep", "quickly", "bold",
-            "requests.", "pending", "slyly", "express", "foxes", "haggle",
+            "furiously",
+            "final",
+            "ironic,",
+            "deposits",
+            "carefully",
+            "regular",
+            "accounts",
+            "sleep",
+            "quickly",
+            "bold",
+            "requests.",
+            "pending",
+            "slyly",
+            "express",
+            "foxes",
+            "haggle",
         ];
         let mut text = String::with_capacity(length + 16);
         while text.len() < length {

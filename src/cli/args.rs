@@ -55,6 +55,9 @@ pub struct Run {
     /// Open streams that a process with another job log seems to hold
     #[arg(long)]
     pub take_over: bool,
+    /// Where the job log knows of more than the destination holds, believe the destination
+    #[arg(long)]
+    pub adopt_destination: bool,
 }
 
 #[derive(Debug, clap::Args)]

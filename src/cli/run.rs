@@ -13,7 +13,12 @@ use crate::record::StreamId;
 /// The command: runs, sums up in the last line of standard output, gives the exit code. Also a configuration with
 /// errors is summed up.
 pub(super) async fn command(console: &Console, config: Result<Config>, wanted: args::Run) -> u8 {
-    let request = Request { streams: wanted.streams, mode: wanted.mode, take_over: wanted.take_over };
+    let request = Request {
+        streams: wanted.streams,
+        mode: wanted.mode,
+        take_over: wanted.take_over,
+        adopt_destination: wanted.adopt_destination,
+    };
     let summary = match config {
         Ok(config) => run(console, config, request).await,
         Err(error) => {

@@ -18,8 +18,8 @@ use futures_util::StreamExt;
 pub use self::copy::{Copy, Ended, Ledger, Limits};
 pub use self::full::full_load_in_words;
 pub use self::inspect::{ColumnReport, Finding, check, files};
-use self::plan::Plan;
 pub use self::plan::registry;
+use self::plan::{Around, Plan};
 pub use self::sequence::SEQ;
 pub use self::session::{Session, Totals};
 pub use self::stop::{Stop, Stopper};
@@ -38,6 +38,8 @@ pub struct Request {
     pub mode: Option<Mode>,
     /// Open streams that a process with another job log seems to hold.
     pub take_over: bool,
+    /// Where the job log knows of more than the destination holds, believe the destination.
+    pub adopt_destination: bool,
 }
 
 /// Hears what happens, from several tasks at once. Must return at once.
@@ -117,8 +119,8 @@ pub async fn run(
     stop: Stop,
 ) -> Result<Vec<StreamReport>> {
     let plan = Plan::of(config, request)?;
-    let job_log = plan.job_log().await?;
-    let (jobs, mut reports) = plan.jobs(job_log, observer.clone(), stop).await;
+    let around = Around { job_log: plan.job_log().await?, observer, stop };
+    let (jobs, mut reports) = plan.jobs(&around).await;
     for job in &jobs {
         job.announce();
     }

@@ -1,6 +1,6 @@
 //! From a configuration and a request to the streams that will run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ use crate::destination::memory::Memory;
 use crate::destination::{self, Destination, Opening, Place};
 use crate::error::{Error, Result};
 use crate::format;
-use crate::job_log::{self, JobLog};
-use crate::record::StreamId;
+use crate::job_log::{self, JobLog, NewRun, RunEnd, RunState};
+use crate::record::{Mode, StreamId};
 use crate::source::{self, Selection, Source, Stream, pattern};
 
 /// Keys of `[pipeline]`.
@@ -59,6 +59,13 @@ pub fn registry() -> Registry {
             None => destination::check(kind, section),
         },
     }
+}
+
+/// What all streams of a run have around them.
+pub struct Around {
+    pub job_log: Arc<dyn JobLog>,
+    pub observer: Arc<dyn Observer>,
+    pub stop: Stop,
 }
 
 /// The sections of the streams that are wanted, with what they share. Nothing is connected yet.
@@ -113,45 +120,93 @@ impl<'a> Plan<'a> {
     }
 
     /// The streams, ready to run, and reports of those that cannot begin.
-    pub async fn jobs(
-        &self,
-        job_log: Arc<dyn JobLog>,
-        observer: Arc<dyn Observer>,
-        stop: Stop,
-    ) -> (Vec<Job>, Vec<StreamReport>) {
+    pub async fn jobs(&self, around: &Around) -> (Vec<Job>, Vec<StreamReport>) {
         let (mut jobs, mut reports) = (Vec::new(), Vec::new());
         let mut places = Places::default();
+        // A source that was given up once is not waited for again.
+        let mut given_up = BTreeSet::new();
         let sources = self.sources();
         for section in &self.wanted {
+            let tries = if given_up.contains(&section.source) { 0 } else { u32::MAX };
             let planned = async {
-                let sources = sources.as_ref().map_err(Clone::clone)?;
-                let resolved = self.resolve(section, &*sources[section.source.as_str()]).await?;
+                let source = sources.as_ref().map_err(Clone::clone)?[section.source.as_str()].clone();
                 let place = places.of(self.config, &section.destination)?;
                 let destination = place.destination(&section.section, &self.memory)?;
-                Ok((resolved, destination))
+                let resolved = self.resolve_patiently(section, &*source, around, tries).await?;
+                let job =
+                    |(stream, identity)| self.job(section, stream, identity, &source, destination.clone(), around);
+                resolved.into_iter().map(job).collect::<Result<Vec<_>>>()
             };
             match planned.await {
-                Ok((resolved, destination)) => {
-                    for (stream, identity) in resolved {
-                        let shared = sources.as_ref().ok().map(|sources| sources[section.source.as_str()].clone());
-                        let parts = (stream, identity, destination.clone(), job_log.clone());
-                        match self.job(section, parts, shared, observer.clone(), stop.clone()) {
-                            Ok(job) => jobs.push(job),
-                            Err(error) => reports.push(self.refused(section, error, &*observer)),
-                        }
+                Ok(planned) => jobs.extend(planned),
+                Err(error) => {
+                    if error.kind().is_retried() {
+                        given_up.insert(section.source.clone());
                     }
+                    reports.push(self.refused(section, error, around).await);
                 }
-                Err(error) => reports.push(self.refused(section, error, &*observer)),
             }
         }
         (jobs, reports)
     }
 
-    fn refused(&self, section: &StreamSection, error: Error, observer: &dyn Observer) -> StreamReport {
-        let mode = self.request.mode.unwrap_or(crate::record::Mode::Full);
+    /// The report of a section whose streams cannot begin. The job log hears of it too: whoever looks there must not
+    /// find the last success alone.
+    async fn refused(&self, section: &StreamSection, error: Error, around: &Around) -> StreamReport {
+        let mode = self.request.mode.or_else(|| Mode::parse(section.section.get("mode")?)).unwrap_or(Mode::Full);
+        if let Err(error) = self.note_refusal(section, mode, &error, around).await {
+            tracing::warn!(stream = section.name, %error, "the job log does not hear of this failure");
+        }
         let report = stream::failed(StreamReport::new(StreamId::new(section.name.clone()), mode), error);
-        observer.notice(&report.stream, Notice::Ended(report.clone()));
+        around.observer.notice(&report.stream, Notice::Ended(report.clone()));
         report
+    }
+
+    async fn note_refusal(&self, section: &StreamSection, mode: Mode, error: &Error, around: &Around) -> Result<()> {
+        let pipeline = self.config.pipeline.text("name")?.to_owned();
+        let lease = around.job_log.lease(&pipeline, &section.name).await?;
+        let run = NewRun {
+            run: Uuid::now_v7().to_string(),
+            pipeline,
+            stream: section.name.clone(),
+            mode,
+            low_water_mark: None,
+        };
+        let noted = async {
+            around.job_log.start(&run).await?;
+            let end = RunEnd { state: RunState::Failed, error: Some(error.clone()) };
+            around.job_log.finish(&run.run, &end).await
+        };
+        let noted = noted.await;
+        lease.release().await;
+        noted
+    }
+
+    /// Waits for a source that does not answer, as a run would.
+    async fn resolve_patiently(
+        &self,
+        section: &StreamSection,
+        source: &dyn Source,
+        around: &Around,
+        most: u32,
+    ) -> Result<Vec<(Stream, Value)>> {
+        let retries = u32::try_from(section.section.integer("retries")?).unwrap_or(0).min(most);
+        let mut stop = around.stop.clone();
+        let mut attempt = 0;
+        loop {
+            let error = match self.resolve(section, source).await {
+                Err(error) if error.kind().is_retried() && attempt < retries && !stop.is_requested() => error,
+                result => return result,
+            };
+            attempt += 1;
+            let wait = stream::wait_before(attempt);
+            let id = StreamId::new(section.name.clone());
+            around.observer.notice(&id, Notice::Retrying { error: error.clone(), wait, attempt });
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = stop.requested() => return Err(error),
+            }
+        }
     }
 
     /// The streams of one section, with their identities.
@@ -180,17 +235,18 @@ impl<'a> Plan<'a> {
     fn job(
         &self,
         section: &StreamSection,
-        (stream, identity, destination, job_log): (Stream, Value, Arc<dyn Destination>, Arc<dyn JobLog>),
-        shared: Option<Arc<dyn Source>>,
-        observer: Arc<dyn Observer>,
-        stop: Stop,
+        stream: Stream,
+        identity: Value,
+        source: &Arc<dyn Source>,
+        destination: Arc<dyn Destination>,
+        around: &Around,
     ) -> Result<Job> {
         let keys = &section.section;
         let opening = Opening {
             run: Uuid::now_v7().to_string(),
             mode: stream.selection.mode,
             identity,
-            holder: job_log.holder(),
+            holder: around.job_log.holder(),
             after: None,
             take_over: self.request.take_over,
         };
@@ -198,16 +254,17 @@ impl<'a> Plan<'a> {
             pipeline: self.config.pipeline.text("name")?.to_owned(),
             stream,
             destination,
-            job_log,
+            job_log: around.job_log.clone(),
             opening,
             limits: limits(keys)?,
+            adopt_destination: self.request.adopt_destination,
             resume_within: keys.duration("resume_within")?,
-            observer,
-            stop,
+            observer: around.observer.clone(),
+            stop: around.stop.clone(),
         };
         let (kind, source_section) = &self.config.sources[&section.source];
-        let maker = SourceMaker { shared, kind: kind.clone(), section: source_section.clone() };
-        Ok(Job { session, sources: maker, retries: u32::try_from(keys.integer("retries")?).unwrap_or(0) })
+        let sources = SourceMaker { shared: source.clone(), kind: kind.clone(), section: source_section.clone() };
+        Ok(Job { session, sources, retries: u32::try_from(keys.integer("retries")?).unwrap_or(0) })
     }
 }
 
@@ -273,15 +330,15 @@ impl Job {
 /// The run's shared source for the first attempt; after a failure one of the stream's own, since what is shared (a
 /// snapshot) may be what failed.
 struct SourceMaker {
-    shared: Option<Arc<dyn Source>>,
+    shared: Arc<dyn Source>,
     kind: String,
     section: Section,
 }
 
 impl Sources for SourceMaker {
     fn source(&self, attempt: u32) -> Result<Arc<dyn Source>> {
-        match &self.shared {
-            Some(shared) if attempt == 0 => Ok(shared.clone()),
+        match attempt {
+            0 => Ok(self.shared.clone()),
             _ => Ok((source::maker(&self.kind)?.make)(&self.section)?.into()),
         }
     }

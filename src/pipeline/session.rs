@@ -19,6 +19,8 @@ pub struct Session {
     pub job_log: Arc<dyn JobLog>,
     pub opening: Opening,
     pub limits: Limits,
+    /// Where the job log is ahead of the destination, forget the job log rather than refuse.
+    pub adopt_destination: bool,
     /// A full load that was begun longer ago is given up rather than continued.
     pub resume_within: Duration,
     pub observer: Arc<dyn Observer>,

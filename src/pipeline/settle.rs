@@ -25,8 +25,8 @@ pub fn refuse_behind(mark: Option<&Mark>, newest: Option<&Commit>) -> Result<()>
         mark.position.as_deref().unwrap_or("no position"),
     ))
     .hint(
-        "Is this the right bucket or folder, and were files deleted there? If the destination is right and to be \
-         filled anew, give the stream another name, or remove its rows from the job log.",
+        "Is this the right bucket or folder, and were files deleted there? If the destination is right as it is, run with \
+         --adopt-destination: the stream goes on from what is there.",
     ))
 }
 

@@ -101,7 +101,7 @@ async fn retried(session: &mut Session, sources: &dyn Sources, lease: &mut dyn L
 }
 
 /// Doubles, with up to a quarter off, so that many streams do not come back at the same moment.
-fn wait_before(attempt: u32) -> Duration {
+pub fn wait_before(attempt: u32) -> Duration {
     let wait = FIRST_WAIT.saturating_mul(1 << (attempt - 1).min(6)).min(LONGEST_WAIT);
     let random = uuid::Uuid::now_v7().as_bytes()[15];
     wait - wait.mul_f64(f64::from(random) / 1024.0)
@@ -110,10 +110,18 @@ fn wait_before(attempt: u32) -> Duration {
 async fn once(session: &mut Session, sources: &dyn Sources, lease: &mut dyn Lease, attempt: u32) -> Result<Outcome> {
     let source = sources.source(attempt)?;
     let (pipeline, stream) = (session.pipeline.clone(), session.stream.id.name().to_owned());
-    let mark = session.job_log.mark(&pipeline, &stream).await?;
+    let mut mark = session.job_log.mark(&pipeline, &stream).await?;
     session.opening.after = mark.as_ref().map(|mark| mark.seq);
     let newest = session.destination.last(&session.stream.id, session.opening.after).await?;
-    settle::refuse_behind(mark.as_ref(), newest.as_ref())?;
+    if let Err(behind) = settle::refuse_behind(mark.as_ref(), newest.as_ref()) {
+        if !session.adopt_destination {
+            return Err(behind);
+        }
+        tracing::warn!(%stream, "the job log forgets what the destination does not hold");
+        session.job_log.forget(&pipeline, &stream).await?;
+        mark = None;
+        session.opening.after = None;
+    }
     settle::catch_up(session, mark.as_ref(), newest.as_ref()).await?;
     let mut writer = session.destination.open(&session.stream.id, &session.opening).await?;
     let fence = writer.last().clone();

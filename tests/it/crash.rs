@@ -216,6 +216,7 @@ impl Case {
                 interval: Duration::from_secs(5),
                 idle: Duration::from_secs(60),
             },
+            adopt_destination: false,
             resume_within: Duration::from_secs(3600),
             observer: Arc::new(Silent),
             stop,

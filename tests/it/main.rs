@@ -7,6 +7,9 @@ mod store_suite;
 mod cli;
 mod crash;
 mod faulty;
+mod formats;
+#[cfg(feature = "gcs")]
+mod gcs;
 mod job_log;
 mod memory_log;
 #[cfg(feature = "s3")]
@@ -15,3 +18,4 @@ mod script;
 mod scripted;
 mod sqlite;
 mod stores;
+mod tidy;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use tidemark::error::{Error, Result};
-use tidemark::job_log::{JobLog, Lease, Mark, NewRun, RunEnd, RunRow};
+use tidemark::job_log::{Held, JobLog, Lease, Mark, NewRun, RunEnd, RunRow};
 use tidemark::record::Commit;
 
 #[derive(Default)]
@@ -91,12 +91,25 @@ impl JobLog for MemoryLog {
         Ok(())
     }
 
+    async fn forget(&self, _: &str, stream: &str) -> Result<()> {
+        self.state.lock().unwrap().marks.remove(stream);
+        Ok(())
+    }
+
     async fn finish(&self, _: &str, _: &RunEnd) -> Result<()> {
         Ok(())
     }
 
     fn holder(&self) -> Value {
         json!({ "host": "test", "pid": 1, "job_log": "one" })
+    }
+
+    async fn holders(&self, _: &str) -> Result<Vec<Held>> {
+        Ok(Vec::new())
+    }
+
+    async fn check(&self) -> Result<String> {
+        Ok("in memory".to_owned())
     }
 
     async fn runs(&self, _: &str, _: Option<&str>, _: usize) -> Result<Vec<RunRow>> {

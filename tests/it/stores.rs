@@ -202,6 +202,16 @@ async fn every_fault_can_befall_every_request() {
 }
 
 #[tokio::test]
+async fn what_is_forgotten_never_lands() {
+    let inner = Memory::new();
+    let store = Faulty::new(Arc::new(inner.clone()), |_: Op, _: &str| Fault::Hold);
+    store.create("new", body("x")).await.unwrap_err();
+    store.held().forget();
+    store.held().land_all().await;
+    assert_eq!(inner.get("new").await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn random_faults_repeat_with_their_seed() {
     let faults = |seed| {
         let mut plan = Random::new(seed, 300);

@@ -8,6 +8,7 @@ mod store_suite;
 #[cfg(feature = "mysql")]
 #[macro_use]
 mod my;
+mod formats;
 #[cfg(feature = "gcs")]
 mod gcs;
 #[cfg(feature = "mysql")]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::config::{Key, Kind, Registry};
+use crate::config::{Key, Kind, Registry, Value};
 
 const HEAD: &str = "\
 # An example of a Tidemark pipeline with every section and key. Written by `tidemark docs`; docs/configuration.md says
@@ -20,15 +20,12 @@ const WIDTH: usize = 100;
 pub fn example(registry: &Registry) -> String {
     let mut file = File { text: HEAD.to_owned() };
     file.section("pipeline", &[]);
-    file.keys(&[registry.pipeline_keys, registry.pipeline_stream_keys], &[]);
+    file.keys(registry.pipeline_keys, &[]);
+    file.keys(registry.pipeline_stream_keys, &[]);
     file.section("job_log", &[]);
-    file.keys(&[registry.job_log_keys], &[]);
-    for kind in registry.sources {
-        file.connector("source", kind, &[]);
-    }
-    for kind in registry.destinations {
-        file.connector("destination", kind, registry.format_keys);
-    }
+    file.keys(registry.job_log_keys, &[]);
+    file.connectors("source", registry.sources, &[]);
+    file.connectors("destination", registry.destinations, registry.format_keys);
     for (index, source) in registry.sources.iter().enumerate() {
         let Some(destination) = registry.destinations.get(index % registry.destinations.len().max(1)) else { break };
         file.stream(registry, index, source, destination);
@@ -48,13 +45,33 @@ impl File {
         }
     }
 
-    /// A `[source]` or `[destination]`, named after its kind.
-    fn connector(&mut self, section: &str, kind: &Kind, more: &'static [Key]) {
-        self.text.push('\n');
-        self.comment(kind.about);
-        let _ = writeln!(self.text, "[{section} {}]\ntype = {}", kind.name, kind.name);
-        let groups: Vec<&[Key]> = kind.keys.iter().copied().chain([kind.stream_keys, more]).collect();
-        self.keys(&groups, &[]);
+    /// The `[source]`s or the `[destination]`s, each named after its kind. A group of keys that several have is shown once.
+    fn connectors(&mut self, section: &str, kinds: &[&Kind], more: &'static [Key]) {
+        let mut shown: Vec<(&[Key], &str)> = Vec::new();
+        for kind in kinds {
+            self.text.push('\n');
+            self.comment(kind.about);
+            let _ = writeln!(self.text, "[{section} {}]\ntype = {}", kind.name, kind.name);
+            for group in kind.keys.iter().copied().chain([kind.stream_keys, more]) {
+                match shown.iter().find(|(earlier, _)| is_same(earlier, group)) {
+                    Some((_, place)) => self.as_in(group, &format!("[{section} {place}]")),
+                    None => {
+                        self.keys(group, &[]);
+                        shown.push((group, kind.name));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Says where a group of keys is shown.
+    fn as_in(&mut self, group: &[Key], place: &str) {
+        let names: Vec<_> = group.iter().map(|key| key.name).collect();
+        if let [first, .., last] = names[..] {
+            self.comment(&format!("`{first}` to `{last}` as in {place}."));
+        } else if !names.is_empty() {
+            self.comment(&format!("`{}` as in {place}.", names.join("`, `")));
+        }
     }
 
     /// The first stream shows every key that all streams have; the others are as short as streams are.
@@ -62,18 +79,17 @@ impl File {
         let header = format!("stream {}_orders", source.name);
         self.section(&header, &[("source", source.name), ("destination", destination.name)]);
         match index {
-            0 => self.keys(&[registry.stream_keys], &["table"]),
+            0 => self.keys(registry.stream_keys, &["table"]),
             _ => self.text.push_str("table = orders\n"),
         }
     }
 
     /// Each key with its words; those that are shown as set, or in `set`, are, the others are comments.
-    fn keys(&mut self, groups: &[&[Key]], set: &[&str]) {
-        for key in groups.iter().copied().flatten() {
+    fn keys(&mut self, group: &[Key], set: &[&str]) {
+        for key in group {
             self.comment(key.about);
             let mark = if key.required || key.shown || set.contains(&key.name) { "" } else { "; " };
-            let value = if key.example.is_empty() { key.default.unwrap_or_default() } else { key.example };
-            let line = format!("{mark}{} = {value}", key.name);
+            let line = format!("{mark}{} = {}", key.name, value(key));
             let _ = writeln!(self.text, "{}", line.trim_end());
         }
     }
@@ -89,6 +105,21 @@ impl File {
             line.push_str(word);
         }
         let _ = writeln!(self.text, "{line}");
+    }
+}
+
+fn is_same(one: &[Key], other: &[Key]) -> bool {
+    let told = |key: &Key| (key.name, key.about);
+    !one.is_empty() && one.iter().map(told).eq(other.iter().map(told))
+}
+
+/// What a key is shown with: its example, its default, or the first word that it may be.
+fn value(key: &Key) -> &'static str {
+    match (key.example, key.default, key.value) {
+        ("", Some(default), _) => default,
+        ("", None, Value::OneOf([first, ..])) => first,
+        ("", None, Value::Flag) => "yes",
+        (example, _, _) => example,
     }
 }
 

@@ -97,7 +97,7 @@ impl Page {
         if groups.iter().all(|group| group.is_empty()) {
             return;
         }
-        self.text.push_str("\n| key | value | default | |\n|---|---|---|---|\n");
+        self.text.push_str("\n| key | value | default | meaning |\n|---|---|---|---|\n");
         for key in groups.iter().copied().flatten() {
             let _ = writeln!(
                 self.text,

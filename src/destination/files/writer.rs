@@ -103,7 +103,7 @@ impl FileWriter {
         let path = self.layout.part(&table.name, self.last.seq + 1, self.next, extension);
         self.next += 1;
         let share = self.settings.memory.share();
-        let encoder = self.settings.format.encoder(table, share.bytes())?;
+        let encoder = self.settings.format.encoder(table, share.bytes() / 2)?;
         let part = NewPart { path, table: table.name.clone(), schema };
         Ok(OpenPart::begin(part, encoder, self.store.clone(), share, self.tell_failure.clone()))
     }

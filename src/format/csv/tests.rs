@@ -113,7 +113,7 @@ fn records_are_columns_and_lists_are_json() {
 #[test]
 fn a_file_may_lack_rows_or_columns() {
     let schema = Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, true)]));
-    assert_eq!(encoded(Dialect::default(), &RecordBatch::new_empty(schema)), "\"a\"\n".replace('"', "\"").as_str());
+    assert_eq!(encoded(Dialect::default(), &RecordBatch::new_empty(schema)), "\"a\"\n");
     let options = RecordBatchOptions::new().with_row_count(Some(2));
     let nothing = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options).unwrap();
     assert_eq!(encoded(Dialect::default(), &nothing), "\n\n\n");

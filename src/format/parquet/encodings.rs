@@ -61,8 +61,7 @@ pub fn choose(
 
 /// About how many rows a group will hold.
 fn rows_of_group(batches: &[RecordBatch], group_bytes: usize) -> f64 {
-    let size = |array: &ArrayRef| array.to_data().get_slice_memory_size().unwrap_or(0);
-    let bytes: usize = batches.iter().flat_map(RecordBatch::columns).map(size).sum();
+    let bytes: usize = batches.iter().map(super::size_of).sum();
     let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
     (group_bytes as f64 * COMPRESSED / (bytes as f64 / rows as f64).max(1.0)).clamp(1.0, super::GROUP_ROWS as f64)
 }
@@ -158,11 +157,12 @@ impl Tally {
             DataType::Utf8 => self.add_texts(array.as_string::<i32>()),
             DataType::Binary => self.add_texts(array.as_binary::<i32>()),
             DataType::FixedSizeBinary(width) => self.add_fixed(array, *width as usize),
-            other => match other.primitive_width() {
-                Some(width) => self.add_fixed(array, width),
-                // Booleans, which are a bit each in any case.
-                None => {}
-            },
+            other => {
+                // Without a width: booleans, which are a bit each in any case.
+                if let Some(width) = other.primitive_width() {
+                    self.add_fixed(array, width);
+                }
+            }
         }
     }
 

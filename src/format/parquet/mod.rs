@@ -4,7 +4,7 @@ mod encodings;
 mod fit;
 mod settings;
 
-use arrow_array::RecordBatch;
+use arrow_array::{Array, RecordBatch};
 use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use parquet::arrow::ArrowSchemaConverter;
@@ -137,12 +137,17 @@ fn write(writer: &mut ArrowWriter<Vec<u8>>, batch: &RecordBatch, group_bytes: us
     Ok(())
 }
 
+/// The size of a batch's values, whatever else its buffers hold.
+fn size_of(batch: &RecordBatch) -> usize {
+    batch.columns().iter().map(|array| array.to_data().get_slice_memory_size().unwrap_or(0)).sum()
+}
+
 impl format::Encoder for Encoder {
     fn encode(&mut self, batch: &RecordBatch) -> Result<()> {
         let batch = self.fit.apply(self.shape.apply(batch)?)?;
         if let State::Sampling { batches, rows, bytes } = &mut self.state {
             *rows += batch.num_rows();
-            *bytes += batch.get_array_memory_size();
+            *bytes += size_of(&batch);
             batches.push(batch);
             if *rows >= SAMPLE_ROWS || *bytes >= SAMPLE_BYTES.min(self.group_bytes) {
                 self.begin()?;

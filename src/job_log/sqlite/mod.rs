@@ -82,6 +82,11 @@ impl super::JobLog for JobLog {
         self.connection.call(move |db| runs::progress(db, &run, rows, bytes)).await
     }
 
+    async fn forget(&self, pipeline: &str, stream: &str) -> Result<()> {
+        let (pipeline, stream) = (pipeline.to_owned(), stream.to_owned());
+        self.connection.call(move |db| runs::forget(db, &pipeline, &stream)).await
+    }
+
     async fn finish(&self, run: &str, end: &RunEnd) -> Result<()> {
         let (run, end) = (run.to_owned(), end.clone());
         self.connection.call(move |db| runs::finish(db, &run, &end)).await

@@ -78,6 +78,12 @@ pub(super) fn progress(db: &Connection, run: &str, rows: u64, bytes: u64) -> Res
     Ok(())
 }
 
+pub(super) fn forget(db: &Connection, pipeline: &str, stream: &str) -> Result<()> {
+    let sql = "DELETE FROM job_log WHERE pipeline = ?1 AND stream = ?2 AND state <> 'running'";
+    db.execute(sql, [pipeline, stream])?;
+    Ok(())
+}
+
 pub(super) fn finish(db: &Connection, run: &str, end: &RunEnd) -> Result<()> {
     let (error_kind, error) = error_columns(end.error.as_ref());
     let sql = "UPDATE job_log SET state = ?2, error_kind = ?3, error = ?4, finished_at = ?5, updated_at = ?5

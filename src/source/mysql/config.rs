@@ -23,14 +23,15 @@ const KEYS: &[Key] = &[
     )
     .secret()
     .example("mysql://reader@db.example.com/shop"),
-    Key::new("hostname", Value::Text, "The server's name or address.").example("db.example.com"),
+    Key::new("hostname", Value::Text, "The server's name or address.").example("db.example.com").shown(),
     Key::new("port", Value::Integer(1, 65535), "The server's port.").default("3306"),
     Key::new("socket", Value::Path, "The server's socket on this machine, in place of `hostname` and `port`.")
         .example("/run/mysqld/mysqld.sock"),
-    Key::new("username", Value::Text, "The user to log in as.").example("reader"),
-    Key::new("password", Value::Text, "Its password.").secret().example("${SHOP_PASSWORD}"),
+    Key::new("username", Value::Text, "The user to log in as.").example("reader").shown(),
+    Key::new("password", Value::Text, "Its password.").secret().example("${SHOP_PASSWORD}").shown(),
     Key::new("database", Value::Text, "The database to read. Tables of others are named `database.table`.")
-        .example("shop"),
+        .example("shop")
+        .shown(),
     Key::new("connect_timeout", Value::Duration, "How long making a connection may take.").default("10s"),
     Key::new(
         "read_timeout",

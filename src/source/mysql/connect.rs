@@ -78,6 +78,17 @@ impl Connection {
         within(limit, "read_timeout", self.conn()?.exec(sql, params)).await
     }
 
+    /// As [`Connection::rows`], for statements that cannot be prepared.
+    pub async fn texts(&mut self, sql: &str) -> Result<Vec<Row>, Failure> {
+        let limit = self.settings.read_timeout;
+        within(limit, "read_timeout", self.conn()?.query(sql)).await
+    }
+
+    /// How many warnings the last statement left.
+    pub fn warnings(&self) -> u16 {
+        self.conn.as_ref().map(Conn::get_warnings).unwrap_or_default()
+    }
+
     /// Has the server parse and resolve a statement.
     pub async fn prepare(&mut self, sql: &str) -> Result<Statement, Failure> {
         let limit = self.settings.read_timeout;

@@ -86,10 +86,10 @@ fn of_server(error: &ServerError, doing: Doing) -> Error {
         (None, Doing::Reading) => Kind::Data,
     };
     let said = match meaning(number) {
-        Some(meaning) => format!("{meaning} (error {number})"),
-        None if doing == Doing::Preparing && kind == Kind::Config => {
+        _ if doing == Doing::Preparing && kind == Kind::Config => {
             format!("the server refuses the statement: {} (error {number})", error.message)
         }
+        Some(meaning) => format!("{meaning} (error {number})"),
         None => format!("the server's error {number} (SQLSTATE {})", error.state),
     };
     let error = Error::new(kind, said);

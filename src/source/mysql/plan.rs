@@ -285,11 +285,11 @@ impl Planner<'_> {
         if error::is_denied(number) {
             return self.denied(failure).await;
         }
-        if error::is_missing(number) {
-            if let From::Table(name) = &self.from {
-                let name = name.clone();
-                return self.missing(&name).await;
-            }
+        if error::is_missing(number)
+            && let From::Table(name) = &self.from
+        {
+            let name = name.clone();
+            return self.missing(&name).await;
         }
         let error = self.failure(failure);
         match error.kind() {

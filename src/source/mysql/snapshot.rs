@@ -1,5 +1,6 @@
 //! Reads a table or query from its first row to its last, as of one moment, in a stream.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
@@ -110,9 +111,25 @@ async fn send_all(outlet: &Outlet, connection: &mut Connection, plan: &Plan, sna
         outlet.send(Event::Rows(batch.finish()?)).await?;
     }
     batch.warn(plan);
+    warn_of_warnings(connection, plan).await;
     let end = position::end(snapshot.at, batch.all_rows, snapshot.log.as_ref());
     outlet.send(Event::Checkpoint(end)).await?;
     Ok(())
+}
+
+/// The server's own warnings, a `group_concat` cut short say. By number: their texts may quote values.
+async fn warn_of_warnings(connection: &mut Connection, plan: &Plan) {
+    if connection.warnings() == 0 {
+        return;
+    }
+    let mut counts = BTreeMap::<u64, u64>::new();
+    // Without them the rows are read all the same.
+    for row in connection.texts("show warnings").await.unwrap_or_default() {
+        *counts.entry(number(&row, 1).unwrap_or_default()).or_default() += 1;
+    }
+    for (code, count) in counts {
+        tracing::warn!(table = plan.name, code, count, "the server has warnings; their numbers are in its manual");
+    }
 }
 
 /// The server prepares a statement again when a table is altered, and says so only by other columns in the result.
@@ -150,10 +167,7 @@ impl Batch {
     fn add(&mut self, row: &Row, plan: &Plan) -> Result<()> {
         for (index, cells) in self.columns.iter_mut().enumerate() {
             let value = row.as_ref(index).ok_or_else(|| Error::bug("a row came with too few columns"))?;
-            if let Value::Bytes(bytes) = value {
-                self.bytes += bytes.len();
-            }
-            if let Err(why) = take(cells, value) {
+            if let Err(why) = take(cells, value, &mut self.bytes) {
                 return Err(misfit(plan, index, self.all_rows + 1, why));
             }
         }
@@ -189,15 +203,18 @@ impl Batch {
     }
 }
 
-/// One value of a result, by the protocol of prepared statements.
+/// One value of a result, by the protocol of prepared statements. Adds to `size` what it takes beyond its row's share.
 #[inline]
-fn take(cells: &mut Cells, value: &Value) -> Result<(), Misfit> {
+fn take(cells: &mut Cells, value: &Value, size: &mut usize) -> Result<(), Misfit> {
     match value {
         Value::NULL => {
             cells.null();
             Ok(())
         }
-        Value::Bytes(bytes) => cells.bytes(bytes),
+        Value::Bytes(bytes) => {
+            *size += bytes.len();
+            cells.bytes(bytes)
+        }
         Value::Int(number) => cells.signed(*number),
         Value::UInt(number) => cells.unsigned(*number),
         Value::Float(number) => cells.float(*number),

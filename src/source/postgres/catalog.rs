@@ -3,7 +3,7 @@
 use tokio_postgres::types::Type as Oid;
 
 use super::connect::{Session, get};
-use super::name::{Name, quoted, readable};
+use super::name::{Name, readable};
 use crate::config::{Section, nearest};
 use crate::error::{Error, Result};
 use crate::source::pattern;
@@ -40,19 +40,13 @@ async fn missing(session: &Session, name: &Name, section: &Section, key: &str) -
     let sql = format!("{RELATIONS} WHERE {KINDS} AND n.nspname <> ALL ($1)");
     let rows = session.query(&sql, &[(&SYSTEM_SCHEMAS.as_slice(), Oid::TEXT_ARRAY)]).await?;
     let names = rows.iter().map(relation_of).collect::<Result<Vec<_>>>()?;
-    let shown: Vec<String> = names.iter().map(|relation| spelled(&relation.name)).collect();
+    let shown: Vec<String> = names.iter().map(|relation| relation.name.full()).collect();
     // The same table of another schema is the likeliest slip, then another spelling.
-    let elsewhere = names.iter().find(|relation| relation.name.table == name.table).map(|r| spelled(&r.name));
-    let meant = elsewhere.or_else(|| nearest(&spelled(name), shown.iter().map(String::as_str)).map(str::to_owned));
+    let elsewhere = names.iter().find(|relation| relation.name.table == name.table).map(|r| r.name.full());
+    let meant = elsewhere.or_else(|| nearest(&name.full(), shown.iter().map(String::as_str)).map(str::to_owned));
     let meant = meant.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
     let database = readable(&session.settings().database);
-    Ok(section.error(key, format!("names `{}`, which is no table of database {database}{meant}", spelled(name))))
-}
-
-/// As it would be written in `pipeline.conf`.
-fn spelled(name: &Name) -> String {
-    let part = |text: &str| if text.contains(['.', '"', ' ', ',']) { quoted(text) } else { text.to_owned() };
-    format!("{}.{}", part(&name.schema), part(&name.table))
+    Ok(section.error(key, format!("names `{}`, which is no table of database {database}{meant}", name.full())))
 }
 
 /// The tables that a pattern matches, in the order of their names. Patterns match tables and partitioned tables; a

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::url;
-use crate::config::{Key, Kind, Section, Value};
+use crate::config::{Key, Kind, Section, Value, nearest};
 use crate::error::{Error, Result};
 use crate::source::tls::{self, Tls};
 
@@ -20,11 +20,12 @@ const KEYS: &[Key] = &[
         .secret()
         .example("postgres://reader@db.example.com/shop"),
     Key::new("hostname", Value::Text, "The server's name or address, or the folder of its socket.")
-        .example("db.example.com"),
+        .example("db.example.com")
+        .shown(),
     Key::new("port", Value::Integer(1, 65535), "The server's port.").default("5432"),
-    Key::new("username", Value::Text, "The role to log in as.").example("reader"),
-    Key::new("password", Value::Text, "Its password.").secret().example("${SHOP_PASSWORD}"),
-    Key::new("database", Value::Text, "The database to read.").example("shop"),
+    Key::new("username", Value::Text, "The role to log in as.").example("reader").shown(),
+    Key::new("password", Value::Text, "Its password.").secret().example("${SHOP_PASSWORD}").shown(),
+    Key::new("database", Value::Text, "The database to read.").example("shop").shown(),
     Key::new("schema", Value::Text, "Where a table is looked for that is named without a schema.").default("public"),
     Key::new("application_name", Value::Text, "What the server shows of us in `pg_stat_activity`.").default("tidemark"),
     Key::new("connect_timeout", Value::Duration, "How long making a connection may take.").default("10s"),
@@ -73,9 +74,9 @@ const STREAM_KEYS: &[Key] = &[
     )
     .default("list"),
     Key::new(
-        "text_columns",
+        "read_as_text",
         Value::List,
-        "Columns to read as PostgreSQL's own text, whatever their type: for values that no other type holds.",
+        "Columns (`column` or `table.column`) that arrive as PostgreSQL's own text, whatever their type.",
     ),
     Key::new(
         "row_security",
@@ -217,7 +218,7 @@ pub struct Policies {
     /// Precision and scale for `numeric` without them; text where `None`.
     pub unconstrained_numeric: Option<(u32, i32)>,
     pub arrays_as_text: bool,
-    pub text_columns: Vec<String>,
+    read_as_text: Vec<String>,
     pub row_security: bool,
 }
 
@@ -240,10 +241,40 @@ impl Policies {
                 })?),
             },
             arrays_as_text: section.text("arrays")? == "text",
-            text_columns: section.list("text_columns"),
+            read_as_text: section.list("read_as_text"),
             row_security: section.flag("row_security")?,
         })
     }
+}
+
+impl Policies {
+    /// Whether a column of a table is to be read as text.
+    pub fn as_text(&self, table: &str, column: &str) -> bool {
+        self.read_as_text.iter().any(|name| names(name, table, column))
+    }
+
+    /// Refuses names that are a column of none of `tables`, which are all tables of a selection with their columns.
+    pub fn check_names(&self, section: &Section, tables: &[(String, Vec<String>)]) -> Result<()> {
+        for name in &self.read_as_text {
+            let known = tables.iter().any(|(table, columns)| columns.iter().any(|column| names(name, table, column)));
+            // Another table's: the key may stand in the `[source]`, for all of its streams.
+            let elsewhere = name.rsplit_once('.').is_some_and(|(of, _)| tables.iter().all(|(table, _)| table != of));
+            if !known && !elsewhere {
+                let columns = tables.iter().flat_map(|(_, columns)| columns).map(String::as_str);
+                let meant = nearest(name, columns).map(|c| format!(" (did you mean `{c}`?)")).unwrap_or_default();
+                let message = format!("names `{name}`, which is no column that this stream reads{meant}");
+                return Err(section
+                    .error("read_as_text", message)
+                    .hint("Write `table.column` where the key stands in a [source] that has other tables too."));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether `name` is that of the column: its own, or with its table's before it.
+fn names(name: &str, table: &str, column: &str) -> bool {
+    name == column || name.strip_suffix(column).and_then(|rest| rest.strip_suffix('.')) == Some(table)
 }
 
 fn precision_and_scale(text: &str) -> Option<(u32, i32)> {
@@ -311,6 +342,18 @@ mod tests {
         let settings = settings(&base).unwrap();
         assert_eq!(settings.address(), "/run/postgresql/.s.PGSQL.5432");
         assert!(refusal(&[base[0], base[1], base[2], ("tls", "require")]).contains("`tls`"));
+    }
+
+    #[test]
+    fn columns_by_name_with_and_without_their_table() {
+        let section = Section::of_kind(&KIND, &[("read_as_text", "note, s.orders.price, other.nite")]).unwrap();
+        let policies = Policies::of(&section).unwrap();
+        assert!(policies.as_text("any", "note") && policies.as_text("s.orders", "price"));
+        assert!(!policies.as_text("orders", "price") && !policies.as_text("xs.orders", "price"));
+        let tables = |column: &str| [("s.orders".to_owned(), vec!["note".to_owned(), column.to_owned()])];
+        assert!(policies.check_names(&section, &tables("price")).is_ok());
+        let error = policies.check_names(&section, &tables("prize")).unwrap_err();
+        assert!(error.message().contains("`s.orders.price`"), "{error}");
     }
 
     #[test]

@@ -191,15 +191,15 @@ impl Batches {
         let (what, key) = fault.explain();
         let error = Error::data(format!("table {table}, column {column}: {what}"));
         match key {
-            Some("text_columns") => error.hint(format!(
-                "Add {column} to `text_columns` to read the whole column as PostgreSQL's text, or leave it out."
+            Some("read_as_text") => error.hint(format!(
+                "Add {column} to `read_as_text` to read the whole column as PostgreSQL's text, or leave it out."
             )),
             Some("arrays") => error.hint(format!(
-                "Add {column} to `text_columns`, or set `arrays = text`, to read such arrays as PostgreSQL's text."
+                "Add {column} to `read_as_text`, or set `arrays = text`, to read such arrays as PostgreSQL's text."
             )),
             Some(key) => error.hint(format!(
                 "Set `{key} = null` to read such values as NULL, or `{key} = text` to read such columns as text; \
-                 `text_columns` does so for single columns."
+                 `read_as_text` does so for single columns."
             )),
             None => error,
         }
@@ -257,4 +257,76 @@ fn header(data: &[u8]) -> Result<Option<usize>> {
 
 fn broken(what: &str) -> Error {
     Error::unavailable(format!("the server's COPY is broken: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::error::Kind;
+
+    /// A COPY of rows of one text column.
+    fn copy(rows: &[Option<&str>]) -> Vec<u8> {
+        let mut out = SIGNATURE.to_vec();
+        // A header extension of three bytes, which is to be skipped.
+        out.extend([0, 0, 0, 0, 0, 0, 0, 3, 9, 9, 9]);
+        for row in rows {
+            out.extend(1i16.to_be_bytes());
+            out.extend(row.map_or(-1, |text| text.len() as i32).to_be_bytes());
+            out.extend(row.unwrap_or_default().as_bytes());
+        }
+        out.extend((-1i16).to_be_bytes());
+        out
+    }
+
+    fn taken(chunks: &[&[u8]]) -> Result<usize> {
+        let mut batches = Batches::new(&Plan::of_one_text_column());
+        for chunk in chunks {
+            batches.take(chunk)?;
+        }
+        batches.end()?;
+        Ok(batches.finish()?.batch.num_rows())
+    }
+
+    #[test]
+    fn an_early_end_is_no_end() {
+        let whole = copy(&[Some("a"), None, Some("")]);
+        assert_eq!(taken(&[&whole]).unwrap(), 3);
+        for end in 0..whole.len() {
+            let error = taken(&[&whole[..end]]).unwrap_err();
+            assert_eq!(error.kind(), Kind::Unavailable, "{end}");
+        }
+        assert!(taken(&[&whole, b"\0"]).is_err());
+        assert!(taken(&[b"PGCOPY\r\n\xff\n\0", &whole[11..]]).is_err());
+    }
+
+    #[test]
+    fn other_columns_are_a_matter_of_the_schema() {
+        let mut whole = copy(&[Some("a")]);
+        let count = whole.len() - 2 - 5 - 1;
+        whole[count] = 2;
+        assert_eq!(taken(&[&whole]).unwrap_err().kind(), Kind::Schema);
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_of_any_size_give_the_same(cuts in proptest::collection::vec(0usize..200, 0..9)) {
+            let rows: Vec<_> = (0..20).map(|n| ["x", "twelve bytes", ""].get(n % 4).copied()).collect();
+            let whole = copy(&rows);
+            let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.min(whole.len())).collect();
+            cuts.extend([0, whole.len()]);
+            cuts.sort_unstable();
+            let pieces: Vec<_> = cuts.windows(2).map(|pair| &whole[pair[0]..pair[1]]).collect();
+            prop_assert_eq!(taken(&pieces).unwrap(), 20);
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(mut bytes: Vec<u8>, whole: bool) {
+            if whole {
+                bytes = copy(&[]).into_iter().take(22).chain(bytes).collect();
+            }
+            let _ = taken(&[&bytes]);
+        }
+    }
 }

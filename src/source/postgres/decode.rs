@@ -6,6 +6,8 @@ mod binary;
 mod clock;
 mod nested;
 mod numeric;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::fmt;
@@ -54,9 +56,9 @@ impl Fault {
             Fault::Malformed => ("holds a value whose form is not that of its type", None),
             Fault::NotUtf8 => ("holds text that is not UTF-8", None),
             Fault::NotANumber => ("holds a NaN or an infinity, which no decimal is", Some("numeric_nan")),
-            Fault::Digits => ("holds a number of more digits than it is declared to have", Some("text_columns")),
+            Fault::Digits => ("holds a number of more digits than it is declared to have", Some("read_as_text")),
             Fault::Infinite => ("holds an infinite date or timestamp, or one beyond the year 294246", Some("infinity")),
-            Fault::Midnight => ("holds the time 24:00:00, which is no time of a day", Some("text_columns")),
+            Fault::Midnight => ("holds the time 24:00:00, which is no time of a day", Some("read_as_text")),
             Fault::Dimensions => {
                 ("holds an array of several dimensions, or one that does not count from 1", Some("arrays"))
             }

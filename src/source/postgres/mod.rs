@@ -59,10 +59,10 @@ impl Postgres {
     /// A connection in a transaction that sees what is committed. Used again by whoever gives it back after success.
     async fn look(&self) -> Result<Session> {
         let kept = self.looking.lock().await.take().filter(|session| !session.is_closed());
-        if let Some(session) = kept {
-            if session.begin(Sees::Latest).await.is_ok() {
-                return Ok(session);
-            }
+        if let Some(session) = kept
+            && session.begin(Sees::Latest).await.is_ok()
+        {
+            return Ok(session);
         }
         let session = Session::connect(&self.settings).await?;
         session.begin(Sees::Latest).await.map_err(|e| session.error(&e))?;
@@ -110,18 +110,23 @@ impl Postgres {
         let policies = Policies::of(&selection.section)?;
         let selection = Arc::new(selection.clone());
         let mut streams = Vec::new();
+        let mut columns = Vec::new();
         for relation in self.relations(session, &selection).await? {
-            plan::choose(session, &relation, &selection, &policies).await?;
+            let table = relation.name.display();
+            columns.push((table.clone(), plan::choose(session, &relation, &selection, &policies).await?));
             streams.push(Stream {
-                id: selection.stream_id(&relation.name.display()),
-                table: relation.name.to_string(),
+                id: selection.stream_id(&table),
+                table,
                 estimate: relation.estimate.filter(|_| selection.filter.is_none()),
                 selection: selection.clone(),
             });
         }
-        if let Tables::Query(_) = selection.tables {
-            let table = selection.name.clone();
-            streams.push(Stream { id: selection.stream_id(&table), table, estimate: None, selection });
+        match selection.tables {
+            Tables::Query(_) => {
+                let table = selection.name.clone();
+                streams.push(Stream { id: selection.stream_id(&table), table, estimate: None, selection });
+            }
+            _ => policies.check_names(&selection.section, &columns)?,
         }
         Ok(streams)
     }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::error::{Error, Result};
+
 /// A table's full name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name {
@@ -15,7 +17,7 @@ const PLAIN_SCHEMA: &str = "public";
 impl Name {
     /// Reads `table`, `schema.table` or either part in double quotes. What stands without quotes is taken as it is
     /// written; only a dot parts.
-    pub fn parse(text: &str, default_schema: &str) -> Result<Self, String> {
+    pub fn parse(text: &str, default_schema: &str) -> std::result::Result<Self, String> {
         let mut parts = parts(text)?;
         let (table, schema) = (parts.pop(), parts.pop());
         match (table, schema, parts.is_empty()) {
@@ -26,16 +28,27 @@ impl Name {
         }
     }
 
-    /// The name at the destination: the table's alone in `public`, else `schema.table`.
+    /// The name at the destination: the table's alone in `public`, else `schema.table`; a part with a dot in quotes, so
+    /// that no two tables have the same name.
     pub fn display(&self) -> String {
         match self.schema == PLAIN_SCHEMA {
-            true => self.table.clone(),
-            false => format!("{}.{}", self.schema, self.table),
+            true => part(&self.table),
+            false => self.full(),
         }
+    }
+
+    /// `schema.table`, as it would be written in `pipeline.conf`.
+    pub fn full(&self) -> String {
+        format!("{}.{}", part(&self.schema), part(&self.table))
+    }
+
+    /// Reads what [`Name::display`] gave.
+    pub fn of_display(text: &str) -> Result<Self> {
+        Self::parse(text, PLAIN_SCHEMA).map_err(Error::bug)
     }
 }
 
-/// As SQL writes it, always quoted: what [`Name::parse`] reads back.
+/// As SQL writes it, always quoted.
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", quoted(&self.schema), quoted(&self.table))
@@ -69,7 +82,14 @@ pub fn literal(text: &str) -> String {
     }
 }
 
-fn parts(text: &str) -> Result<Vec<String>, String> {
+fn part(text: &str) -> String {
+    match text.contains(['.', '"', ',']) || text.trim() != text {
+        true => quoted(text),
+        false => text.to_owned(),
+    }
+}
+
+fn parts(text: &str) -> std::result::Result<Vec<String>, String> {
     let mut parts = vec![String::new()];
     let mut chars = text.trim().chars().peekable();
     let mut quotes = false;
@@ -98,7 +118,7 @@ fn parts(text: &str) -> Result<Vec<String>, String> {
 mod tests {
     use super::*;
 
-    fn parsed(text: &str) -> Result<(String, String), String> {
+    fn parsed(text: &str) -> std::result::Result<(String, String), String> {
         Name::parse(text, "public").map(|name| (name.schema, name.table))
     }
 
@@ -120,8 +140,11 @@ mod tests {
 
     #[test]
     fn what_it_writes_it_reads() {
-        let name = Name { schema: "s.\"x".to_owned(), table: "t 1".to_owned() };
-        assert_eq!(Name::parse(&name.to_string(), "public"), Ok(name));
+        for (schema, table) in [("s.\"x", "t 1"), ("public", "x.y"), ("public", "plain"), ("s", " t")] {
+            let name = Name { schema: schema.to_owned(), table: table.to_owned() };
+            assert_eq!(Name::parse(&name.to_string(), "other").as_ref(), Ok(&name));
+            assert_eq!(Name::of_display(&name.display()).unwrap(), name);
+        }
     }
 
     #[test]

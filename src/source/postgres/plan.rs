@@ -59,7 +59,7 @@ impl Plan {
                 (None, selection.output_name(&selection.name))
             }
             _ => {
-                let name = Name::parse(&stream.table, &session.settings().schema).map_err(Error::bug)?;
+                let name = Name::of_display(&stream.table)?;
                 let relation = catalog::relation(session, &name, &selection.section, written_key(selection)).await?;
                 let chosen = choose(session, &relation, selection, &plan.policies).await?;
                 if key.is_empty() {
@@ -68,7 +68,7 @@ impl Plan {
                 }
                 plan.from = name.to_string();
                 plan.relation = Some(relation);
-                (Some(chosen), selection.output_name(&name.display()))
+                (Some(chosen), selection.output_name(&stream.table))
             }
         };
         plan.enter(session).await?;
@@ -107,12 +107,11 @@ impl Plan {
         let oids: Vec<u32> = found.iter().map(|(_, oid, _)| *oid).collect();
         let natives = natives(session, &found).await?;
         let catalog = TypeCatalog::load(session, oids).await?;
-        let resolver = Resolver { catalog: &catalog, policies: &self.policies };
-        for column in &self.policies.text_columns {
-            if !found.iter().any(|(name, ..)| name == column) {
-                let message = format!("names `{column}`, which is no column that is read");
-                return Err(selection.section.error("text_columns", message));
-            }
+        let table = self.relation.as_ref().map_or(selection.name.clone(), |relation| relation.name.display());
+        let resolver = Resolver { catalog: &catalog, policies: &self.policies, table: &table };
+        if names.is_none() {
+            let columns = found.iter().map(|(name, ..)| name.clone()).collect();
+            self.policies.check_names(&selection.section, &[(table.clone(), columns)])?;
         }
         self.columns = found
             .into_iter()
@@ -170,6 +169,23 @@ impl Plan {
             notes.push("Row security shows a part of the rows only.".to_owned());
         }
         notes
+    }
+}
+
+#[cfg(test)]
+impl Plan {
+    pub fn of_one_text_column() -> Self {
+        let section = crate::config::Section::of_kind(&super::config::KIND, &[]).unwrap();
+        let of = Type { oid: 25, native: "text".to_owned(), shape: Shape::Text };
+        Self {
+            table: Arc::new(Table::new("t", Arc::new(Schema::new(vec![of.field("v")])), Vec::new())),
+            columns: vec![PlannedColumn { name: "v".to_owned(), of }],
+            policies: Policies::of(&section).unwrap(),
+            relation: None,
+            from: String::new(),
+            filter: None,
+            path: String::new(),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 /// What all readers of a run see.
 pub enum Snapshot {
     /// Lives as long as the transaction that took it.
-    Exported { holder: Session, id: String, moment: Moment },
+    Exported { holder: Box<Session>, id: String, moment: Moment },
     /// The server exports none: each reader has its own.
     Own,
 }
@@ -23,7 +23,7 @@ impl Snapshot {
         match holder.client().query_typed("SELECT pg_catalog.pg_export_snapshot() AS id", &[]).await {
             Ok(rows) => {
                 let row = rows.first().ok_or_else(|| Error::bug("pg_export_snapshot gave no row"))?;
-                Ok(Snapshot::Exported { id: get(row, "id")?, holder, moment })
+                Ok(Snapshot::Exported { id: get(row, "id")?, holder: Box::new(holder), moment })
             }
             Err(e) if cannot_export(code(&e)) => {
                 tracing::warn!(

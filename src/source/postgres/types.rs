@@ -174,13 +174,15 @@ const MAX_DEPTH: usize = 16;
 pub struct Resolver<'a> {
     pub catalog: &'a TypeCatalog,
     pub policies: &'a Policies,
+    /// The table's name at the destination, if nothing renames it.
+    pub table: &'a str,
 }
 
 impl Resolver<'_> {
     /// The type of a column, by what the server says of it; `native` in the server's own words.
     pub fn column(&self, name: &str, oid: u32, modifier: i32, native: String) -> Result<Type> {
         let entry = self.entry(oid)?;
-        if self.policies.text_columns.iter().any(|column| column == name) {
+        if self.policies.as_text(self.table, name) {
             let shape = match self.shape(entry, modifier, &native, 0)? {
                 // Its text is its value already.
                 shape @ (Shape::Text | Shape::Json | Shape::Numeric) => shape,

@@ -266,7 +266,7 @@ mod tests {
     fn read_as_text_takes_whatever_is_stored() {
         for (value, expected) in [
             (ValueRef::Integer(i64::MIN), "-9223372036854775808"),
-            (ValueRef::Real(1e308), "1e308"),
+            (ValueRef::Real(1e308), "1e+308"),
             (ValueRef::Real(5.0), "5.0"),
             (ValueRef::Real(f64::NEG_INFINITY), "-Infinity"),
             (ValueRef::Text("ü".as_bytes()), "ü"),

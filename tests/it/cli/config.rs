@@ -113,7 +113,7 @@ fn a_wrong_number() {
 fn a_wrong_word() {
     refused(
         "table =",
-        "mode = incremental-ish\ntable =",
+        "mode = delta\ntable =",
         "pipeline.conf:16: [stream orders] `mode` must be one of full, incremental, cdc",
     );
     refused(
@@ -267,4 +267,27 @@ fn the_example_works() {
     assert_eq!(config.sources.len(), registry().sources.len());
     assert_eq!(config.destinations.len(), registry().destinations.len());
     assert_eq!(config.streams.len(), config.sources.len());
+}
+
+#[test]
+fn what_connectors_say_of_themselves_is_true() {
+    let registry = registry();
+    let kinds = registry.sources.iter().chain(registry.destinations);
+    let connectors = kinds.flat_map(|kind| kind.keys.iter().copied().chain([kind.stream_keys]));
+    let others = [
+        registry.pipeline_keys,
+        registry.pipeline_stream_keys,
+        registry.job_log_keys,
+        registry.format_keys,
+        registry.stream_keys,
+    ];
+    for key in connectors.chain(others).flatten() {
+        for value in [key.default, Some(key.example)].into_iter().flatten() {
+            let is_filled_in = value.is_empty() || value.contains("${");
+            assert!(is_filled_in || key.value.refusal(value).is_none(), "`{}` = {value}", key.name);
+        }
+        assert!(!key.about.is_empty() && !key.about.contains('\n'), "`{}`", key.name);
+        assert!(!(key.required && key.default.is_some()), "`{}` is required and has a default", key.name);
+        assert!(!key.required || !key.example.is_empty(), "`{}` is required and has no example", key.name);
+    }
 }

@@ -27,7 +27,7 @@ pub async fn missing_tables_and_columns(server: &Server) {
         (vec![("table", "orders"), ("where", "totl > 1")], vec!["`where`", "totl"]),
         (vec![("table", "orders"), ("where", "total >")], vec!["`where`", "1064"]),
         (vec![("query", "select totl from orders")], vec!["`query`", "totl"]),
-        (vec![("query", "select * from ordres")], vec!["`query`", "no such table"]),
+        (vec![("query", "select * from ordres")], vec!["`query`", "ordres", "1146"]),
     ] {
         let error = database.read(&stream).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Config, "{error}");

@@ -28,6 +28,7 @@ macro_rules! my_suite {
             values::bits_of_views_and_queries,
             values::queries_tell_their_own_types,
             values::bytes_that_are_no_text,
+            values::warnings_of_the_server_are_passed_on,
             access::missing_tables_and_columns,
             access::missing_grants_are_spelled_out,
             access::wrong_logins,

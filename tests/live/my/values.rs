@@ -493,6 +493,18 @@ pub async fn queries_tell_their_own_types(server: &Server) {
     }
 }
 
+/// What the server cuts, it warns of; the warning is passed on by its number.
+pub async fn warnings_of_the_server_are_passed_on(server: &Server) {
+    let database = server.database("warnings").await;
+    database
+        .run("create table t (id int primary key, x text); insert into t values (1, '12 apples'), (2, 'pears')")
+        .await;
+    let logged = Log::start();
+    database.read(&[("query", "select cast(x as signed) n from t")]).await.unwrap();
+    let log = logged.text();
+    assert!(log.contains("code=1292 count=2") && !log.contains("apples"), "{log}");
+}
+
 /// Text whose bytes are no valid text for its character set: refused with the key that lets it pass, which gives the
 /// bytes as they are stored.
 pub async fn bytes_that_are_no_text(server: &Server) {

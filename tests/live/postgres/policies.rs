@@ -23,7 +23,7 @@ pub async fn infinities_by_policy(server: &str) {
     ] {
         database.run(&format!("CREATE TABLE {table} (v {of}); INSERT INTO {table} VALUES ({value})")).await;
         let error = database.refusal(&[("table", table)]).await;
-        assert_error(&error, Kind::Data, &[table, "column v", "`infinity = null`", "`text_columns`"]);
+        assert_error(&error, Kind::Data, &[table, "column v", "`infinity = null`", "`read_as_text`"]);
     }
     assert_eq!(shown(&database, &[("table", "dates"), ("infinity", "null")], "v").await, ["null"]);
     assert_eq!(shown(&database, &[("table", "late"), ("infinity", "null")], "v").await, ["null"]);
@@ -31,7 +31,7 @@ pub async fn infinities_by_policy(server: &str) {
     assert_eq!(shown(&database, &[("table", "dates"), ("infinity", "text")], "v").await, ["infinity"]);
     assert_eq!(shown(&database, &[("table", "stamps"), ("infinity", "text")], "v").await, ["-infinity"]);
     assert_eq!(shown(&database, &[("table", "many"), ("infinity", "text")], "v").await, ["[infinity]"]);
-    assert_eq!(shown(&database, &[("table", "late"), ("text_columns", "v")], "v").await, ["294276-12-31 23:59:59"]);
+    assert_eq!(shown(&database, &[("table", "late"), ("read_as_text", "v")], "v").await, ["294276-12-31 23:59:59"]);
 }
 
 pub async fn nan_by_policy(server: &str) {
@@ -63,9 +63,9 @@ pub async fn arrays_by_policy(server: &str) {
     ] {
         database.run(&format!("CREATE TABLE {table} (v {of}); INSERT INTO {table} VALUES ({value})")).await;
         let error = database.refusal(&[("table", table)]).await;
-        assert_error(&error, Kind::Data, &[table, "column v", "dimensions", "`arrays = text`", "`text_columns`"]);
+        assert_error(&error, Kind::Data, &[table, "column v", "dimensions", "`arrays = text`", "`read_as_text`"]);
         assert_eq!(shown(&database, &[("table", table), ("arrays", "text")], "v").await, [text]);
-        assert_eq!(shown(&database, &[("table", table), ("text_columns", "v")], "v").await, [text]);
+        assert_eq!(shown(&database, &[("table", table), ("read_as_text", "v")], "v").await, [text]);
     }
 }
 
@@ -77,13 +77,13 @@ pub async fn text_by_column(server: &str) {
              INSERT INTO t VALUES (true, '\\x01', '{{1}}', '2024-01-01 00:00+02', 1, '{ }', 'x', 1)",
         )
         .await;
-    let read = database.read(&[("table", "t"), ("text_columns", "a, b, c, d, e, f, g")]).await;
+    let read = database.read(&[("table", "t"), ("read_as_text", "a, b, c, d, e, f, g")]).await;
     let types: Vec<_> = read.table.schema.fields().iter().map(|field| field.data_type().clone()).collect();
     assert_eq!(types, [Utf8, Utf8, Utf8, Utf8, Utf8, Utf8, Utf8, Int32]);
     let values: Vec<_> = ["a", "b", "c", "d", "e", "f", "g", "h"].map(|c| read.column(c).remove(0).unwrap()).into();
     assert_eq!(values, ["t", "\\x01", "{{1}}", "2023-12-31 22:00:00+00", "1.00", "{ }", "x", "1"]);
-    let error = database.refusal(&[("table", "t"), ("text_columns", "nothing")]).await;
-    assert_error(&error, Kind::Config, &["`text_columns`", "`nothing`"]);
+    let error = database.refusal(&[("table", "t"), ("read_as_text", "nothing")]).await;
+    assert_error(&error, Kind::Config, &["`read_as_text`", "`nothing`"]);
 }
 
 pub async fn digits_for_unconstrained_numerics(server: &str) {
@@ -97,14 +97,14 @@ pub async fn digits_for_unconstrained_numerics(server: &str) {
     assert!(matches!(read.table.schema.field(1).data_type(), List(item) if *item.data_type() == Decimal128(20, 9)));
     assert_eq!(read.column("v"), [Some("1.500000000".to_owned()), Some("-0.000000001".to_owned())]);
     database.run("INSERT INTO t VALUES (0.0000000001)").await;
-    assert_error(&database.refusal(&stream).await, Kind::Data, &["column v", "digits", "`text_columns`"]);
+    assert_error(&database.refusal(&stream).await, Kind::Data, &["column v", "digits", "`read_as_text`"]);
 }
 
 pub async fn values_beyond_their_type_are_named(server: &str) {
     let database = Database::create(server).await;
     database.run("CREATE TABLE t (v time); INSERT INTO t VALUES ('24:00:00')").await;
-    assert_error(&database.refusal(&[("table", "t")]).await, Kind::Data, &["column v", "24:00:00", "`text_columns`"]);
-    assert_eq!(shown(&database, &[("table", "t"), ("text_columns", "v")], "v").await, ["24:00:00"]);
+    assert_error(&database.refusal(&[("table", "t")]).await, Kind::Data, &["column v", "24:00:00", "`read_as_text`"]);
+    assert_eq!(shown(&database, &[("table", "t"), ("read_as_text", "v")], "v").await, ["24:00:00"]);
     // Neither the value nor the server's words for it, which repeat it, are told.
     let error =
         database.refusal(&[("query", "SELECT ('secret-' || n)::int AS v FROM generate_series(1, 3) AS n")]).await;

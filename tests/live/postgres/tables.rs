@@ -19,7 +19,7 @@ pub async fn names_and_schemas(server: &str) {
     let items = database.read(&[("table", "Order Items")]).await;
     assert_eq!((items.table.name.as_str(), items.rows()), ("Order Items", 1));
     assert_eq!(items.column("a \"b\""), [Some("2".to_owned())]);
-    assert_eq!(database.read(&[("table", "\"x.y\"")]).await.table.name, "x.y");
+    assert_eq!(database.read(&[("table", "\"x.y\"")]).await.table.name, "\"x.y\"");
     assert_eq!(database.read(&[("table", "public.plain")]).await.table.name, "plain");
     assert_eq!(database.read(&[("table", "sales.orders")]).await.table.name, "sales.orders");
     assert_eq!(database.read(&[("table", "sales.orders"), ("as", "o")]).await.table.name, "o");

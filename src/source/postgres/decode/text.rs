@@ -104,6 +104,9 @@ fn wide(text: &[u8], scale: i8, limit: i256) -> Result<i256, Fault> {
 /// `-$1,234.50`, `1.234,50 €`: always all digits after the point, so that the digits alone tell the value; a minus or a
 /// bracket tells that it is negative.
 fn money(text: &[u8]) -> Result<i128, Fault> {
+    if !text.iter().any(u8::is_ascii_digit) {
+        return Err(Fault::Malformed);
+    }
     let mut value: i128 = 0;
     for byte in text.iter().filter(|byte| byte.is_ascii_digit()) {
         value = value.checked_mul(10).and_then(|v| v.checked_add(i128::from(byte - b'0'))).ok_or(Fault::Digits)?;

@@ -169,3 +169,52 @@ impl ServiceAccount {
         signer.sign(message).map_err(|_| wrong())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/gcs-service-account.json");
+    /// The same claims as `openssl dgst -sha256 -sign` signs them.
+    const SIGNED: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/gcs-service-account.jwt"));
+
+    #[test]
+    fn a_service_account_signs_as_openssl_does() {
+        let Ok(Some(Source::ServiceAccount(account))) = find(&Credentials::File(FILE.into())) else { panic!() };
+        let now = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        assert_eq!(account.assertion(now).unwrap(), SIGNED.trim_end());
+    }
+
+    #[test]
+    fn a_machine_is_asked_for_the_scope() {
+        let ask = Source::Machine { host: "h:1".to_owned() }.ask().unwrap();
+        let path = "computeMetadata/v1/instance/service-accounts/default/token";
+        assert_eq!(ask.url, format!("http://h:1/{path}?scopes={SCOPE}"));
+        assert!(ask.form.is_none());
+    }
+
+    #[test]
+    fn a_file_that_does_not_do_is_named_and_not_quoted() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("k.json");
+        for text in
+            ["", "{\"type\":\"service_account\",\"private_key\":\"hush\"}", "hush", "{\"type\":\"external_account\"}"]
+        {
+            std::fs::write(&file, text).unwrap();
+            let message = find(&Credentials::File(file.clone())).err().expect("an error").to_string();
+            assert!(message.contains("k.json") && !message.contains("hush"), "{message}");
+        }
+        std::fs::remove_file(&file).unwrap();
+        assert!(find(&Credentials::File(file)).is_err());
+        let broken = ServiceAccount {
+            client_email: "a@b".to_owned(),
+            private_key: "-----BEGIN PRIVATE KEY-----\nhush\n-----END PRIVATE KEY-----\n".to_owned(),
+            private_key_id: None,
+            token_uri: token_url(),
+        };
+        let message = Source::ServiceAccount(broken).ask().err().expect("an error").to_string();
+        assert!(message.contains("a@b") && !message.contains("hush"), "{message}");
+    }
+}

@@ -68,3 +68,42 @@ pub fn no_links(root: &Path) -> Error {
         "A commit is a hard link, which either takes a name or finds it taken. Use a local disk, NFS, or a bucket.",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    #[test]
+    fn the_number_of_an_error_decides_whose_move_it_is() {
+        // As Linux numbers them.
+        for (number, name, kind) in [
+            (28, "ENOSPC", Kind::Unavailable),
+            (122, "EDQUOT", Kind::Unavailable),
+            (5, "EIO", Kind::Unavailable),
+            (116, "ESTALE", Kind::Unavailable),
+            (1, "EPERM", Kind::Denied),
+            (13, "EACCES", Kind::Denied),
+            (30, "EROFS", Kind::Denied),
+            (20, "ENOTDIR", Kind::Config),
+            (36, "ENAMETOOLONG", Kind::Config),
+            (27, "EFBIG", Kind::Config),
+        ] {
+            let error = classify(&IoError::from_raw_os_error(number), "cannot be written", Path::new("/lake/t"));
+            assert_eq!(error.kind(), kind, "{name}");
+            assert!(error.message().starts_with("/lake/t: cannot be written: "), "{error}");
+        }
+        assert!(classify(&IoError::from_raw_os_error(28), "", Path::new("/")).advice().unwrap().contains("room"));
+    }
+
+    #[test]
+    fn a_file_system_without_links_is_told_from_other_trouble() {
+        for number in [1, 18, 31, 38, 95] {
+            assert!(has_no_links(&IoError::from_raw_os_error(number)), "{number}");
+        }
+        for number in [2, 5, 17, 28, 30] {
+            assert!(!has_no_links(&IoError::from_raw_os_error(number)), "{number}");
+        }
+        assert_eq!(no_links(Path::new("/mnt/usb")).kind(), Kind::Config);
+    }
+}

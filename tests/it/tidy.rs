@@ -1,0 +1,161 @@
+//! The rules of ARCHITECTURE.md that a machine can check.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Which rooms a room may use. Every room may use those that its own rooms use.
+const USES: &[(&str, &[&str])] = &[
+    ("error", &[]),
+    ("record", &["error"]),
+    ("config", &["error"]),
+    ("format", &["record", "config", "error"]),
+    ("source", &["record", "config", "error"]),
+    ("destination", &["format", "record", "config", "error"]),
+    ("job_log", &["record", "config", "error"]),
+    ("pipeline", &["source", "destination", "job_log", "format", "record", "config", "error"]),
+    ("cli", &["pipeline", "source", "destination", "job_log", "format", "record", "config", "error"]),
+];
+
+/// Rooms in which no sibling may know another.
+const HOUSES: &[&str] = &["source", "destination/files/stores"];
+
+/// What those siblings share, and the registry.
+const SHARED: &[&str] = &["mod", "feed", "pattern", "tls", "key", "prefix"];
+
+const LONGEST_FILE: usize = 500;
+const DRAWERS: &[&str] = &["utils", "util", "common", "helpers", "helper", "base", "manager", "misc"];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => files.extend(files_below(&path)),
+            false if path.extension().is_some_and(|extension| extension == "rs") => files.push(path),
+            false => {}
+        }
+    }
+    files.sort();
+    files
+}
+
+/// The room below `folder` that a file is in: `mysql` for `mysql/plan.rs` and `mysql.rs`.
+fn room(file: &Path, folder: &Path) -> String {
+    let first = file.strip_prefix(folder).unwrap().components().next().unwrap();
+    let name = first.as_os_str().to_str().unwrap();
+    name.strip_suffix(".rs").unwrap_or(name).to_owned()
+}
+
+/// The code of a file without its comments, so that a word in a sentence is not a use.
+fn code(file: &Path) -> String {
+    let text = fs::read_to_string(file).unwrap();
+    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+/// The names that follow `crate::` (or `crate::{`).
+fn used(code: &str, prefix: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for (at, _) in code.match_indices(prefix) {
+        let rest = &code[at + prefix.len()..];
+        let group = rest.strip_prefix('{').and_then(|rest| rest.split('}').next());
+        for part in group.unwrap_or(rest).split(',').take(if group.is_some() { usize::MAX } else { 1 }) {
+            let name = part.trim().split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
+            names.insert(name.to_owned());
+        }
+    }
+    names
+}
+
+#[test]
+fn use_goes_one_way() {
+    let src = root().join("src");
+    let mut wrong = Vec::new();
+    for file in files_below(&src) {
+        let room = room(&file, &src);
+        let Some((_, allowed)) = USES.iter().find(|(name, _)| *name == room) else { continue };
+        for name in used(&code(&file), "crate::") {
+            let is_room = USES.iter().any(|(other, _)| *other == name);
+            if is_room && name != room && !allowed.contains(&name.as_str()) {
+                wrong.push(format!("{} uses crate::{name}", file.strip_prefix(&src).unwrap().display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_room_has_a_place_in_the_order() {
+    let src = root().join("src");
+    let rooms: BTreeSet<_> = files_below(&src).iter().map(|file| room(file, &src)).collect();
+    let known: BTreeSet<_> =
+        USES.iter().map(|(name, _)| (*name).to_owned()).chain(["main", "lib"].map(str::to_owned)).collect();
+    assert_eq!(rooms, known);
+}
+
+#[test]
+fn siblings_do_not_know_each_other() {
+    let mut wrong = Vec::new();
+    for house in HOUSES {
+        let folder = root().join("src").join(house);
+        let files = files_below(&folder);
+        let rooms: BTreeSet<_> =
+            files.iter().map(|file| room(file, &folder)).filter(|room| !SHARED.contains(&room.as_str())).collect();
+        for file in files.iter().filter(|file| rooms.contains(&room(file, &folder))) {
+            let path = format!("crate::{}::", house.replace('/', "::"));
+            for name in used(&code(file), &path) {
+                if rooms.contains(&name) && name != room(file, &folder) {
+                    wrong.push(format!("{} uses {path}{name}", file.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_file_is_too_long_to_read() {
+    let long: Vec<_> = files_below(&root().join("src"))
+        .into_iter()
+        .filter(|file| fs::read_to_string(file).unwrap().lines().count() > LONGEST_FILE)
+        .collect();
+    assert!(long.is_empty(), "over {LONGEST_FILE} lines: {long:?}");
+}
+
+#[test]
+fn there_are_no_junk_drawers() {
+    let drawers: Vec<_> = files_below(&root().join("src"))
+        .into_iter()
+        .filter(|file| {
+            let parts = file.strip_prefix(root()).unwrap().with_extension("");
+            parts.iter().any(|part| DRAWERS.contains(&part.to_str().unwrap()))
+        })
+        .collect();
+    assert!(drawers.is_empty(), "{drawers:?}");
+}
+
+#[test]
+fn no_test_is_skipped_in_silence() {
+    let mark = ["#[", "ignore"].concat();
+    for file in files_below(&root().join("src")).into_iter().chain(files_below(&root().join("tests"))) {
+        assert!(!fs::read_to_string(&file).unwrap().contains(&mark), "{}", file.display());
+    }
+}
+
+/// Each row of docs/guarantees.md names the test that proves it, as `path/of/file.rs::name`.
+#[test]
+fn every_guarantee_names_a_test_that_is_there() {
+    let page = fs::read_to_string(root().join("docs/guarantees.md")).unwrap();
+    let mut named = 0;
+    for quoted in page.split('`').skip(1).step_by(2) {
+        let Some((file, test)) = quoted.split_once(".rs::") else { continue };
+        named += 1;
+        let text = fs::read_to_string(root().join(format!("{file}.rs"))).unwrap_or_default();
+        assert!(text.contains(&format!("fn {test}(")) || text.contains(&test.to_string()), "{quoted} is not there");
+    }
+    assert!(named >= 10, "only {named} tests are named");
+}

@@ -425,26 +425,26 @@ async fn a_locked_file_is_waited_for_and_then_unavailable() {
 }
 
 /// A writer keeps the sum of `a` and `b` at zero, in one transaction each time.
-#[tokio::test(flavor = "multi_thread")]
-async fn all_tables_are_read_as_of_one_moment_while_a_writer_writes() {
-    let db = Db::new(
-        "pragma journal_mode = wal; create table a (n int); create table b (n int);
-         insert into a values (0); insert into b values (0);",
-    );
+async fn reads_one_moment_beside_a_writer(journal: &str) {
+    let db = Db::new(&format!(
+        "pragma journal_mode = {journal}; create table a (n int); create table b (n int);
+         insert into a values (0); insert into b values (0);"
+    ));
     let path = db.path();
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
     let writer = std::thread::spawn(move || {
         let connection = Connection::open(path).unwrap();
-        connection.busy_timeout(Duration::from_secs(5)).unwrap();
+        connection.busy_timeout(Duration::from_secs(20)).unwrap();
+        connection.execute_batch("pragma synchronous = off").unwrap();
         let mut commits = 0u64;
-        while stopped.recv_timeout(Duration::from_micros(200)).is_err() {
+        while stopped.recv_timeout(Duration::from_micros(500)).is_err() {
             connection.execute_batch("begin; update a set n = n + 1; update b set n = n - 1; commit").unwrap();
             commits += 1;
         }
         commits
     });
     let mut seen = Vec::new();
-    for _ in 0..20 {
+    for _ in 0..8 {
         let source = db.source(&[]);
         let streams = streams(&*source, &[("tables", "a, b")]).await.unwrap();
         let first = drain(source.open(&streams[0], None).await.unwrap()).await.unwrap();
@@ -453,11 +453,55 @@ async fn all_tables_are_read_as_of_one_moment_while_a_writer_writes() {
         let numbers = [first, second].map(|read| read.shown()[0].parse::<i64>().unwrap());
         assert_eq!(numbers[0] + numbers[1], 0, "{numbers:?}");
         seen.push(numbers[0]);
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     stop.send(()).unwrap();
-    assert!(writer.join().unwrap() > 20);
+    assert!(writer.join().unwrap() > 2);
     seen.dedup();
     assert!(seen.len() > 1, "the writer went on meanwhile");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_tables_are_read_as_of_one_moment_while_a_writer_writes() {
+    reads_one_moment_beside_a_writer("wal").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_tables_are_read_as_of_one_moment_with_a_rollback_journal_too() {
+    reads_one_moment_beside_a_writer("delete").await;
+}
+
+/// Without the check that nobody commits in between, two connections would see two moments.
+#[tokio::test(flavor = "multi_thread")]
+async fn eight_connections_agree_on_the_moment() {
+    let tables: String = (0..8).map(|n| format!("create table t{n} (n int); insert into t{n} values (0);")).collect();
+    let db = Db::new(&format!("pragma journal_mode = wal; {tables}"));
+    let update: String = (0..8).map(|n| format!("update t{n} set n = n + 1;")).collect();
+    let path = db.path();
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let writer = std::thread::spawn(move || {
+        let connection = Connection::open(path).unwrap();
+        while stopped.try_recv().is_err() {
+            connection.execute_batch(&format!("pragma synchronous = off; begin; {update} commit")).unwrap();
+            std::thread::sleep(Duration::from_micros(500));
+        }
+    });
+    for _ in 0..10 {
+        let source = db.source(&[]);
+        let streams = streams(&*source, &[("tables", "t*")]).await.unwrap();
+        let mut readers = Vec::new();
+        for stream in &streams {
+            readers.push(source.open(stream, None).await.unwrap());
+        }
+        let mut seen = Vec::new();
+        for reader in readers {
+            seen.extend(drain(reader).await.unwrap().shown());
+        }
+        seen.dedup();
+        assert_eq!(seen.len(), 1, "{seen:?}");
+    }
+    stop.send(()).unwrap();
+    writer.join().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -550,13 +594,19 @@ async fn a_file_that_nobody_writes_is_read_without_files_beside_it() {
 }
 
 #[tokio::test]
+async fn a_utf_16_database_arrives_as_utf_8() {
+    let read = read_t("pragma encoding = 'UTF-16'; create table t (s text); insert into t values ('ü😀');", &[]).await;
+    assert_eq!(read.unwrap().shown(), ["ü😀"]);
+}
+
+#[tokio::test]
 async fn check_tells_how_columns_arrive() {
     let db = Db::new("create table t (a, b money, c numeric)");
     let source = db.source(&[]);
     let streams = streams(&*source, &[("table", "t"), ("as", "things")]).await.unwrap();
     let description = source.describe(&streams[0]).await.unwrap();
     let notes = description.notes.join("\n");
-    for part in ["no primary key", "as text: a.", "as text: b.", "as text: c.", "journal_mode = wal"] {
+    for part in ["no primary key", "as text: a.", "as text: b.", "as text: c."] {
         assert!(notes.contains(part), "{part} in: {notes}");
     }
     assert_eq!(description.table.name, "things");

@@ -591,6 +591,32 @@ async fn a_file_that_nobody_writes_is_read_without_files_beside_it() {
     assert_eq!(read(&*source, &[("table", "t")]).await.unwrap().rows(), 1);
     let files: Vec<_> = std::fs::read_dir(frozen.path()).unwrap().collect();
     assert_eq!(files.len(), 1, "{files:?}");
+
+    // What is in the log alone would be missed.
+    let writer = db.write();
+    writer.execute_batch("insert into t values (2)").unwrap();
+    let source = db.source(&[("immutable", "yes")]);
+    fails(read(&*source, &[("table", "t")]).await, Kind::Config, &["shop.db-wal holds changes", "wal_checkpoint"]);
+}
+
+#[tokio::test]
+async fn a_transaction_that_never_ended_is_not_read() {
+    let db = Db::new(
+        "create table t as with recursive n (i) as (select 1 union all select i + 1 from n where i < 20000) \
+         select i, 'some text that fills pages' as s from n",
+    );
+    let writer = db.write();
+    // More than the cache holds, so that half of it is in the file.
+    writer.execute_batch("pragma cache_size = 5; begin; update t set i = -1, s = s || s").unwrap();
+    let killed = Db::new("");
+    for suffix in ["", "-journal"] {
+        let name = format!("shop.db{suffix}");
+        std::fs::copy(db.folder.path().join(&name), killed.folder.path().join(&name)).unwrap();
+    }
+    let source = killed.source(&[]);
+    fails(read(&*source, &[("table", "t")]).await, Kind::Denied, &["unfinished transaction", "sqlite3 shell"]);
+    let source = killed.source(&[("immutable", "yes")]);
+    fails(read(&*source, &[("table", "t")]).await, Kind::Config, &["shop.db-journal holds an unfinished"]);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Request;
-use super::plan::{Places, Plan, make_source};
+use super::plan::{Places, Plan, make_source, names_stream};
 use crate::config::{Config, StreamSection};
 use crate::destination::memory::Memory;
 use crate::error::{Error, Result};
@@ -101,9 +101,10 @@ async fn check_stream(
     Ok((notes, columns))
 }
 
-/// The live parts of a stream (of all streams of a section that has several), as absolute paths or URLs.
-pub async fn files(config: &Config, stream: &str) -> Result<Vec<String>> {
-    let request = Request { streams: vec![stream.to_owned()], ..Request::default() };
+/// The live parts of the streams that `wanted` names: one stream, or a section with all of its streams. As absolute paths
+/// or URLs.
+pub async fn files(config: &Config, wanted: &str) -> Result<Vec<String>> {
+    let request = Request { streams: vec![wanted.to_owned()], ..Request::default() };
     let plan = Plan::of(config, &request)?;
     let memory = Memory::new(config.pipeline.bytes("max_memory")?, 1);
     let mut files = Vec::new();
@@ -114,12 +115,12 @@ pub async fn files(config: &Config, stream: &str) -> Result<Vec<String>> {
             false => vec![StreamId::new(section.name.clone())],
             true => destination.streams(&format!("{}.", section.name)).await?,
         };
-        for id in ids {
-            files.extend(destination.files(&id).await?);
+        for id in ids.iter().filter(|id| names_stream(wanted, &section.name, id.name())) {
+            files.extend(destination.files(id).await?);
         }
     }
     match files.is_empty() {
-        true => Err(Error::config(format!("stream `{stream}` has no published files yet")).hint("Run it first.")),
+        true => Err(Error::config(format!("stream `{wanted}` has no published files yet")).hint("Run it first.")),
         false => Ok(files),
     }
 }

@@ -284,7 +284,8 @@ fn may_name(wanted: &str, section: &StreamSection) -> bool {
         || (several && wanted.strip_prefix(&section.name).is_some_and(|rest| rest.starts_with('.')))
 }
 
-fn names_stream(wanted: &str, section: &str, stream: &str) -> bool {
+/// Whether a name on the command line means this stream of this section.
+pub fn names_stream(wanted: &str, section: &str, stream: &str) -> bool {
     pattern::matches(wanted, section) || pattern::matches(wanted, stream)
 }
 

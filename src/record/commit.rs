@@ -52,6 +52,12 @@ impl Commit {
         self.fences.first() == Some(&self.seq)
     }
 
+    /// Who wrote it, for people: `process 12 on host a`.
+    pub fn holder_name(&self) -> String {
+        let host = self.holder["host"].as_str().unwrap_or("an unknown host");
+        format!("process {} on {host}", self.holder["pid"])
+    }
+
     pub fn rows(&self) -> u64 {
         self.parts.iter().map(|part| part.rows).sum()
     }

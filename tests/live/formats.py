@@ -226,6 +226,9 @@ def of_duckdb(value, type_):
         return [of_duckdb(item, type_["list"]) for item in value]
     if kind == "record":
         return [of_duckdb(value[f"f{index}"], inner) for index, (_, inner) in enumerate(type_["record"])]
+    if kind == "decimal":
+        # DuckDB leaves out a zero before the point.
+        return re.sub(r"^(-?)\.", r"\g<1>0.", value)
     if kind in ("float32", "float64"):
         return bits(value, type_)
     return without_spaces(value) if kind == "json" else value

@@ -264,6 +264,15 @@ fn every_csv_reads_back_with_null_apart_from_every_text() {
     }
 }
 
+/// Without the columns whose numbers DuckDB rounds when it reads JSON: decimals, and whatever is in documents.
+fn within_a_double(mut columns: Vec<Expected>) -> Vec<Expected> {
+    columns.retain(|column| {
+        let types = column.type_.to_string();
+        !types.contains("\"decimal\"") && !types.contains("\"json\"")
+    });
+    columns
+}
+
 #[test]
 fn every_json_line_reads_back() {
     // In JSON Lines a column that is NULL and a document that is `null` are one.
@@ -283,12 +292,11 @@ fn every_json_line_reads_back() {
     finds(&write(&plain), "json_python", &embedded(), json!({ "embedded": true }));
     for compression in ["none", "gzip", "zstd"] {
         let file = write(&[("format", "json"), ("compression", compression)]);
-        finds(&file, "json_duckdb", &embedded(), json!({ "embedded": true }));
+        finds(&file, "json_duckdb", &within_a_double(embedded()), json!({ "embedded": true }));
     }
-    let text = [("format", "json"), ("json_documents", "text")];
-    for reader in ["json_python", "json_duckdb"] {
-        finds(&write(&text), reader, &expected(), json!({ "embedded": false }));
-    }
+    let text = write(&[("format", "json"), ("json_documents", "text")]);
+    finds(&text, "json_python", &expected(), json!({ "embedded": false }));
+    finds(&text, "json_duckdb", &within_a_double(expected()), json!({ "embedded": false }));
     finds(
         &write(&[("format", "json"), ("json_documents", "text"), ("flatten", "yes")]),
         "json_python",

@@ -11,6 +11,8 @@ mod my;
 mod formats;
 #[cfg(feature = "gcs")]
 mod gcs;
+#[cfg(all(feature = "mysql", feature = "postgres", feature = "s3"))]
+mod kill;
 #[cfg(feature = "mysql")]
 mod mariadb;
 #[cfg(feature = "mysql")]

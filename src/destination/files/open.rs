@@ -96,15 +96,9 @@ fn refuse_held(newest: &Commit, opening: &Opening) -> Result<()> {
     if age.unsigned_abs() > HELD {
         return Ok(());
     }
-    let (holder, seconds) = (holder_name(&newest.holder), age.as_secs().max(0));
+    let (holder, seconds) = (newest.holder_name(), age.as_secs().max(0));
     Err(Error::conflict(format!("{holder} wrote to this stream {seconds} s ago and keeps another job log"))
         .hint("Wait until it has ended, or, if it is dead, run with --take-over."))
-}
-
-/// `process 12 on host a`.
-pub fn holder_name(holder: &Value) -> String {
-    let host = holder["host"].as_str().unwrap_or("an unknown host");
-    format!("process {} on {host}", holder["pid"])
 }
 
 /// The entry that keeps earlier writers out: no parts, everything else as it stood.

@@ -172,7 +172,7 @@ impl FileWriter {
         if let Err(error) = self.store.delete(&paths).await {
             tracing::warn!(%error, "parts that were not committed could not be deleted; the next opening sweeps them");
         }
-        let holder = super::open::holder_name(&theirs.holder);
+        let holder = theirs.holder_name();
         Error::conflict(format!("entry {} of the commit log was written by another process ({holder})", ours.seq))
             .hint("It opened this stream after we did, so we stop. Nothing of ours shows, nothing is lost.")
     }

@@ -170,9 +170,10 @@ fn of_rustls(error: &rustls::Error) -> Error {
         Tls::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
             Error::config("TLS: the server's certificate has expired")
         }
-        Tls::InvalidCertificate(_) => {
-            Error::config(format!("TLS: {error}")).hint("Name the PEM file of the server's authority with `tls_ca`.")
-        }
+        Tls::InvalidCertificate(_) => Error::config(format!("TLS: {error}")).hint(
+            "Name the PEM file of the server's authority with `tls_ca`. A certificate that vouches for itself is taken \
+             by `tls = require` alone.",
+        ),
         Tls::AlertReceived(_) => {
             Error::denied(format!("TLS: the server refuses our side: {error}")).hint("Check `tls_cert` and `tls_key`.")
         }

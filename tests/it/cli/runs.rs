@@ -1,6 +1,7 @@
 //! Whole runs, from a SQLite file to files on disk.
 
 use std::io::Read;
+use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -118,6 +119,19 @@ fn status_files_and_check() {
     assert_eq!(files.len(), 1);
     assert!(std::fs::read_to_string(files[0]).unwrap().contains("20.00"));
 
+    // Of a section with several streams: one of them, or all.
+    let lake = folder.path().canonicalize().unwrap().join("lake");
+    for (stream, tables) in
+        [("rest.items", &["items"][..]), ("rest", &["items", "users"]), ("rest.*", &["items", "users"])]
+    {
+        let files = folder.run(&format!("files {stream}")).expect(0).out;
+        assert_eq!(files.lines().count(), tables.len(), "{stream}: {files}");
+        assert!(
+            files.lines().zip(tables).all(|(file, table)| std::path::Path::new(file).starts_with(lake.join(table)))
+        );
+    }
+    folder.run("files rest.nothing").expect(2);
+
     let check = folder.run("check").expect(0).out;
     assert!(check.starts_with("pipeline.conf: ok\n  1 source, 1 destination, 2 streams\n"), "{check}");
     assert!(check.contains("\njob_log: ok\n  SQLite file "), "{check}");
@@ -191,14 +205,24 @@ column_types = i integer
     folder
 }
 
-/// Waits until the run says that it is under way.
+/// Waits until rows have arrived in a file that is being written.
 fn under_way(child: &mut Child, folder: &Folder) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !folder.join("tidemark.db").exists() {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !has_rows(&folder.join("")) {
         assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none());
         std::thread::sleep(Duration::from_millis(20));
     }
-    std::thread::sleep(Duration::from_millis(500));
+}
+
+/// Whether a data file below the folder, temporary or not, has grown beyond a header.
+fn has_rows(folder: &Path) -> bool {
+    std::fs::read_dir(folder).into_iter().flatten().flatten().any(|entry| {
+        let (path, name) = (entry.path(), entry.file_name().into_string().unwrap());
+        match path.is_dir() {
+            true => name != "_commits" && has_rows(&path),
+            false => name.contains("orders") && entry.metadata().is_ok_and(|file| file.len() > 1000),
+        }
+    })
 }
 
 fn signal(child: &Child, name: &str) {

@@ -60,11 +60,18 @@ impl Folders {
 
 fn make(folder: &Path) -> Result<(), Failure> {
     let failure = |error| Failure::new(error, "cannot be made", folder);
-    match fs::create_dir(folder) {
-        Ok(()) => Ok(()),
-        Err(_) if folder.is_dir() => Ok(()),
-        Err(e) if e.kind() == ErrorKind::AlreadyExists => Err(failure(IoError::from(ErrorKind::NotADirectory))),
-        Err(e) => Err(failure(e)),
+    loop {
+        return match fs::create_dir(folder) {
+            Ok(()) => Ok(()),
+            Err(_) if folder.is_dir() => Ok(()),
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => match fs::symlink_metadata(folder) {
+                // Another process has removed it since.
+                Err(gone) if gone.kind() == ErrorKind::NotFound => continue,
+                Ok(there) if there.is_dir() => Ok(()),
+                _ => Err(failure(IoError::from(ErrorKind::NotADirectory))),
+            },
+            Err(e) => Err(failure(e)),
+        };
     }
 }
 

@@ -1,6 +1,7 @@
 //! Connections to the file: opened for reading only, and, for a run, as many as needed that all see one moment.
 
 use std::collections::BTreeSet;
+use std::io::Read;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,6 +26,9 @@ const IN_URI: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#').add(b' ');
 pub fn open(settings: &Settings) -> Result<Connection> {
     let path = settings.path.as_path();
     look_at(path)?;
+    if settings.immutable {
+        refuse_unread_changes(path)?;
+    }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = match settings.immutable {
         false => Connection::open_with_flags(path, flags),
@@ -42,10 +46,11 @@ pub fn begin(settings: &Settings) -> Result<Connection> {
     Ok(connection)
 }
 
-/// A transaction's moment is that of its first read.
+/// A transaction's moment is that of its first read. This one reads nothing but the file's header: a statement that
+/// needs the schema would take the file's lock twice, and a writer might come in between.
 fn start(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch("begin")?;
-    connection.query_row("select count(*) from sqlite_schema", [], |_| Ok(()))
+    connection.query_row("pragma data_version", [], |_| Ok(()))
 }
 
 /// Says what is wrong with the path in the user's words; SQLite has one code for all of it.
@@ -62,6 +67,31 @@ fn look_at(path: &Path) -> Result<()> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(Error::config(format!("{shown} does not exist"))
             .hint("Look at `path`; a relative one is taken from the folder of pipeline.conf.")),
         Err(e) => Err(Error::unavailable(format!("{shown} cannot be opened: {e}"))),
+    }
+}
+
+/// An immutable file is read without what its journals say: changes in a write-ahead log would be missed, and those of
+/// a transaction that never ended would be read.
+fn refuse_unread_changes(path: &Path) -> Result<()> {
+    let beside = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        let mut start = [0; 8];
+        let read = std::fs::File::open(name).and_then(|mut file| file.read(&mut start));
+        start[..read.unwrap_or(0)].to_vec()
+    };
+    let unread = |suffix, what| {
+        let message = format!("{}{suffix} holds {what}, which `immutable = yes` would not see", path.display());
+        Err(Error::config(message)
+            .hint("Open the database once with the sqlite3 shell and run `PRAGMA wal_checkpoint(truncate)`."))
+    };
+    // A journal that is kept for the next transaction begins with zeros.
+    if beside("-journal").iter().any(|byte| *byte != 0) {
+        return unread("-journal", "an unfinished transaction");
+    }
+    match beside("-wal").is_empty() {
+        true => Ok(()),
+        false => unread("-wal", "changes"),
     }
 }
 

@@ -125,10 +125,11 @@ fn decimal<'a>(value: ValueRef<'a>, rounds: Option<i8>, scratch: &'a mut String)
             let mut buffer = zmij::Buffer::new();
             let short = buffer.format_finite(number);
             scratch.clear();
-            match short.contains('e') {
-                false => scratch.push_str(short),
+            if short.contains('e') {
                 // Rust's own notation has the same digits and never an exponent.
-                true => drop(write!(scratch, "{number}")),
+                let _ = write!(scratch, "{number}");
+            } else {
+                scratch.push_str(short);
             }
             Ok(Datum::Decimal(scratch))
         }

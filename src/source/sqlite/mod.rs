@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use rusqlite::Connection;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
@@ -25,6 +26,9 @@ use super::{Description, Maker, Reader, Selection, Source, Stream, Tables, feed}
 use crate::config::Section;
 use crate::error::{Error, Result};
 use crate::record::{Event, Mode, Position, StreamId};
+
+/// Reading a file up to this size is over before a waiting writer minds.
+const NOTICED_BYTES: u64 = 64 << 20;
 
 /// The registration.
 pub const MAKER: Maker = Maker { kind: config::KIND, check: config::check, make };
@@ -169,9 +173,16 @@ fn describe(settings: &Settings, stream: &Stream) -> Result<Description> {
     let path = settings.path.as_path();
     let connection = connection::begin(settings)?;
     let plan = Plan::of(&connection, path, stream)?;
-    let journal = connection.query_row("pragma journal_mode", [], |row| row.get::<_, String>(0));
-    let notes = plan.notes(journal.is_ok_and(|mode| mode != "wal") && !settings.immutable);
+    let is_query = matches!(stream.selection.tables, Tables::Query(_));
+    let notes = plan.notes(is_query, holds_up_writers(&connection, settings));
     Ok(Description { table: plan.table, notes })
+}
+
+/// Whether reading takes long enough, and keeps others from writing.
+fn holds_up_writers(connection: &Connection, settings: &Settings) -> bool {
+    let journal = connection.query_row("pragma journal_mode", [], |row| row.get::<_, String>(0));
+    let bytes = std::fs::metadata(&settings.path).map_or(0, |file| file.len());
+    journal.is_ok_and(|mode| mode != "wal") && !settings.immutable && bytes > NOTICED_BYTES
 }
 
 /// Runs what blocks where it may.

@@ -137,13 +137,13 @@ impl Plan {
     }
 
     /// What a user should know before the first run. `holds_up` is whether reading holds up writers.
-    pub fn notes(&self, holds_up: bool) -> Vec<String> {
+    pub fn notes(&self, is_query: bool, holds_up: bool) -> Vec<String> {
         let mut notes = Vec::new();
         let with = |doubt| {
             let columns = self.columns.iter().filter(|column| column.doubt == Some(doubt));
             Some(columns.map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ")).filter(|n| !n.is_empty())
         };
-        if self.table.key.is_empty() {
+        if self.table.key.is_empty() && !is_query {
             notes.push("There is no primary key; `primary_key` can name one.".to_owned());
         }
         if let Some(names) = with(Doubt::Untyped) {

@@ -325,14 +325,12 @@ impl Suite {
         assert!(self.body(&key).await.unwrap() == body, "the object differs");
     }
 
-    fn send<'a>(&'a self, key: &'a str, body: &'a Bytes, piece: usize) -> impl Future<Output = ()> + 'a {
-        async move {
-            let mut upload = self.store.upload(key).await.unwrap();
-            for piece in in_pieces(body, piece) {
-                upload.write(piece).await.unwrap();
-            }
-            upload.finish().await.unwrap();
+    async fn send(&self, key: &str, body: &Bytes, piece: usize) {
+        let mut upload = self.store.upload(key).await.unwrap();
+        for piece in in_pieces(body, piece) {
+            upload.write(piece).await.unwrap();
         }
+        upload.finish().await.unwrap();
     }
 
     async fn leaves_nothing(&self) {

@@ -325,7 +325,7 @@ impl Suite {
         assert!(self.body(&key).await.unwrap() == body, "the object differs");
     }
 
-    async fn send<'a>(&'a self, key: &'a str, body: &'a Bytes, piece: usize) {
+    async fn send(&self, key: &str, body: &Bytes, piece: usize) {
         let mut upload = self.store.upload(key).await.unwrap();
         for piece in in_pieces(body, piece) {
             upload.write(piece).await.unwrap();

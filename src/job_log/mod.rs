@@ -117,7 +117,8 @@ pub trait JobLog: Send + Sync {
     /// Changes a running row only.
     async fn progress(&self, run: &str, rows: u64, bytes: u64) -> Result<()>;
 
-    /// Forgets what it knows of the stream but for runs under way, so that the destination can tell it anew.
+    /// Forgets every commit of the stream, but for runs under way, so that the destination can tell it anew. The runs
+    /// stay, with how and when they ended.
     async fn forget(&self, pipeline: &str, stream: &str) -> Result<()>;
 
     /// Ends a run. One that has no row is left without.

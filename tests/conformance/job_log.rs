@@ -30,7 +30,7 @@ macro_rules! job_log_conformance {
             an_empty_log_knows_nothing, a_run_from_start_to_finish, recording_twice_changes_nothing,
             commits_of_two_runs_out_of_order, a_publication_sets_the_totals, a_fence_is_no_commit,
             a_commit_without_a_run_gets_a_row, a_run_left_running_is_closed_by_the_next, a_last_commit_heard_of_late_ends_its_run, a_run_may_start_again,
-            progress_changes_running_rows_only, the_newest_runs_come_first, every_state_and_error_is_kept,
+            progress_changes_running_rows_only, what_is_forgotten_can_be_told_anew, the_newest_runs_come_first, every_state_and_error_is_kept,
             pipelines_and_streams_are_apart, a_living_holder_refuses, a_released_lease_is_free,
             a_dropped_lease_is_free, a_silent_holder_elsewhere_is_taken_over, a_lease_taken_by_another_is_lost,
             a_deleted_lease_is_lost, a_kept_lease_stays, one_of_many_takers_wins, holders_are_shown,
@@ -194,6 +194,27 @@ pub async fn progress_changes_running_rows_only(backend: &dyn Backend) {
     log.finish("r1", &done()).await.unwrap();
     log.progress("r1", 30, 300).await.unwrap();
     assert_eq!(only(&*log).await.rows, 20);
+}
+
+pub async fn what_is_forgotten_can_be_told_anew(backend: &dyn Backend) {
+    let log = backend.open();
+    log.start(&run("old", "orders")).await.unwrap();
+    log.record("shop", "orders", &commit("old", 1, &[1])).await.unwrap();
+    log.record("shop", "orders", &commit("old", 2, &[2])).await.unwrap();
+    log.finish("old", &done()).await.unwrap();
+    log.start(&run("other", "items")).await.unwrap();
+    log.record("shop", "items", &commit("other", 5, &[1])).await.unwrap();
+    log.finish("other", &done()).await.unwrap();
+    log.start(&run("now", "orders")).await.unwrap();
+    log.forget("shop", "orders").await.unwrap();
+    assert_eq!(log.mark("shop", "orders").await.unwrap(), None);
+    assert_eq!(log.mark("shop", "items").await.unwrap().unwrap().seq, 5);
+    log.record("shop", "orders", &commit("old", 1, &[1])).await.unwrap();
+    assert_eq!(log.mark("shop", "orders").await.unwrap().unwrap().seq, 1);
+    let rows = log.runs("shop", Some("orders"), 5).await.unwrap();
+    let old = rows.iter().find(|row| row.run_id == "old").unwrap();
+    assert_eq!((old.state.as_str(), old.commits, old.rows, old.seq), ("done", 1, 1, Some(1)));
+    assert!(rows.iter().any(|row| row.run_id == "now" && row.state == "running"));
 }
 
 pub async fn the_newest_runs_come_first(backend: &dyn Backend) {

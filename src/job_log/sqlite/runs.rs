@@ -79,7 +79,8 @@ pub(super) fn progress(db: &Connection, run: &str, rows: u64, bytes: u64) -> Res
 }
 
 pub(super) fn forget(db: &Connection, pipeline: &str, stream: &str) -> Result<()> {
-    let sql = "DELETE FROM job_log WHERE pipeline = ?1 AND stream = ?2 AND state <> 'running'";
+    let sql = "UPDATE job_log SET seq = NULL, high_water_mark = NULL, commits = 0, rows = 0, bytes = 0
+        WHERE pipeline = ?1 AND stream = ?2 AND state <> 'running'";
     db.execute(sql, [pipeline, stream])?;
     Ok(())
 }

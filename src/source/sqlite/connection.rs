@@ -12,7 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::config::Settings;
-use super::error::{InFile, of_file};
+use super::error::InFile;
 use crate::error::{Error, Result};
 use crate::record::StreamId;
 
@@ -114,38 +114,39 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// Takes a snapshot for these streams, which they can read side by side. Blocks.
-    ///
-    /// Read transactions that begin while nobody commits see the same: SQLite tells a watching connection whether
-    /// anybody did.
     pub fn take(settings: &Settings, streams: BTreeSet<StreamId>) -> Result<Self> {
         let path = settings.path.as_path();
         let wanted = streams.len().clamp(1, MOST_CONNECTIONS);
         let watcher = open(settings)?;
-        let version = || watcher.query_row("pragma data_version", [], |row| row.get::<_, i64>(0)).in_file(path);
-        let connections = (0..wanted).map(|_| open(settings)).collect::<Result<Vec<_>>>()?;
-        for connection in connections.iter().skip(1) {
-            // With a rollback journal, a writer that waits for our first connection holds up the second: neither would
-            // get further before its time is out.
-            connection.busy_timeout(Duration::from_millis(20)).in_file(path)?;
-        }
+        let mut connections = (0..wanted).map(|_| open(settings)).collect::<Result<Vec<_>>>()?;
         let deadline = Instant::now() + settings.busy_timeout.max(Duration::from_secs(1));
         loop {
-            let before = version()?;
+            let before = version(&watcher).in_file(path)?;
             let at = jiff::Timestamp::now();
-            let started = connections.iter().try_for_each(start);
-            let same = started.is_ok() && (wanted == 1 || version()? == before);
-            if same {
-                let (idle, free) = (Mutex::new(connections), Arc::new(Semaphore::new(wanted)));
-                return Ok(Self { idle, free, left: Mutex::new(streams), over: AtomicBool::new(false), at });
+            start(&connections[0]).in_file(path)?;
+            let agreed = match has_wal(&connections[0]).in_file(path)? {
+                // Transactions that begin while nobody commits see the same: SQLite tells a watcher whether anybody did.
+                true => {
+                    connections[1..].iter().try_for_each(start).in_file(path)?;
+                    version(&watcher).in_file(path)? == before
+                }
+                false => {
+                    let others = join(connections.split_off(1)).in_file(path)?;
+                    connections.extend(others);
+                    true
+                }
+            };
+            if agreed {
+                let (free, over) = (Arc::new(Semaphore::new(connections.len())), AtomicBool::new(false));
+                return Ok(Self { idle: Mutex::new(connections), free, left: Mutex::new(streams), over, at });
             }
-            for connection in connections.iter().filter(|connection| !connection.is_autocommit()) {
+            if Instant::now() > deadline {
+                return Err(restless(path));
+            }
+            for connection in &connections {
                 connection.execute_batch("rollback").in_file(path)?;
             }
-            match started {
-                Err(e) if !is_busy(&e) || Instant::now() > deadline => return Err(of_file(path, &e)),
-                Ok(()) if Instant::now() > deadline => return Err(restless(path)),
-                _ => std::thread::sleep(Duration::from_millis(5)),
-            }
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 
@@ -177,6 +178,30 @@ impl Snapshot {
         self.over.store(true, Ordering::Release);
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
+}
+
+/// Changes whenever anybody else has committed.
+fn version(watcher: &Connection) -> rusqlite::Result<i64> {
+    watcher.query_row("pragma data_version", [], |row| row.get(0))
+}
+
+fn has_wal(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("pragma journal_mode", [], |row| row.get::<_, String>(0)).map(|mode| mode == "wal")
+}
+
+/// With a rollback journal nobody commits while one reader is there, so whoever else begins sees the same. A writer that
+/// waits for that reader to end lets no other in: those that it keeps out are done without.
+fn join(others: Vec<Connection>) -> rusqlite::Result<Vec<Connection>> {
+    let mut joined = Vec::with_capacity(others.len());
+    for connection in others {
+        connection.busy_timeout(Duration::ZERO)?;
+        match start(&connection) {
+            Ok(()) => joined.push(connection),
+            Err(e) if is_busy(&e) => break,
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(joined)
 }
 
 fn is_busy(error: &rusqlite::Error) -> bool {

@@ -270,5 +270,7 @@ fn the_second_signal_ends_at_once() {
     assert_eq!((&summary["state"], &summary["error"]), (&"failed".into(), &"ended at once by a second signal".into()));
     // The process is gone, so its lease is free.
     let status = folder.run("status").expect(0).out;
-    assert!(status.contains("running?") && status.contains("has ended"), "{status}");
+    // Whether it came to give it back itself is a matter of luck.
+    let free = status.contains("has ended") || status.contains("no process holds the stream");
+    assert!(status.contains("running?") && free, "{status}");
 }

@@ -9,12 +9,13 @@ use arrow_array::builder::{
     FixedSizeBinaryBuilder, Float32Builder, Float64Builder, Int8Builder, Int16Builder, Int32Builder, Int64Builder,
     ListBuilder, StringBuilder, TimestampMicrosecondBuilder, UInt8Builder, UInt16Builder, UInt32Builder, UInt64Builder,
 };
-use arrow_buffer::i256;
 
 use super::calendar::Moment;
 use super::config::ZeroDates;
+use super::digits::Digits;
+use super::geometry::well_known_binary;
 use super::types::Type;
-use crate::record::{decimal, field};
+use crate::record::field;
 
 /// Why a value is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,13 +66,6 @@ enum Values {
     Time(DurationMicrosecondBuilder),
     Geometry(BinaryBuilder),
     Vector(ListBuilder<Float32Builder>),
-}
-
-/// Precision and scale.
-#[derive(Debug, Clone, Copy)]
-struct Digits {
-    precision: u8,
-    scale: u8,
 }
 
 impl Cells {
@@ -282,88 +276,9 @@ impl Values {
     }
 }
 
-impl Digits {
-    /// The unscaled value of plain notation; `None` where it has more digits than the type.
-    #[inline]
-    fn of_text(self, text: &[u8]) -> Option<i128> {
-        let value = match self.of_short_text(text) {
-            Some(value) => i128::from(value),
-            None => decimal::parse_i128(text, self.scale as i8)?,
-        };
-        (value.unsigned_abs() < 10u128.pow(u32::from(self.precision))).then_some(value)
-    }
-
-    /// As [`Digits::of_text`], for the usual case of few digits, all of the scale's; `None` leaves it to the other.
-    #[inline]
-    fn of_short_text(self, text: &[u8]) -> Option<i64> {
-        let (negative, digits) = match text {
-            [b'-', rest @ ..] => (true, rest),
-            rest => (false, rest),
-        };
-        let scale = usize::from(self.scale);
-        let (whole, fraction) = match scale {
-            0 => (digits, &digits[..0]),
-            _ => {
-                let point = digits.len().checked_sub(scale + 1)?;
-                if digits[point] != b'.' {
-                    return None;
-                }
-                (&digits[..point], &digits[point + 1..])
-            }
-        };
-        if whole.is_empty() || whole.len() + fraction.len() > 18 {
-            return None;
-        }
-        let mut value = 0i64;
-        for &byte in whole.iter().chain(fraction) {
-            let digit = byte.wrapping_sub(b'0');
-            if digit > 9 {
-                return None;
-            }
-            value = value * 10 + i64::from(digit);
-        }
-        Some(if negative { -value } else { value })
-    }
-
-    fn of_long_text(self, text: &[u8]) -> Option<i256> {
-        let value = decimal::parse_i256(text, self.scale as i8)?;
-        let limit = i256::from_i128(10).wrapping_pow(u32::from(self.precision));
-        (value < limit && value > limit.wrapping_neg()).then_some(value)
-    }
-}
-
 /// Up to 64 bits, the highest byte first.
 fn bits(value: &[u8]) -> Option<u64> {
     (value.len() <= 8).then(|| value.iter().fold(0, |bits, byte| bits << 8 | u64::from(*byte)))
-}
-
-/// The server's own form is the number of the reference system, then WKB. WKB has no room for that number: EWKB, which
-/// says so in its type, has, and is WKB where the number is 0.
-fn well_known_binary(value: &[u8]) -> Option<Vec<u8>> {
-    const HAS_REFERENCE_SYSTEM: u32 = 0x2000_0000;
-    let (system, wkb) = value.split_first_chunk::<4>()?;
-    let (order, rest) = wkb.split_first()?;
-    let (kind, rest) = rest.split_first_chunk::<4>()?;
-    let mut out = Vec::with_capacity(value.len());
-    let system = u32::from_le_bytes(*system);
-    if system == 0 {
-        out.extend_from_slice(wkb);
-        return Some(out);
-    }
-    out.push(*order);
-    match order {
-        0 => {
-            out.extend_from_slice(&(u32::from_be_bytes(*kind) | HAS_REFERENCE_SYSTEM).to_be_bytes());
-            out.extend_from_slice(&system.to_be_bytes());
-        }
-        1 => {
-            out.extend_from_slice(&(u32::from_le_bytes(*kind) | HAS_REFERENCE_SYSTEM).to_le_bytes());
-            out.extend_from_slice(&system.to_le_bytes());
-        }
-        _ => return None,
-    }
-    out.extend_from_slice(rest);
-    Some(out)
 }
 
 #[cfg(test)]
@@ -432,15 +347,5 @@ mod tests {
         assert_eq!(bits(b"\x01\x02"), Some(0x102));
         assert_eq!(bits(&[255; 8]), Some(u64::MAX));
         assert_eq!(bits(&[0; 9]), None);
-    }
-
-    #[test]
-    fn a_reference_system_makes_wkb_extended() {
-        let point = hex::decode("0101000000000000000000f03f0000000000000040").unwrap();
-        let stored = |system: u32| [&system.to_le_bytes()[..], &point].concat();
-        assert_eq!(well_known_binary(&stored(0)), Some(point.clone()));
-        let extended = hex::decode("0101000020e6100000000000000000f03f0000000000000040").unwrap();
-        assert_eq!(well_known_binary(&stored(4326)), Some(extended));
-        assert_eq!(well_known_binary(b"\0\0\0\0\x01"), None);
     }
 }

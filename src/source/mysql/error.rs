@@ -45,6 +45,9 @@ pub fn is_denied(number: u16) -> bool {
     kind(number) == Some(Kind::Denied)
 }
 
+/// There is no such column.
+pub const UNKNOWN_COLUMN: u16 = 1054;
+
 /// There is no such database or table.
 pub fn is_missing(number: u16) -> bool {
     matches!(number, 1049 | 1051 | 1146)
@@ -79,7 +82,7 @@ fn of_server(error: &ServerError, doing: Doing) -> Error {
     let number = error.code;
     let kind = match (kind(number), doing) {
         // What was there when the statement was prepared is gone.
-        (Some(Kind::Config), Doing::Reading) if is_missing(number) || number == 1054 => Kind::Schema,
+        (Some(Kind::Config), Doing::Reading) if is_missing(number) || number == UNKNOWN_COLUMN => Kind::Schema,
         (Some(kind), _) => kind,
         (None, Doing::Connecting) => Kind::Unavailable,
         (None, Doing::Preparing) => Kind::Config,

@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use arrow_schema::Schema;
-use mysql_async::{Column, Error as Failure, Statement};
+use mysql_async::{Column, Statement};
 
 use super::catalog::{self, Lookup};
-use super::config::{Policies, Settings, ZeroDates};
+use super::config::{Policies, Settings};
 use super::connect::Connection;
 use super::error::{self, Doing};
-use super::name::{Name, account, quoted};
+use super::name::{Name, quoted};
 use super::types::{self, Known, Type};
-use crate::config::nearest;
 use crate::error::{Context, Error, Result};
 use crate::record::Table;
 use crate::source::{Selection, Stream, Tables};
@@ -69,20 +68,20 @@ struct Base {
 
 /// Where rows are selected from.
 #[derive(Clone)]
-enum From<'a> {
+pub(super) enum Target<'a> {
     Table(Name),
     Query(&'a str),
 }
 
 /// What it takes to plan.
-struct Planner<'a> {
-    connection: &'a mut Connection,
-    settings: &'a Settings,
-    selection: &'a Selection,
+pub(super) struct Planner<'a> {
+    pub(super) connection: &'a mut Connection,
+    pub(super) settings: &'a Settings,
+    pub(super) selection: &'a Selection,
     policies: Policies,
-    from: From<'a>,
+    pub(super) from: Target<'a>,
     /// For messages.
-    name: String,
+    pub(super) name: String,
 }
 
 impl Plan {
@@ -90,11 +89,11 @@ impl Plan {
     pub async fn of(connection: &mut Connection, settings: &Settings, stream: &Stream) -> Result<Self> {
         let selection = &*stream.selection;
         let (from, name) = match &selection.tables {
-            Tables::Query(sql) => (From::Query(statement_of(sql)), selection.name.clone()),
+            Tables::Query(sql) => (Target::Query(statement_of(sql)), selection.name.clone()),
             _ => {
                 let name = Name::parse(&stream.table, &settings.database).map_err(Error::config)?;
                 let shown = name.display(&settings.database);
-                (From::Table(name), shown)
+                (Target::Table(name), shown)
             }
         };
         let policies = Policies::of(&selection.section)?;
@@ -105,8 +104,8 @@ impl Plan {
 impl Planner<'_> {
     async fn plan(mut self) -> Result<Plan> {
         let (mut statement, bases) = match &self.from {
-            From::Table(name) => self.of_table(name.clone()).await?,
-            From::Query(sql) => self.of_query(sql).await?,
+            Target::Table(name) => self.of_table(name.clone()).await?,
+            Target::Query(sql) => self.of_query(sql).await?,
         };
         if bases.iter().any(|base| base.cast.is_some()) {
             let items = bases.iter().map(|base| item(&base.name, base.cast)).collect::<Vec<_>>();
@@ -179,7 +178,7 @@ impl Planner<'_> {
             match self.connection.prepare(&sql).await {
                 // A name in other letters, which the server takes for the same.
                 Ok(statement) => names.extend(names_of(&statement)),
-                Err(failure) if error::number(&failure) == Some(UNKNOWN_COLUMN) => {}
+                Err(failure) if error::number(&failure) == Some(error::UNKNOWN_COLUMN) => {}
                 Err(failure) => return Err(self.refused(failure).await),
             }
         }
@@ -241,7 +240,7 @@ impl Planner<'_> {
         if !self.selection.primary_key.is_empty() {
             return Ok(self.selection.primary_key.clone());
         }
-        let From::Table(name) = &self.from else { return Ok(Vec::new()) };
+        let Target::Table(name) = &self.from else { return Ok(Vec::new()) };
         let key = catalog::primary_key(self.connection, name).await;
         let key = key.map_err(|failure| error::of(failure, Doing::Preparing)).at(|| &self.name)?;
         // A key of which a column is left out is none.
@@ -251,8 +250,8 @@ impl Planner<'_> {
     fn select(&self, items: &str) -> String {
         // On lines of their own: a query or a condition may end in a comment.
         let from = match &self.from {
-            From::Table(name) => name.to_string(),
-            From::Query(sql) => format!("(\n{sql}\n) as `q`"),
+            Target::Table(name) => name.to_string(),
+            Target::Query(sql) => format!("(\n{sql}\n) as `q`"),
         };
         let filter = self.selection.filter.as_ref().map(|filter| format!(" where ({filter}\n)")).unwrap_or_default();
         format!("select {items} from {from}{filter}")
@@ -268,82 +267,6 @@ impl Planner<'_> {
             Err(failure) => Err(self.refused(failure).await),
         }
     }
-
-    /// The key whose SQL may be wrong.
-    fn culprit(&self) -> &'static str {
-        match (&self.from, &self.selection.filter, &self.selection.tables) {
-            (_, Some(_), _) => "where",
-            (From::Query(_), _, _) => "query",
-            (_, _, Tables::One(_)) => "table",
-            _ => "tables",
-        }
-    }
-
-    /// Why the server does not prepare a statement, and what to do.
-    async fn refused(&mut self, failure: Failure) -> Error {
-        let number = error::number(&failure).unwrap_or_default();
-        if error::is_denied(number) {
-            return self.denied(failure).await;
-        }
-        if error::is_missing(number)
-            && let From::Table(name) = &self.from
-        {
-            let name = name.clone();
-            return self.missing(&name).await;
-        }
-        let error = self.failure(failure);
-        match error.kind() {
-            crate::error::Kind::Config => {
-                self.selection.section.error(self.culprit(), format!("cannot be read: {error}"))
-            }
-            _ => error,
-        }
-    }
-
-    /// The exact statement that grants what is missing.
-    async fn denied(&mut self, failure: Failure) -> Error {
-        let user = catalog::current_user(self.connection).await.unwrap_or_default();
-        let error = self.failure(failure);
-        let (From::Table(table), columns) = (&self.from, &self.selection.columns) else {
-            return error
-                .hint(format!("An administrator can run GRANT SELECT on the query's tables to {}.", account(&user)));
-        };
-        let grant = |columns: &str| format!("GRANT SELECT{columns} ON {table} TO {}", account(&user));
-        match columns {
-            Some(columns) => {
-                error.hint(format!("An administrator can run: {}", grant(&format!(" ({})", items(columns)))))
-            }
-            None => error.hint(format!(
-                "An administrator can run: {}. Where the right is to some columns only, name those with `columns`.",
-                grant("")
-            )),
-        }
-    }
-
-    async fn missing(&mut self, name: &Name) -> Error {
-        let tables = catalog::tables(self.connection, &name.database).await.unwrap_or_default();
-        missing(self.selection, &self.name, name, tables.iter().map(|table| table.name.as_str()))
-    }
-
-    fn failure(&self, failure: Failure) -> Error {
-        error::of(failure, Doing::Preparing).at(format!("{}, {}", self.settings.address(), self.name))
-    }
-}
-
-const UNKNOWN_COLUMN: u16 = 1054;
-
-/// A table that the stream names and the server does not have.
-pub fn missing<'a>(
-    selection: &Selection,
-    shown: &str,
-    name: &Name,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Error {
-    let meant = nearest(&name.table, candidates);
-    let meant = meant.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
-    let key = if matches!(selection.tables, Tables::Many(_)) { "tables" } else { "table" };
-    let database = &name.database;
-    selection.section.error(key, format!("names `{shown}`, which is no table of database `{database}`{meant}"))
 }
 
 /// A query without the semicolon that people end it with.
@@ -355,7 +278,7 @@ fn names_of(statement: &Statement) -> Vec<String> {
     statement.columns().iter().map(|column| column.name_str().into_owned()).collect()
 }
 
-fn items(names: &[String]) -> String {
+pub(super) fn items(names: &[String]) -> String {
     names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")
 }
 
@@ -367,10 +290,10 @@ fn item(name: &str, cast: Option<&str>) -> String {
 }
 
 /// The table and column that a result's column comes from, if it comes from one unchanged.
-fn origin(column: &Column, from: &From<'_>) -> Option<(Name, String)> {
+fn origin(column: &Column, from: &Target<'_>) -> Option<(Name, String)> {
     match from {
-        From::Table(name) => Some((name.clone(), column.name_str().into_owned())),
-        From::Query(_) => {
+        Target::Table(name) => Some((name.clone(), column.name_str().into_owned())),
+        Target::Query(_) => {
             let name = Name { database: column.schema_str().into_owned(), table: column.org_table_str().into_owned() };
             let column = column.org_name_str().into_owned();
             (!name.database.is_empty() && !name.table.is_empty() && !column.is_empty()).then_some((name, column))
@@ -384,40 +307,4 @@ fn native(column: &Column, known: Option<&Known>, of: Type) -> String {
         Some(known) => known.native.clone(),
         None => types::native(column),
     }
-}
-
-impl Plan {
-    /// What a user should know before the first run. `engine` is the table's, if it is one.
-    pub fn notes(&self, engine: Option<&str>) -> Vec<String> {
-        let mut notes = Vec::new();
-        let named = |wanted: fn(Type) -> bool| {
-            let names: Vec<_> =
-                self.columns.iter().filter(|column| wanted(column.of)).map(|column| column.name.as_str()).collect();
-            (!names.is_empty()).then(|| names.join(", "))
-        };
-        if self.table.key.is_empty() {
-            notes.push("There is no primary key among its columns; `primary_key` can name one.".to_owned());
-        }
-        if let Some(engine) = engine.filter(|engine| !is_transactional(engine)) {
-            notes.push(format!(
-                "Its engine, {engine}, has no transactions: rows written while it is read may arrive in part."
-            ));
-        }
-        if let Some(names) = named(|of| matches!(of, Type::TextDate(_))) {
-            notes.push(format!("Dates that arrive as text, for `zero_dates = text`: {names}."));
-        }
-        if let (Some(names), ZeroDates::Null) =
-            (named(|of| matches!(of, Type::Date | Type::DateTime | Type::Timestamp)), self.policies.zero_dates)
-        {
-            notes.push(format!("Zero dates, if there are any, arrive as null and are counted: {names}."));
-        }
-        if let Some(names) = named(|of| of == Type::Geometry) {
-            notes.push(format!("Geometries arrive as WKB, with their reference system as EWKB has it: {names}."));
-        }
-        notes
-    }
-}
-
-fn is_transactional(engine: &str) -> bool {
-    matches!(engine, "" | "innodb" | "rocksdb" | "tokudb" | "ndbcluster")
 }

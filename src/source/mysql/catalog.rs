@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mysql_async::Error as Failure;
-
+use super::client::Failure;
 use super::connect::{Connection, number, text};
 use super::name::Name;
 use super::types::Known;

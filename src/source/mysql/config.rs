@@ -1,6 +1,7 @@
 //! The keys of a MySQL source and its streams, and what they say together.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::url;
@@ -82,7 +83,8 @@ pub struct Settings {
     pub username: String,
     pub password: Option<String>,
     pub database: String,
-    pub tls: Tls,
+    /// How to speak TLS; not with it off.
+    pub rustls: Option<Arc<rustls::ClientConfig>>,
     pub connect_timeout: Duration,
     pub read_timeout: Duration,
     pub write_timeout: Duration,
@@ -110,6 +112,10 @@ impl Settings {
             return Err(section.error("tls", "cannot be used over a socket of this machine"));
         }
         check_files(section, &tls)?;
+        let rustls = match tls.mode {
+            tls::Mode::Off => None,
+            _ => Some(tls::rustls_config(&tls).map_err(|e| section.error("tls", format!("cannot be set up: {e}")))?),
+        };
         let (username, password, database) = match said {
             Some(said) => (said.username, said.password, said.database),
             None => (None, None, None),
@@ -122,7 +128,7 @@ impl Settings {
                 (one, other) => one.or_else(|| other.map(str::to_owned)),
             },
             database: one_of(section, "database", database)?,
-            tls,
+            rustls: rustls.map(Arc::new),
             connect_timeout: section.duration("connect_timeout")?,
             read_timeout: section.duration("read_timeout")?,
             write_timeout: section.duration("write_timeout")?,
@@ -239,7 +245,7 @@ mod tests {
         assert_eq!(settings.server, Server::Tcp { host: "::1".to_owned(), port: 6000 });
         assert_eq!((settings.address().as_str(), settings.username.as_str()), ("[::1]:6000", "u@x"));
         assert_eq!((settings.password.as_deref(), settings.database.as_str()), (Some("p/w"), "my db"));
-        assert_eq!(settings.tls.mode, tls::Mode::Off);
+        assert!(settings.rustls.is_none());
     }
 
     #[test]
@@ -247,7 +253,7 @@ mod tests {
         let settings =
             settings(&[("url", "mysql://u@db.example.com/shop"), ("password", "p"), ("port", "3307")]).unwrap();
         assert_eq!(settings.address(), "db.example.com:3307");
-        assert_eq!((settings.password.as_deref(), settings.tls.mode), (Some("p"), tls::Mode::VerifyFull));
+        assert_eq!((settings.password.as_deref(), settings.rustls.is_some()), (Some("p"), true));
     }
 
     #[test]

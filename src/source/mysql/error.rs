@@ -5,9 +5,9 @@
 
 use std::io;
 
-use mysql_async::{DriverError, Error as Failure, IoError, ServerError, TlsError};
 use rustls::CertificateError;
 
+use super::client::{Failure, Refusal};
 use crate::error::{Error, Kind};
 
 /// What was being done when it happened.
@@ -20,22 +20,33 @@ pub enum Doing {
     Reading,
 }
 
-/// An error of the driver as one of ours; the caller says where it happened.
+/// What went wrong as an error of ours; the caller says where it happened.
 pub fn of(failure: Failure, doing: Doing) -> Error {
     match failure {
-        Failure::Server(error) => of_server(&error, doing),
-        Failure::Io(IoError::Io(error)) => of_io(&error, doing),
-        Failure::Io(IoError::Tls(error)) => of_tls(&error),
-        Failure::Driver(error) => of_driver(&error),
-        Failure::Url(_) => Error::bug("the driver took its options for a wrong URL"),
-        Failure::Other(error) => Error::bug(format!("the driver failed: {error}")),
+        Failure::Server(refusal) => of_server(&refusal, doing),
+        Failure::Io(error) => of_io(&error, doing),
+        Failure::Silent { key, seconds } => {
+            Error::unavailable(format!("the server was silent for longer than `{key}`, {seconds} s"))
+        }
+        Failure::NoTls => {
+            Error::config("the server offers no TLS").hint("Set `tls = off` if the way to the server is safe without.")
+        }
+        Failure::HostName => Error::config("`hostname` is no name that a certificate can have"),
+        Failure::Login(method) => {
+            Error::denied(format!("the server asks for the login method `{method}`, which is not spoken here"))
+        }
+        Failure::Cleartext => Error::denied("the server asks for a login method that gives the password away"),
+        Failure::Placeholders => Error::config("the statement has placeholders (`?`), for which there are no values"),
+        Failure::Protocol(expected) => Error::unavailable(format!(
+            "the connection brought what is no answer of a MySQL server: {expected} was to come"
+        )),
     }
 }
 
 /// The server's number for an error, if it is the server's.
 pub fn number(failure: &Failure) -> Option<u16> {
     match failure {
-        Failure::Server(error) => Some(error.code),
+        Failure::Server(refusal) => Some(refusal.code),
         _ => None,
     }
 }
@@ -78,7 +89,7 @@ fn kind(number: u16) -> Option<Kind> {
     })
 }
 
-fn of_server(error: &ServerError, doing: Doing) -> Error {
+fn of_server(error: &Refusal, doing: Doing) -> Error {
     let number = error.code;
     let kind = match (kind(number), doing) {
         // What was there when the statement was prepared is gone.
@@ -138,24 +149,9 @@ fn of_io(error: &io::Error, doing: Doing) -> Error {
     if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         return of_rustls(tls);
     }
-    match (error.kind(), doing) {
-        // What the codec refuses: packets out of order, or a length that no server sends.
-        (io::ErrorKind::Other | io::ErrorKind::InvalidData, Doing::Reading | Doing::Preparing) => {
-            Error::unavailable("the connection brought what is no answer of a MySQL server")
-        }
-        (_, Doing::Connecting) => Error::unavailable(format!("cannot connect: {error}")),
+    match doing {
+        Doing::Connecting => Error::unavailable(format!("cannot connect: {error}")),
         _ => Error::unavailable(format!("the connection broke: {error}")),
-    }
-}
-
-fn of_tls(error: &TlsError) -> Error {
-    match error {
-        TlsError::Tls(error) => of_rustls(error),
-        TlsError::InvalidDnsName(_) => Error::config("`hostname` is no name that a certificate can have"),
-        TlsError::Pem(error) => Error::config(format!("a PEM file of `tls_ca`, `tls_cert` or `tls_key`: {error}")),
-        TlsError::VerifierBuilderError(error) => {
-            Error::config(format!("the authorities to trust: {error}")).hint("Name their PEM file with `tls_ca`.")
-        }
     }
 }
 
@@ -184,36 +180,12 @@ fn of_rustls(error: &rustls::Error) -> Error {
     }
 }
 
-fn of_driver(error: &DriverError) -> Error {
-    match error {
-        DriverError::ConnectionClosed => Error::unavailable("the connection is closed"),
-        DriverError::NoClientSslFlagFromServer => {
-            Error::config("the server offers no TLS").hint("Set `tls = off` if the way to the server is safe without.")
-        }
-        DriverError::UnknownAuthPlugin { name } => {
-            Error::denied(format!("the server asks for the login method `{name}`, which is not spoken here"))
-        }
-        DriverError::MysqlOldPasswordDisabled | DriverError::CleartextPluginDisabled => {
-            Error::denied("the server asks for a login method that gives the password away")
-        }
-        DriverError::NoKeyFound => Error::config("`tls_key` holds no private key"),
-        DriverError::StmtParamsMismatch { .. } | DriverError::MixedParams => {
-            Error::config("the statement has placeholders (`?` or `:name`), for which there are no values")
-        }
-        DriverError::PacketOutOfOrder | DriverError::PacketTooLarge | DriverError::UnexpectedPacket { .. } => {
-            Error::unavailable("the connection brought what is no answer of a MySQL server")
-        }
-        // The others print nothing of a row but say nothing to a user either.
-        other => Error::bug(format!("the driver failed: {}", std::any::type_name_of_val(other))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn server(code: u16) -> Failure {
-        Failure::Server(ServerError { code, message: "cell value 'x'".to_owned(), state: "HY000".to_owned() })
+        Failure::Server(Refusal { code, message: "cell value 'x'".to_owned(), state: "HY000".to_owned() })
     }
 
     #[test]

@@ -3,8 +3,10 @@
 mod calendar;
 mod catalog;
 mod cells;
+mod client;
 mod config;
 mod connect;
+mod decode;
 mod digits;
 mod error;
 mod geometry;

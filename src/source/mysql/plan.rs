@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use arrow_schema::Schema;
-use mysql_async::{Column, Statement};
 
 use super::catalog::{self, Lookup};
+use super::client::{Column, ColumnFlags, ColumnType, Statement};
 use super::config::{Policies, Settings};
 use super::connect::Connection;
 use super::error::{self, Doing};
@@ -38,8 +38,8 @@ pub struct Planned {
 /// What decides how the bytes of a cell are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wire {
-    kind: mysql_async::consts::ColumnType,
-    unsigned: bool,
+    pub kind: ColumnType,
+    pub unsigned: bool,
     character_set: u16,
     decimals: u8,
     length: u32,
@@ -49,7 +49,7 @@ impl Wire {
     pub fn of(column: &Column) -> Self {
         Self {
             kind: column.column_type(),
-            unsigned: column.flags().contains(mysql_async::consts::ColumnFlags::UNSIGNED_FLAG),
+            unsigned: column.flags().contains(ColumnFlags::UNSIGNED_FLAG),
             character_set: column.character_set(),
             decimals: column.decimals(),
             length: column.column_length(),
@@ -113,7 +113,7 @@ impl Planner<'_> {
         }
         let mut columns = Vec::with_capacity(bases.len());
         let mut fields = Vec::with_capacity(bases.len());
-        for (base, column) in bases.iter().zip(statement.columns().iter()) {
+        for (base, column) in bases.iter().zip(statement.columns.iter()) {
             let of = match base.cast {
                 None => base.of,
                 Some(_) => Type::of_result(column, None, &self.policies).ok_or_else(|| self.unknown(column))?,
@@ -202,7 +202,7 @@ impl Planner<'_> {
     async fn bases(&mut self, statement: &Statement) -> Result<Vec<Base>> {
         let mut bases = Vec::new();
         let mut lookup = Lookup::default();
-        for column in statement.columns().iter() {
+        for column in statement.columns.iter() {
             let known = match origin(column, &self.from) {
                 Some((table, name)) => lookup.of(self.connection, &table, &name).await,
                 None => Ok(None),
@@ -259,7 +259,7 @@ impl Planner<'_> {
 
     async fn prepare(&mut self, sql: &str) -> Result<Statement> {
         match self.connection.prepare(sql).await {
-            Ok(statement) if statement.num_params() == 0 => Ok(statement),
+            Ok(statement) if statement.placeholders == 0 => Ok(statement),
             Ok(_) => Err(self
                 .selection
                 .section
@@ -275,7 +275,7 @@ fn statement_of(sql: &str) -> &str {
 }
 
 fn names_of(statement: &Statement) -> Vec<String> {
-    statement.columns().iter().map(|column| column.name_str().into_owned()).collect()
+    statement.columns.iter().map(|column| column.name_str().into_owned()).collect()
 }
 
 pub(super) fn items(names: &[String]) -> String {

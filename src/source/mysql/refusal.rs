@@ -1,8 +1,7 @@
 //! Why the server refuses a stream's statement, and what to do about it.
 
-use mysql_async::Error as Failure;
-
 use super::catalog;
+use super::client::Failure;
 use super::error::{self, Doing};
 use super::name::{Name, account};
 use super::plan::{Planner, Target, items};

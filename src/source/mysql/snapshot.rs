@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
-use mysql_async::{Error as Failure, Row, Value};
-
-use super::calendar::{self, Moment};
 use super::cells::{Cells, Misfit};
-use super::connect::{Connection, Rows as Incoming, number, text};
+use super::client::{Column, Failure};
+use super::connect::{Connection, number, text};
+use super::decode::{self, Trouble};
 use super::error::{self, Doing};
 use super::plan::{Plan, Planned, Wire};
 use super::position::{self, LogPosition};
@@ -16,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::record::{Event, Rows, Table};
 use crate::source::feed::{Closed, Outlet};
 use crate::source::{BATCH_BYTES, BATCH_ROWS};
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 
 /// A moment that all statements of one connection see.
 pub struct Snapshot {
@@ -99,10 +98,9 @@ impl From<Failure> for Stop {
 async fn send_all(outlet: &Outlet, connection: &mut Connection, plan: &Plan, snapshot: &Snapshot) -> Result<(), Stop> {
     outlet.send(Event::Rows(Rows::none(plan.table.clone()))).await?;
     let mut batch = Batch::new(plan);
-    let mut incoming = connection.execute(&plan.statement).await?;
-    check_columns(&incoming, &plan.columns)?;
-    while let Some(row) = incoming.next().await? {
-        batch.add(&row, plan)?;
+    check_columns(&connection.execute(&plan.statement).await?, &plan.columns)?;
+    while let Some(row) = connection.row().await? {
+        batch.add(row, plan)?;
         if batch.is_full() {
             outlet.send(Event::Rows(batch.finish()?)).await?;
         }
@@ -133,8 +131,7 @@ async fn warn_of_warnings(connection: &mut Connection, plan: &Plan) {
 }
 
 /// The server prepares a statement again when a table is altered, and says so only by other columns in the result.
-fn check_columns(incoming: &Incoming<'_>, planned: &[Planned]) -> Result<()> {
-    let now = incoming.columns();
+fn check_columns(now: &[Column], planned: &[Planned]) -> Result<()> {
     let same = now.len() == planned.len()
         && now
             .iter()
@@ -164,14 +161,12 @@ impl Batch {
         Self { table: plan.table.clone(), columns, rows: 0, bytes: 0, all_rows: 0, row_bytes }
     }
 
-    fn add(&mut self, row: &Row, plan: &Plan) -> Result<()> {
-        for (index, cells) in self.columns.iter_mut().enumerate() {
-            let value = row.as_ref(index).ok_or_else(|| Error::bug("a row came with too few columns"))?;
-            if let Err(why) = take(cells, value, &mut self.bytes) {
-                return Err(misfit(plan, index, self.all_rows + 1, why));
-            }
+    fn add(&mut self, row: &[u8], plan: &Plan) -> Result<()> {
+        match decode::row(row, &plan.columns, &mut self.columns) {
+            Ok(bytes) => self.bytes += bytes + self.row_bytes,
+            Err(Trouble::Misfit(index, why)) => return Err(misfit(plan, index, self.all_rows + 1, why)),
+            Err(Trouble::Torn) => return Err(error::of(Failure::Protocol("a row"), Doing::Reading)),
         }
-        self.bytes += self.row_bytes;
         self.rows += 1;
         self.all_rows += 1;
         Ok(())
@@ -199,37 +194,6 @@ impl Batch {
                 count = cells.nulled,
                 "dates that no calendar has arrived as null; `zero_dates = text` keeps them"
             );
-        }
-    }
-}
-
-/// One value of a result, by the protocol of prepared statements. Adds to `size` what it takes beyond its row's share.
-#[inline]
-fn take(cells: &mut Cells, value: &Value, size: &mut usize) -> Result<(), Misfit> {
-    match value {
-        Value::NULL => {
-            cells.null();
-            Ok(())
-        }
-        Value::Bytes(bytes) => {
-            *size += bytes.len();
-            cells.bytes(bytes)
-        }
-        Value::Int(number) => cells.signed(*number),
-        Value::UInt(number) => cells.unsigned(*number),
-        Value::Float(number) => cells.float(*number),
-        Value::Double(number) => cells.double(*number),
-        Value::Date(year, month, day, hour, minute, second, micro) => cells.moment(&Moment {
-            year: *year,
-            month: *month,
-            day: *day,
-            hour: *hour,
-            minute: *minute,
-            second: *second,
-            micro: *micro,
-        }),
-        Value::Time(negative, days, hours, minutes, seconds, micros) => {
-            cells.duration(calendar::duration(*negative, *days, *hours, *minutes, *seconds, *micros))
         }
     }
 }

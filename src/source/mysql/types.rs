@@ -2,9 +2,8 @@
 //!
 //! Whatever way a row comes (a result, and later the change log), its columns have these types and no others.
 
+use super::client::{Column, ColumnFlags, ColumnType};
 use arrow_schema::{DataType, Field, TimeUnit};
-use mysql_async::Column;
-use mysql_async::consts::{ColumnFlags, ColumnType};
 
 use super::config::{Policies, ZeroDates};
 use crate::record::field;

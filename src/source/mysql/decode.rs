@@ -145,3 +145,90 @@ fn duration(values: &mut &[u8]) -> Result<i64, Fault> {
     };
     Ok(calendar::duration(negative != 0, days, hours, minutes, seconds, micros))
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::{DurationMicrosecondType, Int8Type, TimestampMicrosecondType, UInt32Type, UInt64Type};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::source::mysql::config::ZeroDates;
+    use crate::source::mysql::types::Type;
+
+    const COLUMNS: [(ColumnType, bool, Type); 9] = [
+        (ColumnType::MYSQL_TYPE_TINY, false, Type::Signed(8)),
+        (ColumnType::MYSQL_TYPE_INT24, true, Type::Unsigned(32)),
+        (ColumnType::MYSQL_TYPE_LONGLONG, true, Type::Unsigned(64)),
+        (ColumnType::MYSQL_TYPE_DOUBLE, false, Type::Double),
+        (ColumnType::MYSQL_TYPE_DATETIME, false, Type::DateTime),
+        (ColumnType::MYSQL_TYPE_TIME, false, Type::Time),
+        (ColumnType::MYSQL_TYPE_VAR_STRING, false, Type::Text),
+        (ColumnType::MYSQL_TYPE_BLOB, false, Type::Bytes),
+        (ColumnType::MYSQL_TYPE_NEWDECIMAL, false, Type::Decimal { precision: 5, scale: 2 }),
+    ];
+
+    fn columns() -> (Vec<Planned>, Vec<Cells>) {
+        let planned = |&(kind, unsigned, of): &_| Planned {
+            name: "c".to_owned(),
+            of,
+            wire: Wire { kind, unsigned, character_set: 255, decimals: 0, length: 0 },
+        };
+        let columns = COLUMNS.iter().map(planned).collect();
+        (columns, COLUMNS.iter().map(|&(_, _, of)| Cells::new(of, ZeroDates::Null)).collect())
+    }
+
+    /// No nulls: -1, 2^24 - 1, 2^64 - 1, 1.5, 2000-02-29 00:00:00.000001, -25:00:01, "añ", 300 bytes, -1.05.
+    fn full() -> Vec<u8> {
+        let mut row = vec![0, 0, 0, 0xff];
+        row.extend(0xff_ffffu32.to_le_bytes());
+        row.extend(u64::MAX.to_le_bytes());
+        row.extend(1.5f64.to_le_bytes());
+        row.extend([11, 0xd0, 7, 2, 29, 0, 0, 0, 1, 0, 0, 0]);
+        row.extend([8, 1, 1, 0, 0, 0, 1, 0, 1]);
+        row.extend([3, b'a', 0xc3, 0xb1]);
+        row.extend([0xfc, 44, 1]);
+        row.extend([7; 300]);
+        row.extend([5, b'-', b'1', b'.', b'0', b'5']);
+        row
+    }
+
+    #[test]
+    fn each_value_takes_its_place() {
+        let (planned, mut cells) = columns();
+        assert_eq!(row(&full(), &planned, &mut cells), Ok(308));
+        // All nulls: nine bits from the third on.
+        assert_eq!(row(&[0, 0b1111_1100, 0b0000_0111], &planned, &mut cells), Ok(0));
+        let arrays: Vec<_> = cells.iter_mut().map(Cells::finish).collect();
+        assert!(arrays.iter().all(|array| array.len() == 2 && array.is_valid(0) && array.is_null(1)));
+        assert_eq!(arrays[0].as_primitive::<Int8Type>().value(0), -1);
+        assert_eq!(arrays[1].as_primitive::<UInt32Type>().value(0), 0xff_ffff);
+        assert_eq!(arrays[2].as_primitive::<UInt64Type>().value(0), u64::MAX);
+        assert_eq!(arrays[4].as_primitive::<TimestampMicrosecondType>().value(0), 951_782_400_000_001);
+        assert_eq!(arrays[5].as_primitive::<DurationMicrosecondType>().value(0), -(25 * 3600 + 1) * 1_000_000);
+        assert_eq!(arrays[6].as_string::<i32>().value(0), "añ");
+        assert_eq!(arrays[7].as_binary::<i32>().value(0), [7; 300]);
+        assert_eq!(arrays[8].as_primitive::<arrow_array::types::Decimal128Type>().value(0), -105);
+    }
+
+    #[test]
+    fn a_row_that_is_torn_is_told() {
+        let (planned, mut cells) = columns();
+        let full = full();
+        for length in 0..full.len() {
+            assert_eq!(row(&full[..length], &planned, &mut cells), Err(Trouble::Torn), "{length} bytes");
+        }
+        assert_eq!(row(&[&full[..], &[0]].concat(), &planned, &mut cells), Err(Trouble::Torn));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64), at in 0..400usize) {
+            let (planned, mut cells) = columns();
+            let mut payload = full();
+            let at = at.min(payload.len());
+            payload.splice(at..(at + bytes.len()).min(full().len()), bytes);
+            let _ = row(&payload, &planned, &mut cells);
+        }
+    }
+}

@@ -40,9 +40,9 @@ pub struct Planned {
 pub struct Wire {
     pub kind: ColumnType,
     pub unsigned: bool,
-    character_set: u16,
-    decimals: u8,
-    length: u32,
+    pub character_set: u16,
+    pub decimals: u8,
+    pub length: u32,
 }
 
 impl Wire {

@@ -92,6 +92,33 @@ pub async fn wrong_logins(server: &Server) {
     assert!(error.to_string().contains("connect_timeout"), "{error}");
 }
 
+/// Each method in the clear and over TLS, with and without the server remembering the password.
+pub async fn login_methods(server: &Server) {
+    let database = server.database("methods").await;
+    let one = [("query", "select 1 one")];
+    for tls in ["off", "require"] {
+        let login = database.user("").await;
+        let user = login.0.clone();
+        let mut logins = vec![login.clone(), login.clone()];
+        database.run(&format!("create user {user}_empty identified by ''")).await;
+        logins.push((format!("{user}_empty"), String::new()));
+        for login in &logins {
+            let read = database.read_as(login, &[("tls", tls), ("database", "information_schema")], &one).await;
+            assert_eq!(read.unwrap().rows(), 1, "{login:?}, TLS {tls}");
+        }
+        let wrong = (user.clone(), "wrong".to_owned());
+        assert_eq!(database.read_as(&wrong, &[("tls", tls)], &one).await.unwrap_err().kind(), Kind::Denied);
+        if server.flavour == Flavour::Mysql {
+            database.run(&format!("create user {user}_old identified with sha256_password by 'x'")).await;
+            let old = (format!("{user}_old"), "x".to_owned());
+            let error = database.read_as(&old, &[("tls", tls)], &one).await.unwrap_err();
+            assert_eq!(error.kind(), Kind::Denied);
+            assert!(error.to_string().contains("`sha256_password`"), "{error}");
+        }
+        database.run(&format!("drop user if exists {user}, {user}_empty, {user}_old")).await;
+    }
+}
+
 /// The cipher of our own connection; empty where there is none.
 async fn cipher(database: &Database<'_>, keys: &[(&str, &str)]) -> tidemark::error::Result<String> {
     use arrow_array::cast::AsArray;

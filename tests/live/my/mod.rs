@@ -32,6 +32,7 @@ macro_rules! my_suite {
             access::missing_tables_and_columns,
             access::missing_grants_are_spelled_out,
             access::wrong_logins,
+            access::login_methods,
             access::verified_tls,
             access::client_certificates,
             access::lists_tables_by_name_and_pattern,

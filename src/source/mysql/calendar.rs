@@ -64,11 +64,11 @@ impl Moment {
     }
 }
 
-/// A TIME in microseconds.
-pub fn duration(negative: bool, days: u32, hours: u8, minutes: u8, seconds: u8, micros: u32) -> i64 {
+/// A TIME in microseconds; `None` where it is longer than any TIME can be.
+pub fn duration(negative: bool, days: u32, hours: u8, minutes: u8, seconds: u8, micros: u32) -> Option<i64> {
     let whole = ((i64::from(days) * 24 + i64::from(hours)) * 60 + i64::from(minutes)) * 60 + i64::from(seconds);
-    let size = whole * MICROS + i64::from(micros);
-    if negative { -size } else { size }
+    let size = whole.checked_mul(MICROS)?.checked_add(i64::from(micros))?;
+    Some(if negative { -size } else { size })
 }
 
 fn days_in_month(year: i32, month: i32) -> i32 {
@@ -124,8 +124,8 @@ mod tests {
     fn counts_microseconds() {
         let moment = Moment { hour: 23, minute: 59, second: 59, micro: 999_999, ..date(9999, 12, 31) };
         assert_eq!(moment.micros(), Some(253_402_300_799_999_999));
-        assert_eq!(duration(true, 34, 22, 59, 59, 0), -(838 * 3600 + 59 * 60 + 59) * MICROS);
-        assert_eq!(duration(true, 0, 0, 0, 0, 1), -1);
+        assert_eq!(duration(true, 34, 22, 59, 59, 0), Some(-(838 * 3600 + 59 * 60 + 59) * MICROS));
+        assert_eq!(duration(true, 0, 0, 0, 0, 1), Some(-1));
     }
 
     #[test]

@@ -143,7 +143,7 @@ fn duration(values: &mut &[u8]) -> Result<i64, Fault> {
         12 => u32::from_le_bytes(take(values)?),
         _ => 0,
     };
-    Ok(calendar::duration(negative != 0, days, hours, minutes, seconds, micros))
+    calendar::duration(negative != 0, days, hours, minutes, seconds, micros).ok_or(Fault::Torn)
 }
 
 #[cfg(test)]

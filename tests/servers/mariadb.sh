@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # mariadb.sh start DATADIR PORT | stop DATADIR
-# Debian's MariaDB with a row binlog, global transaction ids and TLS (DATADIR/tls). Users: mysql.sql; root without a
-# password on DATADIR/socket. EXTRA="--option=value ..." adds server options.
+# Debian's MariaDB with a row binlog, global transaction ids, the login method ed25519 and TLS (DATADIR/tls).
+# Users: mysql.sql; root without a password on DATADIR/socket. EXTRA="--option=value ..." adds server options.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 command=$1 dir=$(realpath -m "$2")
@@ -11,7 +11,8 @@ start() {
   read -ra extra <<<"${EXTRA:-}"
   mkdir -p "$dir"
   certificates "$dir"
-  local base=(--no-defaults --user="$(id -un)" --datadir="$dir/data" --innodb-log-file-size=64M)
+  local base=(--no-defaults --user="$(id -un)" --datadir="$dir/data"
+    --plugin-dir="$CACHE/mariadb_plugins/usr/lib/mysql/plugin" --innodb-log-file-size=64M)
   if [ ! -f "$dir/users" ]; then
     rm -rf "$dir/data"
     mkdir -p "$dir/data"
@@ -23,7 +24,7 @@ start() {
     --pid-file="$dir/mariadbd.pid" --ssl-ca="$dir/tls/ca.pem" --ssl-cert="$dir/tls/server.pem" --ssl-key="$dir/tls/server.key" \
     --server-id=1 --log-bin=binlog --binlog-format=ROW --binlog-row-image=FULL --binlog-row-metadata=FULL \
     --log-slave-updates --gtid-strict-mode=ON --sync-binlog=0 --innodb-flush-log-at-trx-commit=2 \
-    --innodb-buffer-pool-size=256M --max-allowed-packet=64M --character-set-server=utf8mb4 --local-infile=1 \
+    --innodb-buffer-pool-size=256M --max-allowed-packet=64M --character-set-server=utf8mb4 --local-infile=1 --plugin-load-add=auth_ed25519 \
     --default-time-zone=+05:30 --skip-name-resolve "${extra[@]}"
   local client=(mariadb --no-defaults --socket="$dir/socket" --user=root)
   ready "$dir/pid" "$dir/log" 90 "${client[@]}" -e 'SELECT 1'

@@ -106,6 +106,12 @@ pub async fn login_methods(server: &Server) {
             let read = database.read_as(login, &[("tls", tls), ("database", "information_schema")], &one).await;
             assert_eq!(read.unwrap().rows(), 1, "{login:?}, TLS {tls}");
         }
+        if server.flavour == Flavour::Mariadb {
+            database.run(&format!("create user {user}_ed identified via ed25519 using password('hush')")).await;
+            let login = (format!("{user}_ed"), "hush".to_owned());
+            let read = database.read_as(&login, &[("tls", tls), ("database", "information_schema")], &one).await;
+            assert_eq!(read.unwrap().rows(), 1, "ed25519, TLS {tls}");
+        }
         let wrong = (user.clone(), "wrong".to_owned());
         assert_eq!(database.read_as(&wrong, &[("tls", tls)], &one).await.unwrap_err().kind(), Kind::Denied);
         if server.flavour == Flavour::Mysql {
@@ -115,7 +121,7 @@ pub async fn login_methods(server: &Server) {
             assert_eq!(error.kind(), Kind::Denied);
             assert!(error.to_string().contains("`sha256_password`"), "{error}");
         }
-        database.run(&format!("drop user if exists {user}, {user}_empty, {user}_old")).await;
+        database.run(&format!("drop user if exists {user}, {user}_empty, {user}_old, {user}_ed")).await;
     }
 }
 

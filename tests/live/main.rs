@@ -9,6 +9,8 @@ mod store_suite;
 #[macro_use]
 mod my;
 mod formats;
+#[cfg(all(feature = "gcs", feature = "s3"))]
+mod from_config;
 #[cfg(feature = "gcs")]
 mod gcs;
 #[cfg(all(feature = "mysql", feature = "postgres", feature = "s3"))]
@@ -19,6 +21,7 @@ mod mariadb;
 mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod program;
 #[cfg(feature = "s3")]
 mod s3;
 

@@ -4,6 +4,8 @@ use std::net::TcpListener;
 
 use tidemark::cli::docs;
 use tidemark::config::{Config, Environment};
+use tidemark::destination;
+use tidemark::destination::memory::Memory;
 use tidemark::pipeline::registry;
 
 use super::Folder;
@@ -267,6 +269,26 @@ fn the_example_works() {
     assert_eq!(config.sources.len(), registry().sources.len());
     assert_eq!(config.destinations.len(), registry().destinations.len());
     assert_eq!(config.streams.len(), config.sources.len());
+}
+
+/// A destination takes what streams say of files: nothing that it asks for is unknown to its kind.
+#[test]
+fn each_kind_of_destination_serves_a_stream() {
+    for kind in destination::kinds() {
+        let needed = kind.keys.iter().copied().flatten().filter(|key| key.required);
+        let section: String = needed.map(|key| format!("{} = {}\n", key.name, key.example)).collect();
+        let text = format!(
+            "[source s]\ntype = sqlite\npath = a.db\n[destination d]\ntype = {}\n{section}
+[stream t]\nsource = s\ndestination = d\ntable = t\npart_bytes = 1 MiB\n",
+            kind.name
+        );
+        let config = Config::parse(&text, "pipeline.conf".as_ref(), &registry(), &Environment::of([]));
+        let config = config.unwrap_or_else(|e| panic!("{e}"));
+        let (_, place) = &config.destinations["d"];
+        let place = destination::place(kind.name, place).unwrap();
+        let served = place.destination(&config.streams[0].section, &Memory::new(1 << 27, 1));
+        assert!(served.is_ok(), "{}: {}", kind.name, served.err().unwrap());
+    }
 }
 
 #[test]

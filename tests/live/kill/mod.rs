@@ -7,7 +7,6 @@ mod gate;
 mod oracle;
 mod paused;
 mod restarted;
-mod run;
 mod suite;
 
 use self::suite::survives_kills;

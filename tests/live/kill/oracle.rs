@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::run::Folder;
+use crate::program::Folder;
 use crate::{fresh, server};
 
 /// The tables that `oracle.py` makes, each of which is a stream of the section `shop`.

@@ -2,7 +2,7 @@
 
 use super::gate::{GATED, Gate};
 use super::oracle::Case;
-use super::run::Folder;
+use crate::program::Folder;
 use crate::server;
 
 /// Proves that whoever lost a stream changes nothing any more. Another job log, as another machine has it, knows of no

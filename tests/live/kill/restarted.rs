@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::gate::{GATED, Gate};
 use super::oracle::Case;
-use super::run::Folder;
+use crate::program::Folder;
 
 /// A PostgreSQL server of this test's own, since others use the shared one at the same time. Stopped when dropped.
 struct Own {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::oracle::{Case, TABLES};
-use super::run::Folder;
+use crate::program::Folder;
 use crate::server;
 
 /// Enough for several parts of every format.

@@ -15,7 +15,7 @@ pub mod s3;
 use std::sync::Arc;
 
 use super::store::Store;
-use crate::config::{Kind, Section};
+use crate::config::{Key, Kind, Section};
 use crate::error::{Error, Result};
 
 /// How a store is made from its section.
@@ -25,6 +25,11 @@ pub struct Maker {
     pub check: fn(&Section) -> Result<()>,
     /// Connects to nothing either: the first request does.
     pub make: fn(&Section) -> Result<Arc<dyn Store>>,
+}
+
+/// A kind of store, with the keys that streams of files have in every store.
+const fn kind(name: &'static str, about: &'static str, keys: &'static [&'static [Key]]) -> Kind {
+    Kind { name, about, keys, stream_keys: super::KEYS }
 }
 
 /// The registry.

@@ -21,12 +21,12 @@ use serde::Deserialize;
 use self::client::{Client, Request};
 use self::settings::{KEYS, Settings};
 use super::Maker;
-use crate::config::{Kind, Section};
+use crate::config::Section;
 use crate::destination::files::store::{Created, Store, Upload};
 use crate::error::{Error, Result};
 
 pub const MAKER: Maker = Maker {
-    kind: Kind { name: "gcs", about: "A bucket on Google Cloud Storage.", keys: &[KEYS], stream_keys: &[] },
+    kind: super::kind("gcs", "A bucket on Google Cloud Storage.", &[KEYS]),
     check: |section| Settings::of(section).map(|_| ()),
     make: |section| Ok(Arc::new(Gcs::of(section)?)),
 };

@@ -24,17 +24,16 @@ use bytes::Bytes;
 use self::error::{Failure, classify};
 use self::folders::Folders;
 use super::{Maker, key};
-use crate::config::{Key, Kind, Section, Value};
+use crate::config::{Key, Section, Value};
 use crate::destination::files::store::{Created, Store, Upload};
 use crate::error::{Error, Result};
 
 pub const MAKER: Maker = Maker {
-    kind: Kind {
-        name: "local",
-        about: "A folder on this machine's disk, or on a network file system that has hard links.",
-        keys: &[KEYS],
-        stream_keys: crate::destination::files::KEYS,
-    },
+    kind: super::kind(
+        "local",
+        "A folder on this machine's disk, or on a network file system that has hard links.",
+        &[KEYS],
+    ),
     check: |section| folder(section).map(|_| ()),
     make: |section| Ok(Arc::new(Local::new(&folder(section)?))),
 };

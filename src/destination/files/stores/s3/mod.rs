@@ -23,17 +23,16 @@ use self::client::Connected;
 use self::error::{Needs, Request, classify, code, status};
 use self::settings::{KEYS, Settings};
 use super::Maker;
-use crate::config::{Kind, Section};
+use crate::config::Section;
 use crate::destination::files::store::{Created, Store, Upload};
 use crate::error::{Error, Result};
 
 pub const MAKER: Maker = Maker {
-    kind: Kind {
-        name: "s3",
-        about: "A bucket on Amazon S3, or on a service that speaks its protocol and has conditional writes.",
-        keys: &[KEYS],
-        stream_keys: crate::destination::files::KEYS,
-    },
+    kind: super::kind(
+        "s3",
+        "A bucket on Amazon S3, or on a service that speaks its protocol and has conditional writes.",
+        &[KEYS],
+    ),
     check: |section| Settings::of(section).map(|_| ()),
     make: |section| Ok(Arc::new(S3::of(section)?)),
 };

@@ -3,6 +3,8 @@
 //! Use goes one way: `cli` → `pipeline` → `source`, `destination`, `job_log` → `format` → `config`, `record` → `error`.
 //! ARCHITECTURE.md says what each room is for.
 
+#![forbid(unsafe_code)]
+
 pub mod cli;
 pub mod config;
 pub mod destination;

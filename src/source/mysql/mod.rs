@@ -106,12 +106,9 @@ impl Source for Mysql {
             }));
         }
         let mut connection = Connection::open(&self.settings).await?;
-        // The snapshot first: a table that is altered afterwards is an error then, not a mix of two definitions.
-        let snapshot = Snapshot::take(&mut connection).await;
-        let snapshot =
-            snapshot.map_err(|failure| error::of(failure, Doing::Preparing)).at(|| self.settings.address())?;
         let plan = Plan::of(&mut connection, &self.settings, stream).await?;
-        Ok(feed::from_task(|outlet| async move { snapshot::read(&outlet, connection, plan, snapshot).await }))
+        let snapshot = Snapshot::begin(connection, plan).await?;
+        Ok(feed::from_task(|outlet| async move { snapshot.read(&outlet).await }))
     }
 }
 

@@ -101,6 +101,13 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// For messages.
+    pub fn named(&self) -> String {
+        format!("table {}", self.name)
+    }
+}
+
 impl Planner<'_> {
     async fn plan(mut self) -> Result<Plan> {
         let (mut statement, bases) = match &self.from {

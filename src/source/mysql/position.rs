@@ -5,20 +5,10 @@ use serde_json::{Value, json};
 use crate::error::{Error, Kind, Result};
 use crate::record::Position;
 
-/// Where the server's log stood when a snapshot was taken: the snapshot holds everything before, nothing after.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogPosition {
-    pub file: String,
-    pub offset: u64,
-    pub gtid: Option<String>,
-}
-
-/// Everything as of the snapshot's moment has been read: so many rows. The log's place is known where the server tells
-/// it together with the snapshot, as MariaDB does.
-pub fn end(at: jiff::Timestamp, rows: u64, log: Option<&LogPosition>) -> Position {
+/// Everything as of the snapshot's moment has been read: so many rows.
+pub fn end(at: jiff::Timestamp, rows: u64) -> Position {
     let at = at.round(jiff::Unit::Second).unwrap_or(at);
-    let log = log.map(|log| json!({ "file": log.file, "pos": log.offset, "gtid": log.gtid }));
-    Position::new(json!({ "snapshot": at.to_string(), "rows": rows, "log": log }))
+    Position::new(json!({ "snapshot": at.to_string(), "rows": rows }))
 }
 
 /// Refuses what [`end`] has not made.
@@ -36,10 +26,7 @@ mod tests {
 
     #[test]
     fn knows_its_own() {
-        let log = LogPosition { file: "binlog.000001".to_owned(), offset: 4, gtid: Some("0-1-18".to_owned()) };
-        let end = end(jiff::Timestamp::UNIX_EPOCH, 3, Some(&log));
-        assert!(check(&end).is_ok());
-        assert_eq!(end.as_value()["log"]["gtid"], "0-1-18");
+        assert!(check(&end(jiff::Timestamp::UNIX_EPOCH, 3)).is_ok());
         assert!(check(&Position::new(json!({ "gtid": "0-1-18" }))).is_err());
     }
 }

@@ -5,69 +5,71 @@ use std::sync::Arc;
 
 use super::cells::{Cells, Misfit};
 use super::client::{Column, Failure};
-use super::connect::{Connection, number, text};
+use super::connect::{Connection, number};
 use super::decode::{self, Trouble};
 use super::error::{self, Doing};
 use super::plan::{Plan, Planned, Wire};
-use super::position::{self, LogPosition};
-use crate::error::{Error, Result};
+use super::position;
+use crate::error::{Context, Error, Result};
 use crate::record::{Event, Rows, Table};
 use crate::source::feed::{Closed, Outlet};
 use crate::source::{BATCH_BYTES, BATCH_ROWS};
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 
-/// A moment that all statements of one connection see.
+/// A statement under way, whose rows are all of one moment.
 pub struct Snapshot {
+    connection: Connection,
+    plan: Plan,
     at: jiff::Timestamp,
-    log: Option<LogPosition>,
 }
 
 impl Snapshot {
-    /// Begins a transaction that sees what is committed now, and nothing later.
-    pub async fn take(connection: &mut Connection) -> Result<Self, Failure> {
-        connection.run("start transaction with consistent snapshot, read only").await?;
-        let log = match connection.is_mariadb {
-            true => log_position(connection).await?,
-            // MySQL does not tell where its log stood at a snapshot, unless all writers are held up.
-            false => None,
+    /// Has the server begin.
+    ///
+    /// The moment is that of the statement itself, once it holds its locks on the tables' definitions. A transaction
+    /// with a moment of its own, taken before, would miss rows where a table takes another's name in between: it would
+    /// find the one that has the name now, and see it as it was when it had another.
+    pub async fn begin(mut connection: Connection, plan: Plan) -> Result<Self> {
+        let at = jiff::Timestamp::now();
+        let begun = async {
+            connection.run("start transaction read only").await?;
+            connection.execute(&plan.statement).await
         };
-        Ok(Self { at: jiff::Timestamp::now(), log })
+        let columns = begun.await.map_err(|failure| error::of(failure, Doing::Reading)).at(|| plan.named())?;
+        check_columns(&columns, &plan.columns).at(|| plan.named())?;
+        Ok(Self { connection, plan, at })
     }
-}
 
-/// MariaDB: where the log stood when this transaction's snapshot was taken, if there is a log.
-async fn log_position(connection: &mut Connection) -> Result<Option<LogPosition>, Failure> {
-    let sql = "select variable_name, variable_value from information_schema.session_status \
-               where variable_name in ('binlog_snapshot_file', 'binlog_snapshot_position')";
-    let (mut file, mut offset) = (String::new(), 0);
-    for row in connection.rows(sql, ()).await? {
-        match text(&row, 0).eq_ignore_ascii_case("binlog_snapshot_file") {
-            true => file = text(&row, 1),
-            false => offset = number(&row, 1).unwrap_or_default(),
+    /// Sends the table's announcement, its rows, and the checkpoint of its end.
+    pub async fn read(mut self, outlet: &Outlet) -> Result<()> {
+        match self.send_all(outlet).await {
+            Ok(()) => {
+                self.connection.close().await;
+                Ok(())
+            }
+            // Dropping the connection ends the statement.
+            Err(Stop::Closed) => Ok(()),
+            Err(Stop::Failed(error)) => Err(error.at(self.plan.named())),
         }
     }
-    if file.is_empty() {
-        return Ok(None);
-    }
-    let gtid = match connection.rows("select binlog_gtid_pos(?, ?)", (&file, offset)).await {
-        Ok(rows) => rows.first().map(|row| text(row, 0)).filter(|gtid| !gtid.is_empty()),
-        // The place stands without it.
-        Err(Failure::Server(_)) => None,
-        Err(failure) => return Err(failure),
-    };
-    Ok(Some(LogPosition { file, offset, gtid }))
-}
 
-/// Sends the table's announcement, its rows, and the checkpoint of its end.
-pub async fn read(outlet: &Outlet, mut connection: Connection, plan: Plan, snapshot: Snapshot) -> Result<()> {
-    match send_all(outlet, &mut connection, &plan, &snapshot).await {
-        Ok(()) => {
-            connection.close().await;
-            Ok(())
+    async fn send_all(&mut self, outlet: &Outlet) -> Result<(), Stop> {
+        let Self { connection, plan, at } = self;
+        outlet.send(Event::Rows(Rows::none(plan.table.clone()))).await?;
+        let mut batch = Batch::new(plan);
+        while let Some(row) = connection.row().await? {
+            batch.add(row, plan)?;
+            if batch.is_full() {
+                outlet.send(Event::Rows(batch.finish()?)).await?;
+            }
         }
-        // Dropping the connection ends the statement.
-        Err(Stop::Closed) => Ok(()),
-        Err(Stop::Failed(error)) => Err(error.at(format!("table {}", plan.name))),
+        if batch.rows > 0 {
+            outlet.send(Event::Rows(batch.finish()?)).await?;
+        }
+        batch.warn(plan);
+        warn_of_warnings(connection, plan).await;
+        outlet.send(Event::Checkpoint(position::end(*at, batch.all_rows))).await?;
+        Ok(())
     }
 }
 
@@ -93,26 +95,6 @@ impl From<Failure> for Stop {
     fn from(failure: Failure) -> Self {
         Stop::Failed(error::of(failure, Doing::Reading))
     }
-}
-
-async fn send_all(outlet: &Outlet, connection: &mut Connection, plan: &Plan, snapshot: &Snapshot) -> Result<(), Stop> {
-    outlet.send(Event::Rows(Rows::none(plan.table.clone()))).await?;
-    let mut batch = Batch::new(plan);
-    check_columns(&connection.execute(&plan.statement).await?, &plan.columns)?;
-    while let Some(row) = connection.row().await? {
-        batch.add(row, plan)?;
-        if batch.is_full() {
-            outlet.send(Event::Rows(batch.finish()?)).await?;
-        }
-    }
-    if batch.rows > 0 {
-        outlet.send(Event::Rows(batch.finish()?)).await?;
-    }
-    batch.warn(plan);
-    warn_of_warnings(connection, plan).await;
-    let end = position::end(snapshot.at, batch.all_rows, snapshot.log.as_ref());
-    outlet.send(Event::Checkpoint(end)).await?;
-    Ok(())
 }
 
 /// The server's own warnings, a `group_concat` cut short say. By number: their texts may quote values.

@@ -42,6 +42,7 @@ macro_rules! my_suite {
             reading::columns_and_conditions,
             reading::a_snapshot_sees_one_moment,
             reading::an_end_is_kept,
+            reading::a_table_that_takes_the_name_is_read_as_it_is_then,
             reading::large_values_come_whole,
             reading::many_rows_in_little_memory,
             reading::a_killed_connection_is_no_end,

@@ -61,6 +61,28 @@ pub async fn a_snapshot_sees_one_moment(server: &Server) {
     assert_eq!((count, changed), (20_000, 0));
 }
 
+/// `a` is swapped for `b` while its reading waits for that very swap, and `b` is filled in the meantime.
+pub async fn a_table_that_takes_the_name_is_read_as_it_is_then(server: &Server) {
+    let database = server.database("swapped").await;
+    database.run("create table a (id int primary key); insert into a values (1); create table b like a").await;
+    let mut holder = database.conn().await;
+    holder.query_drop("begin").await.unwrap();
+    holder.query_drop("select * from a").await.unwrap();
+    let mut swapper = database.conn().await;
+    let swap = tokio::spawn(async move { swapper.query_drop("rename table a to c, b to a").await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+
+    let source = database.source(None, &[]).unwrap();
+    let stream = source.streams(&[selection(&[("table", "a")])]).await.unwrap().remove(0);
+    let reading = tokio::spawn(async move { drain(source.open(&stream, None).await?).await });
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    database.run("insert into b values (2), (3)").await;
+    assert!(!swap.is_finished() && !reading.is_finished(), "both wait for the holder");
+    holder.query_drop("commit").await.unwrap();
+    swap.await.unwrap().unwrap();
+    assert_eq!(reading.await.unwrap().unwrap().rows(), 2);
+}
+
 pub async fn an_end_is_kept(server: &Server) {
     let database = server.database("ends").await;
     database.run("create table t (id int primary key); insert into t values (1)").await;

@@ -10,6 +10,7 @@ mod faulty;
 mod formats;
 #[cfg(feature = "gcs")]
 mod gcs;
+mod generations;
 mod job_log;
 mod memory_log;
 #[cfg(feature = "s3")]

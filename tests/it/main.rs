@@ -13,6 +13,7 @@ mod gcs;
 mod generations;
 mod job_log;
 mod memory_log;
+mod messages;
 #[cfg(feature = "s3")]
 mod s3;
 mod script;

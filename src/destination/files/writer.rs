@@ -14,7 +14,7 @@ use super::schema;
 use super::store::Store;
 use super::{Settings, generations, now};
 use crate::destination::{Opening, Pending, Writer};
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 use crate::record::{Commit, Mode, PartInfo, Rows, Seal, Table};
 
 /// How many closed parts may still be uploading while the next one is written.
@@ -195,7 +195,7 @@ impl Writer for FileWriter {
         }
         let bytes = rows.batch.get_array_memory_size() as u64;
         let part_bytes = self.settings.part_bytes;
-        let part = self.part(&rows.table).await.at(|| format!("table {}", rows.table.name))?;
+        let part = self.part(&rows.table).await?;
         if count > 0 {
             part.rows(rows.batch).await?;
         }

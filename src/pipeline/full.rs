@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::copy::{Copy, Ended};
 use super::session::{Account, Session, Totals};
 use crate::destination::Writer;
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 use crate::job_log::Lease;
 use crate::record::{Commit, Mode, Position, Publication, Seal, StreamId};
 use crate::source::Source;
@@ -177,7 +177,7 @@ async fn copy_chunk(
         mode: Mode::Full,
         stop: session.stop.clone(),
     };
-    let ended = copy.run().await.at(|| format!("table {}", session.stream.table))?;
+    let ended = copy.run().await?;
     Ok((ended, account.totals))
 }
 

@@ -1,5 +1,6 @@
 //! Tests of whole rooms through their public faces, without servers.
-#![allow(clippy::unwrap_used)]
+// What a killed process held is forgotten: dropping it would tidy up.
+#![allow(clippy::mem_forget, clippy::unwrap_used)]
 
 #[path = "../conformance/store.rs"]
 mod store_suite;
@@ -10,8 +11,10 @@ mod faulty;
 mod formats;
 #[cfg(feature = "gcs")]
 mod gcs;
+mod generations;
 mod job_log;
 mod memory_log;
+mod messages;
 #[cfg(feature = "s3")]
 mod s3;
 mod script;

@@ -10,11 +10,16 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tidemark::config::{Key, Section};
+use tidemark::destination::{Destination, Opening};
 use tidemark::error::Result;
 use tidemark::format::{Encoder, Format};
+use tidemark::job_log::JobLog;
+use tidemark::pipeline::{Limits, Notice, Observer, Session, Stop};
 use tidemark::record::{Event, Mode, Position, Rows, StreamId, Table};
 use tidemark::source::{Description, Reader, STREAM_KEYS, Selection, Source, Stream};
 use tokio::time::{Duration, Instant};
+
+use crate::memory_log::MemoryLog;
 
 /// Rows 0..n in two tables, in batches, with a checkpoint after some of them.
 #[derive(Debug, Clone)]
@@ -72,6 +77,37 @@ impl Script {
         let selection = Selection::of(name, &section, Some(mode)).unwrap();
         Stream { id: StreamId::new(name), selection: Arc::new(selection), table: "a".to_owned(), estimate: None }
     }
+}
+
+/// A run of a stream of [`Script`]'s tables that nobody stops, with small commits.
+pub fn session(name: &str, mode: Mode, destination: Arc<dyn Destination>, log: &MemoryLog, run: &str) -> Session {
+    let (stopper, stop) = Stop::new();
+    drop(stopper);
+    Session {
+        pipeline: "test".to_owned(),
+        stream: Script::stream(name, mode),
+        destination,
+        job_log: Arc::new(log.clone()),
+        opening: Opening {
+            run: run.to_owned(),
+            mode,
+            identity: json!("script"),
+            holder: log.holder(),
+            after: None,
+            take_over: false,
+        },
+        limits: Limits { bytes: u64::MAX, rows: 10, interval: Duration::from_secs(5), idle: Duration::from_secs(60) },
+        adopt_destination: false,
+        resume_within: Duration::from_secs(3600),
+        observer: Arc::new(Silent),
+        stop,
+    }
+}
+
+struct Silent;
+
+impl Observer for Silent {
+    fn notice(&self, _: &StreamId, _: Notice) {}
 }
 
 #[async_trait]

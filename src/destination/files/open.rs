@@ -37,9 +37,9 @@ pub async fn open(
     let fence = fence(&log, &id, opening).await?;
     tracing::debug!(%stream, seq = fence.seq, "fenced");
     let marked = sweep(&*store, &layout, &fence).await?;
-    generations::delete(&*store, &layout, &fence.generations.retired).await;
+    let retired = generations::delete(&*store, &layout, &fence.generations.retired).await;
     let opening = opening.clone();
-    Ok(FileWriter::new(Opened { store, settings, layout, log, opening, id, fence, marked }))
+    Ok(FileWriter::new(Opened { store, settings, layout, log, opening, id, fence, marked, retired }))
 }
 
 async fn fence(log: &Log, id: &str, opening: &Opening) -> Result<Commit> {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::copy::Limits;
+use super::definition;
 use super::session::Session;
 use super::stream::{self, Sources};
 use super::{Notice, Observer, Request, Stop, StreamReport};
@@ -250,20 +251,25 @@ impl<'a> Plan<'a> {
             after: None,
             take_over: self.request.take_over,
         };
+        let (source_kind, source_section) = &self.config.sources[&section.source];
+        let (destination_kind, _) = &self.config.destinations[&section.destination];
+        let definition =
+            definition::digest(keys, &source::maker(source_kind)?.kind, destination::kind(destination_kind)?)?;
         let session = Session {
             pipeline: self.config.pipeline.text("name")?.to_owned(),
             stream,
             destination,
             job_log: around.job_log.clone(),
             opening,
+            definition,
             limits: limits(keys)?,
             adopt_destination: self.request.adopt_destination,
             resume_within: keys.duration("resume_within")?,
             observer: around.observer.clone(),
             stop: around.stop.clone(),
         };
-        let (kind, source_section) = &self.config.sources[&section.source];
-        let sources = SourceMaker { shared: source.clone(), kind: kind.clone(), section: source_section.clone() };
+        let sources =
+            SourceMaker { shared: source.clone(), kind: source_kind.clone(), section: source_section.clone() };
         Ok(Job { session, sources, retries: u32::try_from(keys.integer("retries")?).unwrap_or(0) })
     }
 }

@@ -18,6 +18,8 @@ pub struct Session {
     pub destination: Arc<dyn Destination>,
     pub job_log: Arc<dyn JobLog>,
     pub opening: Opening,
+    /// What the stream is a load of: another one's full load is given up rather than continued.
+    pub definition: String,
     pub limits: Limits,
     /// Where the job log is ahead of the destination, forget the job log rather than refuse.
     pub adopt_destination: bool,

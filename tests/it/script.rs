@@ -96,6 +96,7 @@ pub fn session(name: &str, mode: Mode, destination: Arc<dyn Destination>, log: &
             after: None,
             take_over: false,
         },
+        definition: "script".to_owned(),
         limits: Limits { bytes: u64::MAX, rows: 10, interval: Duration::from_secs(5), idle: Duration::from_secs(60) },
         adopt_destination: false,
         resume_within: Duration::from_secs(3600),

@@ -125,14 +125,30 @@ async fn a_publication_deletes_what_earlier_ones_could_not() {
     assert_eq!(loads.with_files().await, ["g3", "g3"]);
 }
 
-/// It is retired by an entry that publishes nothing.
+/// It is retired by an entry that publishes nothing, and the load that follows may take days.
 #[tokio::test]
-async fn a_load_that_was_given_up_goes_with_the_next_publication() {
+async fn a_load_that_was_given_up_goes_at_once() {
     let loads = Loads::new();
     let mut main = loads.open(&loads.id).await;
     loads.begin(&mut *main, "g1", &[]).await;
     let mut main = loads.open(&loads.id).await;
     let last = loads.begin(&mut *main, "g2", &["g1"]).await;
+    assert_eq!(loads.with_files().await, ["g2", "g2"]);
+    // What is gone is carried no further.
+    assert!(loads.publish(&mut *main, "g2", last).await.generations.retired.is_empty());
+    assert_eq!(loads.with_files().await, ["g2", "g2"]);
+}
+
+#[tokio::test]
+async fn a_load_that_was_given_up_and_could_not_be_deleted_goes_with_the_next_publication() {
+    let loads = Loads::new();
+    let mut main = loads.open(&loads.id).await;
+    loads.begin(&mut *main, "g1", &[]).await;
+    let mut main = loads.open(&loads.id).await;
+    loads.refuse(true);
+    let last = loads.begin(&mut *main, "g2", &["g1"]).await;
+    assert_eq!(loads.with_files().await, ["g1", "g1", "g2", "g2"]);
+    loads.refuse(false);
     assert_eq!(loads.publish(&mut *main, "g2", last).await.generations.retired, ["g1"]);
     assert_eq!(loads.with_files().await, ["g2", "g2"]);
 }

@@ -222,13 +222,16 @@ impl Writer for FileWriter {
 
     async fn commit(&mut self, seal: Seal) -> Result<Commit> {
         let parts = self.finish_parts().await?;
+        let retires = seal.publishes.is_some() || !seal.retires.is_empty();
         let commit = self.entry(seal, parts);
         match self.log.create(&commit).await? {
             Entry::Ours => {}
             Entry::Theirs(theirs) => return Err(self.conflict(&commit, &theirs).await),
         }
         self.retired = commit.generations.retired.clone();
-        if commit.publishes.is_some() {
+        // Not before the entry stands: until then what it retires may be what is live. Not with every other entry
+        // either: what could not be deleted is tried again at the next opening.
+        if retires {
             self.retired = generations::delete(&*self.store, &self.layout, &self.retired).await;
         }
         self.log.summarise(commit.seq).await;

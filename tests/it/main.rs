@@ -15,6 +15,7 @@ mod generations;
 mod job_log;
 mod memory_log;
 mod messages;
+mod recovery;
 #[cfg(feature = "s3")]
 mod s3;
 mod script;

@@ -52,11 +52,11 @@ async fn fence(log: &Log, id: &str, opening: &Opening) -> Result<Commit> {
         }
         let fence = above(newest, id, opening);
         match log.create(&fence).await? {
-            Entry::Ours if fence.seq == 0 => {
+            // Every time: a store that was refused keeps the entry that it was refused for.
+            Entry::Ours => {
                 log.prove_refusal(&fence).await?;
                 return Ok(fence);
             }
-            Entry::Ours => return Ok(fence),
             // Somebody was faster, or a commit landed that its writer had given up: come in above it.
             Entry::Theirs(theirs) => after = Some(theirs.seq),
         }

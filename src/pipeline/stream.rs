@@ -109,31 +109,7 @@ pub fn wait_before(attempt: u32) -> Duration {
 
 async fn once(session: &mut Session, sources: &dyn Sources, lease: &mut dyn Lease, attempt: u32) -> Result<Outcome> {
     let source = sources.source(attempt)?;
-    let (pipeline, stream) = (session.pipeline.clone(), session.stream.id.name().to_owned());
-    let mut mark = session.job_log.mark(&pipeline, &stream).await?;
-    session.opening.after = mark.as_ref().map(|mark| mark.seq);
-    let newest = session.destination.last(&session.stream.id, session.opening.after).await?;
-    if let Err(behind) = settle::refuse_behind(mark.as_ref(), newest.as_ref()) {
-        if !session.adopt_destination {
-            return Err(behind);
-        }
-        tracing::warn!(%stream, "the job log forgets what the destination does not hold");
-        session.job_log.forget(&pipeline, &stream).await?;
-        mark = None;
-        session.opening.after = None;
-    }
-    settle::catch_up(session, mark.as_ref(), newest.as_ref()).await?;
-    let mut writer = session.destination.open(&session.stream.id, &session.opening).await?;
-    let fence = writer.last().clone();
-    // An entry may have landed between the look and the fence.
-    if let Some(newest) = newest
-        && newest.seq + 1 < fence.seq
-    {
-        for commit in session.destination.range(&session.stream.id, newest.seq + 1, fence.seq - 1).await? {
-            session.record(&commit).await?;
-        }
-    }
-    session.record(&fence).await?;
+    let mut writer = open(session).await?;
     let result = match session.opening.mode {
         Mode::Full => full::load(session, &*source, &mut *writer, lease).await,
         Mode::Incremental | Mode::Cdc => append(session, &*source, &mut *writer, lease).await,
@@ -151,6 +127,32 @@ async fn once(session: &mut Session, sources: &dyn Sources, lease: &mut dyn Leas
             Err(error)
         }
     }
+}
+
+/// Opens the stream, and brings the job log up to its fence.
+///
+/// A destination that is behind is refused before anything is written there; a stranger's stream, by the opening, before
+/// the job log hears anything of it.
+async fn open(session: &mut Session) -> Result<Box<dyn Writer>> {
+    let (pipeline, stream) = (session.pipeline.clone(), session.stream.id.name().to_owned());
+    let mut mark = session.job_log.mark(&pipeline, &stream).await?;
+    session.opening.after = mark.as_ref().map(|mark| mark.seq);
+    let newest = session.destination.last(&session.stream.id, session.opening.after).await?;
+    let behind = settle::refuse_behind(mark.as_ref(), newest.as_ref()).err();
+    if let Some(behind) = &behind {
+        if !session.adopt_destination {
+            return Err(behind.clone());
+        }
+        session.opening.after = None;
+    }
+    let writer = session.destination.open(&session.stream.id, &session.opening).await?;
+    if behind.is_some() {
+        tracing::warn!(%stream, "the job log forgets what the destination does not hold");
+        session.job_log.forget(&pipeline, &stream).await?;
+        mark = None;
+    }
+    settle::catch_up(session, mark.as_ref(), writer.last()).await?;
+    Ok(writer)
 }
 
 /// A stream that grows: everything after the last commit.

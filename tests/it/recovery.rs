@@ -110,3 +110,41 @@ async fn a_store_without_conditions_is_refused_every_time() {
     }
 }
 
+/// The strangers share our prefix and our stream's name.
+#[tokio::test(start_paused = true)]
+async fn entries_of_strangers_are_not_noted() {
+    let (store, theirs, ours) = (MemoryStore::new(), MemoryLog::new(), MemoryLog::new());
+    let mut strangers = session(&store, &theirs, Mode::Cdc);
+    strangers.opening.identity = json!("strangers");
+    assert_eq!(run(strangers, rows(25)).await.state, RunState::Done);
+
+    for adopt_destination in [false, true] {
+        let mut session = session(&store, &ours, Mode::Cdc);
+        session.adopt_destination = adopt_destination;
+        let error = run(session, rows(3)).await.error.expect("refused");
+        assert_eq!(error.kind(), Kind::Conflict);
+        assert!(error.message().contains("is another one"), "{error}");
+        assert_eq!(ours.recorded("s"), Vec::<u64>::new());
+    }
+    // As the hint says: with another prefix.
+    let report = run(session(&MemoryStore::new(), &ours, Mode::Cdc), rows(3)).await;
+    assert_eq!(report.state, RunState::Done, "{:?}", report.error);
+}
+
+/// To believe the destination is not to believe a stranger's: what the job log knows of ours is kept.
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_is_refused_is_not_adopted() {
+    let (right, wrong, log) = (MemoryStore::new(), MemoryStore::new(), MemoryLog::new());
+    let mut strangers = session(&wrong, &MemoryLog::new(), Mode::Cdc);
+    strangers.opening.identity = json!("strangers");
+    assert_eq!(run(strangers, rows(1)).await.state, RunState::Done);
+    assert_eq!(run(session(&right, &log, Mode::Cdc), rows(45)).await.state, RunState::Done);
+
+    let before = log.mark("test", "s").await.unwrap();
+    let mut session = session(&wrong, &log, Mode::Cdc);
+    session.adopt_destination = true;
+    let error = run(session, rows(45)).await.error.expect("refused");
+    assert!(error.message().contains("is another one"), "{error}");
+    assert_eq!(log.mark("test", "s").await.unwrap(), before);
+}
+

@@ -148,3 +148,48 @@ async fn a_destination_that_is_refused_is_not_adopted() {
     assert_eq!(log.mark("test", "s").await.unwrap(), before);
 }
 
+/// An empty table is its announcement and a checkpoint; the announcement alone is a reader that broke off.
+#[tokio::test(start_paused = true)]
+async fn an_end_without_a_checkpoint_is_no_end() {
+    for mode in [Mode::Full, Mode::Cdc] {
+        let (store, log) = (MemoryStore::new(), MemoryLog::new());
+        let nothing = Script { steps: Vec::new(), acked: Arc::default() };
+        let report = run(session(&store, &log, mode), nothing).await;
+        let error = report.error.unwrap_or_else(|| panic!("{mode}: taken for complete"));
+        assert_eq!(error.kind(), Kind::Bug, "{error}");
+        assert!(error.message().contains("ended without a checkpoint"), "{error}");
+        assert!(files(Arc::new(store.clone())).files(&StreamId::new("s")).await.unwrap().is_empty());
+
+        let empty = Script { steps: vec![Step::Checkpoint { after: 0 }], acked: Arc::default() };
+        let report = run(session(&store, &log, mode), empty).await;
+        assert_eq!(report.state, RunState::Done, "{mode}: {:?}", report.error);
+    }
+}
+
+/// A checkpoint that is committed covers what came before it, not an announcement that came after.
+#[tokio::test(start_paused = true)]
+async fn an_earlier_checkpoint_is_no_end() {
+    let mut script = rows(10);
+    script.steps.push(Step::Rows { table: 1, from: 10, to: 10 });
+    let report = run(session(&MemoryStore::new(), &MemoryLog::new(), Mode::Full), script).await;
+    assert!(report.error.expect("refused").message().contains("ended without a checkpoint"));
+}
+
+/// Nothing ends a reader's task but the reader's own end; where something does, that is not the table's end.
+#[test]
+fn a_task_that_was_cancelled_is_no_end() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (reading, polling) = (runtime(), runtime());
+    let mut reader = reading.block_on(async {
+        let reader = feed::from_task(|outlet| async move {
+            let _ = outlet.send(Event::Checkpoint(Position::new(json!(1)))).await;
+            std::future::pending().await
+        });
+        tokio::task::yield_now().await;
+        reader
+    });
+    drop(reading);
+    assert!(matches!(polling.block_on(reader.next()), Ok(Some(Event::Checkpoint(_)))));
+    let error = polling.block_on(reader.next()).expect_err("an end");
+    assert_eq!(error.kind(), Kind::Unavailable, "{error}");
+}

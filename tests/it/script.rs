@@ -135,6 +135,10 @@ impl Source for Script {
         let mut events: Vec<_> =
             Self::tables().map(|table| Step::Rows { table: usize::from(table.name != "a"), from: 0, to: 0 }).into();
         events.extend(rest);
+        // Where nothing is left to read, its end is still a checkpoint.
+        if !events.iter().any(|step| matches!(step, Step::Checkpoint { .. })) {
+            events.extend(self.steps.last().filter(|step| matches!(step, Step::Checkpoint { .. })));
+        }
         events.reverse();
         Ok(Box::new(ScriptReader { rest: events, until: None, acked: self.acked.clone() }))
     }

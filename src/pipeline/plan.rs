@@ -1,6 +1,7 @@
 //! From a configuration and a request to the streams that will run.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -30,8 +31,12 @@ const KEYS: &[Key] = &[
 
 /// Keys of `[pipeline]` that a stream may set for itself.
 const STREAM_KEYS: &[Key] = &[
-    Key::new("retries", Wants::Integer(0, 1000), "How often a stream starts again after a failure that may pass.")
-        .default("5"),
+    Key::new(
+        "retries",
+        Wants::Integer(0, 1000),
+        "How often a stream starts again after failures that may pass; a commit begins the count anew.",
+    )
+    .default("5"),
     Key::new("resume_within", Wants::Duration, "A full load that was begun longer ago starts from the beginning.")
         .default("1d"),
     Key::new("commit_interval", Wants::Duration, "A commit is made at the first safe place after this time,")
@@ -267,6 +272,7 @@ impl<'a> Plan<'a> {
             resume_within: keys.duration("resume_within")?,
             observer: around.observer.clone(),
             stop: around.stop.clone(),
+            commits: AtomicU64::default(),
         };
         let sources =
             SourceMaker { shared: source.clone(), kind: source_kind.clone(), section: source_section.clone() };

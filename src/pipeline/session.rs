@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,6 +28,8 @@ pub struct Session {
     pub resume_within: Duration,
     pub observer: Arc<dyn Observer>,
     pub stop: Stop,
+    /// How often the run has committed so far: a failure after a commit is the first in a row.
+    pub commits: AtomicU64,
 }
 
 impl Session {
@@ -87,6 +90,7 @@ impl Ledger for Account<'_> {
             true => self.session.job_log.progress(&self.session.opening.run, rows, bytes).await?,
             false => self.session.record(commit).await?,
         }
+        self.session.commits.fetch_add(1, Ordering::Relaxed);
         self.session.notice(Notice::Committed { rows, bytes, files });
         Ok(())
     }

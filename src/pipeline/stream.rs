@@ -1,5 +1,6 @@
 //! One stream from lease to end: recovery, retry, report.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::copy::{Copy, Ended};
@@ -81,17 +82,26 @@ async fn leased(session: &mut Session, sources: &dyn Sources, retries: u32) -> R
 }
 
 /// Retry is restart: the same path as after a crash.
+///
+/// Failures are counted from the last commit on: a stream that is always on has more of them in a year than any number
+/// that would end one that comes to nothing.
 async fn retried(session: &mut Session, sources: &dyn Sources, lease: &mut dyn Lease, retries: u32) -> Result<Outcome> {
-    let mut attempt = 0;
+    // Attempts are counted over the whole run: the source that all streams share is for the first one only.
+    let (mut attempt, mut failures) = (0, 0);
     loop {
-        let error = match once(session, sources, lease, attempt).await {
+        let before = session.commits.load(Ordering::Relaxed);
+        let result = once(session, sources, lease, attempt).await;
+        if session.commits.load(Ordering::Relaxed) > before {
+            failures = 0;
+        }
+        let error = match result {
             Ok(outcome) => return Ok(outcome),
-            Err(error) if error.kind().is_retried() && attempt < retries => error,
+            Err(error) if error.kind().is_retried() && failures < retries => error,
             Err(error) => return Err(error),
         };
-        attempt += 1;
-        let wait = wait_before(attempt);
-        session.notice(Notice::Retrying { error: error.clone(), wait, attempt });
+        (attempt, failures) = (attempt + 1, failures + 1);
+        let wait = wait_before(failures);
+        session.notice(Notice::Retrying { error: error.clone(), wait, attempt: failures });
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = session.stop.requested() => return Err(error),

@@ -193,3 +193,69 @@ fn a_task_that_was_cancelled_is_no_end() {
     let error = polling.block_on(reader.next()).expect_err("an end");
     assert_eq!(error.kind(), Kind::Unavailable, "{error}");
 }
+
+/// Breaks off after every so many rows, as a network does in a year.
+struct Flaky {
+    script: Script,
+    rows_between: i64,
+}
+
+#[async_trait]
+impl Source for Flaky {
+    async fn identity(&self) -> Result<Value> {
+        self.script.identity().await
+    }
+
+    async fn streams(&self, selections: &[Selection]) -> Result<Vec<Stream>> {
+        self.script.streams(selections).await
+    }
+
+    async fn describe(&self, stream: &Stream) -> Result<Description> {
+        self.script.describe(stream).await
+    }
+
+    async fn open(&self, stream: &Stream, position: Option<&Position>) -> Result<Box<dyn Reader>> {
+        let inner = self.script.open(stream, position).await?;
+        Ok(Box::new(FlakyReader { inner, left: self.rows_between }))
+    }
+}
+
+struct FlakyReader {
+    inner: Box<dyn Reader>,
+    left: i64,
+}
+
+#[async_trait]
+impl Reader for FlakyReader {
+    async fn next(&mut self) -> Result<Option<Event>> {
+        if self.left == 0 {
+            return Err(Error::unavailable("the connection broke off"));
+        }
+        let event = self.inner.next().await?;
+        if let Some(Event::Rows(rows)) = &event {
+            self.left -= rows.batch.num_rows() as i64;
+        }
+        Ok(event)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_begins_the_count_of_retries_anew() {
+    // Ten rows are a commit.
+    let sources = Shared::new(Flaky { script: rows(100), rows_between: 15 });
+    let session = session(&MemoryStore::new(), &MemoryLog::new(), Mode::Cdc);
+    let report = run_stream(session, &sources, 1).await;
+    assert_eq!(report.state, RunState::Done, "{:?}", report.error);
+    // The shared source is for the first attempt only, however often the count begins anew.
+    let asked = sources.asked.lock().unwrap().clone();
+    assert!(asked.len() > 3 && asked[0] == 0 && asked[1..].iter().all(|attempt| *attempt > 0), "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_commit_retries_end() {
+    let sources = Shared::new(Flaky { script: rows(100), rows_between: 5 });
+    let session = session(&MemoryStore::new(), &MemoryLog::new(), Mode::Cdc);
+    let report = run_stream(session, &sources, 3).await;
+    assert_eq!(report.error.map(|error| error.kind()), Some(Kind::Unavailable));
+    assert_eq!(sources.asked.lock().unwrap().len(), 4);
+}

@@ -102,6 +102,7 @@ pub fn session(name: &str, mode: Mode, destination: Arc<dyn Destination>, log: &
         resume_within: Duration::from_secs(3600),
         observer: Arc::new(Silent),
         stop,
+        commits: Default::default(),
     }
 }
 

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 
 use super::sequence::Sequence;
@@ -152,7 +151,7 @@ impl Copy<'_> {
             complete,
             publishes: None,
             retires: Vec::new(),
-            state: Value::Null,
+            state: self.writer.last().state.clone(),
         };
         let commit = self.writer.commit(seal).await?;
         self.ledger.committed(&commit).await?;

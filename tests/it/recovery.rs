@@ -259,3 +259,19 @@ async fn without_a_commit_retries_end() {
     assert_eq!(report.error.map(|error| error.kind()), Some(Kind::Unavailable));
     assert_eq!(sources.asked.lock().unwrap().len(), 4);
 }
+
+/// Whatever a later run needs to be right outlives openings and commits that have nothing to say about it.
+#[tokio::test(start_paused = true)]
+async fn the_state_is_carried_on() {
+    let (store, log, id) = (MemoryStore::new(), MemoryLog::new(), StreamId::new("s"));
+    let files = files(Arc::new(store.clone()));
+    let mut writer = files.open(&id, &opening(&log)).await.unwrap();
+    let seal = Seal { state: json!({ "skipped": [1] }), ..Seal::at(Some(Position::new(json!({ "after": 0 })))) };
+    writer.commit(seal).await.unwrap();
+    let reopened = files.open(&id, &opening(&log)).await.unwrap();
+    assert_eq!(reopened.last().state, json!({ "skipped": [1] }));
+
+    assert_eq!(run(session(&store, &log, Mode::Cdc), rows(15)).await.state, RunState::Done);
+    let last = files.last(&id, None).await.unwrap().unwrap();
+    assert_eq!((last.last_seq, last.state), (15, json!({ "skipped": [1] })));
+}

@@ -49,7 +49,7 @@ pub trait Ledger: Send {
 pub struct Copy<'a> {
     pub reader: &'a mut dyn Reader,
     pub writer: &'a mut dyn Writer,
-    pub lease: &'a mut dyn Lease,
+    pub lease: &'a dyn Lease,
     pub ledger: &'a mut dyn Ledger,
     pub limits: Limits,
     pub mode: Mode,

@@ -87,7 +87,7 @@ pub async fn load(
     session: &Session,
     source: &dyn Source,
     main: &mut dyn Writer,
-    lease: &mut dyn Lease,
+    lease: &dyn Lease,
 ) -> Result<(Ended, Totals)> {
     let mut generation = begin(session, main).await?;
     let mut totals = Totals::default();
@@ -136,7 +136,7 @@ async fn load_chunk(
     session: &Session,
     source: &dyn Source,
     id: &StreamId,
-    lease: &mut dyn Lease,
+    lease: &dyn Lease,
     before: Totals,
 ) -> Result<Option<(Commit, Totals)>> {
     let destination = &session.destination;
@@ -174,7 +174,7 @@ async fn copy_chunk(
     session: &Session,
     source: &dyn Source,
     writer: &mut dyn Writer,
-    lease: &mut dyn Lease,
+    lease: &dyn Lease,
     totals: Totals,
 ) -> Result<(Ended, Totals)> {
     let position = writer.last().position.clone();

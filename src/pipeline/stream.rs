@@ -55,7 +55,7 @@ pub async fn run(mut session: Session, sources: &dyn Sources, retries: u32) -> S
 /// Takes the lease, keeps the run's row, and lets go whatever happens.
 async fn leased(session: &mut Session, sources: &dyn Sources, retries: u32) -> Result<Outcome> {
     let (pipeline, stream) = (session.pipeline.clone(), session.stream.id.name().to_owned());
-    let mut lease = session.job_log.lease(&pipeline, &stream).await?;
+    let lease = session.job_log.lease(&pipeline, &stream).await?;
     let mark = session.job_log.mark(&pipeline, &stream).await?;
     let run = NewRun {
         run: session.opening.run.clone(),
@@ -65,7 +65,7 @@ async fn leased(session: &mut Session, sources: &dyn Sources, retries: u32) -> R
         low_water_mark: mark.and_then(|mark| mark.position),
     };
     session.job_log.start(&run).await?;
-    let result = retried(session, sources, &mut *lease, retries).await;
+    let result = retried(session, sources, &*lease, retries).await;
     let (state, error) = match &result {
         Ok(Outcome { ended: Ended::AtTheEnd, .. }) => (RunState::Done, None),
         Ok(_) => (RunState::Stopped, None),
@@ -85,7 +85,7 @@ async fn leased(session: &mut Session, sources: &dyn Sources, retries: u32) -> R
 ///
 /// Failures are counted from the last commit on: a stream that is always on has more of them in a year than any number
 /// that would end one that comes to nothing.
-async fn retried(session: &mut Session, sources: &dyn Sources, lease: &mut dyn Lease, retries: u32) -> Result<Outcome> {
+async fn retried(session: &mut Session, sources: &dyn Sources, lease: &dyn Lease, retries: u32) -> Result<Outcome> {
     // Attempts are counted over the whole run: the source that all streams share is for the first one only.
     let (mut attempt, mut failures) = (0, 0);
     loop {
@@ -117,7 +117,7 @@ pub fn wait_before(attempt: u32) -> Duration {
     wait - wait.mul_f64(f64::from(random) / 1024.0)
 }
 
-async fn once(session: &mut Session, sources: &dyn Sources, lease: &mut dyn Lease, attempt: u32) -> Result<Outcome> {
+async fn once(session: &mut Session, sources: &dyn Sources, lease: &dyn Lease, attempt: u32) -> Result<Outcome> {
     let source = sources.source(attempt)?;
     let mut writer = open(session).await?;
     let result = match session.opening.mode {
@@ -170,7 +170,7 @@ async fn append(
     session: &Session,
     source: &dyn Source,
     writer: &mut dyn Writer,
-    lease: &mut dyn Lease,
+    lease: &dyn Lease,
 ) -> Result<(Ended, Totals)> {
     let position = writer.last().position.clone();
     let mut reader = source.open(&session.stream, position.as_ref()).await?;

@@ -6,6 +6,7 @@
 mod store_suite;
 
 mod cli;
+mod commit_log;
 mod crash;
 mod faulty;
 mod formats;

@@ -53,6 +53,11 @@ pub fn kinds() -> impl Iterator<Item = &'static Kind> {
     STORES.iter().map(|maker| &maker.kind)
 }
 
+/// The kind of that name.
+pub fn kind(name: &str) -> Result<&'static Kind> {
+    kinds().find(|kind| kind.name == name).ok_or_else(|| Error::bug(format!("no destination of type {name}")))
+}
+
 /// Whether a kind of that name is a destination, and what single keys of its section do not tell.
 pub fn check(kind: &str, section: &Section) -> Result<()> {
     stores::check(kind, section)

@@ -167,15 +167,13 @@ async fn keep_alive(leases: Arc<dyn Leases>, row: Row, timing: Timing, report: w
 
 #[async_trait]
 impl super::Lease for Lease {
-    async fn lost(&mut self) -> Error {
-        loop {
-            if let Some(error) = self.lost.borrow_and_update().clone() {
-                return error;
-            }
-            if self.lost.changed().await.is_err() && self.lost.borrow().is_none() {
-                // The heartbeat ended without a report: the runtime is going down, and nobody keeps the lease.
-                return Error::conflict(format!("stream {}: the lease is no longer kept", self.row.stream));
-            }
+    async fn lost(&self) -> Error {
+        // Each waiter has a receiver of its own: chunks wait side by side.
+        let mut lost = self.lost.clone();
+        match lost.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(error)) => error.clone(),
+            // The heartbeat ended without a report: the runtime is going down, and nobody keeps the lease.
+            _ => Error::conflict(format!("stream {}: the lease is no longer kept", self.row.stream)),
         }
     }
 

@@ -140,9 +140,10 @@ pub trait JobLog: Send + Sync {
 
 /// The right to run a stream, while it lives.
 #[async_trait]
-pub trait Lease: Send {
-    /// Pends while the lease is held; resolves with `Kind::Conflict` if it was lost. Cancel safe.
-    async fn lost(&mut self) -> Error;
+pub trait Lease: Send + Sync {
+    /// Pends while the lease is held; resolves with `Kind::Conflict` if it was lost, for all who wait, however often
+    /// they ask. Cancel safe.
+    async fn lost(&self) -> Error;
 
     async fn release(self: Box<Self>);
 }

@@ -1,7 +1,11 @@
 //! Which process this is, in words that another process can check: the holder of a lease.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::{LazyLock, Mutex, PoisonError};
+
+const PROC: &str = "/proc";
 
 /// A process, so exactly that a reused pid, a reboot or another container is not taken for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +27,7 @@ pub(super) enum Life {
     Ours,
     Lives,
     Ended,
-    /// On another machine or in another container: only its heartbeat can tell.
+    /// On another machine, in another container, or hidden from us: only its heartbeat can tell.
     OutOfSight,
 }
 
@@ -51,16 +55,25 @@ impl Process {
         if self.pid == here.pid && self.start_ticks == here.start_ticks {
             return Life::Ours;
         }
-        match running_since(self.pid) == self.start_ticks {
-            true => Life::Lives,
-            false => Life::Ended,
+        self.looked_up(Path::new(PROC))
+    }
+
+    /// What `proc` says of it, if it is one that this machine's pids mean something to.
+    fn looked_up(&self, proc: &Path) -> Life {
+        match std::fs::read_to_string(proc.join(self.pid.to_string()).join("stat")) {
+            Ok(stat) if parse_stat(&stat) == self.start_ticks => Life::Lives,
+            Ok(_) => Life::Ended,
+            // Where others' processes are hidden (`hidepid`), one that lives looks like one that is not there. The machine's
+            // first process is there always, and nearly always another user's: who sees it sees all.
+            Err(error) if error.kind() == ErrorKind::NotFound && proc.join("1").exists() => Life::Ended,
+            Err(_) => Life::OutOfSight,
         }
     }
 }
 
 /// When the process started, in ticks since boot; `None` if there is none that still runs.
 fn running_since(pid: u32) -> Option<u64> {
-    parse_stat(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    parse_stat(&std::fs::read_to_string(format!("{PROC}/{pid}/stat")).ok()?)
 }
 
 /// `pid (name) state …`, with the start as the 22nd field. The name may hold spaces and brackets.
@@ -133,6 +146,30 @@ mod tests {
         assert_eq!(other(|p| p.boot_id = Some("another".to_owned())), Life::OutOfSight);
         assert_eq!(other(|p| p.pid_namespace = Some("pid:[1]".to_owned())), Life::OutOfSight);
         assert_eq!(other(|p| p.boot_id = None), Life::OutOfSight);
+    }
+
+    /// With `hidepid`, `/proc` shows one's own processes only: one of another user is not there, dead or alive.
+    #[test]
+    fn a_hidden_process_has_not_ended() {
+        let proc = tempfile::tempdir().unwrap();
+        let show = |pid: u32, start: u64| {
+            let folder = proc.path().join(pid.to_string());
+            std::fs::create_dir(&folder).unwrap();
+            let stat = format!("{pid} (x) S 1 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 {start} 1 1");
+            std::fs::write(folder.join("stat"), stat).unwrap();
+        };
+        let process = |pid| Process { pid, start_ticks: Some(7), ..Process::current() };
+        show(20, 7);
+        show(21, 8);
+        assert_eq!(process(20).looked_up(proc.path()), Life::Lives);
+        assert_eq!(process(21).looked_up(proc.path()), Life::Ended, "its pid is another's now");
+        assert_eq!(process(22).looked_up(proc.path()), Life::OutOfSight);
+        // It shows a process that is nobody's but the machine's: what is not there is not.
+        show(1, 1);
+        assert_eq!(process(22).looked_up(proc.path()), Life::Ended);
+        // Seen, but not to be looked into.
+        std::fs::create_dir_all(proc.path().join("23/stat")).unwrap();
+        assert_eq!(process(23).looked_up(proc.path()), Life::OutOfSight);
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 
 use super::sequence::Sequence;
@@ -50,7 +49,7 @@ pub trait Ledger: Send {
 pub struct Copy<'a> {
     pub reader: &'a mut dyn Reader,
     pub writer: &'a mut dyn Writer,
-    pub lease: &'a mut dyn Lease,
+    pub lease: &'a dyn Lease,
     pub ledger: &'a mut dyn Ledger,
     pub limits: Limits,
     pub mode: Mode,
@@ -72,6 +71,8 @@ struct Since {
     checkpoint: Option<Position>,
     /// Rows came after the checkpoint: only a later one covers them.
     open: bool,
+    /// The reader's last event was a checkpoint, committed or not: only here may it end.
+    can_end: bool,
     stopping: Option<Instant>,
 }
 
@@ -83,13 +84,14 @@ impl Copy<'_> {
             self.reader.ack(&position).await?;
         }
         let mut sequence = Sequence::after(self.writer.last().last_seq);
-        let mut since = Since { at: Instant::now(), checkpoint: None, open: false, stopping: None };
+        let mut since = Since { at: Instant::now(), checkpoint: None, open: false, can_end: false, stopping: None };
         loop {
             match self.step(&since).await {
                 Step::Event(event) => match event? {
                     Some(Event::Rows(rows)) => {
                         let (count, bytes) = (rows.batch.num_rows(), rows.batch.get_array_memory_size());
                         since.open |= count > 0;
+                        since.can_end = false;
                         let rows = if self.mode == Mode::Full { rows } else { sequence.number(rows)? };
                         self.writer.write(rows).await?;
                         self.ledger.took(count as u64, bytes as u64);
@@ -97,6 +99,7 @@ impl Copy<'_> {
                     Some(Event::Checkpoint(position)) => {
                         since.checkpoint = Some(position);
                         since.open = false;
+                        since.can_end = true;
                         if since.stopping.is_some() || self.is_due(&since) {
                             self.commit(&mut since, &sequence, false).await?;
                         }
@@ -148,7 +151,7 @@ impl Copy<'_> {
             complete,
             publishes: None,
             retires: Vec::new(),
-            state: Value::Null,
+            state: self.writer.last().state.clone(),
         };
         let commit = self.writer.commit(seal).await?;
         self.ledger.committed(&commit).await?;
@@ -160,8 +163,9 @@ impl Copy<'_> {
     }
 
     async fn end(&mut self, since: &mut Since, sequence: &Sequence) -> Result<Ended> {
-        if since.open {
-            return Err(Error::bug("the source ended without a checkpoint after its last rows"));
+        // A reader that broke off without a word must not pass for an empty table.
+        if !since.can_end {
+            return Err(Error::bug("the source ended without a checkpoint at its end"));
         }
         self.commit(since, sequence, true).await?;
         Ok(Ended::AtTheEnd)

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::copy::{Copy, Ended};
 use super::session::{Account, Session, Totals};
 use crate::destination::Writer;
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 use crate::job_log::Lease;
 use crate::record::{Commit, Mode, Position, Publication, Seal, StreamId};
 use crate::source::Source;
@@ -19,6 +19,9 @@ use crate::source::Source;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Generation {
     generation: String,
+    /// What it is a load of; empty in positions from before this was kept, which fits nothing.
+    #[serde(default)]
+    definition: String,
     /// RFC 3339.
     started_at: String,
     published: bool,
@@ -27,10 +30,11 @@ struct Generation {
 }
 
 impl Generation {
-    fn new() -> Self {
+    fn new(definition: &str) -> Self {
         Self {
             // Begins with a letter, so that no listing of entries meets it; grows with time.
             generation: format!("g{}", Uuid::now_v7().simple()),
+            definition: definition.to_owned(),
             started_at: Timestamp::now().to_string(),
             published: false,
             chunks: BTreeMap::from([("0".to_owned(), None)]),
@@ -49,6 +53,17 @@ impl Generation {
     fn position(&self) -> Result<Position> {
         let value = serde_json::to_value(self).map_err(|e| Error::bug(e.to_string()))?;
         Ok(Position::new(value))
+    }
+
+    /// Why it is not to be continued; `None` where it is.
+    fn unfit(&self, session: &Session) -> Option<&'static str> {
+        // Its rows and ours together would be no table that anybody asked for.
+        if self.definition != session.definition {
+            return Some(
+                "under another definition: its stream's keys in pipeline.conf, or their defaults, have changed",
+            );
+        }
+        self.is_older_than(session.resume_within).then_some("too long ago to be continued")
     }
 
     fn is_older_than(&self, limit: Duration) -> bool {
@@ -72,7 +87,7 @@ pub async fn load(
     session: &Session,
     source: &dyn Source,
     main: &mut dyn Writer,
-    lease: &mut dyn Lease,
+    lease: &dyn Lease,
 ) -> Result<(Ended, Totals)> {
     let mut generation = begin(session, main).await?;
     let mut totals = Totals::default();
@@ -103,17 +118,14 @@ async fn begin(session: &Session, main: &mut dyn Writer) -> Result<Generation> {
     if let Some(last) = Generation::of(main.last())?
         && !last.published
     {
-        if !last.is_older_than(session.resume_within) {
+        let Some(why) = last.unfit(session) else {
             tracing::info!(generation = last.generation, "continuing the full load of an earlier run");
             return Ok(last);
-        }
-        tracing::info!(
-            generation = last.generation,
-            "giving up a full load that was begun too long ago to be continued"
-        );
+        };
+        tracing::info!(generation = last.generation, "giving up a full load that was begun {why}");
         retires.push(last.generation);
     }
-    let generation = Generation::new();
+    let generation = Generation::new(&session.definition);
     let commit = main.commit(Seal { retires, ..Seal::at(Some(generation.position()?)) }).await?;
     session.record(&commit).await?;
     Ok(generation)
@@ -124,7 +136,7 @@ async fn load_chunk(
     session: &Session,
     source: &dyn Source,
     id: &StreamId,
-    lease: &mut dyn Lease,
+    lease: &dyn Lease,
     before: Totals,
 ) -> Result<Option<(Commit, Totals)>> {
     let destination = &session.destination;
@@ -162,7 +174,7 @@ async fn copy_chunk(
     session: &Session,
     source: &dyn Source,
     writer: &mut dyn Writer,
-    lease: &mut dyn Lease,
+    lease: &dyn Lease,
     totals: Totals,
 ) -> Result<(Ended, Totals)> {
     let position = writer.last().position.clone();
@@ -177,7 +189,7 @@ async fn copy_chunk(
         mode: Mode::Full,
         stop: session.stop.clone(),
     };
-    let ended = copy.run().await.at(|| format!("table {}", session.stream.table))?;
+    let ended = copy.run().await?;
     Ok((ended, account.totals))
 }
 
@@ -187,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_position_has_words() {
-        let mut generation = Generation { started_at: "2026-01-02T03:04:05.678Z".to_owned(), ..Generation::new() };
+        let mut generation = Generation { started_at: "2026-01-02T03:04:05.678Z".to_owned(), ..Generation::new("") };
         let words = |generation: &Generation| full_load_in_words(&generation.position().unwrap().to_string());
         assert_eq!(words(&generation).unwrap(), "loading since 2026-01-02 03:04:05 UTC");
         generation.published = true;

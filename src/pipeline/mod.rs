@@ -1,6 +1,7 @@
 //! What `tidemark run` does: plans the streams of a configuration, runs them side by side, each through the one loop.
 
 mod copy;
+mod definition;
 mod full;
 mod inspect;
 mod plan;

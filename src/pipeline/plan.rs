@@ -1,6 +1,7 @@
 //! From a configuration and a request to the streams that will run.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::copy::Limits;
+use super::definition;
 use super::session::Session;
 use super::stream::{self, Sources};
 use super::{Notice, Observer, Request, Stop, StreamReport};
@@ -29,8 +31,12 @@ const KEYS: &[Key] = &[
 
 /// Keys of `[pipeline]` that a stream may set for itself.
 const STREAM_KEYS: &[Key] = &[
-    Key::new("retries", Wants::Integer(0, 1000), "How often a stream starts again after a failure that may pass.")
-        .default("5"),
+    Key::new(
+        "retries",
+        Wants::Integer(0, 1000),
+        "How often a stream starts again after failures that may pass; a commit begins the count anew.",
+    )
+    .default("5"),
     Key::new("resume_within", Wants::Duration, "A full load that was begun longer ago starts from the beginning.")
         .default("1d"),
     Key::new("commit_interval", Wants::Duration, "A commit is made at the first safe place after this time,")
@@ -250,20 +256,26 @@ impl<'a> Plan<'a> {
             after: None,
             take_over: self.request.take_over,
         };
+        let (source_kind, source_section) = &self.config.sources[&section.source];
+        let (destination_kind, _) = &self.config.destinations[&section.destination];
+        let definition =
+            definition::digest(keys, &source::maker(source_kind)?.kind, destination::kind(destination_kind)?)?;
         let session = Session {
             pipeline: self.config.pipeline.text("name")?.to_owned(),
             stream,
             destination,
             job_log: around.job_log.clone(),
             opening,
+            definition,
             limits: limits(keys)?,
             adopt_destination: self.request.adopt_destination,
             resume_within: keys.duration("resume_within")?,
             observer: around.observer.clone(),
             stop: around.stop.clone(),
+            commits: AtomicU64::default(),
         };
-        let (kind, source_section) = &self.config.sources[&section.source];
-        let sources = SourceMaker { shared: source.clone(), kind: kind.clone(), section: source_section.clone() };
+        let sources =
+            SourceMaker { shared: source.clone(), kind: source_kind.clone(), section: source_section.clone() };
         Ok(Job { session, sources, retries: u32::try_from(keys.integer("retries")?).unwrap_or(0) })
     }
 }

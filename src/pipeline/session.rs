@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,6 +19,8 @@ pub struct Session {
     pub destination: Arc<dyn Destination>,
     pub job_log: Arc<dyn JobLog>,
     pub opening: Opening,
+    /// What the stream is a load of: another one's full load is given up rather than continued.
+    pub definition: String,
     pub limits: Limits,
     /// Where the job log is ahead of the destination, forget the job log rather than refuse.
     pub adopt_destination: bool,
@@ -25,6 +28,8 @@ pub struct Session {
     pub resume_within: Duration,
     pub observer: Arc<dyn Observer>,
     pub stop: Stop,
+    /// How often the run has committed so far: a failure after a commit is the first in a row.
+    pub commits: AtomicU64,
 }
 
 impl Session {
@@ -85,6 +90,7 @@ impl Ledger for Account<'_> {
             true => self.session.job_log.progress(&self.session.opening.run, rows, bytes).await?,
             false => self.session.record(commit).await?,
         }
+        self.session.commits.fetch_add(1, Ordering::Relaxed);
         self.session.notice(Notice::Committed { rows, bytes, files });
         Ok(())
     }

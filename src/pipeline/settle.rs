@@ -34,15 +34,13 @@ fn shown(position: Option<&crate::record::Position>) -> String {
     position.map_or_else(|| "no position".to_owned(), ToString::to_string)
 }
 
-/// Tells the job log of commits that it has not heard of, because their run died in between.
-pub async fn catch_up(session: &Session, mark: Option<&Mark>, newest: Option<&Commit>) -> Result<()> {
-    let Some(newest) = newest else { return Ok(()) };
-    let from = mark.map_or(0, |mark| mark.seq + 1).max(newest.seq.saturating_sub(CATCH_UP));
-    if from > newest.seq {
-        return Ok(());
+/// Tells the job log of the fence and of commits before it that it has not heard of, because their run died in between.
+pub async fn catch_up(session: &Session, mark: Option<&Mark>, fence: &Commit) -> Result<()> {
+    let from = mark.map_or(0, |mark| mark.seq + 1).max(fence.seq.saturating_sub(CATCH_UP));
+    if from < fence.seq {
+        for commit in session.destination.range(&session.stream.id, from, fence.seq - 1).await? {
+            session.record(&commit).await?;
+        }
     }
-    for commit in session.destination.range(&session.stream.id, from, newest.seq).await? {
-        session.record(&commit).await?;
-    }
-    Ok(())
+    session.record(fence).await
 }

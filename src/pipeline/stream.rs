@@ -1,5 +1,6 @@
 //! One stream from lease to end: recovery, retry, report.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::copy::{Copy, Ended};
@@ -54,7 +55,7 @@ pub async fn run(mut session: Session, sources: &dyn Sources, retries: u32) -> S
 /// Takes the lease, keeps the run's row, and lets go whatever happens.
 async fn leased(session: &mut Session, sources: &dyn Sources, retries: u32) -> Result<Outcome> {
     let (pipeline, stream) = (session.pipeline.clone(), session.stream.id.name().to_owned());
-    let mut lease = session.job_log.lease(&pipeline, &stream).await?;
+    let lease = session.job_log.lease(&pipeline, &stream).await?;
     let mark = session.job_log.mark(&pipeline, &stream).await?;
     let run = NewRun {
         run: session.opening.run.clone(),
@@ -64,7 +65,7 @@ async fn leased(session: &mut Session, sources: &dyn Sources, retries: u32) -> R
         low_water_mark: mark.and_then(|mark| mark.position),
     };
     session.job_log.start(&run).await?;
-    let result = retried(session, sources, &mut *lease, retries).await;
+    let result = retried(session, sources, &*lease, retries).await;
     let (state, error) = match &result {
         Ok(Outcome { ended: Ended::AtTheEnd, .. }) => (RunState::Done, None),
         Ok(_) => (RunState::Stopped, None),
@@ -81,17 +82,26 @@ async fn leased(session: &mut Session, sources: &dyn Sources, retries: u32) -> R
 }
 
 /// Retry is restart: the same path as after a crash.
-async fn retried(session: &mut Session, sources: &dyn Sources, lease: &mut dyn Lease, retries: u32) -> Result<Outcome> {
-    let mut attempt = 0;
+///
+/// Failures are counted from the last commit on: a stream that is always on has more of them in a year than any number
+/// that would end one that comes to nothing.
+async fn retried(session: &mut Session, sources: &dyn Sources, lease: &dyn Lease, retries: u32) -> Result<Outcome> {
+    // Attempts are counted over the whole run: the source that all streams share is for the first one only.
+    let (mut attempt, mut failures) = (0, 0);
     loop {
-        let error = match once(session, sources, lease, attempt).await {
+        let before = session.commits.load(Ordering::Relaxed);
+        let result = once(session, sources, lease, attempt).await;
+        if session.commits.load(Ordering::Relaxed) > before {
+            failures = 0;
+        }
+        let error = match result {
             Ok(outcome) => return Ok(outcome),
-            Err(error) if error.kind().is_retried() && attempt < retries => error,
+            Err(error) if error.kind().is_retried() && failures < retries => error,
             Err(error) => return Err(error),
         };
-        attempt += 1;
-        let wait = wait_before(attempt);
-        session.notice(Notice::Retrying { error: error.clone(), wait, attempt });
+        (attempt, failures) = (attempt + 1, failures + 1);
+        let wait = wait_before(failures);
+        session.notice(Notice::Retrying { error: error.clone(), wait, attempt: failures });
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = session.stop.requested() => return Err(error),
@@ -107,33 +117,9 @@ pub fn wait_before(attempt: u32) -> Duration {
     wait - wait.mul_f64(f64::from(random) / 1024.0)
 }
 
-async fn once(session: &mut Session, sources: &dyn Sources, lease: &mut dyn Lease, attempt: u32) -> Result<Outcome> {
+async fn once(session: &mut Session, sources: &dyn Sources, lease: &dyn Lease, attempt: u32) -> Result<Outcome> {
     let source = sources.source(attempt)?;
-    let (pipeline, stream) = (session.pipeline.clone(), session.stream.id.name().to_owned());
-    let mut mark = session.job_log.mark(&pipeline, &stream).await?;
-    session.opening.after = mark.as_ref().map(|mark| mark.seq);
-    let newest = session.destination.last(&session.stream.id, session.opening.after).await?;
-    if let Err(behind) = settle::refuse_behind(mark.as_ref(), newest.as_ref()) {
-        if !session.adopt_destination {
-            return Err(behind);
-        }
-        tracing::warn!(%stream, "the job log forgets what the destination does not hold");
-        session.job_log.forget(&pipeline, &stream).await?;
-        mark = None;
-        session.opening.after = None;
-    }
-    settle::catch_up(session, mark.as_ref(), newest.as_ref()).await?;
-    let mut writer = session.destination.open(&session.stream.id, &session.opening).await?;
-    let fence = writer.last().clone();
-    // An entry may have landed between the look and the fence.
-    if let Some(newest) = newest
-        && newest.seq + 1 < fence.seq
-    {
-        for commit in session.destination.range(&session.stream.id, newest.seq + 1, fence.seq - 1).await? {
-            session.record(&commit).await?;
-        }
-    }
-    session.record(&fence).await?;
+    let mut writer = open(session).await?;
     let result = match session.opening.mode {
         Mode::Full => full::load(session, &*source, &mut *writer, lease).await,
         Mode::Incremental | Mode::Cdc => append(session, &*source, &mut *writer, lease).await,
@@ -153,12 +139,38 @@ async fn once(session: &mut Session, sources: &dyn Sources, lease: &mut dyn Leas
     }
 }
 
+/// Opens the stream, and brings the job log up to its fence.
+///
+/// A destination that is behind is refused before anything is written there; a stranger's stream, by the opening, before
+/// the job log hears anything of it.
+async fn open(session: &mut Session) -> Result<Box<dyn Writer>> {
+    let (pipeline, stream) = (session.pipeline.clone(), session.stream.id.name().to_owned());
+    let mut mark = session.job_log.mark(&pipeline, &stream).await?;
+    session.opening.after = mark.as_ref().map(|mark| mark.seq);
+    let newest = session.destination.last(&session.stream.id, session.opening.after).await?;
+    let behind = settle::refuse_behind(mark.as_ref(), newest.as_ref()).err();
+    if let Some(behind) = &behind {
+        if !session.adopt_destination {
+            return Err(behind.clone());
+        }
+        session.opening.after = None;
+    }
+    let writer = session.destination.open(&session.stream.id, &session.opening).await?;
+    if behind.is_some() {
+        tracing::warn!(%stream, "the job log forgets what the destination does not hold");
+        session.job_log.forget(&pipeline, &stream).await?;
+        mark = None;
+    }
+    settle::catch_up(session, mark.as_ref(), writer.last()).await?;
+    Ok(writer)
+}
+
 /// A stream that grows: everything after the last commit.
 async fn append(
     session: &Session,
     source: &dyn Source,
     writer: &mut dyn Writer,
-    lease: &mut dyn Lease,
+    lease: &dyn Lease,
 ) -> Result<(Ended, Totals)> {
     let position = writer.last().position.clone();
     let mut reader = source.open(&session.stream, position.as_ref()).await?;

@@ -31,7 +31,10 @@ impl BatchBuilder {
             .schema
             .fields()
             .iter()
-            .map(|field| Column::new(field.data_type()).map_err(|e| e.at(field.name())))
+            .map(|field| {
+                let column = Column::new(field.data_type());
+                column.map_err(|e| e.at(format!("table {}, column {}", table.name, field.name())))
+            })
             .collect::<Result<_>>()?;
         Ok(Self { table, columns, rows: 0, bytes: 0 })
     }

@@ -98,7 +98,8 @@ pub struct Publication {
 pub struct Generations {
     /// Published and kept, newest first: the first one is live.
     pub kept: Vec<Publication>,
-    /// Published earlier or given up: their files are deleted at the next opening, if they are not gone yet.
+    /// Published earlier or given up: carried from entry to entry until their files are known to be deleted, which
+    /// openings and publications try.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub retired: Vec<String>,
 }

@@ -100,10 +100,12 @@ impl Reader for Feed {
     async fn next(&mut self) -> Result<Option<Event>> {
         match self.events.recv().await {
             Some((event, _permit)) => event.map(Some),
-            // The task has ended. It said all it had to say, unless it panicked.
+            // The task has ended. It said all it had to say, unless it panicked or was cancelled.
             None => match (&mut self.task).await {
+                Ok(()) => Ok(None),
                 Err(panic) if panic.is_panic() => Err(Error::bug(format!("the reading task ended: {panic}"))),
-                _ => Ok(None),
+                // Nobody but its reader cancels it, and that one is here: the runtime is going down.
+                Err(_) => Err(Error::unavailable("the reading task was ended before its time")),
             },
         }
     }

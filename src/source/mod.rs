@@ -51,7 +51,7 @@ pub trait Reader: Send {
     ///
     /// The first event of each table is its announcement ([`Rows::none`](crate::record::Rows::none)), so that an empty
     /// table arrives too. Batches hold some thousand rows, or a few MiB where rows are large. A reader that ends does
-    /// so after a checkpoint.
+    /// so after a checkpoint. An error that is about a table names it: nobody does so later.
     async fn next(&mut self) -> Result<Option<Event>>;
 
     /// Everything up to `position` is committed; the source may forget it. Only committed positions are ever

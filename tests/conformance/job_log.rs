@@ -294,7 +294,7 @@ pub async fn a_dropped_lease_is_free(backend: &dyn Backend) {
 
 pub async fn a_silent_holder_elsewhere_is_taken_over(backend: &dyn Backend) {
     let log = backend.open();
-    let mut first = log.lease("shop", "orders").await.unwrap();
+    let first = log.lease("shop", "orders").await.unwrap();
     backend.sql("UPDATE job_log_lease SET boot_id = 'another', host = 'db7', pid = 4242").await;
     let error = refused(backend.open().lease("shop", "orders").await);
     assert!(error.message().contains("process 4242 on db7"), "{error}");
@@ -312,27 +312,27 @@ pub async fn a_silent_holder_elsewhere_is_taken_over(backend: &dyn Backend) {
 
 pub async fn a_lease_taken_by_another_is_lost(backend: &dyn Backend) {
     let log = backend.open();
-    let mut lease = log.lease("shop", "orders").await.unwrap();
+    let lease = log.lease("shop", "orders").await.unwrap();
     backend.sql("UPDATE job_log_lease SET token = 'of somebody else', boot_id = 'another'").await;
     let error = soon(lease.lost()).await;
     assert_eq!(error.kind(), Kind::Conflict);
     assert!(error.message().contains("orders"), "{error}");
-    // It stays lost, and its release leaves the other's row alone.
-    soon(lease.lost()).await;
+    // It stays lost, for all who ask, and its release leaves the other's row alone.
+    tokio::join!(soon(lease.lost()), soon(lease.lost()));
     lease.release().await;
     assert_eq!(log.holders("shop").await.unwrap().len(), 1);
 }
 
 pub async fn a_deleted_lease_is_lost(backend: &dyn Backend) {
     let log = backend.open();
-    let mut lease = log.lease("shop", "orders").await.unwrap();
+    let lease = log.lease("shop", "orders").await.unwrap();
     backend.sql("DELETE FROM job_log_lease").await;
     assert_eq!(soon(lease.lost()).await.kind(), Kind::Conflict);
 }
 
 pub async fn a_kept_lease_stays(backend: &dyn Backend) {
     let log = backend.open();
-    let mut lease = log.lease("shop", "orders").await.unwrap();
+    let lease = log.lease("shop", "orders").await.unwrap();
     let first = log.holders("shop").await.unwrap();
     // Cancel safe: a dropped call loses nothing.
     for _ in 0..6 {
@@ -340,8 +340,10 @@ pub async fn a_kept_lease_stays(backend: &dyn Backend) {
     }
     let now = log.holders("shop").await.unwrap();
     assert!(now[0].alive && now[0].heartbeat_at > first[0].heartbeat_at && now[0].since == first[0].since);
-    backend.sql("DELETE FROM job_log_lease").await;
-    soon(lease.lost()).await;
+    // Several may wait at once: chunks side by side.
+    let deleted = backend.sql("DELETE FROM job_log_lease");
+    let (_, one, other) = tokio::join!(deleted, soon(lease.lost()), soon(lease.lost()));
+    assert_eq!((one.kind(), other.kind()), (Kind::Conflict, Kind::Conflict));
 }
 
 pub async fn one_of_many_takers_wins(backend: &dyn Backend) {

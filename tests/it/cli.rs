@@ -2,6 +2,7 @@
 
 mod config;
 mod demo;
+mod resume;
 mod runs;
 mod secrets;
 

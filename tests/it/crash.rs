@@ -7,23 +7,22 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use serde_json::json;
+use tidemark::destination::Destination;
 use tidemark::destination::files::layout::Layout;
 use tidemark::destination::files::log::Log;
 use tidemark::destination::files::store::Store;
 use tidemark::destination::files::stores::memory::Memory as MemoryStore;
 use tidemark::destination::files::{Files, Settings};
 use tidemark::destination::memory::Memory;
-use tidemark::destination::{Destination, Opening};
 use tidemark::error::Result;
-use tidemark::job_log::{JobLog, RunState};
-use tidemark::pipeline::{Limits, Notice, Observer, Session, Sources, Stop, StreamReport, run_stream};
+use tidemark::job_log::RunState;
+use tidemark::pipeline::{Session, Sources, StreamReport, run_stream};
 use tidemark::record::{Commit, Mode, StreamId};
 use tidemark::source::Source;
 
 use crate::faulty::{Faulty, Held, Random as RandomFaults};
 use crate::memory_log::MemoryLog;
-use crate::script::{Numbers, Script, read_numbers};
+use crate::script::{self, Numbers, Script, read_numbers};
 
 const ROWS: i64 = 120;
 const STREAM: &str = "s";
@@ -192,35 +191,8 @@ impl Case {
     }
 
     fn session(&self, store: Arc<dyn Store>) -> Session {
-        let memory = Memory::new(128 << 20, 1);
-        let settings = Settings { format: Box::new(Numbers), part_bytes: 100, keep_generations: 1, memory };
-        let (stopper, stop) = Stop::new();
-        // Nobody stops these runs.
-        drop(stopper);
-        Session {
-            pipeline: "test".to_owned(),
-            stream: Script::stream(STREAM, self.mode),
-            destination: Arc::new(Files::new(store, settings)),
-            job_log: Arc::new(self.log.clone()),
-            opening: Opening {
-                run: format!("run {}", self.runs),
-                mode: self.mode,
-                identity: json!("script"),
-                holder: self.log.holder(),
-                after: None,
-                take_over: false,
-            },
-            limits: Limits {
-                bytes: u64::MAX,
-                rows: 10,
-                interval: Duration::from_secs(5),
-                idle: Duration::from_secs(60),
-            },
-            adopt_destination: false,
-            resume_within: Duration::from_secs(3600),
-            observer: Arc::new(Silent),
-            stop,
-        }
+        let destination = Arc::new(Files::new(store, settings()));
+        script::session(STREAM, self.mode, destination, &self.log, &format!("run {}", self.runs))
     }
 
     fn check(&self) {
@@ -318,12 +290,6 @@ impl Sources for Shared {
     fn source(&self, _: u32) -> Result<Arc<dyn Source>> {
         Ok(self.0.clone())
     }
-}
-
-struct Silent;
-
-impl Observer for Silent {
-    fn notice(&self, _: &StreamId, _: Notice) {}
 }
 
 /// Ends with `None` when the inner future has been polled so often: a kill at an await.

@@ -1,17 +1,22 @@
 //! Tests of whole rooms through their public faces, without servers.
-#![allow(clippy::unwrap_used)]
+// What a killed process held is forgotten: dropping it would tidy up.
+#![allow(clippy::mem_forget, clippy::unwrap_used)]
 
 #[path = "../conformance/store.rs"]
 mod store_suite;
 
 mod cli;
+mod commit_log;
 mod crash;
 mod faulty;
 mod formats;
 #[cfg(feature = "gcs")]
 mod gcs;
+mod generations;
 mod job_log;
 mod memory_log;
+mod messages;
+mod recovery;
 #[cfg(feature = "s3")]
 mod s3;
 mod script;

@@ -125,7 +125,7 @@ struct MemoryLease {
 
 #[async_trait]
 impl Lease for MemoryLease {
-    async fn lost(&mut self) -> Error {
+    async fn lost(&self) -> Error {
         std::future::pending().await
     }
 

@@ -10,11 +10,16 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tidemark::config::{Key, Section};
+use tidemark::destination::{Destination, Opening};
 use tidemark::error::Result;
 use tidemark::format::{Encoder, Format};
+use tidemark::job_log::JobLog;
+use tidemark::pipeline::{Limits, Notice, Observer, Session, Stop};
 use tidemark::record::{Event, Mode, Position, Rows, StreamId, Table};
 use tidemark::source::{Description, Reader, STREAM_KEYS, Selection, Source, Stream};
 use tokio::time::{Duration, Instant};
+
+use crate::memory_log::MemoryLog;
 
 /// Rows 0..n in two tables, in batches, with a checkpoint after some of them.
 #[derive(Debug, Clone)]
@@ -74,6 +79,39 @@ impl Script {
     }
 }
 
+/// A run of a stream of [`Script`]'s tables that nobody stops, with small commits.
+pub fn session(name: &str, mode: Mode, destination: Arc<dyn Destination>, log: &MemoryLog, run: &str) -> Session {
+    let (stopper, stop) = Stop::new();
+    drop(stopper);
+    Session {
+        pipeline: "test".to_owned(),
+        stream: Script::stream(name, mode),
+        destination,
+        job_log: Arc::new(log.clone()),
+        opening: Opening {
+            run: run.to_owned(),
+            mode,
+            identity: json!("script"),
+            holder: log.holder(),
+            after: None,
+            take_over: false,
+        },
+        definition: "script".to_owned(),
+        limits: Limits { bytes: u64::MAX, rows: 10, interval: Duration::from_secs(5), idle: Duration::from_secs(60) },
+        adopt_destination: false,
+        resume_within: Duration::from_secs(3600),
+        observer: Arc::new(Silent),
+        stop,
+        commits: Default::default(),
+    }
+}
+
+struct Silent;
+
+impl Observer for Silent {
+    fn notice(&self, _: &StreamId, _: Notice) {}
+}
+
 #[async_trait]
 impl Source for Script {
     async fn identity(&self) -> Result<Value> {
@@ -98,6 +136,10 @@ impl Source for Script {
         let mut events: Vec<_> =
             Self::tables().map(|table| Step::Rows { table: usize::from(table.name != "a"), from: 0, to: 0 }).into();
         events.extend(rest);
+        // Where nothing is left to read, its end is still a checkpoint.
+        if !events.iter().any(|step| matches!(step, Step::Checkpoint { .. })) {
+            events.extend(self.steps.last().filter(|step| matches!(step, Step::Checkpoint { .. })));
+        }
         events.reverse();
         Ok(Box::new(ScriptReader { rest: events, until: None, acked: self.acked.clone() }))
     }

@@ -1,6 +1,7 @@
 //! Tests against real servers, which `tests/servers/up.sh` starts and names in the environment. Without its server a
 //! test fails: none is skipped.
-#![allow(clippy::unwrap_used)]
+// What a killed process held is forgotten: dropping it would tidy up.
+#![allow(clippy::mem_forget, clippy::unwrap_used)]
 
 #[path = "../conformance/store.rs"]
 mod store_suite;

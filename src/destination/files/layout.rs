@@ -71,10 +71,6 @@ impl Layout {
         if digits.len() == 20 { digits.parse().ok() } else { None }
     }
 
-    pub fn summary_seq(&self, key: &str) -> Option<u64> {
-        key.strip_prefix(&self.log)?.strip_prefix('/')?.strip_suffix(".summary.json")?.parse().ok()
-    }
-
     pub fn table_marker(&self, table: &str) -> String {
         format!("{}{}", self.table_markers(), encode(table))
     }
@@ -191,6 +187,5 @@ mod tests {
         let layout = Layout::of(&StreamId::new("a"));
         assert_eq!(layout.entry_seq(&layout.entry(5)), Some(5));
         assert_eq!(layout.entry_seq(&layout.summary(5)), None);
-        assert_eq!(layout.summary_seq(&layout.summary(5)), Some(5));
     }
 }

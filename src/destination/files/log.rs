@@ -142,22 +142,28 @@ impl Log {
 
     /// The parts that entries up to `newest` list, in order: from the newest summary on, entry by entry.
     pub async fn live_parts(&self, newest: u64) -> Result<Vec<PartInfo>> {
-        let keys = self.store.list(&self.layout.entries(), None).await?;
-        let summarised = keys.iter().rev().find_map(|key| self.layout.summary_seq(key)).filter(|seq| *seq <= newest);
-        let (mut parts, from) = match summarised {
-            None => (Vec::new(), 0),
-            Some(seq) => {
-                let key = self.layout.summary(seq);
-                let body = self.store.get(&key).await?.unwrap_or_default();
-                let summary: Summary = serde_json::from_slice(&body)
-                    .map_err(|e| Error::conflict(format!("{} cannot be read: {e}", self.store.url(&key))))?;
-                (summary.parts, seq + 1)
-            }
-        };
+        let (mut parts, from) = self.summary(newest).await?;
         for commit in self.range(from, newest).await? {
             parts.extend(commit.parts);
         }
         Ok(parts)
+    }
+
+    /// The parts by the newest summary at or below `newest`, and the first entry after it.
+    ///
+    /// Looks where it must be rather than listing years of entries. One may be missing: its number was a fence's, or it
+    /// could not be written; then the one before has to do.
+    async fn summary(&self, newest: u64) -> Result<(Vec<PartInfo>, u64)> {
+        for number in (1..=newest / SUMMARY_EVERY).rev() {
+            let seq = number * SUMMARY_EVERY;
+            let key = self.layout.summary(seq);
+            if let Some(body) = self.store.get(&key).await? {
+                let summary: Summary = serde_json::from_slice(&body)
+                    .map_err(|e| Error::conflict(format!("{} cannot be read: {e}", self.store.url(&key))))?;
+                return Ok((summary.parts, seq + 1));
+            }
+        }
+        Ok((Vec::new(), 0))
     }
 
     /// Writes the summary that is due at `seq`, if one is. Nothing depends on it but the speed of [`Log::live_parts`].

@@ -37,9 +37,9 @@ pub async fn open(
     let fence = fence(&log, &id, opening).await?;
     tracing::debug!(%stream, seq = fence.seq, "fenced");
     let marked = sweep(&*store, &layout, &fence).await?;
-    generations::delete(&*store, &layout, &fence.generations.retired).await;
+    let retired = generations::delete(&*store, &layout, &fence.generations.retired).await;
     let opening = opening.clone();
-    Ok(FileWriter::new(Opened { store, settings, layout, log, opening, id, fence, marked }))
+    Ok(FileWriter::new(Opened { store, settings, layout, log, opening, id, fence, marked, retired }))
 }
 
 async fn fence(log: &Log, id: &str, opening: &Opening) -> Result<Commit> {
@@ -52,11 +52,11 @@ async fn fence(log: &Log, id: &str, opening: &Opening) -> Result<Commit> {
         }
         let fence = above(newest, id, opening);
         match log.create(&fence).await? {
-            Entry::Ours if fence.seq == 0 => {
+            // Every time: a store that was refused keeps the entry that it was refused for.
+            Entry::Ours => {
                 log.prove_refusal(&fence).await?;
                 return Ok(fence);
             }
-            Entry::Ours => return Ok(fence),
             // Somebody was faster, or a commit landed that its writer had given up: come in above it.
             Entry::Theirs(theirs) => after = Some(theirs.seq),
         }
@@ -103,9 +103,9 @@ fn refuse_held(newest: &Commit, opening: &Opening) -> Result<()> {
 
 /// The entry that keeps earlier writers out: no parts, everything else as it stood.
 fn above(newest: Option<Commit>, id: &str, opening: &Opening) -> Commit {
-    let (seq, position, last_seq, generations, mut fences, identity) = match newest {
-        None => (0, None, 0, Generations::default(), Vec::new(), opening.identity.clone()),
-        Some(h) => (h.seq + 1, h.position, h.last_seq, h.generations, h.fences, Value::Null),
+    let (seq, position, last_seq, generations, mut fences, state, identity) = match newest {
+        None => (0, None, 0, Generations::default(), Vec::new(), Value::Null, opening.identity.clone()),
+        Some(h) => (h.seq + 1, h.position, h.last_seq, h.generations, h.fences, h.state, Value::Null),
     };
     fences.insert(0, seq);
     fences.truncate(FENCES);
@@ -122,7 +122,7 @@ fn above(newest: Option<Commit>, id: &str, opening: &Opening) -> Commit {
         publishes: None,
         generations,
         fences,
-        state: Value::Null,
+        state,
         identity,
         holder: opening.holder.clone(),
         at: now(),

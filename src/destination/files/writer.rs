@@ -12,9 +12,9 @@ use super::log::{Entry, Log};
 use super::part::{ClosingPart, NewPart, OpenPart};
 use super::schema;
 use super::store::Store;
-use super::{Settings, now};
+use super::{Settings, generations, now};
 use crate::destination::{Opening, Pending, Writer};
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 use crate::record::{Commit, Mode, PartInfo, Rows, Seal, Table};
 
 /// How many closed parts may still be uploading while the next one is written.
@@ -32,6 +32,8 @@ pub struct FileWriter {
     last: Commit,
     /// Tables that a sweep knows to look in.
     marked: HashSet<String>,
+    /// Generations that are retired and may still have files.
+    retired: Vec<String>,
     open: HashMap<String, (OpenPart, Arc<Table>)>,
     closing: Vec<ClosingPart>,
     finished: Vec<PartInfo>,
@@ -53,6 +55,7 @@ pub struct Opened {
     pub id: String,
     pub fence: Commit,
     pub marked: HashSet<String>,
+    pub retired: Vec<String>,
 }
 
 impl FileWriter {
@@ -67,6 +70,7 @@ impl FileWriter {
             id: opened.id,
             last: opened.fence,
             marked: opened.marked,
+            retired: opened.retired,
             open: HashMap::new(),
             closing: Vec::new(),
             finished: Vec::new(),
@@ -137,8 +141,7 @@ impl FileWriter {
 
     fn entry(&mut self, seal: Seal, parts: Vec<PartInfo>) -> Commit {
         let mut generations = self.last.generations.clone();
-        // What was retired before the fence has been deleted since.
-        generations.retired.clear();
+        generations.retired = self.retired.clone();
         generations.retired.extend(seal.retires);
         if let Some(publication) = &seal.publishes {
             generations.kept.insert(0, publication.clone());
@@ -192,7 +195,7 @@ impl Writer for FileWriter {
         }
         let bytes = rows.batch.get_array_memory_size() as u64;
         let part_bytes = self.settings.part_bytes;
-        let part = self.part(&rows.table).await.at(|| format!("table {}", rows.table.name))?;
+        let part = self.part(&rows.table).await?;
         if count > 0 {
             part.rows(rows.batch).await?;
         }
@@ -219,13 +222,17 @@ impl Writer for FileWriter {
 
     async fn commit(&mut self, seal: Seal) -> Result<Commit> {
         let parts = self.finish_parts().await?;
+        let retires = seal.publishes.is_some() || !seal.retires.is_empty();
         let commit = self.entry(seal, parts);
         match self.log.create(&commit).await? {
             Entry::Ours => {}
             Entry::Theirs(theirs) => return Err(self.conflict(&commit, &theirs).await),
         }
-        if commit.publishes.is_some() {
-            super::generations::delete(&*self.store, &self.layout, &commit.generations.retired).await;
+        self.retired = commit.generations.retired.clone();
+        // Not before the entry stands: until then what it retires may be what is live. Not with every other entry
+        // either: what could not be deleted is tried again at the next opening.
+        if retires {
+            self.retired = generations::delete(&*self.store, &self.layout, &self.retired).await;
         }
         self.log.summarise(commit.seq).await;
         self.last = commit.clone();

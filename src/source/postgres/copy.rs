@@ -14,14 +14,18 @@ use super::decode::{Column, Fault};
 use super::plan::Plan;
 use super::position::Moment;
 use super::types::Wire;
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::record::{Event, Rows, Table};
 use crate::source::feed::Outlet;
 use crate::source::{BATCH_BYTES, BATCH_ROWS};
 
 /// Reads all that `plan` selects into `outlet`: the table's announcement, its rows, and a checkpoint at `moment`.
 pub async fn read(session: Session, plan: Plan, moment: Moment, outlet: Arc<Outlet>) -> Result<()> {
-    let mut batches = Batches::new(&plan);
+    send_all(session, &plan, moment, outlet).await.at(|| format!("table {}", plan.table.name))
+}
+
+async fn send_all(session: Session, plan: &Plan, moment: Moment, outlet: Arc<Outlet>) -> Result<()> {
+    let mut batches = Batches::new(plan);
     let cut = session.cut_when_dropped();
     if outlet.send(Event::Rows(Rows::none(plan.table.clone()))).await.is_err() {
         return Ok(());
@@ -140,10 +144,7 @@ impl Batches {
                 return Ok(Some(2));
             }
             count if usize::try_from(count) == Ok(self.columns.len()) => {}
-            _ => {
-                let table = &self.table.name;
-                return Err(Error::schema(format!("table {table}: its columns are not those it had at the start")));
-            }
+            _ => return Err(Error::schema("its columns are not those it had at the start")),
         }
         for _ in &self.columns {
             let Some((length, after)) = rest.split_first_chunk::<4>() else { return Ok(None) };
@@ -187,9 +188,9 @@ impl Batches {
     }
 
     fn misfit(&self, index: usize, fault: Fault) -> Error {
-        let (table, column) = (&self.table.name, self.table.schema.field(index).name());
+        let column = self.table.schema.field(index).name();
         let (what, key) = fault.explain();
-        let error = Error::data(format!("table {table}, column {column}: {what}"));
+        let error = Error::data(format!("column {column}: {what}"));
         match key {
             Some("read_as_text") => error.hint(format!(
                 "Add {column} to `read_as_text` to read the whole column as PostgreSQL's text, or leave it out."
@@ -214,8 +215,7 @@ impl Batches {
                 Err(fault) => return Err(self.misfit(index, fault)),
             }
         }
-        let batch = RecordBatch::try_new(self.table.schema.clone(), arrays)
-            .map_err(|e| Error::bug(format!("table {}: {e}", self.table.name)))?;
+        let batch = RecordBatch::try_new(self.table.schema.clone(), arrays).map_err(|e| Error::bug(e.to_string()))?;
         (self.rows, self.bytes) = (0, 0);
         Ok(Rows { table: self.table.clone(), batch })
     }

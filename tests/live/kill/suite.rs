@@ -7,7 +7,7 @@ use crate::program::Folder;
 use crate::server;
 
 /// Enough for several parts of every format.
-const ROWS: u32 = 150_000;
+const ROWS: u32 = 120_000;
 /// How many kills must hit a run at work.
 const KILLS: usize = 12;
 
@@ -15,7 +15,6 @@ const KILLS: usize = 12;
 /// after them needs no help; once two runs went undisturbed, nothing that a killed one left is there.
 pub fn survives_kills(source: &'static str, url: &str, place: &str, format: &'static str) {
     let case = Case::new(source, &server(url), place, format, ROWS);
-    println!("database {}", case.database);
     let folder = Folder::new(&case.config("tables = big, blank, small"));
     let (undisturbed, _) = folder.run("run", 0);
     let hits = kill_at_random(&folder, undisturbed);

@@ -198,13 +198,16 @@ impl Shared {
 struct Temporary {
     path: PathBuf,
     target: PathBuf,
+    /// Nothing is left at `path` to remove.
+    is_named: bool,
 }
 
 impl Temporary {
     fn of(target: &Path) -> Result<Self> {
         let name = target.file_name().and_then(|name| name.to_str());
         let name = name.ok_or_else(|| Error::bug(format!("{} has no name", target.display())))?;
-        Ok(Self { path: target.with_file_name(name::temporary(name)), target: target.to_owned() })
+        let path = target.with_file_name(name::temporary(name));
+        Ok(Self { path, target: target.to_owned(), is_named: false })
     }
 
     fn folder(&self) -> &Path {
@@ -214,8 +217,10 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        // What cannot be removed now, a sweep removes.
-        let _ = fs::remove_file(&self.path);
+        if !self.is_named {
+            // What cannot be removed now, a sweep removes.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 

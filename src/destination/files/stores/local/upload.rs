@@ -1,6 +1,5 @@
 use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::mem;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -53,14 +52,11 @@ impl Upload for Uploading {
 }
 
 /// Gives a finished file its name.
-fn name(temporary: Temporary) -> Result<()> {
-    let target = &temporary.target;
-    fs::rename(&temporary.path, target).map_err(|e| match e.kind() {
-        ErrorKind::NotFound => swept(&target.display().to_string()),
-        _ => classify(&e, "cannot be named", target),
+fn name(mut temporary: Temporary) -> Result<()> {
+    fs::rename(&temporary.path, &temporary.target).map_err(|e| match e.kind() {
+        ErrorKind::NotFound => swept(&temporary.target.display().to_string()),
+        _ => classify(&e, "cannot be named", &temporary.target),
     })?;
-    folders::sync(temporary.folder()).map_err(|e| classify(&e, "cannot be synced", target))?;
-    // Its name is another now: there is nothing left to remove.
-    mem::forget(temporary);
-    Ok(())
+    temporary.is_named = true;
+    folders::sync(temporary.folder()).map_err(|e| classify(&e, "cannot be synced", &temporary.target))
 }

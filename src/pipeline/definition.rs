@@ -1,0 +1,87 @@
+//! What a full load is a load of, in a few digits: a load that one configuration began is not continued by another.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::config::{Key, Kind, Section, Value as Wants};
+use crate::error::Result;
+use crate::{format, source};
+
+/// Keys of a stream that may change while a load is under way.
+///
+/// The table is part of the stream's identity, and its section may come to have more of them; the mode is told by the
+/// position. The others decide how files are cut and kept, not what a reader finds in them. Any key that is not named
+/// here counts: a new one at worst makes a load begin again, and never lets two definitions mix.
+const HARMLESS: &[&str] =
+    &["table", "tables", "mode", "part_bytes", "keep_generations", "compression_level", "row_group_bytes"];
+
+/// The digest of everything that decides which rows are read, what columns they have and what files hold them, of a
+/// stream's section with all that it takes over.
+///
+/// Made of values as they are in force, defaults included, so that a program with other defaults sees another
+/// definition; and of nothing that changes with the compiler or the order of keys, so that any other program sees the
+/// same.
+pub fn digest(stream: &Section, source: &Kind, destination: &Kind) -> Result<String> {
+    let format = stream.text("format")?;
+    let keys = [source::STREAM_KEYS, source.stream_keys, destination.stream_keys, format::KEYS];
+    let mut values = BTreeMap::new();
+    for key in keys.into_iter().flatten() {
+        let counts = !key.secret && !HARMLESS.contains(&key.name) && !is_of_another_format(key.name, format);
+        if let Some(value) = in_force(stream, key).filter(|_| counts) {
+            values.insert(key.name, value);
+        }
+    }
+    let written = json!(values).to_string();
+    Ok(Uuid::new_v5(&Uuid::NAMESPACE_OID, written.as_bytes()).simple().to_string())
+}
+
+/// `csv_null` says nothing about a Parquet file.
+fn is_of_another_format(key: &str, format: &str) -> bool {
+    let of = key.split_once('_').map_or("", |(of, _)| of);
+    of != format && matches!(of, "csv" | "json" | "parquet")
+}
+
+/// The same for values that say the same in other words: `yes` and `true`, lists with other spaces.
+fn in_force(stream: &Section, key: &Key) -> Option<Value> {
+    let text = stream.get(key.name)?;
+    Some(match key.value {
+        Wants::List => json!(stream.list(key.name)),
+        Wants::Flag => stream.flag(key.name).map_or_else(|_| json!(text), Value::Bool),
+        _ => json!(text.trim()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIND: Kind = Kind { name: "k", about: "", keys: &[], stream_keys: &[] };
+
+    fn of(values: &[(&str, &str)]) -> String {
+        let keys = source::STREAM_KEYS.iter().chain(format::KEYS).collect();
+        digest(&Section::of_keys("stream s", keys, values).unwrap(), &KIND, &KIND).unwrap()
+    }
+
+    /// Whoever changes this makes every load that is under way begin again: let it be a default that has changed.
+    #[test]
+    fn is_the_same_in_every_build() {
+        let values = [("where", "a = 1"), ("format", "csv"), ("columns", "id, a"), ("csv_header", "no")];
+        assert_eq!(of(&values), "43f8c8ae0c4c5f41826b1ab19388346c");
+    }
+
+    #[test]
+    fn keys_of_other_formats_do_not_count() {
+        assert_eq!(of(&[("csv_null", "x")]), of(&[]));
+        assert_ne!(of(&[("parquet_encoding", "plain")]), of(&[]));
+        assert_ne!(of(&[("format", "csv"), ("csv_null", "x")]), of(&[("format", "csv")]));
+    }
+
+    #[test]
+    fn every_harmless_key_is_a_key() {
+        let known: Vec<_> =
+            source::STREAM_KEYS.iter().chain(format::KEYS).chain(crate::destination::files::KEYS).collect();
+        assert!(HARMLESS.iter().all(|name| known.iter().any(|key| key.name == *name)));
+    }
+}

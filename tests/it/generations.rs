@@ -1,0 +1,154 @@
+//! What becomes of the files of full loads that are live no more.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arrow_array::{Int64Array, RecordBatch};
+use serde_json::{Value, json};
+use tidemark::destination::files::store::Store;
+use tidemark::destination::files::stores::memory::Memory as MemoryStore;
+use tidemark::destination::files::{Files, Settings};
+use tidemark::destination::memory::Memory;
+use tidemark::destination::{Destination, Opening, Writer};
+use tidemark::record::{Commit, Mode, Position, Publication, Rows, Seal, StreamId};
+
+use crate::faulty::{Fault, Faulty, Op};
+use crate::script::{Numbers, Script};
+
+/// A stream of full loads, in a store that deletes nothing while it is told to refuse. Only the live load keeps its files.
+struct Loads {
+    store: MemoryStore,
+    refuses: Arc<AtomicBool>,
+    files: Files,
+    id: StreamId,
+}
+
+impl Loads {
+    fn new() -> Self {
+        let (store, refuses) = (MemoryStore::new(), Arc::new(AtomicBool::new(false)));
+        let refused = refuses.clone();
+        let plan = move |op: Op, _: &str| match op {
+            Op::Delete if refused.load(Ordering::SeqCst) => Fault::Refuse,
+            _ => Fault::None,
+        };
+        let faulty = Faulty::new(Arc::new(store.clone()), plan);
+        let memory = Memory::new(128 << 20, 1);
+        let settings = Settings { format: Box::new(Numbers), part_bytes: 100, keep_generations: 0, memory };
+        Self { store, refuses, files: Files::new(Arc::new(faulty), settings), id: StreamId::new("s") }
+    }
+
+    fn refuse(&self, refuses: bool) {
+        self.refuses.store(refuses, Ordering::SeqCst);
+    }
+
+    async fn open(&self, id: &StreamId) -> Box<dyn Writer> {
+        let opening = Opening {
+            run: "run".to_owned(),
+            mode: Mode::Full,
+            identity: json!("loads"),
+            holder: Value::Null,
+            after: None,
+            take_over: false,
+        };
+        self.files.open(id, &opening).await.unwrap()
+    }
+
+    /// The first entry of a load, and its one chunk; the number of the chunk's last entry.
+    async fn begin(&self, main: &mut dyn Writer, generation: &str, retires: &[&str]) -> u64 {
+        let retires = retires.iter().map(|generation| (*generation).to_owned()).collect();
+        let position = Some(Position::new(json!(generation)));
+        main.commit(Seal { retires, ..Seal::at(position.clone()) }).await.unwrap();
+        let mut chunk = self.open(&self.id.chunk(generation, "0")).await;
+        for table in Script::tables() {
+            let column = Arc::new(Int64Array::from_iter_values(0..3));
+            let batch = RecordBatch::try_new(table.schema.clone(), vec![column]).unwrap();
+            chunk.write(Rows { table, batch }).await.unwrap();
+        }
+        chunk.commit(Seal { complete: true, ..Seal::at(position) }).await.unwrap().seq
+    }
+
+    async fn publish(&self, main: &mut dyn Writer, generation: &str, last: u64) -> Commit {
+        let chunks = BTreeMap::from([("0".to_owned(), last)]);
+        let publication = Publication { generation: generation.to_owned(), chunks, rows: 6, bytes: 48, files: 2 };
+        let seal = Seal::at(Some(Position::new(json!(generation))));
+        main.commit(Seal { publishes: Some(publication), complete: true, ..seal }).await.unwrap()
+    }
+
+    async fn load(&self, generation: &str) -> Commit {
+        let mut main = self.open(&self.id).await;
+        let last = self.begin(&mut *main, generation, &[]).await;
+        self.publish(&mut *main, generation, last).await
+    }
+
+    /// The generations that have files, each as often as it has some; those of the live one are all there.
+    async fn with_files(&self) -> Vec<String> {
+        let keys = self.store.list("", None).await.unwrap();
+        for url in self.files.files(&self.id).await.unwrap() {
+            assert!(keys.iter().any(|key| url.ends_with(key)), "{url} is live and not there");
+        }
+        let parts = keys.iter().filter(|key| !key.starts_with("_commits/"));
+        let mut found: Vec<_> = parts.map(|key| key.split('/').nth(1).unwrap().to_owned()).collect();
+        found.sort();
+        found
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_deleted_is_tried_until_it_is() {
+    let loads = Loads::new();
+    loads.load("g1").await;
+    loads.refuse(true);
+    loads.load("g2").await;
+    loads.load("g3").await;
+    loads.open(&loads.id).await;
+    assert_eq!(loads.with_files().await, ["g1", "g1", "g2", "g2", "g3", "g3"]);
+
+    loads.refuse(false);
+    loads.open(&loads.id).await;
+    assert_eq!(loads.with_files().await, ["g3", "g3"]);
+    // What is gone is carried no further.
+    assert_eq!(loads.load("g4").await.generations.retired, ["g3"]);
+    assert_eq!(loads.with_files().await, ["g4", "g4"]);
+}
+
+#[tokio::test]
+async fn a_publication_deletes_what_earlier_ones_could_not() {
+    let loads = Loads::new();
+    loads.load("g1").await;
+    loads.refuse(true);
+    loads.load("g2").await;
+    let mut main = loads.open(&loads.id).await;
+    let last = loads.begin(&mut *main, "g3", &[]).await;
+    loads.refuse(false);
+    loads.publish(&mut *main, "g3", last).await;
+    assert_eq!(loads.with_files().await, ["g3", "g3"]);
+}
+
+/// It is retired by an entry that publishes nothing, and the load that follows may take days.
+#[tokio::test]
+async fn a_load_that_was_given_up_goes_at_once() {
+    let loads = Loads::new();
+    let mut main = loads.open(&loads.id).await;
+    loads.begin(&mut *main, "g1", &[]).await;
+    let mut main = loads.open(&loads.id).await;
+    let last = loads.begin(&mut *main, "g2", &["g1"]).await;
+    assert_eq!(loads.with_files().await, ["g2", "g2"]);
+    // What is gone is carried no further.
+    assert!(loads.publish(&mut *main, "g2", last).await.generations.retired.is_empty());
+    assert_eq!(loads.with_files().await, ["g2", "g2"]);
+}
+
+#[tokio::test]
+async fn a_load_that_was_given_up_and_could_not_be_deleted_goes_with_the_next_publication() {
+    let loads = Loads::new();
+    let mut main = loads.open(&loads.id).await;
+    loads.begin(&mut *main, "g1", &[]).await;
+    let mut main = loads.open(&loads.id).await;
+    loads.refuse(true);
+    let last = loads.begin(&mut *main, "g2", &["g1"]).await;
+    assert_eq!(loads.with_files().await, ["g1", "g1", "g2", "g2"]);
+    loads.refuse(false);
+    assert_eq!(loads.publish(&mut *main, "g2", last).await.generations.retired, ["g1"]);
+    assert_eq!(loads.with_files().await, ["g2", "g2"]);
+}

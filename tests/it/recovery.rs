@@ -1,0 +1,277 @@
+//! How a run begins, is repeated and ends: a scripted source, a store in memory.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tidemark::destination::files::store::{Created, Store, Upload};
+use tidemark::destination::files::stores::memory::Memory as MemoryStore;
+use tidemark::destination::files::{Files, Settings};
+use tidemark::destination::memory::Memory;
+use tidemark::destination::{Destination, Opening};
+use tidemark::error::{Error, Kind, Result};
+use tidemark::job_log::{JobLog, RunState};
+use tidemark::pipeline::{Session, Sources, StreamReport, run_stream};
+use tidemark::record::{Event, Mode, Position, Seal, StreamId};
+use tidemark::source::{Description, Reader, Selection, Source, Stream, feed};
+
+use crate::memory_log::MemoryLog;
+use crate::script::{self, Numbers, Script, Step};
+
+fn files(store: Arc<dyn Store>) -> Arc<Files> {
+    let memory = Memory::new(128 << 20, 1);
+    let settings = Settings { format: Box::new(Numbers), part_bytes: 100, keep_generations: 1, memory };
+    Arc::new(Files::new(store, settings))
+}
+
+fn session(store: &MemoryStore, log: &MemoryLog, mode: Mode) -> Session {
+    script::session("s", mode, files(Arc::new(store.clone())), log, "run")
+}
+
+/// So many rows, each with a checkpoint behind it.
+fn rows(count: i64) -> Script {
+    let step = |n| [Step::Rows { table: 0, from: n, to: n + 1 }, Step::Checkpoint { after: n + 1 }];
+    Script { steps: (0..count).flat_map(step).collect(), acked: Arc::default() }
+}
+
+/// A source for every attempt, and for which attempts one was asked.
+struct Shared {
+    source: Arc<dyn Source>,
+    asked: Mutex<Vec<u32>>,
+}
+
+impl Shared {
+    fn new(source: impl Source + 'static) -> Self {
+        Self { source: Arc::new(source), asked: Mutex::default() }
+    }
+}
+
+impl Sources for Shared {
+    fn source(&self, attempt: u32) -> Result<Arc<dyn Source>> {
+        self.asked.lock().unwrap().push(attempt);
+        Ok(self.source.clone())
+    }
+}
+
+async fn run(session: Session, source: impl Source + 'static) -> StreamReport {
+    run_stream(session, &Shared::new(source), 0).await
+}
+
+fn opening(log: &MemoryLog) -> Opening {
+    let store = MemoryStore::new();
+    session(&store, log, Mode::Cdc).opening
+}
+
+/// A store that knows no conditions: every create succeeds, and replaces what was there.
+#[derive(Clone)]
+struct Unconditional(MemoryStore);
+
+#[async_trait]
+impl Store for Unconditional {
+    async fn create(&self, key: &str, body: Bytes) -> Result<Created> {
+        self.0.delete(&[key.to_owned()]).await?;
+        self.0.create(key, body).await
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Bytes>> {
+        self.0.get(key).await
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>> {
+        self.0.list(prefix, after).await
+    }
+
+    async fn delete(&self, keys: &[String]) -> Result<()> {
+        self.0.delete(keys).await
+    }
+
+    async fn upload(&self, key: &str) -> Result<Box<dyn Upload>> {
+        self.0.upload(key).await
+    }
+
+    async fn sweep(&self, prefix: &str, dead: &(dyn for<'a> Fn(&'a str) -> bool + Sync)) -> Result<()> {
+        self.0.sweep(prefix, dead).await
+    }
+
+    fn url(&self, key: &str) -> String {
+        self.0.url(key)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_without_conditions_is_refused_every_time() {
+    let (store, log) = (Unconditional(MemoryStore::new()), MemoryLog::new());
+    for _ in 0..3 {
+        let session = script::session("s", Mode::Cdc, files(Arc::new(store.clone())), &log, "run");
+        let error = run(session, rows(3)).await.error.expect("refused");
+        assert_eq!(error.kind(), Kind::Config, "{error}");
+        assert!(error.message().contains("can be created twice"), "{error}");
+    }
+}
+
+/// The strangers share our prefix and our stream's name.
+#[tokio::test(start_paused = true)]
+async fn entries_of_strangers_are_not_noted() {
+    let (store, theirs, ours) = (MemoryStore::new(), MemoryLog::new(), MemoryLog::new());
+    let mut strangers = session(&store, &theirs, Mode::Cdc);
+    strangers.opening.identity = json!("strangers");
+    assert_eq!(run(strangers, rows(25)).await.state, RunState::Done);
+
+    for adopt_destination in [false, true] {
+        let mut session = session(&store, &ours, Mode::Cdc);
+        session.adopt_destination = adopt_destination;
+        let error = run(session, rows(3)).await.error.expect("refused");
+        assert_eq!(error.kind(), Kind::Conflict);
+        assert!(error.message().contains("is another one"), "{error}");
+        assert_eq!(ours.recorded("s"), Vec::<u64>::new());
+    }
+    // As the hint says: with another prefix.
+    let report = run(session(&MemoryStore::new(), &ours, Mode::Cdc), rows(3)).await;
+    assert_eq!(report.state, RunState::Done, "{:?}", report.error);
+}
+
+/// To believe the destination is not to believe a stranger's: what the job log knows of ours is kept.
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_is_refused_is_not_adopted() {
+    let (right, wrong, log) = (MemoryStore::new(), MemoryStore::new(), MemoryLog::new());
+    let mut strangers = session(&wrong, &MemoryLog::new(), Mode::Cdc);
+    strangers.opening.identity = json!("strangers");
+    assert_eq!(run(strangers, rows(1)).await.state, RunState::Done);
+    assert_eq!(run(session(&right, &log, Mode::Cdc), rows(45)).await.state, RunState::Done);
+
+    let before = log.mark("test", "s").await.unwrap();
+    let mut session = session(&wrong, &log, Mode::Cdc);
+    session.adopt_destination = true;
+    let error = run(session, rows(45)).await.error.expect("refused");
+    assert!(error.message().contains("is another one"), "{error}");
+    assert_eq!(log.mark("test", "s").await.unwrap(), before);
+}
+
+/// An empty table is its announcement and a checkpoint; the announcement alone is a reader that broke off.
+#[tokio::test(start_paused = true)]
+async fn an_end_without_a_checkpoint_is_no_end() {
+    for mode in [Mode::Full, Mode::Cdc] {
+        let (store, log) = (MemoryStore::new(), MemoryLog::new());
+        let nothing = Script { steps: Vec::new(), acked: Arc::default() };
+        let report = run(session(&store, &log, mode), nothing).await;
+        let error = report.error.unwrap_or_else(|| panic!("{mode}: taken for complete"));
+        assert_eq!(error.kind(), Kind::Bug, "{error}");
+        assert!(error.message().contains("ended without a checkpoint"), "{error}");
+        assert!(files(Arc::new(store.clone())).files(&StreamId::new("s")).await.unwrap().is_empty());
+
+        let empty = Script { steps: vec![Step::Checkpoint { after: 0 }], acked: Arc::default() };
+        let report = run(session(&store, &log, mode), empty).await;
+        assert_eq!(report.state, RunState::Done, "{mode}: {:?}", report.error);
+    }
+}
+
+/// A checkpoint that is committed covers what came before it, not an announcement that came after.
+#[tokio::test(start_paused = true)]
+async fn an_earlier_checkpoint_is_no_end() {
+    let mut script = rows(10);
+    script.steps.push(Step::Rows { table: 1, from: 10, to: 10 });
+    let report = run(session(&MemoryStore::new(), &MemoryLog::new(), Mode::Full), script).await;
+    assert!(report.error.expect("refused").message().contains("ended without a checkpoint"));
+}
+
+/// Nothing ends a reader's task but the reader's own end; where something does, that is not the table's end.
+#[test]
+fn a_task_that_was_cancelled_is_no_end() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (reading, polling) = (runtime(), runtime());
+    let mut reader = reading.block_on(async {
+        let reader = feed::from_task(|outlet| async move {
+            let _ = outlet.send(Event::Checkpoint(Position::new(json!(1)))).await;
+            std::future::pending().await
+        });
+        tokio::task::yield_now().await;
+        reader
+    });
+    drop(reading);
+    assert!(matches!(polling.block_on(reader.next()), Ok(Some(Event::Checkpoint(_)))));
+    let error = polling.block_on(reader.next()).expect_err("an end");
+    assert_eq!(error.kind(), Kind::Unavailable, "{error}");
+}
+
+/// Breaks off after every so many rows, as a network does in a year.
+struct Flaky {
+    script: Script,
+    rows_between: i64,
+}
+
+#[async_trait]
+impl Source for Flaky {
+    async fn identity(&self) -> Result<Value> {
+        self.script.identity().await
+    }
+
+    async fn streams(&self, selections: &[Selection]) -> Result<Vec<Stream>> {
+        self.script.streams(selections).await
+    }
+
+    async fn describe(&self, stream: &Stream) -> Result<Description> {
+        self.script.describe(stream).await
+    }
+
+    async fn open(&self, stream: &Stream, position: Option<&Position>) -> Result<Box<dyn Reader>> {
+        let inner = self.script.open(stream, position).await?;
+        Ok(Box::new(FlakyReader { inner, left: self.rows_between }))
+    }
+}
+
+struct FlakyReader {
+    inner: Box<dyn Reader>,
+    left: i64,
+}
+
+#[async_trait]
+impl Reader for FlakyReader {
+    async fn next(&mut self) -> Result<Option<Event>> {
+        if self.left == 0 {
+            return Err(Error::unavailable("the connection broke off"));
+        }
+        let event = self.inner.next().await?;
+        if let Some(Event::Rows(rows)) = &event {
+            self.left -= rows.batch.num_rows() as i64;
+        }
+        Ok(event)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_begins_the_count_of_retries_anew() {
+    // Ten rows are a commit.
+    let sources = Shared::new(Flaky { script: rows(100), rows_between: 15 });
+    let session = session(&MemoryStore::new(), &MemoryLog::new(), Mode::Cdc);
+    let report = run_stream(session, &sources, 1).await;
+    assert_eq!(report.state, RunState::Done, "{:?}", report.error);
+    // The shared source is for the first attempt only, however often the count begins anew.
+    let asked = sources.asked.lock().unwrap().clone();
+    assert!(asked.len() > 3 && asked[0] == 0 && asked[1..].iter().all(|attempt| *attempt > 0), "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_commit_retries_end() {
+    let sources = Shared::new(Flaky { script: rows(100), rows_between: 5 });
+    let session = session(&MemoryStore::new(), &MemoryLog::new(), Mode::Cdc);
+    let report = run_stream(session, &sources, 3).await;
+    assert_eq!(report.error.map(|error| error.kind()), Some(Kind::Unavailable));
+    assert_eq!(sources.asked.lock().unwrap().len(), 4);
+}
+
+/// Whatever a later run needs to be right outlives openings and commits that have nothing to say about it.
+#[tokio::test(start_paused = true)]
+async fn the_state_is_carried_on() {
+    let (store, log, id) = (MemoryStore::new(), MemoryLog::new(), StreamId::new("s"));
+    let files = files(Arc::new(store.clone()));
+    let mut writer = files.open(&id, &opening(&log)).await.unwrap();
+    let seal = Seal { state: json!({ "skipped": [1] }), ..Seal::at(Some(Position::new(json!({ "after": 0 })))) };
+    writer.commit(seal).await.unwrap();
+    let reopened = files.open(&id, &opening(&log)).await.unwrap();
+    assert_eq!(reopened.last().state, json!({ "skipped": [1] }));
+
+    assert_eq!(run(session(&store, &log, Mode::Cdc), rows(15)).await.state, RunState::Done);
+    let last = files.last(&id, None).await.unwrap().unwrap();
+    assert_eq!((last.last_seq, last.state), (15, json!({ "skipped": [1] })));
+}

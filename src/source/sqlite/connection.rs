@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -36,6 +37,8 @@ pub fn open(settings: &Settings) -> Result<Connection> {
     };
     let connection = connection.in_file(path)?;
     connection.busy_timeout(settings.busy_timeout).in_file(path)?;
+    // Else a misspelt column in double quotes is a string, and a condition on it matches no row, without an error.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false).in_file(path)?;
     Ok(connection)
 }
 

@@ -67,14 +67,20 @@ pub fn is_sql(error: &rusqlite::Error) -> bool {
     }
 }
 
-/// SQLite's own words for a wrong statement.
+/// SQLite's own words for a statement that it does not compile. They speak of the statement only (of a view's where that
+/// is what does not compile): no row has been read.
 pub fn words(error: &rusqlite::Error) -> String {
     match error {
         rusqlite::Error::MultipleStatement => "more than one statement".to_owned(),
-        // Raised while the statement was compiled: it speaks of the statement only.
         rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
-        other => Safe(other).to_string(),
+        rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
+        other => other.to_string(),
     }
+}
+
+/// SQLite's own words for what goes wrong while rows are read, up to where they may quote a value.
+pub fn words_of_rows(error: &rusqlite::Error) -> String {
+    Safe(error).to_string()
 }
 
 /// Adds the file to whatever SQLite reports.

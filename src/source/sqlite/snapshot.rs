@@ -6,7 +6,7 @@ use rusqlite::Row;
 
 use super::connection::Loan;
 use super::decode::{self, Misfit, Scratch};
-use super::error::{is_sql, of_file, words};
+use super::error::{is_sql, of_file, words_of_rows};
 use super::plan::{Plan, Planned};
 use super::position;
 use super::types::Shape;
@@ -151,7 +151,7 @@ fn misfit(plan: &Plan, column: &Planned, row: &Row<'_>, number: u64, why: Misfit
 /// SQLite's error while stepping through the rows.
 fn failure(path: &Path, plan: &Plan, error: &rusqlite::Error) -> Error {
     match is_sql(error) {
-        true => Error::new(Kind::Data, format!("{} cannot be read to its end: {}", plan.name, words(error))),
+        true => Error::new(Kind::Data, format!("{} cannot be read to its end: {}", plan.name, words_of_rows(error))),
         false => of_file(path, error),
     }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use clap::CommandFactory;
+
 /// Which rooms a room may use. Every room may use those that its own rooms use.
 const USES: &[(&str, &[&str])] = &[
     ("error", &[]),
@@ -245,4 +247,39 @@ fn paths_in_comments_are_there() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// All long options of a command and of those below it.
+fn options(command: &clap::Command) -> BTreeSet<String> {
+    let own = command.get_arguments().filter_map(|argument| argument.get_long()).map(str::to_owned);
+    own.chain(command.get_subcommands().flat_map(options)).collect()
+}
+
+/// Begin with two dashes, and are no options of ours: the ends of bucket names.
+const NO_OPTIONS: &[&str] = &["x-s3"];
+
+/// Messages and hints name options that the program has.
+#[test]
+fn every_option_that_is_named_is_there() {
+    let mut command = tidemark::cli::Args::command();
+    command.build();
+    let options = options(&command);
+    let (mut named, mut wrong) = (0, Vec::new());
+    for file in files_below(&root().join("src")) {
+        // Two dashes before a letter stand nowhere in code but in strings.
+        let code = code(&file);
+        for (at, _) in code.match_indices("--") {
+            let name: String = code[at + 2..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+            let is_word_before = code[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '-');
+            if is_word_before || !name.starts_with(|c: char| c.is_ascii_lowercase()) || NO_OPTIONS.contains(&&*name) {
+                continue;
+            }
+            named += 1;
+            if !options.contains(&name) {
+                wrong.push(format!("{}: --{name}", file.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(named >= 5, "only {named} are named");
 }

@@ -194,6 +194,19 @@ async fn a_dead_run_shows_as_such_and_the_next_closes_it() {
     assert!(status.contains("orders dead: unavailable (the process ended without a word)"), "{status}");
 }
 
+#[test]
+fn an_unfinished_load_goes_on_or_is_given_up() {
+    let folder = folder();
+    folder.shop("insert into orders values (4, 'much')");
+    folder.run("run orders").expect(65);
+    let ended = folder.run("run orders").expect(65);
+    assert!(ended.err.contains("continuing the full load"), "{}", ended.err);
+    std::fs::write(folder.join("pipeline.conf"), CONFIG.replace("name = test", "name = test\nresume_within = 0s")).unwrap();
+    folder.shop("delete from orders where id = 4");
+    let ended = folder.run("run orders").expect(0);
+    assert!(ended.err.contains("giving up a full load"), "{}", ended.err);
+}
+
 /// A stream without end.
 fn endless() -> Folder {
     let query = "

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::url;
-use crate::config::{Key, Kind, Section, Value};
+use crate::config::{Key, Kind, Section, Value, nearest};
 use crate::error::Result;
 use crate::source::tls::{self, Tls};
 
@@ -72,7 +72,8 @@ const STREAM_KEYS: &[Key] = &[
     Key::new(
         "bytes_columns",
         Value::List,
-        "Text columns to read as the bytes that are stored, for those whose bytes are no valid text.",
+        "Text columns (`column` or `table.column`) to read as the bytes that are stored, for those whose bytes are not \
+         valid text.",
     )
     .example("legacy_note"),
 ];
@@ -210,6 +211,7 @@ pub enum ZeroDates {
 pub struct Policies {
     pub zero_dates: ZeroDates,
     pub tinyint1_is_boolean: bool,
+    /// `column` or `table.column`.
     pub bytes_columns: Vec<String>,
 }
 
@@ -225,6 +227,33 @@ impl Policies {
             bytes_columns: section.list("bytes_columns"),
         })
     }
+
+    /// Whether a text column of a table is to be read as bytes.
+    pub fn as_bytes(&self, table: &str, column: &str) -> bool {
+        self.bytes_columns.iter().any(|name| names(name, table, column))
+    }
+
+    /// Refuses names that are a column of none of `tables`, which are all tables of a selection with their columns.
+    pub fn check_names(&self, section: &Section, tables: &[(String, Vec<String>)]) -> Result<()> {
+        for name in &self.bytes_columns {
+            let known = tables.iter().any(|(table, columns)| columns.iter().any(|column| names(name, table, column)));
+            // Another table's: the key may stand in the `[source]`, for all of its streams.
+            let elsewhere = name.rsplit_once('.').is_some_and(|(of, _)| tables.iter().all(|(table, _)| table != of));
+            if !known && !elsewhere {
+                let columns = tables.iter().flat_map(|(_, columns)| columns).map(String::as_str);
+                let meant = nearest(name, columns).map(|c| format!(" (did you mean `{c}`?)")).unwrap_or_default();
+                return Err(section
+                    .error("bytes_columns", format!("names `{name}`, which is no column that this stream reads{meant}"))
+                    .hint("Write `table.column` where the key stands in a [source] that has other tables too."));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether `name` is that of the column: its own, or with its table's before it.
+fn names(name: &str, table: &str, column: &str) -> bool {
+    name == column || name.strip_suffix(column).and_then(|rest| rest.strip_suffix('.')) == Some(table)
 }
 
 #[cfg(test)]
@@ -286,5 +315,17 @@ mod tests {
         let base = [("hostname", "h"), ("username", "u"), ("database", "d")];
         assert!(refusal(&[base[0], base[1], base[2], ("tls_ca", "/nowhere.pem")]).contains("/nowhere.pem"));
         assert!(refusal(&[base[0], base[1], base[2], ("read_timeout", "0")]).contains("`read_timeout`"));
+    }
+    #[test]
+    fn a_name_that_is_no_column_is_refused_unless_it_is_another_tables() {
+        let check = |names: &str| {
+            let section = Section::of_kind(&KIND, &[("bytes_columns", names)]).unwrap();
+            let tables = [("orders".to_owned(), vec!["id".to_owned(), "note".to_owned()])];
+            Policies::of(&section).unwrap().check_names(&section, &tables)
+        };
+        check("note, orders.note, other.nite").unwrap();
+        let error = check("nite").unwrap_err();
+        assert!(error.message().contains("`nite`") && error.message().contains("did you mean `note`"), "{error}");
+        assert!(check("orders.nite").is_err());
     }
 }

@@ -156,6 +156,7 @@ impl Planner<'_> {
         let statement = self.prepare(sql).await?;
         let names = names_of(&statement);
         self.check_names(&names)?;
+        self.policies.check_names(&self.selection.section, &[(self.name.clone(), names.clone())])?;
         let all = self.bases(&statement).await?;
         let selection = self.selection;
         if selection.columns.is_none() && selection.exclude_columns.is_empty() && selection.filter.is_none() {
@@ -225,9 +226,7 @@ impl Planner<'_> {
     /// What a column is to be cast to, if the server's own form of it will not do.
     fn cast(&self, column: &Column, of: Type) -> Option<&'static str> {
         match of {
-            Type::Text | Type::Json if self.policies.bytes_columns.contains(&column.name_str().into_owned()) => {
-                Some("binary")
-            }
+            Type::Text | Type::Json if self.policies.as_bytes(&self.name, &column.name_str()) => Some("binary"),
             // The server sends BIT as bytes from a table's column, and as digits from some expressions; both with the
             // same metadata. Only the first has the name of a database with it.
             Type::Bit if column.schema_ref().is_empty() => Some("unsigned"),

@@ -112,7 +112,6 @@ impl Settings {
         if matches!(server, Server::Socket(_)) && tls.mode != tls::Mode::Off {
             return Err(section.error("tls", "cannot be used over a socket of this machine"));
         }
-        check_files(section, &tls)?;
         let rustls = match tls.mode {
             tls::Mode::Off => None,
             _ => Some(tls::rustls_config(&tls).map_err(|e| section.error("tls", format!("cannot be set up: {e}")))?),
@@ -184,17 +183,6 @@ fn one_of(section: &Section, key: &str, said: Option<String>) -> Result<String> 
         Some(text) => Ok(text),
         None => Ok(section.text(key)?.to_owned()),
     }
-}
-
-/// A file that cannot be read is better found before the first run.
-fn check_files(section: &Section, tls: &Tls) -> Result<()> {
-    let client = tls.client.iter().flat_map(|(cert, key)| [("tls_cert", cert), ("tls_key", key)]);
-    for (key, path) in tls.ca.iter().map(|path| ("tls_ca", path)).chain(client) {
-        if let Err(e) = std::fs::File::open(path) {
-            return Err(section.error(key, format!("{} cannot be read: {e}", path.display())));
-        }
-    }
-    Ok(())
 }
 
 /// What becomes of dates that no calendar has.
@@ -313,7 +301,8 @@ mod tests {
         assert!(refusal(&[("username", "u"), ("database", "d")]).contains("`hostname` is missing"));
         assert!(refusal(&[("url", "postgres://u@h/d")]).contains("`url`"));
         let base = [("hostname", "h"), ("username", "u"), ("database", "d")];
-        assert!(refusal(&[base[0], base[1], base[2], ("tls_ca", "/nowhere.pem")]).contains("/nowhere.pem"));
+        let message = refusal(&[base[0], base[1], base[2], ("tls_ca", "/nowhere.pem")]);
+        assert!(message.contains("`tls_ca`: /nowhere.pem: ") && message.contains("No such file"), "{message}");
         assert!(refusal(&[base[0], base[1], base[2], ("read_timeout", "0")]).contains("`read_timeout`"));
     }
     #[test]

@@ -20,20 +20,20 @@ const KEYS: &[Key] = &[
     Key::new(
         "url",
         Value::Url,
-        "Stands for `hostname`, `port`, `username`, `password` and `database`, as far as it says them.",
+        "Gives `hostname`, `port`, `username`, `password` and `database` in one; what it leaves out, those keys give.",
     )
     .secret()
     .example("mysql://reader@db.example.com/shop"),
     Key::new("hostname", Value::Text, "The server's name or address.").example("db.example.com").shown(),
     Key::new("port", Value::Integer(1, 65535), "The server's port.").default("3306"),
-    Key::new("socket", Value::Path, "The server's socket on this machine, in place of `hostname` and `port`.")
+    Key::new("socket", Value::Path, "The server's Unix socket, in place of `hostname` and `port`.")
         .example("/run/mysqld/mysqld.sock"),
     Key::new("username", Value::Text, "The user to log in as.").example("reader").shown(),
     Key::new("password", Value::Text, "Its password.").secret().example("${SHOP_PASSWORD}").shown(),
     Key::new("database", Value::Text, "The database to read. Tables of others are named `database.table`.")
         .example("shop")
         .shown(),
-    Key::new("connect_timeout", Value::Duration, "How long making a connection may take.").default("10s"),
+    Key::new("connect_timeout", Value::Duration, "How long connecting may take.").default("10s"),
     Key::new(
         "read_timeout",
         Value::Duration,
@@ -50,8 +50,7 @@ const KEYS: &[Key] = &[
     Key::new(
         "identity",
         Value::Text,
-        "What this database is, in your own words, in place of its name: refused are runs of a stream that went on \
-         from another identity.",
+        "What identifies this database, in place of its name. A stream that was read from another identity is refused.",
     ),
 ];
 
@@ -59,8 +58,8 @@ const STREAM_KEYS: &[Key] = &[
     Key::new(
         "zero_dates",
         Value::OneOf(&["null", "error", "text"]),
-        "What becomes of dates that no calendar has, such as `0000-00-00` and `2024-02-00`. `null` counts them and \
-         says how many there were; `text` reads every DATE, DATETIME and TIMESTAMP as text.",
+        "What becomes of invalid dates, such as `0000-00-00` and `2024-02-00`. `null` reads them as null and logs \
+         how many there were; `text` reads every DATE, DATETIME and TIMESTAMP as text.",
     )
     .default("null"),
     Key::new(
@@ -110,7 +109,7 @@ impl Settings {
         };
         let tls = Tls::of(section, host)?;
         if matches!(server, Server::Socket(_)) && tls.mode != tls::Mode::Off {
-            return Err(section.error("tls", "cannot be used over a socket of this machine"));
+            return Err(section.error("tls", "cannot be used over a Unix socket"));
         }
         let rustls = match tls.mode {
             tls::Mode::Off => None,
@@ -141,7 +140,7 @@ impl Settings {
             ("write_timeout", settings.write_timeout),
         ] {
             if value < Duration::from_secs(1) || value > Duration::from_secs(365 * 86_400) {
-                return Err(section.error(key, "must be from one second to one year"));
+                return Err(section.error(key, "must be between one second and one year"));
             }
         }
         Ok(settings)
@@ -157,13 +156,13 @@ impl Settings {
     }
 }
 
-const SAID_TWICE: &str = "stands in `url` too";
+const SAID_TWICE: &str = "is also in `url`";
 
 fn server(section: &Section, said: Option<&url::Address>) -> Result<Server> {
     if let Some(path) = section.path("socket") {
         let rival = ["url", "hostname", "port"].into_iter().find(|key| section.is_set(key));
         return match rival {
-            Some(key) => Err(section.error(key, "cannot stand with `socket`")),
+            Some(key) => Err(section.error(key, "cannot be used with `socket`")),
             None => Ok(Server::Socket(path)),
         };
     }
@@ -171,7 +170,7 @@ fn server(section: &Section, said: Option<&url::Address>) -> Result<Server> {
     let port = match said.and_then(|said| said.port) {
         Some(_) if section.is_set("port") => return Err(section.error("port", SAID_TWICE)),
         Some(port) => port,
-        None => u16::try_from(section.integer("port")?).map_err(|_| section.error("port", "is no port"))?,
+        None => u16::try_from(section.integer("port")?).map_err(|_| section.error("port", "is not a port number"))?,
     };
     Ok(Server::Tcp { host: host.trim_matches(['[', ']']).to_owned(), port })
 }

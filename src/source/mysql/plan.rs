@@ -188,13 +188,13 @@ impl Planner<'_> {
 
     fn check_names(&self, names: &[String]) -> Result<()> {
         if names.is_empty() {
-            return Err(self.selection.section.error("query", "is no query: it returns no rows"));
+            return Err(self.selection.section.error("query", "is not a query: it returns no rows"));
         }
         match names.iter().enumerate().find(|(index, name)| names[..*index].contains(name)) {
             Some((_, twice)) => Err(self
                 .selection
                 .section
-                .error("query", format!("returns two columns named `{twice}`: name one of them otherwise with `as`"))),
+                .error("query", format!("returns two columns named `{twice}`: rename one of them with `as`"))),
             None => Ok(()),
         }
     }
@@ -219,7 +219,7 @@ impl Planner<'_> {
 
     fn unknown(&self, column: &Column) -> Error {
         let (name, kind) = (column.name_str(), column.column_type());
-        Error::data(format!("{}, column {name}: a type that is not known here, {kind:?}", self.name))
+        Error::data(format!("{}, column {name}: an unknown type, {kind:?}", self.name))
             .hint("Leave it out with `exclude_columns`, or read it as text or bytes with a cast in a `query`.")
     }
 

@@ -65,7 +65,8 @@ fn look_at(path: &Path) -> Result<()> {
         }
         Ok(_) => Ok(()),
         Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
-            Err(Error::denied(format!("{shown} may not be read")).hint("Give the user of this process the right to."))
+            Err(Error::denied(format!("{shown} may not be read"))
+                .hint("Give the user of this process the right to read it."))
         }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(Error::config(format!("{shown} does not exist"))
             .hint("Look at `path`; a relative one is taken from the folder of pipeline.conf.")),

@@ -25,11 +25,11 @@ pub fn of_file(path: &Path, error: &rusqlite::Error) -> Error {
         (ErrorCode::DatabaseCorrupt, _) => (
             Kind::Data,
             "is damaged",
-            "See what `PRAGMA integrity_check` says; `.recover` of the sqlite3 shell saves what can be read.",
+            "See what `PRAGMA integrity_check` says; `.recover` of the sqlite3 shell recovers what can be read.",
         ),
         (ErrorCode::ReadOnly, ffi::SQLITE_READONLY_ROLLBACK) => (
             Kind::Denied,
-            "has an unfinished transaction beside it that must be rolled back, which reading alone may not do",
+            "has an unfinished transaction beside it that must be rolled back, which a reader cannot do",
             "Open it once with the program that writes to it, or with the sqlite3 shell.",
         ),
         (ErrorCode::CannotOpen | ErrorCode::ReadOnly, _) => (
@@ -41,17 +41,15 @@ pub fn of_file(path: &Path, error: &rusqlite::Error) -> Error {
         (ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied, _) => {
             (Kind::Denied, "may not be read", "Give the user of this process the right to read it.")
         }
-        (ErrorCode::SystemIoFailure, _) => {
-            (Kind::Unavailable, "cannot be read: the system reports an input or output error", "")
-        }
+        (ErrorCode::SystemIoFailure, _) => (Kind::Unavailable, "cannot be read: the system reports an I/O error", ""),
         (ErrorCode::OutOfMemory | ErrorCode::OperationInterrupted, _) => {
             (Kind::Unavailable, "cannot be read now: not enough memory, or interrupted", "")
         }
         (ErrorCode::DiskFull, _) => {
             (Kind::Unavailable, "cannot be read: no room for temporary files", "A large sort needs room in TMPDIR.")
         }
-        (ErrorCode::TooBig, _) => (Kind::Data, "holds or makes a value beyond SQLite's own limit", ""),
-        (ErrorCode::SchemaChanged, _) => (Kind::Unavailable, "changed its tables while being read", ""),
+        (ErrorCode::TooBig, _) => (Kind::Data, "holds or produces a value beyond SQLite's limits", ""),
+        (ErrorCode::SchemaChanged, _) => (Kind::Unavailable, "had its tables changed while it was read", ""),
         _ => return Error::data(format!("{shown}: SQLite says: {}", Safe(error))),
     };
     let error = Error::new(kind, format!("{shown} {what} (code {})", failure.extended_code));

@@ -125,11 +125,11 @@ fn misfit(plan: &Plan, column: &Planned, row: &Row<'_>, number: u64, why: Misfit
     let (name, shown) = (&column.name, &column.shown);
     let what = match why {
         Misfit::Stored(kind) => format!("{kind} does not fit {shown}"),
-        Misfit::Form => format!("what is stored is not in the form of {shown}"),
+        Misfit::Form => format!("the stored value does not have the form of {shown}"),
         Misfit::NotUtf8 => "the text is not valid UTF-8".to_owned(),
         Misfit::Digits => format!("a number has more digits than {shown} holds"),
         Misfit::NotZeroOrOne => format!("an integer other than 0 and 1 does not fit {shown}"),
-        Misfit::Zone => format!("a time with a zone does not fit {shown}, which is read as one without"),
+        Misfit::Zone => format!("a time with a time zone does not fit {shown}, which is read without one"),
         Misfit::NumericTime => format!("a number does not fit {shown}"),
     };
     let text = format!("`read_as_text = {name}`");

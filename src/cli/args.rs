@@ -108,7 +108,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Err
 
 fn mode() -> impl TypedValueParser<Value = Mode> {
     PossibleValuesParser::new(Mode::ALL.map(Mode::name))
-        .try_map(|name| Mode::parse(&name).ok_or_else(|| format!("{name} is no mode")))
+        .try_map(|name| Mode::parse(&name).ok_or_else(|| format!("{name} is not a mode")))
 }
 
 #[cfg(test)]

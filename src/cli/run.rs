@@ -61,7 +61,7 @@ pub async fn run(console: &Console, config: Config, request: Request) -> Summary
 
 fn panicked(panic: &tokio::task::JoinError) -> Error {
     tracing::debug!("{panic}");
-    Error::bug("the program met a state that it does not know").hint("Please report it, with the lines above.")
+    Error::bug("internal error").hint("Please report it with the log lines above.")
 }
 
 /// Keeps the reports of the streams that have ended, for the case that the run cannot give them.

@@ -24,7 +24,7 @@ impl Signals {
             let Some(mut source) = Source::new() else { return };
             let signal = source.next().await;
             seen.store(signal, Ordering::Relaxed);
-            tracing::warn!(signal, "stopping at the next safe place; once more ends at once");
+            tracing::warn!(signal, "stopping at the next safe point; a second signal ends the run at once");
             stopper.stop();
             let _ = tell.send(source.next().await);
         });

@@ -106,7 +106,10 @@ fn choose(names: Vec<String>, wanted: Option<&str>) -> Result<Vec<String>> {
     if chosen.is_empty() {
         let meant = nearest(wanted, names.iter().map(String::as_str));
         let meant = meant.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
-        return Err(Error::config(format!("there is no stream `{wanted}`{meant}; there is: {}", names.join(", "))));
+        return Err(Error::config(format!(
+            "there is no stream `{wanted}`{meant}; known streams: {}",
+            names.join(", ")
+        )));
     }
     Ok(chosen)
 }
@@ -205,7 +208,7 @@ fn runs(report: &Report) -> String {
 
 /// What a table has no room for.
 fn remark(place: &str, why: Option<&str>, kind: Option<&str>, error: Option<&str>) -> String {
-    let why = why.map(|why| format!("\n{place}: running? {why}; the next run goes on from the mark\n"));
+    let why = why.map(|why| format!("\n{place}: running? {why}; the next run continues from the high-water mark\n"));
     let error = error.map(|error| format!("\n{place}: {} ({error})\n", kind.unwrap_or("failed")));
     why.unwrap_or_default() + &error.unwrap_or_default()
 }
@@ -271,7 +274,7 @@ b       full  running?  1,234  id=7             3 min ago
 c             never
 d       full  failed    1,234                   3 min ago
 
-b: running? process 42 has ended, on db1; the next run goes on from the mark
+b: running? process 42 has ended, on db1; the next run continues from the high-water mark
 
 d: denied (no grant)
 ";

@@ -29,8 +29,7 @@ pub(super) fn expand(text: &str, environment: &Environment) -> Result<String, (S
     while let Some(start) = rest.find("${") {
         out.push_str(&rest[..start]);
         let inside = &rest[start + 2..];
-        let end =
-            inside.find('}').ok_or_else(|| ("`${` without its `}`".to_owned(), "Close it with `}`.".to_owned()))?;
+        let end = inside.find('}').ok_or_else(|| ("`${` is not closed".to_owned(), "Close it with `}`.".to_owned()))?;
         let (name, default) = match inside[..end].split_once(":-") {
             Some((name, default)) => (name, Some(default)),
             None => (&inside[..end], None),

@@ -70,11 +70,11 @@ impl Parser {
     fn header(&mut self, line: usize, text: &str) {
         self.open = None;
         let Some(end) = text.find(']') else {
-            return self.problem(line, "a section header without its `]`");
+            return self.problem(line, "the section header is not closed with `]`");
         };
         let header = text[1..end].split_whitespace().collect::<Vec<_>>().join(" ");
         if let Some(earlier) = self.sections.iter().find(|section| section.header == header) {
-            let message = format!("section [{header}] stands on line {} already", earlier.line);
+            let message = format!("section [{header}] is already defined on line {}", earlier.line);
             self.problem(line, message);
         }
         self.sections.push(RawSection { header, line, items: Vec::new() });
@@ -88,10 +88,10 @@ impl Parser {
         let key = text[..at].trim().to_lowercase();
         let value = text[at + 1..].trim().to_owned();
         let Some(section) = self.sections.last_mut() else {
-            return self.problem(line, format!("key `{key}` stands before the first [section]"));
+            return self.problem(line, format!("key `{key}` comes before the first [section]"));
         };
         if let Some(earlier) = section.items.iter().find(|item| item.key == key) {
-            let message = format!("key `{key}` stands on line {} already", earlier.line);
+            let message = format!("key `{key}` is already set on line {}", earlier.line);
             return self.problem(line, message);
         }
         section.items.push(RawItem { key, value, line });

@@ -99,7 +99,7 @@ impl Value {
             Value::Url => "must be a URL".to_owned(),
             Value::Integer(low, high) => match text.parse::<i64>() {
                 Ok(number) if (*low..=*high).contains(&number) => return None,
-                _ if *high == i64::MAX => format!("must be a whole number from {low}"),
+                _ if *high == i64::MAX => format!("must be a whole number of at least {low}"),
                 _ => format!("must be a whole number from {low} to {high}"),
             },
             Value::Flag if parse_flag(text).is_some() => return None,

@@ -133,7 +133,7 @@ impl Section {
     }
 
     fn parsed<T>(&self, key: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T> {
-        parse(self.text(key)?).ok_or_else(|| self.error(key, "is not such a value"))
+        parse(self.text(key)?).ok_or_else(|| self.error(key, "has an invalid value"))
     }
 
     /// The names of a list; none where the key is absent.

@@ -60,7 +60,7 @@ impl Row {
         }
         let (host, pid) = (&held.host, held.pid);
         let who = match self.process.life(&Process::current()) {
-            Life::Ours => "this very process".to_owned(),
+            Life::Ours => "this process".to_owned(),
             _ => format!("process {pid} on {host}"),
         };
         let error = Error::conflict(format!(
@@ -71,7 +71,7 @@ impl Row {
             Life::Ours => error.hint("Name the stream once."),
             Life::OutOfSight => error.hint(format!(
                 "Wait until it ends, or stop it (`kill {pid}` on {host}). If that machine is gone, the stream is free \
-                 {} s after its last sign of life.",
+                 {} s after its last heartbeat.",
                 lost_after.as_secs()
             )),
             _ => error.hint(format!("Wait until it ends, or stop it: `kill {pid}`.")),
@@ -95,8 +95,8 @@ impl Row {
     fn life(&self, now: Timestamp, lost_after: Duration) -> (bool, String) {
         let pid = self.process.pid;
         match self.process.life(&Process::current()) {
-            Life::Ours if Token::is_live(&self.token) => (true, "it is running here".to_owned()),
-            Life::Ours => (false, "it was given up here".to_owned()),
+            Life::Ours if Token::is_live(&self.token) => (true, "it is running in this process".to_owned()),
+            Life::Ours => (false, "this process has released it".to_owned()),
             Life::Lives => (true, format!("process {pid} is alive")),
             Life::Ended => (false, format!("process {pid} has ended")),
             Life::OutOfSight => {
@@ -104,7 +104,7 @@ impl Row {
                 let silent =
                     self.heartbeat_at.parse::<Timestamp>().map_or(i64::MAX, |at| now.duration_since(at).as_secs());
                 let alive = silent < i64::try_from(lost_after.as_secs()).unwrap_or(i64::MAX);
-                (alive, format!("last sign of life {} s ago", silent.max(0)))
+                (alive, format!("last heartbeat {} s ago", silent.max(0)))
             }
         }
     }
@@ -173,7 +173,7 @@ impl super::Lease for Lease {
         match lost.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(error)) => error.clone(),
             // The heartbeat ended without a report: the runtime is going down, and nobody keeps the lease.
-            _ => Error::conflict(format!("stream {}: the lease is no longer kept", self.row.stream)),
+            _ => Error::conflict(format!("stream {}: the lease is no longer renewed", self.row.stream)),
         }
     }
 
@@ -228,9 +228,9 @@ mod tests {
         let error = at("2026-01-01T00:01:59Z").unwrap();
         assert_eq!(
             error.to_string(),
-            "stream orders is being run by process 4242 on db7 since 2026-01-01T00:00:00.000000Z (last sign of life \
+            "stream orders is being run by process 4242 on db7 since 2026-01-01T00:00:00.000000Z (last heartbeat \
              59 s ago)\n  Wait until it ends, or stop it (`kill 4242` on db7). If that machine is gone, the stream is \
-             free 60 s after its last sign of life."
+             free 60 s after its last heartbeat."
         );
         assert!(at("2026-01-01T00:02:00Z").is_none());
     }
@@ -240,7 +240,7 @@ mod tests {
         let now = Timestamp::now();
         let token = Token::new();
         let row = Row::new("p", "orders", &token);
-        assert!(row.conflict(now, Duration::ZERO).unwrap().message().contains("this very process"));
+        assert!(row.conflict(now, Duration::ZERO).unwrap().message().contains("this process"));
         drop(token);
         assert!(row.conflict(now, Duration::ZERO).is_none());
     }

@@ -48,7 +48,7 @@ pub fn of(section: &Section) -> Result<Arc<dyn JobLog>> {
         }
         // The URL itself may hold a password: only its scheme is shown.
         _ => Err(section
-            .error("url", format!("has the scheme `{scheme}`, and a job log is kept in SQLite only so far"))
+            .error("url", format!("has the scheme `{scheme}`, but job logs are only kept in SQLite so far"))
             .hint("Write `url = sqlite:tidemark.db`, or any other path.")),
     }
 }
@@ -88,7 +88,7 @@ fn error_columns(error: Option<&Error>) -> (Option<&'static str>, Option<String>
 }
 
 /// `error` of a run whose process died; its `error_kind` is `unavailable`.
-const ENDED_WITHOUT_A_WORD: &str = "the process ended without a word";
+const DIED: &str = "the process died without recording its end";
 
 #[async_trait]
 pub trait JobLog: Send + Sync {

@@ -57,7 +57,7 @@ impl Tls {
         };
         let ca = section.path("tls_ca");
         if mode != Mode::VerifyFull && ca.is_some() {
-            return Err(section.error("tls_ca", "is used by `tls = verify-full` alone"));
+            return Err(section.error("tls_ca", "is used only with `tls = verify-full`"));
         }
         if mode == Mode::Off && client.is_some() {
             return Err(section.error("tls_cert", "cannot be used with TLS off"));

@@ -153,7 +153,7 @@ pub async fn a_run_left_running_is_closed_by_the_next(backend: &dyn Backend) {
     let of = |id: &str| rows.iter().find(|row| row.run_id == id).unwrap();
     let dead = of("dead");
     assert_eq!((dead.state.as_str(), dead.error_kind.as_deref()), ("failed", Some("unavailable")));
-    assert_eq!(dead.error.as_deref(), Some("the process ended without a word"));
+    assert_eq!(dead.error.as_deref(), Some("the process died without recording its end"));
     assert_eq!((dead.finished_at.as_deref(), dead.rows), (Some(last_heard.as_str()), 3));
     assert_eq!((of("other").state.as_str(), of("next").state.as_str()), ("running", "running"));
 }

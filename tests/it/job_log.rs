@@ -93,7 +93,7 @@ async fn a_killed_holder_is_taken_over_at_once() {
     log.start(&run("next", "orders")).await.unwrap();
     let rows = log.runs("shop", Some("orders"), 2).await.unwrap();
     assert_eq!((rows[0].state.as_str(), rows[1].state.as_str()), ("running", "failed"));
-    assert_eq!((rows[1].rows, rows[1].error.as_deref()), (2, Some("the process ended without a word")));
+    assert_eq!((rows[1].rows, rows[1].error.as_deref()), (2, Some("the process died without recording its end")));
     lease.release().await;
 }
 
@@ -107,8 +107,8 @@ async fn a_newer_table_is_refused() {
     assert_eq!(
         error.to_string(),
         format!(
-            "job log {}: its tables have version 7, and this program knows versions up to 1\n  A newer tidemark wrote \
-             it: use that one, or name another file in [job_log] `url`.",
+            "job log {}: its tables have version 7, and this program supports versions up to 1\n  A newer tidemark \
+             wrote it: use that one, or name another file in [job_log] `url`.",
             backend.path().display()
         )
     );
@@ -164,7 +164,10 @@ async fn a_missing_folder_is_named() {
     let path = folder.path().join("no/such/log.db");
     let error = at(&path).check().await.unwrap_err();
     assert_eq!(error.kind(), Kind::Config);
-    assert!(error.message().contains(&format!("there is no folder {}", path.parent().unwrap().display())), "{error}");
+    assert!(
+        error.message().contains(&format!("folder {} does not exist", path.parent().unwrap().display())),
+        "{error}"
+    );
     let error = at(folder.path()).check().await.unwrap_err();
     assert_eq!((error.kind(), error.message().contains("is a folder")), (Kind::Config, true), "{error}");
 }
@@ -224,7 +227,7 @@ fn other_schemes_are_named_and_their_secrets_are_not() {
     assert_eq!(error.kind(), Kind::Config);
     assert_eq!(
         error.to_string(),
-        "command line:0: [job_log] `url` has the scheme `postgres`, and a job log is kept in SQLite only so far\n  \
+        "command line:0: [job_log] `url` has the scheme `postgres`, but job logs are only kept in SQLite so far\n  \
          Write `url = sqlite:tidemark.db`, or any other path."
     );
     assert!(job_log::of(&section("sqlite:")).is_err());

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use clap::CommandFactory;
+
 /// Which rooms a room may use. Every room may use those that its own rooms use.
 const USES: &[(&str, &[&str])] = &[
     ("error", &[]),
@@ -57,18 +59,83 @@ fn code(file: &Path) -> String {
     text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
-/// The names that follow `crate::` (or `crate::{`).
+/// The code of a file below `src` with every `super::` written out from `crate::` on.
+fn absolute_code(file: &Path, src: &Path) -> String {
+    let path = file.strip_prefix(src).unwrap().with_extension("");
+    let parts = path.iter().map(|part| part.to_str().unwrap()).filter(|part| !["mod", "lib", "main"].contains(part));
+    absolute(&code(file), &parts.collect::<Vec<_>>())
+}
+
+/// Writes out `super::`; `module` is the file's. A module `tests` within the file is one deeper.
+fn absolute(code: &str, module: &[&str]) -> String {
+    let (own, tests) = code.split_at(code.find("mod tests {").unwrap_or(code.len()));
+    let within = [module, &["tests"]].concat();
+    [(own, module), (tests, within.as_slice())].map(|(code, module)| without_super(code, module)).concat()
+}
+
+fn without_super(code: &str, module: &[&str]) -> String {
+    const SUPER: &str = "super::";
+    let mut out = String::with_capacity(code.len());
+    let mut rest = code;
+    while let Some(at) = rest.find(SUPER) {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let mut levels = 0;
+        while let Some(after) = rest.strip_prefix(SUPER) {
+            (levels, rest) = (levels + 1, after);
+        }
+        let above = module.len().saturating_sub(levels);
+        out.extend(["crate"].iter().chain(&module[..above]).map(|name| format!("{name}::")));
+    }
+    out + rest
+}
+
+/// The names that follow `prefix`: one, or those of a group in braces.
 fn used(code: &str, prefix: &str) -> BTreeSet<String> {
+    let first = |text: &str| {
+        let name = text.trim().split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
+        name.to_owned()
+    };
     let mut names = BTreeSet::new();
     for (at, _) in code.match_indices(prefix) {
         let rest = &code[at + prefix.len()..];
-        let group = rest.strip_prefix('{').and_then(|rest| rest.split('}').next());
-        for part in group.unwrap_or(rest).split(',').take(if group.is_some() { usize::MAX } else { 1 }) {
-            let name = part.trim().split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
-            names.insert(name.to_owned());
+        let Some(group) = rest.strip_prefix('{') else {
+            names.insert(first(rest));
+            continue;
+        };
+        // What stands in inner braces is below a name of the group.
+        let (mut depth, mut start) = (0, 0);
+        for (index, c) in group.char_indices() {
+            match c {
+                '{' => depth += 1,
+                ',' | '}' if depth == 0 => {
+                    names.insert(first(&group[start..index]));
+                    start = index + 1;
+                    if c == '}' {
+                        break;
+                    }
+                }
+                '}' => depth -= 1,
+                _ => {}
+            }
         }
     }
     names
+}
+
+#[test]
+fn a_use_is_found_however_it_is_written() {
+    let found = |code: &str| used(&absolute(code, &["source", "mysql", "plan"]), "crate::source::");
+    for code in [
+        "use super::super::postgres::Name;",
+        "let name = super::super::postgres::name::parse(text);",
+        "use super::super::{feed, postgres};",
+        "use crate::source::{feed::{Closed, Outlet}, postgres};",
+        "mod tests { use super::super::super::postgres; }",
+    ] {
+        assert!(found(code).contains("postgres"), "{code}");
+    }
+    assert_eq!(found("use super::{catalog, name}; mod tests { use super::*; }"), BTreeSet::from(["mysql".to_owned()]));
 }
 
 #[test]
@@ -78,7 +145,7 @@ fn use_goes_one_way() {
     for file in files_below(&src) {
         let room = room(&file, &src);
         let Some((_, allowed)) = USES.iter().find(|(name, _)| *name == room) else { continue };
-        for name in used(&code(&file), "crate::") {
+        for name in used(&absolute_code(&file, &src), "crate::") {
             let is_room = USES.iter().any(|(other, _)| *other == name);
             if is_room && name != room && !allowed.contains(&name.as_str()) {
                 wrong.push(format!("{} uses crate::{name}", file.strip_prefix(&src).unwrap().display()));
@@ -101,13 +168,14 @@ fn every_room_has_a_place_in_the_order() {
 fn siblings_do_not_know_each_other() {
     let mut wrong = Vec::new();
     for house in HOUSES {
-        let folder = root().join("src").join(house);
+        let src = root().join("src");
+        let folder = src.join(house);
         let files = files_below(&folder);
         let rooms: BTreeSet<_> =
             files.iter().map(|file| room(file, &folder)).filter(|room| !SHARED.contains(&room.as_str())).collect();
         for file in files.iter().filter(|file| rooms.contains(&room(file, &folder))) {
             let path = format!("crate::{}::", house.replace('/', "::"));
-            for name in used(&code(file), &path) {
+            for name in used(&absolute_code(file, &src), &path) {
                 if rooms.contains(&name) && name != room(file, &folder) {
                     wrong.push(format!("{} uses {path}{name}", file.display()));
                 }
@@ -154,8 +222,64 @@ fn every_guarantee_names_a_test_that_is_there() {
     for quoted in page.split('`').skip(1).step_by(2) {
         let Some((file, test)) = quoted.split_once(".rs::") else { continue };
         named += 1;
-        let text = fs::read_to_string(root().join(format!("{file}.rs"))).unwrap_or_default();
-        assert!(text.contains(&format!("fn {test}(")) || text.contains(&test.to_string()), "{quoted} is not there");
+        let path = root().join(format!("{file}.rs"));
+        let code = if path.exists() { code(&path) } else { String::new() };
+        let is_there = ["(", "<"].iter().any(|after| code.contains(&format!("fn {test}{after}")));
+        assert!(is_there, "{quoted} is not there");
     }
     assert!(named >= 10, "only {named} tests are named");
+}
+
+/// Comments send their readers to other files.
+#[test]
+fn paths_in_comments_are_there() {
+    let is_path = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
+    let mut wrong = Vec::new();
+    for file in files_below(&root().join("src")) {
+        for line in fs::read_to_string(&file).unwrap().lines() {
+            let Some((_, comment)) = line.split_once("//") else { continue };
+            for word in comment.split(|c: char| !is_path(c)).map(|word| word.trim_end_matches('.')) {
+                let is_ours = ["docs/", "tests/", "benches/", "bench/"].iter().any(|folder| word.starts_with(folder));
+                if is_ours && !word.starts_with("docs/adr/") && !root().join(word).exists() {
+                    wrong.push(format!("{}: {word}", file.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// All long options of a command and of those below it.
+fn options(command: &clap::Command) -> BTreeSet<String> {
+    let own = command.get_arguments().filter_map(|argument| argument.get_long()).map(str::to_owned);
+    own.chain(command.get_subcommands().flat_map(options)).collect()
+}
+
+/// Begin with two dashes, and are no options of ours: the ends of bucket names.
+const NO_OPTIONS: &[&str] = &["x-s3"];
+
+/// Messages and hints name options that the program has.
+#[test]
+fn every_option_that_is_named_is_there() {
+    let mut command = tidemark::cli::Args::command();
+    command.build();
+    let options = options(&command);
+    let (mut named, mut wrong) = (0, Vec::new());
+    for file in files_below(&root().join("src")) {
+        // Two dashes before a letter stand nowhere in code but in strings.
+        let code = code(&file);
+        for (at, _) in code.match_indices("--") {
+            let name: String = code[at + 2..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+            let is_word_before = code[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '-');
+            if is_word_before || !name.starts_with(|c: char| c.is_ascii_lowercase()) || NO_OPTIONS.contains(&&*name) {
+                continue;
+            }
+            named += 1;
+            if !options.contains(&name) {
+                wrong.push(format!("{}: --{name}", file.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(named >= 5, "only {named} are named");
 }

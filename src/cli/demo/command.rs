@@ -19,7 +19,7 @@ const RUNS: usize = 20;
 pub async fn command(console: &Console, folder: &Path) -> Result<u8> {
     let path = folder.to_owned();
     let prepared = tokio::task::spawn_blocking(move || prepare(&path)).await;
-    let prepared = prepared.map_err(|panic| Error::bug(format!("making the demo ended: {panic}")))??;
+    let prepared = prepared.map_err(|panic| Error::bug(format!("making the demo panicked: {panic}")))??;
     let config = Config::load(&prepared.config, &pipeline::registry(), &Environment::of_process())?;
     let before = published(&config).await?;
     console.print(&intro(&prepared, folder));

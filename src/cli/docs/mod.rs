@@ -32,8 +32,8 @@ fn compare(path: &Path, text: &str) -> Result<()> {
     let line = differs.unwrap_or(found.lines().count().min(text.lines().count())) + 1;
     match found == text {
         true => Ok(()),
-        false => Err(Error::data(format!("{}:{line}: is not what the connectors say of themselves", path.display()))
-            .hint("Write it anew with `tidemark docs`.")),
+        false => Err(Error::data(format!("{}:{line}: is out of date", path.display()))
+            .hint("Regenerate it with `tidemark docs`.")),
     }
 }
 

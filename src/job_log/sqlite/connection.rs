@@ -86,7 +86,7 @@ impl Connection {
         &self,
         job: impl FnOnce(&mut Option<Db>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let gone = || Error::bug("the job log's thread is gone");
+        let gone = || Error::bug("the job log's thread has ended");
         let (answer, answered) = oneshot::channel();
         // A caller that no longer waits is no reason to leave the job undone.
         let job = Box::new(move |slot: &mut Option<Db>| drop(answer.send(job(slot))));

@@ -8,7 +8,7 @@ use rusqlite::ErrorCode;
 use crate::error::{Error, Kind};
 
 const ANOTHER_FILE: &str =
-    "Name another file in [job_log] `url`, or move this one away: marks are found again at the destinations.";
+    "Name another file in [job_log] `url`, or move this one away: marks are recovered from the destinations.";
 
 /// The error of an open database.
 pub(super) fn of(error: &rusqlite::Error, path: &Path) -> Error {
@@ -18,17 +18,19 @@ pub(super) fn of(error: &rusqlite::Error, path: &Path) -> Error {
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => (
             Kind::Denied,
             "cannot be written to".to_owned(),
-            Some("Give this user the right to write the file and its folder."),
+            Some("Give this user write access to the file and its folder."),
         ),
         Some(ErrorCode::CannotOpen) => return of_opening(error, path),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             (Kind::Unavailable, "is locked by another process".to_owned(), None)
         }
-        Some(ErrorCode::DiskFull) => (Kind::Unavailable, "the disk is full".to_owned(), Some("Make room on the disk.")),
-        Some(ErrorCode::SystemIoFailure) => {
-            (Kind::Unavailable, format!("the disk fails: {error}"), Some("Look at the disk and at the system's log."))
+        Some(ErrorCode::DiskFull) => {
+            (Kind::Unavailable, "the disk is full".to_owned(), Some("Free some space on the disk."))
         }
-        Some(ErrorCode::OutOfMemory) => (Kind::Unavailable, "there is no memory left".to_owned(), None),
+        Some(ErrorCode::SystemIoFailure) => {
+            (Kind::Unavailable, format!("disk error: {error}"), Some("Check the disk and the system log."))
+        }
+        Some(ErrorCode::OutOfMemory) => (Kind::Unavailable, "out of memory".to_owned(), None),
         _ => (Kind::Bug, error.to_string(), None),
     };
     let error = Error::new(kind, format!("job log {}: {message}", path.display()));
@@ -47,23 +49,22 @@ pub(super) fn of_opening(error: &rusqlite::Error, path: &Path) -> Error {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let why = match std::fs::metadata(folder) {
         Err(e) if e.kind() == ErrorKind::NotFound => {
-            let message = format!("{place}: there is no folder {}", folder.display());
-            return Error::config(message).hint("Make it, or name another file in [job_log] `url`.");
+            let message = format!("{place}: folder {} does not exist", folder.display());
+            return Error::config(message).hint("Create it, or name another file in [job_log] `url`.");
         }
         Err(e) => e,
-        Ok(found) if !found.is_dir() => return Error::config(format!("{place}: {} is no folder", folder.display())),
-        Ok(_) if path.is_dir() => return Error::config(format!("{place}: is a folder, and must be a file")),
+        Ok(found) if !found.is_dir() => return Error::config(format!("{place}: {} is not a folder", folder.display())),
+        Ok(_) if path.is_dir() => return Error::config(format!("{place}: is a folder, not a file")),
         Ok(_) => match std::fs::OpenOptions::new().append(true).create(true).open(path) {
             Err(e) => e,
             Ok(_) => return Error::unavailable(format!("{place}: cannot be opened: {error}")),
         },
     };
     match why.kind() {
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Error::denied(format!("{place}: {why}")).hint(
-            "Give this user the right to write the file and its folder, or name another file in [job_log] `url`.",
-        ),
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Error::denied(format!("{place}: {why}"))
+            .hint("Give this user write access to the file and its folder, or name another file in [job_log] `url`."),
         ErrorKind::NotFound | ErrorKind::InvalidInput | ErrorKind::InvalidFilename => {
-            Error::config(format!("{place}: cannot be made: {why}")).hint("Name another file in [job_log] `url`.")
+            Error::config(format!("{place}: cannot be created: {why}")).hint("Name another file in [job_log] `url`.")
         }
         _ => Error::unavailable(format!("{place}: {why}")),
     }
@@ -80,7 +81,7 @@ mod tests {
         let of = |code| of(&rusqlite::Error::SqliteFailure(ffi::Error::new(code), None), Path::new("log.db"));
         let cases = [
             (ffi::SQLITE_FULL, Kind::Unavailable, "the disk is full"),
-            (ffi::SQLITE_IOERR_FSYNC, Kind::Unavailable, "the disk fails"),
+            (ffi::SQLITE_IOERR_FSYNC, Kind::Unavailable, "disk error"),
             (ffi::SQLITE_BUSY_SNAPSHOT, Kind::Unavailable, "is locked by another process"),
             (ffi::SQLITE_READONLY_DIRECTORY, Kind::Denied, "cannot be written to"),
             (ffi::SQLITE_CORRUPT, Kind::Config, "is damaged"),

@@ -4,7 +4,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use crate::job_log::tally::{Tally, ends_run};
-use crate::job_log::{ENDED_WITHOUT_A_WORD, Mark, NewRun, RunEnd, RunRow, at, error_columns, now};
+use crate::job_log::{DIED, Mark, NewRun, RunEnd, RunRow, at, error_columns, now};
 use crate::record::Commit;
 
 pub(super) fn mark(db: &Connection, pipeline: &str, stream: &str) -> Result<Option<Mark>> {
@@ -24,7 +24,7 @@ pub(super) fn start(db: &Connection, run: &NewRun) -> Result<()> {
         "UPDATE job_log SET state = 'failed', finished_at = updated_at, updated_at = ?3,
             error_kind = 'unavailable', error = ?4
         WHERE pipeline = ?1 AND stream = ?2 AND state = 'running' AND run_id <> ?5",
-        params![run.pipeline, run.stream, now, ENDED_WITHOUT_A_WORD, run.run],
+        params![run.pipeline, run.stream, now, DIED, run.run],
     )?;
     db.execute(
         "INSERT INTO job_log (run_id, pipeline, stream, mode, state, low_water_mark, started_at, updated_at)
@@ -66,7 +66,7 @@ pub(super) fn record(db: &Connection, pipeline: &str, stream: &str, commit: &Com
         db.execute(
             "UPDATE job_log SET state = 'done', error_kind = NULL, error = NULL
             WHERE run_id = ?1 AND (state = 'stopped' OR (state = 'failed' AND error = ?2))",
-            params![commit.run, ENDED_WITHOUT_A_WORD],
+            params![commit.run, DIED],
         )?;
     }
     Ok(())

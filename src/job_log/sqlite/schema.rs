@@ -71,7 +71,7 @@ fn refuse_newer(found: i64, path: &Path) -> Result<()> {
         return Ok(());
     }
     let message = format!(
-        "job log {}: its tables have version {found}, and this program knows versions up to {VERSION}",
+        "job log {}: its tables have version {found}, and this program supports versions up to {VERSION}",
         path.display()
     );
     Err(Error::config(message)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::url;
-use crate::config::{Key, Kind, Section, Value};
+use crate::config::{Key, Kind, Section, Value, nearest};
 use crate::error::Result;
 use crate::source::tls::{self, Tls};
 
@@ -20,20 +20,20 @@ const KEYS: &[Key] = &[
     Key::new(
         "url",
         Value::Url,
-        "Stands for `hostname`, `port`, `username`, `password` and `database`, as far as it says them.",
+        "Gives `hostname`, `port`, `username`, `password` and `database` in one; what it leaves out, those keys give.",
     )
     .secret()
     .example("mysql://reader@db.example.com/shop"),
     Key::new("hostname", Value::Text, "The server's name or address.").example("db.example.com").shown(),
     Key::new("port", Value::Integer(1, 65535), "The server's port.").default("3306"),
-    Key::new("socket", Value::Path, "The server's socket on this machine, in place of `hostname` and `port`.")
+    Key::new("socket", Value::Path, "The server's Unix socket, in place of `hostname` and `port`.")
         .example("/run/mysqld/mysqld.sock"),
     Key::new("username", Value::Text, "The user to log in as.").example("reader").shown(),
     Key::new("password", Value::Text, "Its password.").secret().example("${SHOP_PASSWORD}").shown(),
     Key::new("database", Value::Text, "The database to read. Tables of others are named `database.table`.")
         .example("shop")
         .shown(),
-    Key::new("connect_timeout", Value::Duration, "How long making a connection may take.").default("10s"),
+    Key::new("connect_timeout", Value::Duration, "How long connecting may take.").default("10s"),
     Key::new(
         "read_timeout",
         Value::Duration,
@@ -50,8 +50,7 @@ const KEYS: &[Key] = &[
     Key::new(
         "identity",
         Value::Text,
-        "What this database is, in your own words, in place of its name: refused are runs of a stream that went on \
-         from another identity.",
+        "What identifies this database, in place of its name. A stream that was read from another identity is refused.",
     ),
 ];
 
@@ -59,8 +58,8 @@ const STREAM_KEYS: &[Key] = &[
     Key::new(
         "zero_dates",
         Value::OneOf(&["null", "error", "text"]),
-        "What becomes of dates that no calendar has, such as `0000-00-00` and `2024-02-00`. `null` counts them and \
-         says how many there were; `text` reads every DATE, DATETIME and TIMESTAMP as text.",
+        "What becomes of invalid dates, such as `0000-00-00` and `2024-02-00`. `null` reads them as null and logs \
+         how many there were; `text` reads every DATE, DATETIME and TIMESTAMP as text.",
     )
     .default("null"),
     Key::new(
@@ -72,7 +71,8 @@ const STREAM_KEYS: &[Key] = &[
     Key::new(
         "bytes_columns",
         Value::List,
-        "Text columns to read as the bytes that are stored, for those whose bytes are no valid text.",
+        "Text columns (`column` or `table.column`) to read as the bytes that are stored, for those whose bytes are not \
+         valid text.",
     )
     .example("legacy_note"),
 ];
@@ -109,9 +109,8 @@ impl Settings {
         };
         let tls = Tls::of(section, host)?;
         if matches!(server, Server::Socket(_)) && tls.mode != tls::Mode::Off {
-            return Err(section.error("tls", "cannot be used over a socket of this machine"));
+            return Err(section.error("tls", "cannot be used over a Unix socket"));
         }
-        check_files(section, &tls)?;
         let rustls = match tls.mode {
             tls::Mode::Off => None,
             _ => Some(tls::rustls_config(&tls).map_err(|e| section.error("tls", format!("cannot be set up: {e}")))?),
@@ -141,7 +140,7 @@ impl Settings {
             ("write_timeout", settings.write_timeout),
         ] {
             if value < Duration::from_secs(1) || value > Duration::from_secs(365 * 86_400) {
-                return Err(section.error(key, "must be from one second to one year"));
+                return Err(section.error(key, "must be between one second and one year"));
             }
         }
         Ok(settings)
@@ -157,13 +156,13 @@ impl Settings {
     }
 }
 
-const SAID_TWICE: &str = "stands in `url` too";
+const SAID_TWICE: &str = "is also in `url`";
 
 fn server(section: &Section, said: Option<&url::Address>) -> Result<Server> {
     if let Some(path) = section.path("socket") {
         let rival = ["url", "hostname", "port"].into_iter().find(|key| section.is_set(key));
         return match rival {
-            Some(key) => Err(section.error(key, "cannot stand with `socket`")),
+            Some(key) => Err(section.error(key, "cannot be used with `socket`")),
             None => Ok(Server::Socket(path)),
         };
     }
@@ -171,7 +170,7 @@ fn server(section: &Section, said: Option<&url::Address>) -> Result<Server> {
     let port = match said.and_then(|said| said.port) {
         Some(_) if section.is_set("port") => return Err(section.error("port", SAID_TWICE)),
         Some(port) => port,
-        None => u16::try_from(section.integer("port")?).map_err(|_| section.error("port", "is no port"))?,
+        None => u16::try_from(section.integer("port")?).map_err(|_| section.error("port", "is not a port number"))?,
     };
     Ok(Server::Tcp { host: host.trim_matches(['[', ']']).to_owned(), port })
 }
@@ -183,17 +182,6 @@ fn one_of(section: &Section, key: &str, said: Option<String>) -> Result<String> 
         Some(text) => Ok(text),
         None => Ok(section.text(key)?.to_owned()),
     }
-}
-
-/// A file that cannot be read is better found before the first run.
-fn check_files(section: &Section, tls: &Tls) -> Result<()> {
-    let client = tls.client.iter().flat_map(|(cert, key)| [("tls_cert", cert), ("tls_key", key)]);
-    for (key, path) in tls.ca.iter().map(|path| ("tls_ca", path)).chain(client) {
-        if let Err(e) = std::fs::File::open(path) {
-            return Err(section.error(key, format!("{} cannot be read: {e}", path.display())));
-        }
-    }
-    Ok(())
 }
 
 /// What becomes of dates that no calendar has.
@@ -210,6 +198,7 @@ pub enum ZeroDates {
 pub struct Policies {
     pub zero_dates: ZeroDates,
     pub tinyint1_is_boolean: bool,
+    /// `column` or `table.column`.
     pub bytes_columns: Vec<String>,
 }
 
@@ -225,6 +214,33 @@ impl Policies {
             bytes_columns: section.list("bytes_columns"),
         })
     }
+
+    /// Whether a text column of a table is to be read as bytes.
+    pub fn as_bytes(&self, table: &str, column: &str) -> bool {
+        self.bytes_columns.iter().any(|name| names(name, table, column))
+    }
+
+    /// Refuses names that are a column of none of `tables`, which are all tables of a selection with their columns.
+    pub fn check_names(&self, section: &Section, tables: &[(String, Vec<String>)]) -> Result<()> {
+        for name in &self.bytes_columns {
+            let known = tables.iter().any(|(table, columns)| columns.iter().any(|column| names(name, table, column)));
+            // Another table's: the key may stand in the `[source]`, for all of its streams.
+            let elsewhere = name.rsplit_once('.').is_some_and(|(of, _)| tables.iter().all(|(table, _)| table != of));
+            if !known && !elsewhere {
+                let columns = tables.iter().flat_map(|(_, columns)| columns).map(String::as_str);
+                let meant = nearest(name, columns).map(|c| format!(" (did you mean `{c}`?)")).unwrap_or_default();
+                return Err(section
+                    .error("bytes_columns", format!("names `{name}`, which is no column that this stream reads{meant}"))
+                    .hint("Write `table.column` where the key stands in a [source] that has other tables too."));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether `name` is that of the column: its own, or with its table's before it.
+fn names(name: &str, table: &str, column: &str) -> bool {
+    name == column || name.strip_suffix(column).and_then(|rest| rest.strip_suffix('.')) == Some(table)
 }
 
 #[cfg(test)]
@@ -284,7 +300,20 @@ mod tests {
         assert!(refusal(&[("username", "u"), ("database", "d")]).contains("`hostname` is missing"));
         assert!(refusal(&[("url", "postgres://u@h/d")]).contains("`url`"));
         let base = [("hostname", "h"), ("username", "u"), ("database", "d")];
-        assert!(refusal(&[base[0], base[1], base[2], ("tls_ca", "/nowhere.pem")]).contains("/nowhere.pem"));
+        let message = refusal(&[base[0], base[1], base[2], ("tls_ca", "/nowhere.pem")]);
+        assert!(message.contains("`tls_ca`: /nowhere.pem: ") && message.contains("No such file"), "{message}");
         assert!(refusal(&[base[0], base[1], base[2], ("read_timeout", "0")]).contains("`read_timeout`"));
+    }
+    #[test]
+    fn a_name_that_is_no_column_is_refused_unless_it_is_another_tables() {
+        let check = |names: &str| {
+            let section = Section::of_kind(&KIND, &[("bytes_columns", names)]).unwrap();
+            let tables = [("orders".to_owned(), vec!["id".to_owned(), "note".to_owned()])];
+            Policies::of(&section).unwrap().check_names(&section, &tables)
+        };
+        check("note, orders.note, other.nite").unwrap();
+        let error = check("nite").unwrap_err();
+        assert!(error.message().contains("`nite`") && error.message().contains("did you mean `note`"), "{error}");
+        assert!(check("orders.nite").is_err());
     }
 }

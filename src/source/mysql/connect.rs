@@ -151,7 +151,7 @@ fn connect_failure(settings: &Settings, failure: Failure) -> Error {
     let error = error::of(failure, Doing::Connecting);
     match number {
         Some(1045 | 1698) => Error::denied(format!(
-            "{}: the server refuses user `{}` with this password, or without TLS or from this host (error 1045)",
+            "{}: the server refuses user `{}`: with this password, without TLS, or from this host (error 1045)",
             settings.address(),
             settings.username
         ))

@@ -28,18 +28,17 @@ pub fn of(failure: Failure, doing: Doing) -> Error {
         Failure::Silent { key, seconds } => {
             Error::unavailable(format!("the server was silent for longer than `{key}`, {seconds} s"))
         }
-        Failure::NoTls => {
-            Error::config("the server offers no TLS").hint("Set `tls = off` if the way to the server is safe without.")
-        }
-        Failure::HostName => Error::config("`hostname` is no name that a certificate can have"),
+        Failure::NoTls => Error::config("the server offers no TLS")
+            .hint("Set `tls = off` if the network to the server is safe without it."),
+        Failure::HostName => Error::config("`hostname` is not a name that a certificate can have"),
         Failure::Login(method) => {
-            Error::denied(format!("the server asks for the login method `{method}`, which is not spoken here"))
+            Error::denied(format!("the server asks for the login method `{method}`, which is not supported"))
         }
-        Failure::Cleartext => Error::denied("the server asks for a login method that gives the password away"),
+        Failure::Cleartext => Error::denied("the server asks for a login method that sends the password in the clear"),
         Failure::Placeholders => Error::config("the statement has placeholders (`?`), for which there are no values"),
-        Failure::Protocol(expected) => Error::unavailable(format!(
-            "the connection brought what is no answer of a MySQL server: {expected} was to come"
-        )),
+        Failure::Protocol(expected) => {
+            Error::unavailable(format!("the server's answer is not of the MySQL protocol: expected {expected}"))
+        }
     }
 }
 
@@ -108,8 +107,10 @@ fn of_server(error: &Refusal, doing: Doing) -> Error {
     };
     let error = Error::new(kind, said);
     match number {
-        3024 | 1969 => error.hint("Somebody has set a limit on the time of statements that this session cannot lift."),
-        3159 => error.hint("Set `tls = verify-full`, with `tls_ca` where the authority is your own."),
+        3024 | 1969 => {
+            error.hint("The server limits how long a statement may run, and this session cannot lift that limit.")
+        }
+        3159 => error.hint("Set `tls = verify-full`, with `tls_ca` if the certificate authority is your own."),
         1040 | 1203 | 1226 => error.hint("Raise the server's or the user's limit, or run fewer streams at once."),
         _ => error,
     }
@@ -123,24 +124,24 @@ fn meaning(number: u16) -> Option<&'static str> {
         1049 => "there is no such database",
         1053 | 1077..=1080 => "the server is shutting down",
         1129 => "the server has blocked this host after failed connections",
-        1130 => "the server lets nobody in from this host",
+        1130 => "the server accepts no connection from this host",
         1142 | 1143 => "the right to SELECT is missing",
         1146 | 1051 => "there is no such table",
-        1158..=1161 | 1152 | 1184 => "the server gave up the connection",
-        1203 | 1226 => "the user has used up a limit of its account",
-        1205 => "a lock was not to be had in time",
-        1213 => "the server broke a deadlock at our cost",
+        1158..=1161 | 1152 | 1184 => "the server aborted the connection",
+        1203 | 1226 => "the user has reached a limit of its account",
+        1205 => "timed out waiting for a lock",
+        1213 => "the transaction was rolled back to end a deadlock",
         1227 => "the user lacks a right",
-        1317 | 1927 | 3169 => "somebody killed the connection or its statement",
+        1317 | 1927 | 3169 => "the connection or its statement was killed",
         1356 => "the view refers to tables or columns that are not there, or that its definer may not read",
         1412 => "the table was altered after the snapshot was taken",
-        1449 => "the view's definer does not exist any more",
-        1690 => "an expression's value is out of its type's range",
+        1449 => "the view's definer no longer exists",
+        1690 => "an expression's value is out of range for its type",
         1820 | 1862 => "the user's password has expired",
         1969 | 3024 => "the statement ran longer than the server allows",
         3118 | 4151 => "the account is locked",
-        3159 => "the server insists on TLS",
-        4031 => "the server took us for idle and hung up",
+        3159 => "the server requires TLS",
+        4031 => "the server closed the connection as idle",
         _ => return None,
     })
 }
@@ -159,23 +160,22 @@ fn of_rustls(error: &rustls::Error) -> Error {
     use rustls::Error as Tls;
     match error {
         Tls::InvalidCertificate(CertificateError::UnknownIssuer) => {
-            Error::config("TLS: the server's certificate is by an authority that is not trusted here")
+            Error::config("TLS: the server's certificate is signed by an authority that is not trusted")
                 .hint("Name the PEM file of that authority with `tls_ca`.")
         }
         Tls::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        ) => Error::config("TLS: the server's certificate is for another name than `hostname`")
+        ) => Error::config("TLS: the server's certificate is for a different name than `hostname`")
             .hint("Set `hostname` to a name in the certificate, or `tls = require` to check neither."),
         Tls::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
             Error::config("TLS: the server's certificate has expired")
         }
         Tls::InvalidCertificate(_) => Error::config(format!("TLS: {error}")).hint(
-            "Name the PEM file of the server's authority with `tls_ca`. A certificate that vouches for itself is taken \
-             by `tls = require` alone.",
+            "Name the PEM file of the server's authority with `tls_ca`. A self-signed certificate is accepted \
+             only with `tls = require`.",
         ),
-        Tls::AlertReceived(_) => {
-            Error::denied(format!("TLS: the server refuses our side: {error}")).hint("Check `tls_cert` and `tls_key`.")
-        }
+        Tls::AlertReceived(_) => Error::denied(format!("TLS: the server refuses the client: {error}"))
+            .hint("Check `tls_cert` and `tls_key`."),
         _ => Error::unavailable(format!("TLS: {error}")),
     }
 }

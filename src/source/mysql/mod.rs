@@ -146,6 +146,7 @@ impl Lister<'_> {
                 }
             }
         }
+        self.check_columns(selection, &names).await?;
         let mut seen = Vec::new();
         for (name, estimate) in names {
             if seen.contains(&name) {
@@ -164,6 +165,22 @@ impl Lister<'_> {
             seen.push(name);
         }
         Ok(())
+    }
+
+    /// Refuses `bytes_columns` that no table of the selection has. What a query has is known when it is planned.
+    async fn check_columns(&mut self, selection: &Selection, names: &[(Name, Option<u64>)]) -> Result<()> {
+        let policies = Policies::of(&selection.section)?;
+        if policies.bytes_columns.is_empty() || names.is_empty() {
+            return Ok(());
+        }
+        let mut tables = Vec::with_capacity(names.len());
+        for (name, _) in names {
+            let shown = name.display(&self.settings.database);
+            let columns = catalog::columns(self.connection, name).await;
+            let columns = columns.map_err(|failure| error::of(failure, Doing::Preparing)).at(|| &shown)?;
+            tables.push((shown, columns.into_iter().map(|column| column.name).collect()));
+        }
+        policies.check_names(&selection.section, &tables)
     }
 
     /// A table or view that is named. One that the catalog does not show is either not there or beyond our rights,

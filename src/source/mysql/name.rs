@@ -19,7 +19,7 @@ impl Name {
                 Ok(Self { database: database.unwrap_or_else(|| default_database.to_owned()), table })
             }
             _ => Err(format!(
-                "`{text}` is no table's name: write `table` or `database.table`, in backticks where it has dots"
+                "`{text}` is not a table name: write `table` or `database.table`, in backticks where it has dots"
             )),
         }
     }
@@ -80,10 +80,10 @@ fn parts(text: &str) -> Result<Vec<String>, String> {
         }
     }
     if quotes {
-        return Err(format!("`{text}` has a backtick without its fellow"));
+        return Err(format!("`{text}` has an unclosed backtick"));
     }
     match parts.iter().any(String::is_empty) {
-        true => Err(format!("`{text}` is no table's name: a part of it is empty")),
+        true => Err(format!("`{text}` is not a table name: a part of it is empty")),
         false => Ok(parts),
     }
 }

@@ -14,7 +14,9 @@ impl Plan {
             (!names.is_empty()).then(|| names.join(", "))
         };
         if self.table.key.is_empty() {
-            notes.push("There is no primary key among its columns; `primary_key` can name one.".to_owned());
+            notes.push(
+                "There is no primary key among the columns that are read; `primary_key` can name one.".to_owned(),
+            );
         }
         if let Some(engine) = engine.filter(|engine| !is_transactional(engine)) {
             notes.push(format!(
@@ -22,7 +24,7 @@ impl Plan {
             ));
         }
         if let Some(names) = named(|of| matches!(of, Type::TextDate(_))) {
-            notes.push(format!("Dates that arrive as text, for `zero_dates = text`: {names}."));
+            notes.push(format!("Dates that arrive as text because of `zero_dates = text`: {names}."));
         }
         if let (Some(names), ZeroDates::Null) =
             (named(|of| matches!(of, Type::Date | Type::DateTime | Type::Timestamp)), self.policies.zero_dates)
@@ -30,7 +32,7 @@ impl Plan {
             notes.push(format!("Zero dates, if there are any, arrive as null and are counted: {names}."));
         }
         if let Some(names) = named(|of| of == Type::Geometry) {
-            notes.push(format!("Geometries arrive as WKB, with their reference system as EWKB has it: {names}."));
+            notes.push(format!("Geometries arrive as WKB, with their SRID as in EWKB: {names}."));
         }
         notes
     }

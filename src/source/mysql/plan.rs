@@ -163,6 +163,7 @@ impl Planner<'_> {
         let statement = self.prepare(sql).await?;
         let names = names_of(&statement);
         self.check_names(&names)?;
+        self.policies.check_names(&self.selection.section, &[(self.name.clone(), names.clone())])?;
         let all = self.bases(&statement).await?;
         let selection = self.selection;
         if selection.columns.is_none() && selection.exclude_columns.is_empty() && selection.filter.is_none() {
@@ -194,13 +195,13 @@ impl Planner<'_> {
 
     fn check_names(&self, names: &[String]) -> Result<()> {
         if names.is_empty() {
-            return Err(self.selection.section.error("query", "is no query: it returns no rows"));
+            return Err(self.selection.section.error("query", "is not a query: it returns no rows"));
         }
         match names.iter().enumerate().find(|(index, name)| names[..*index].contains(name)) {
             Some((_, twice)) => Err(self
                 .selection
                 .section
-                .error("query", format!("returns two columns named `{twice}`: name one of them otherwise with `as`"))),
+                .error("query", format!("returns two columns named `{twice}`: rename one of them with `as`"))),
             None => Ok(()),
         }
     }
@@ -225,16 +226,14 @@ impl Planner<'_> {
 
     fn unknown(&self, column: &Column) -> Error {
         let (name, kind) = (column.name_str(), column.column_type());
-        Error::data(format!("{}, column {name}: a type that is not known here, {kind:?}", self.name))
+        Error::data(format!("{}, column {name}: an unknown type, {kind:?}", self.name))
             .hint("Leave it out with `exclude_columns`, or read it as text or bytes with a cast in a `query`.")
     }
 
     /// What a column is to be cast to, if the server's own form of it will not do.
     fn cast(&self, column: &Column, of: Type) -> Option<&'static str> {
         match of {
-            Type::Text | Type::Json if self.policies.bytes_columns.contains(&column.name_str().into_owned()) => {
-                Some("binary")
-            }
+            Type::Text | Type::Json if self.policies.as_bytes(&self.name, &column.name_str()) => Some("binary"),
             // The server sends BIT as bytes from a table's column, and as digits from some expressions; both with the
             // same metadata. Only the first has the name of a database with it.
             Type::Bit if column.schema_ref().is_empty() => Some("unsigned"),

@@ -15,8 +15,8 @@ pub fn end(at: jiff::Timestamp, rows: u64) -> Position {
 pub fn check(position: &Position) -> Result<()> {
     match position.as_value().get("snapshot").is_some_and(Value::is_string) {
         true => Ok(()),
-        false => Err(Error::new(Kind::Lost, "the stream's position is not one of a MySQL table read whole")
-            .hint("Read the table anew with --full-refresh.")),
+        false => Err(Error::new(Kind::Lost, "the unfinished load has a position that is not of a MySQL table read whole")
+            .hint("Set `resume_within = 0s` for one run, which starts the load from the beginning, or give the stream another name.")),
     }
 }
 

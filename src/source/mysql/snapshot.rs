@@ -121,7 +121,7 @@ fn check_columns(now: &[Column], planned: &[Planned]) -> Result<()> {
             .all(|(now, planned)| Wire::of(now) == planned.wire && now.name_str() == planned.name.as_str());
     match same {
         true => Ok(()),
-        false => Err(Error::unavailable("the table was altered when its reading began")),
+        false => Err(Error::unavailable("the table was altered as reading began")),
     }
 }
 
@@ -174,7 +174,7 @@ impl Batch {
                 table = plan.name,
                 column = column.name,
                 count = cells.nulled,
-                "dates that no calendar has arrived as null; `zero_dates = text` keeps them"
+                "invalid dates arrived as null; `zero_dates = text` keeps them"
             );
         }
     }
@@ -189,7 +189,7 @@ fn misfit(plan: &Plan, index: usize, row: u64, why: Misfit) -> Error {
             format!("Set `bytes_columns = {name}` to read the bytes that are stored"),
         ),
         Misfit::Date => (
-            "a date that no calendar has, such as 0000-00-00".to_owned(),
+            "an invalid date, such as 0000-00-00".to_owned(),
             "Set `zero_dates = null`, which counts them, or `zero_dates = text`".to_owned(),
         ),
         Misfit::Boolean => ("a TINYINT(1) other than 0 and 1".to_owned(), "Set `tinyint1 = integer`".to_owned()),

@@ -13,12 +13,12 @@ pub struct Address {
 
 /// Takes a URL apart, or says what is wrong with it. Never repeats the URL, which may hold a password.
 pub fn parse(text: &str) -> Result<Address, String> {
-    let url = url::Url::parse(text).map_err(|e| format!("is no such URL: {e}"))?;
+    let url = url::Url::parse(text).map_err(|e| format!("is not a valid URL: {e}"))?;
     if !matches!(url.scheme(), "mysql" | "mariadb") {
         return Err("must begin with `mysql://` or `mariadb://`".to_owned());
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err("takes no options: each of them is a key of its own here, such as `tls` and `tls_ca`".to_owned());
+        return Err("takes no options: they are keys of the section, such as `tls` and `tls_ca`".to_owned());
     }
     let host = decode(url.host_str().unwrap_or_default())?;
     if host.is_empty() {

@@ -106,7 +106,7 @@ fn parts(text: &str) -> std::result::Result<Vec<String>, String> {
         }
     }
     if quotes {
-        return Err(format!("`{text}` has a double quote without its fellow"));
+        return Err(format!("`{text}` has an unclosed double quote"));
     }
     match parts.iter().any(String::is_empty) {
         true => Err(format!("`{text}` is no table's name: a part of it is empty")),

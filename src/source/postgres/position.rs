@@ -27,7 +27,7 @@ pub fn check_done(position: &Position) -> Result<()> {
     match position.as_value()["done"].as_bool() {
         Some(true) => Ok(()),
         _ => Err(Error::new(Kind::Lost, "the position is none that a full read of PostgreSQL leaves")
-            .hint("Start again with --full-refresh.")),
+            .hint("Set `resume_within = 0s` for one run, which starts the load from the beginning, or give the stream another name.")),
     }
 }
 

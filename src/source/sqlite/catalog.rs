@@ -107,13 +107,16 @@ fn missing(section: &Section, key: &str, name: &str, by_pattern: bool, all: &[Fo
 
 /// The columns of a table, generated ones included, hidden ones of a virtual table left out.
 pub fn columns(connection: &Connection, path: &Path, table: &Found) -> Result<Vec<Column>> {
-    let mut columns = described(connection, "main", &table.name).in_file(path)?;
-    if table.kind == TableKind::View {
-        // What a view shows of a table's column has that column's declared type; of an expression, at most its CAST.
-        let sql = format!("select * from {}", quote(&table.name));
-        let statement = connection.prepare(&sql).map_err(|e| unreadable(path, &table.name, &e))?;
-        merge(&mut columns, &statement);
+    let described = || described(connection, "main", &table.name).in_file(path);
+    if table.kind != TableKind::View {
+        return described();
     }
+    // Before its description, which fails with fewer words where the view's definition does not work.
+    let sql = format!("select * from {}", quote(&table.name));
+    let statement = connection.prepare(&sql).map_err(|e| unreadable(path, &table.name, &e))?;
+    let mut columns = described()?;
+    // What a view shows of a table's column has that column's declared type; of an expression, at most its CAST.
+    merge(&mut columns, &statement);
     Ok(columns)
 }
 

@@ -59,8 +59,7 @@ const POLICIES: &[Key] = &[
     Key::new(
         "numeric_times",
         Value::OneOf(&["refuse", "seconds", "milliseconds", "microseconds", "nanoseconds", "julian"]),
-        "What numbers in date and timestamp columns count: units since 1970-01-01 UTC, or days of the Julian calendar's \
-         count.",
+        "What numbers in date and timestamp columns count: units since 1970-01-01 UTC, or Julian days.",
     )
     .default("refuse"),
     Key::new(

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -36,6 +37,8 @@ pub fn open(settings: &Settings) -> Result<Connection> {
     };
     let connection = connection.in_file(path)?;
     connection.busy_timeout(settings.busy_timeout).in_file(path)?;
+    // Else a misspelt column in double quotes is a string, and a condition on it matches no row, without an error.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false).in_file(path)?;
     Ok(connection)
 }
 
@@ -62,7 +65,8 @@ fn look_at(path: &Path) -> Result<()> {
         }
         Ok(_) => Ok(()),
         Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
-            Err(Error::denied(format!("{shown} may not be read")).hint("Give the user of this process the right to."))
+            Err(Error::denied(format!("{shown} may not be read"))
+                .hint("Give the user of this process the right to read it."))
         }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(Error::config(format!("{shown} does not exist"))
             .hint("Look at `path`; a relative one is taken from the folder of pipeline.conf.")),

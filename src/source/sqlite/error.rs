@@ -25,11 +25,11 @@ pub fn of_file(path: &Path, error: &rusqlite::Error) -> Error {
         (ErrorCode::DatabaseCorrupt, _) => (
             Kind::Data,
             "is damaged",
-            "See what `PRAGMA integrity_check` says; `.recover` of the sqlite3 shell saves what can be read.",
+            "See what `PRAGMA integrity_check` says; `.recover` of the sqlite3 shell recovers what can be read.",
         ),
         (ErrorCode::ReadOnly, ffi::SQLITE_READONLY_ROLLBACK) => (
             Kind::Denied,
-            "has an unfinished transaction beside it that must be rolled back, which reading alone may not do",
+            "has an unfinished transaction beside it that must be rolled back, which a reader cannot do",
             "Open it once with the program that writes to it, or with the sqlite3 shell.",
         ),
         (ErrorCode::CannotOpen | ErrorCode::ReadOnly, _) => (
@@ -41,17 +41,15 @@ pub fn of_file(path: &Path, error: &rusqlite::Error) -> Error {
         (ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied, _) => {
             (Kind::Denied, "may not be read", "Give the user of this process the right to read it.")
         }
-        (ErrorCode::SystemIoFailure, _) => {
-            (Kind::Unavailable, "cannot be read: the system reports an input or output error", "")
-        }
+        (ErrorCode::SystemIoFailure, _) => (Kind::Unavailable, "cannot be read: the system reports an I/O error", ""),
         (ErrorCode::OutOfMemory | ErrorCode::OperationInterrupted, _) => {
             (Kind::Unavailable, "cannot be read now: not enough memory, or interrupted", "")
         }
         (ErrorCode::DiskFull, _) => {
             (Kind::Unavailable, "cannot be read: no room for temporary files", "A large sort needs room in TMPDIR.")
         }
-        (ErrorCode::TooBig, _) => (Kind::Data, "holds or makes a value beyond SQLite's own limit", ""),
-        (ErrorCode::SchemaChanged, _) => (Kind::Unavailable, "changed its tables while being read", ""),
+        (ErrorCode::TooBig, _) => (Kind::Data, "holds or produces a value beyond SQLite's limits", ""),
+        (ErrorCode::SchemaChanged, _) => (Kind::Unavailable, "had its tables changed while it was read", ""),
         _ => return Error::data(format!("{shown}: SQLite says: {}", Safe(error))),
     };
     let error = Error::new(kind, format!("{shown} {what} (code {})", failure.extended_code));
@@ -67,14 +65,20 @@ pub fn is_sql(error: &rusqlite::Error) -> bool {
     }
 }
 
-/// SQLite's own words for a wrong statement.
+/// SQLite's own words for a statement that it does not compile. They speak of the statement only (of a view's where that
+/// is what does not compile): no row has been read.
 pub fn words(error: &rusqlite::Error) -> String {
     match error {
         rusqlite::Error::MultipleStatement => "more than one statement".to_owned(),
-        // Raised while the statement was compiled: it speaks of the statement only.
         rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
-        other => Safe(other).to_string(),
+        rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
+        other => other.to_string(),
     }
+}
+
+/// SQLite's own words for what goes wrong while rows are read, up to where they may quote a value.
+pub fn words_of_rows(error: &rusqlite::Error) -> String {
+    Safe(error).to_string()
 }
 
 /// Adds the file to whatever SQLite reports.

@@ -189,6 +189,6 @@ fn holds_up_writers(connection: &Connection, settings: &Settings) -> bool {
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
-        Err(panic) => Err(Error::bug(format!("reading SQLite ended: {panic}"))),
+        Err(panic) => Err(Error::bug(format!("reading SQLite panicked: {panic}"))),
     }
 }

@@ -15,7 +15,7 @@ pub fn end(at: jiff::Timestamp, rows: u64) -> Position {
 pub fn check(position: &Position) -> Result<()> {
     match position.as_value().get("snapshot").is_some_and(|at| at.is_string()) {
         true => Ok(()),
-        false => Err(Error::new(Kind::Lost, "the stream's position is not one of a SQLite table read whole")
-            .hint("Read the table anew with --full-refresh.")),
+        false => Err(Error::new(Kind::Lost, "the unfinished load has a position that is not of a SQLite table read whole")
+            .hint("Set `resume_within = 0s` for one run, which starts the load from the beginning, or give the stream another name.")),
     }
 }

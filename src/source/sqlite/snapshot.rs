@@ -6,7 +6,7 @@ use rusqlite::Row;
 
 use super::connection::Loan;
 use super::decode::{self, Misfit, Scratch};
-use super::error::{is_sql, of_file, words};
+use super::error::{is_sql, of_file, words_of_rows};
 use super::plan::{Plan, Planned};
 use super::position;
 use super::types::Shape;
@@ -125,11 +125,11 @@ fn misfit(plan: &Plan, column: &Planned, row: &Row<'_>, number: u64, why: Misfit
     let (name, shown) = (&column.name, &column.shown);
     let what = match why {
         Misfit::Stored(kind) => format!("{kind} does not fit {shown}"),
-        Misfit::Form => format!("what is stored is not in the form of {shown}"),
+        Misfit::Form => format!("the stored value does not have the form of {shown}"),
         Misfit::NotUtf8 => "the text is not valid UTF-8".to_owned(),
         Misfit::Digits => format!("a number has more digits than {shown} holds"),
         Misfit::NotZeroOrOne => format!("an integer other than 0 and 1 does not fit {shown}"),
-        Misfit::Zone => format!("a time with a zone does not fit {shown}, which is read as one without"),
+        Misfit::Zone => format!("a time with a time zone does not fit {shown}, which is read without one"),
         Misfit::NumericTime => format!("a number does not fit {shown}"),
     };
     let text = format!("`read_as_text = {name}`");
@@ -151,7 +151,7 @@ fn misfit(plan: &Plan, column: &Planned, row: &Row<'_>, number: u64, why: Misfit
 /// SQLite's error while stepping through the rows.
 fn failure(path: &Path, plan: &Plan, error: &rusqlite::Error) -> Error {
     match is_sql(error) {
-        true => Error::new(Kind::Data, format!("{} cannot be read to its end: {}", plan.name, words(error))),
+        true => Error::new(Kind::Data, format!("{} cannot be read to its end: {}", plan.name, words_of_rows(error))),
         false => of_file(path, error),
     }
 }

@@ -37,7 +37,7 @@ pub fn rustls_config(tls: &Tls) -> Result<ClientConfig> {
                 .map_err(|e| Error::config(format!("`tls_key`: {}: {e}", key.display())))?;
             builder
                 .with_client_auth_cert(chain, private)
-                .map_err(|e| Error::config(format!("`tls_cert` and `tls_key` do not fit together: {e}")))
+                .map_err(|e| Error::config(format!("`tls_cert` and `tls_key` do not match: {e}")))
         }
     }
 }

@@ -191,7 +191,21 @@ async fn a_dead_run_shows_as_such_and_the_next_closes_it() {
     assert!(status.contains("orders: running? no process holds the stream"), "{status}");
     folder.run("run orders").expect(0);
     let status = folder.run("status --runs 2 --stream orders").expect(0).out;
-    assert!(status.contains("orders dead: unavailable (the process ended without a word)"), "{status}");
+    assert!(status.contains("orders dead: unavailable (the process died without recording its end)"), "{status}");
+}
+
+#[test]
+fn an_unfinished_load_goes_on_or_is_given_up() {
+    let folder = folder();
+    folder.shop("insert into orders values (4, 'much')");
+    folder.run("run orders").expect(65);
+    let ended = folder.run("run orders").expect(65);
+    assert!(ended.err.contains("continuing the full load"), "{}", ended.err);
+    std::fs::write(folder.join("pipeline.conf"), CONFIG.replace("name = test", "name = test\nresume_within = 0s"))
+        .unwrap();
+    folder.shop("delete from orders where id = 4");
+    let ended = folder.run("run orders").expect(0);
+    assert!(ended.err.contains("giving up a full load"), "{}", ended.err);
 }
 
 /// A stream without end.
@@ -250,7 +264,7 @@ fn the_first_signal_stops_at_a_safe_place() {
     let ended = end_of(child).expect(143);
     let summary = ended.summary();
     assert_eq!((&summary["state"], &summary["exit_code"]), (&"stopped".into(), &143.into()));
-    assert!(ended.err.contains("stopping at the next safe place"), "{}", ended.err);
+    assert!(ended.err.contains("stopping at the next safe point"), "{}", ended.err);
     let status = folder.run("status").expect(0).out;
     assert!(status.lines().any(|line| line.starts_with("orders") && line.contains("stopped")), "{status}");
 }

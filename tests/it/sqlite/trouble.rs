@@ -96,3 +96,28 @@ async fn a_transaction_that_never_ended_is_not_read() {
     let source = killed.source(&[("immutable", "yes")]);
     fails(read(&*source, &[("table", "t")]).await, Kind::Config, &["shop.db-journal holds an unfinished"]);
 }
+
+#[tokio::test]
+async fn what_stands_in_double_quotes_is_a_column() {
+    // What SQLite took in when the table was made, it keeps.
+    let db = Db::new(
+        "create table t (id integer primary key, status text, is_open int as (status = \"open\"));
+         create index open_ones on t (id) where status = \"open\";
+         insert into t values (1, 'open'), (2, 'shut');
+         create view open_rows as select id from t where status = \"open\";",
+    );
+    let source = db.source(&[]);
+    let read = async |values: &[(&str, &str)]| read(&*source, values).await;
+    let open = read(&[("table", "t"), ("where", "\"status\" = 'open'")]).await.unwrap();
+    assert_eq!(open.shown(), ["1|open|1"]);
+    let misspelt = read(&[("table", "t"), ("where", "\"statsu\" = 'open'")]).await;
+    fails(misspelt, Kind::Config, &["`where` is refused", "no such column", "statsu"]);
+    let misspelt = read(&[("query", "select id, \"statsu\" from t")]).await;
+    fails(misspelt, Kind::Config, &["`query` is refused", "no such column", "statsu"]);
+    fails(
+        read(&[("table", "open_rows")]).await,
+        Kind::Schema,
+        &["open_rows cannot be read", "\"open\"", "single-quotes"],
+    );
+    assert_eq!(read(&[("tables", "*")]).await.unwrap().rows(), 2);
+}

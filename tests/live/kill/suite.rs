@@ -23,7 +23,7 @@ pub fn survives_kills(source: &'static str, url: &str, place: &str, format: &'st
     case.compare(&folder, &TABLES);
     assert_eq!(folder.count("job_log", "state = 'running'"), 0);
     assert_eq!(folder.count("job_log_lease", "true"), 0);
-    let died = folder.count("job_log", "error = 'the process ended without a word'");
+    let died = folder.count("job_log", "error = 'the process died without recording its end'");
     assert!(died as usize >= hits / 3, "{died} runs of streams were killed by {hits} kills");
 
     case.change();

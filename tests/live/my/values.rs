@@ -519,6 +519,14 @@ pub async fn bytes_that_are_no_text(server: &Server) {
     let bytes = |column: &str| read.batches[0].column_by_name(column).unwrap().as_binary::<i32>().value(0).to_vec();
     assert_eq!((bytes("l"), bytes("u")), (b"\xe9\x80".to_vec(), b"\x04\x36".to_vec()));
     assert_eq!(field::native(read.table.schema.field(1)), Some("varchar(10)"));
+    for stream in [("table", "t"), ("tables", "t"), ("query", "select * from t")] {
+        let read = database.read(&[stream, ("bytes_columns", "l, uu")]).await;
+        let error = read.unwrap_err();
+        assert_eq!(error.kind(), Kind::Config, "{stream:?}: {error}");
+        assert!(error.message().contains("`bytes_columns` names `uu`, which is no column"), "{stream:?}: {error}");
+    }
+    let of_another = [("table", "t"), ("bytes_columns", "t.l, other.uu")];
+    assert_eq!(database.read(&of_another).await.unwrap().batches[0].num_rows(), 1);
     if server.flavour == Flavour::Mariadb {
         invalid_utf8(&database).await;
     }

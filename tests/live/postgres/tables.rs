@@ -229,7 +229,7 @@ pub async fn a_read_table_is_not_read_again(server: &str) {
     assert!(reader.next().await.unwrap().is_none());
     let foreign = tidemark::record::Position::new(serde_json::json!({"binlog": 4}));
     let error = source.open(&stream, Some(&foreign)).await.err().unwrap();
-    assert_error(&error, Kind::Lost, &["--full-refresh"]);
+    assert_error(&error, Kind::Lost, &["resume_within"]);
 }
 
 pub async fn wide_rows_in_bounded_memory(server: &str) {

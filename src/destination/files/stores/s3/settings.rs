@@ -115,7 +115,7 @@ impl Settings {
             return Err(section.error("piece_bytes", "must be from 5 MiB to 1 GiB"));
         }
         if section.duration("timeout")?.is_zero() {
-            return Err(section.error("timeout", "must be longer than nothing"));
+            return Err(section.error("timeout", "must be greater than zero"));
         }
         Ok(Self {
             bucket: bucket(section)?,

@@ -1,7 +1,12 @@
 //! One stream from lease to end: recovery, retry, report.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde_json::Value;
 
 use super::copy::{Copy, Ended};
 use super::session::{Account, Session, Totals};
@@ -9,16 +14,60 @@ use super::{Notice, StreamReport, full, settle};
 use crate::destination::Writer;
 use crate::error::{Error, Result};
 use crate::job_log::{Lease, NewRun, RunEnd, RunState};
-use crate::record::Mode;
-use crate::source::Source;
+use crate::record::{Mode, Position};
+use crate::source::{Description, Reader, Selection, Source, Stream};
 
 /// The wait before the first retry; it doubles with each.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// Gives the source of an attempt: the one that the run shares at first, a new one after a failure.
+/// Gives the source of an attempt: at 0 the one that the run shares, then a new one.
 pub trait Sources: Send + Sync {
-    fn source(&self, attempt: u32) -> Result<std::sync::Arc<dyn Source>>;
+    fn source(&self, attempt: u32) -> Result<Arc<dyn Source>>;
+}
+
+/// The source of an attempt. What the run shares is asked first, so that a stream that failed for itself is read as of
+/// the same moment as the others; only where that serves no more is it read on its own.
+struct Shared<'a> {
+    shared: Arc<dyn Source>,
+    /// `None` at the first attempt.
+    own: Option<Arc<dyn Source>>,
+    /// Whether the stream was read from its beginning in this run.
+    is_read: &'a AtomicBool,
+}
+
+#[async_trait]
+impl Source for Shared<'_> {
+    async fn identity(&self) -> Result<Value> {
+        self.shared.identity().await
+    }
+
+    async fn streams(&self, selections: &[Selection]) -> Result<Vec<Stream>> {
+        self.shared.streams(selections).await
+    }
+
+    async fn describe(&self, stream: &Stream) -> Result<Description> {
+        self.shared.describe(stream).await
+    }
+
+    async fn open(&self, stream: &Stream, position: Option<&Position>) -> Result<Box<dyn Reader>> {
+        self.is_read.fetch_or(position.is_none(), Ordering::Relaxed);
+        let failure = match (self.shared.open(stream, position).await, &self.own) {
+            (Err(failure), Some(_)) if failure.kind().is_retried() => failure,
+            (opened, _) => return opened,
+        };
+        let Some(own) = &self.own else { return Err(failure) };
+        let reader = own.open(stream, position).await?;
+        if stream.selection.mode == Mode::Full && position.is_none() {
+            let reason = failure.message();
+            tracing::warn!(stream = %stream.id, now = now(), reason, "read as of now, apart from the run's other streams");
+        }
+        Ok(reader)
+    }
+}
+
+fn now() -> String {
+    Timestamp::now().strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
 /// What an attempt came to.
@@ -86,11 +135,14 @@ async fn leased(session: &mut Session, sources: &dyn Sources, retries: u32) -> R
 /// Failures are counted from the last commit on: a stream that is always on has more of them in a year than any number
 /// that would end one that comes to nothing.
 async fn retried(session: &mut Session, sources: &dyn Sources, lease: &dyn Lease, retries: u32) -> Result<Outcome> {
-    // Attempts are counted over the whole run: the source that all streams share is for the first one only.
+    let is_read = AtomicBool::new(false);
+    // Attempts are counted over the whole run: only at the first is there nothing but what the run shares.
     let (mut attempt, mut failures) = (0, 0);
     loop {
         let before = session.commits.load(Ordering::Relaxed);
-        let result = once(session, sources, lease, attempt).await;
+        let own = if attempt == 0 { None } else { Some(sources.source(attempt)?) };
+        let source = Shared { shared: sources.source(0)?, own, is_read: &is_read };
+        let result = once(session, &source, lease).await;
         if session.commits.load(Ordering::Relaxed) > before {
             failures = 0;
         }
@@ -117,18 +169,19 @@ pub fn wait_before(attempt: u32) -> Duration {
     wait - wait.mul_f64(f64::from(random) / 1024.0)
 }
 
-async fn once(session: &mut Session, sources: &dyn Sources, lease: &dyn Lease, attempt: u32) -> Result<Outcome> {
-    let source = sources.source(attempt)?;
+async fn once(session: &mut Session, source: &Shared<'_>, lease: &dyn Lease) -> Result<Outcome> {
     let mut writer = open(session).await?;
+    let begun = writer.last().position.clone();
     let result = match session.opening.mode {
-        Mode::Full => full::load(session, &*source, &mut *writer, lease).await,
-        Mode::Incremental | Mode::Cdc => append(session, &*source, &mut *writer, lease).await,
+        Mode::Full => full::load(session, source, &mut *writer, lease).await,
+        Mode::Incremental | Mode::Cdc => append(session, source, &mut *writer, lease).await,
     };
     let high_water_mark = writer.last().position.as_ref().map(ToString::to_string);
     match result {
         Ok((ended, totals)) => {
-            if ended == Ended::Stopped {
-                writer.abort().await;
+            match ended {
+                Ended::AtTheEnd => warn_of_earlier_rows(session, source, begun.as_ref()),
+                Ended::Stopped => writer.abort().await,
             }
             Ok(Outcome { ended, totals, high_water_mark })
         }
@@ -165,6 +218,19 @@ async fn open(session: &mut Session) -> Result<Box<dyn Writer>> {
     Ok(writer)
 }
 
+/// Says so where a full load was read to its end by an earlier run, and only published by this one. `begun` is where that
+/// run left the stream.
+fn warn_of_earlier_rows(session: &Session, source: &Shared<'_>, begun: Option<&Position>) {
+    if session.opening.mode != Mode::Full || source.is_read.load(Ordering::Relaxed) {
+        return;
+    }
+    let earlier = begun.and_then(|position| full::full_load_in_words(&position.to_string())).unwrap_or_default();
+    tracing::warn!(
+        stream = %session.stream.id, earlier, now = now(),
+        "published as an earlier run read it: the run's other streams are of another moment"
+    );
+}
+
 /// A stream that grows: everything after the last commit.
 async fn append(
     session: &Session,
@@ -192,4 +258,73 @@ async fn append(
 pub fn failed(mut report: StreamReport, error: Error) -> StreamReport {
     report.error = Some(error);
     report
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Section;
+    use crate::record::{Event, StreamId};
+    use crate::source::STREAM_KEYS;
+
+    /// Opens as it is told; a reader's first checkpoint names it.
+    struct Told(&'static str, Option<Error>);
+
+    #[async_trait]
+    impl Source for Told {
+        async fn identity(&self) -> Result<Value> {
+            Ok(Value::Null)
+        }
+
+        async fn streams(&self, _: &[Selection]) -> Result<Vec<Stream>> {
+            Ok(Vec::new())
+        }
+
+        async fn describe(&self, _: &Stream) -> Result<Description> {
+            Err(Error::bug("not asked for"))
+        }
+
+        async fn open(&self, _: &Stream, _: Option<&Position>) -> Result<Box<dyn Reader>> {
+            match &self.1 {
+                Some(error) => Err(error.clone()),
+                None => Ok(Box::new(Named(self.0))),
+            }
+        }
+    }
+
+    struct Named(&'static str);
+
+    #[async_trait]
+    impl Reader for Named {
+        async fn next(&mut self) -> Result<Option<Event>> {
+            Ok(Some(Event::Checkpoint(Position::new(self.0.into()))))
+        }
+    }
+
+    /// Who serves a stream, where what the run shares answers so.
+    async fn server(shared: Option<Error>, attempt: u32) -> Result<String> {
+        let keys = STREAM_KEYS.iter().collect();
+        let section = Section::of_keys("stream s", keys, &[("table", "t")]).unwrap();
+        let selection = Arc::new(Selection::of("s", &section, Some(Mode::Full)).unwrap());
+        let stream = Stream { id: StreamId::new("s"), selection, table: "t".to_owned(), estimate: None };
+        let is_read = AtomicBool::new(false);
+        let own = (attempt > 0).then(|| Arc::new(Told("own", None)) as Arc<dyn Source>);
+        let source = Shared { shared: Arc::new(Told("shared", shared)), own, is_read: &is_read };
+        let event = source.open(&stream, None).await?.next().await?;
+        assert!(is_read.load(Ordering::Relaxed));
+        match event {
+            Some(Event::Checkpoint(position)) => Ok(position.as_value().as_str().unwrap().to_owned()),
+            _ => Err(Error::bug("no checkpoint")),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_run_shares_is_asked_first() {
+        assert_eq!(server(None, 0).await.unwrap(), "shared");
+        assert_eq!(server(None, 1).await.unwrap(), "shared");
+        assert_eq!(server(Some(Error::unavailable("gone")), 1).await.unwrap(), "own");
+        for (error, attempt) in [(Error::unavailable("gone"), 0), (Error::denied("no"), 1)] {
+            assert_eq!(server(Some(error.clone()), attempt).await.unwrap_err().kind(), error.kind());
+        }
+    }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use futures_util::StreamExt;
 
+use super::altered::Unaltered;
 use super::connect::Session;
 use super::decode::{Column, Fault};
 use super::plan::Plan;
@@ -19,12 +20,25 @@ use crate::record::{Event, Rows, Table};
 use crate::source::feed::Outlet;
 use crate::source::{BATCH_BYTES, BATCH_ROWS};
 
-/// Reads all that `plan` selects into `outlet`: the table's announcement, its rows, and a checkpoint at `moment`.
-pub async fn read(session: Session, plan: Plan, moment: Moment, outlet: Arc<Outlet>) -> Result<()> {
-    send_all(session, &plan, moment, outlet).await.at(|| format!("table {}", plan.table.name))
+/// Reads all that `plan` selects into `outlet`: the table's announcement, its rows, and a checkpoint at `moment`, if all
+/// that was read is as it was then.
+pub async fn read(
+    session: Session,
+    plan: Plan,
+    moment: Moment,
+    unaltered: Unaltered,
+    outlet: Arc<Outlet>,
+) -> Result<()> {
+    send_all(session, &plan, moment, unaltered, outlet).await.at(|| format!("table {}", plan.table.name))
 }
 
-async fn send_all(session: Session, plan: &Plan, moment: Moment, outlet: Arc<Outlet>) -> Result<()> {
+async fn send_all(
+    session: Session,
+    plan: &Plan,
+    moment: Moment,
+    mut unaltered: Unaltered,
+    outlet: Arc<Outlet>,
+) -> Result<()> {
     let mut batches = Batches::new(plan);
     let cut = session.cut_when_dropped();
     if outlet.send(Event::Rows(Rows::none(plan.table.clone()))).await.is_err() {
@@ -44,6 +58,7 @@ async fn send_all(session: Session, plan: &Plan, moment: Moment, outlet: Arc<Out
     if batches.rows > 0 && outlet.send(Event::Rows(batches.finish()?)).await.is_err() {
         return Ok(());
     }
+    unaltered.check_again(&session, &moment).await?;
     // The transaction ends well only if all in it did.
     session.run("COMMIT").await?;
     cut.disarm();

@@ -1,5 +1,6 @@
 //! PostgreSQL: whole tables by binary COPY, all tables of a run in one snapshot.
 
+mod altered;
 mod catalog;
 mod config;
 mod connect;
@@ -21,11 +22,13 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, OnceCell};
 
+use self::altered::Unaltered;
 use self::catalog::Relation;
 use self::config::{Policies, Settings};
 use self::connect::{Sees, Session, get};
 use self::name::{Name, readable};
 use self::plan::Plan;
+use self::position::Moment;
 use self::snapshot::Snapshot;
 use super::pattern::is_pattern;
 use super::{Description, Maker, Reader, Selection, Source, Stream, Tables, feed};
@@ -73,6 +76,20 @@ impl Postgres {
         session.run("COMMIT").await?;
         *self.looking.lock().await = Some(session);
         Ok(())
+    }
+
+    /// Refuses what the session's transaction has locked if it was altered since its snapshot.
+    async fn check_unaltered(&self, session: &Session, moment: &Moment) -> Result<Unaltered> {
+        let mut unaltered = Unaltered::new(&self.settings);
+        let seen = unaltered.locked(session).await?;
+        if !seen.is_empty() {
+            // After the locks: it sees all that was committed before they were had.
+            let latest = self.look().await?;
+            let compared = unaltered.compare(&seen, &latest, moment).await;
+            self.give_back(latest).await?;
+            compared?;
+        }
+        Ok(unaltered)
     }
 
     /// The tables that a selection names.
@@ -184,8 +201,15 @@ impl Source for Postgres {
         }
         let snapshot = self.snapshot.get_or_try_init(|| Snapshot::take(&self.settings)).await?;
         let (session, moment) = snapshot.reader(&self.settings).await?;
-        let plan = Plan::make(&session, stream).await?;
-        snapshot::check_unchanged(&session).await?;
-        Ok(feed::from_task(|outlet| copy::read(session, plan, moment, outlet)))
+        let plan = match Plan::make(&session, stream).await {
+            // The catalog of then, against names as they are now. What can be planned now was altered in between.
+            Err(e) if e.kind() == Kind::Schema && self.describe(stream).await.is_ok() => {
+                let what = format!("table {} was altered ({})", stream.table, e.message());
+                return Err(altered::of_another_moment(&what, &moment));
+            }
+            plan => plan?,
+        };
+        let unaltered = self.check_unaltered(&session, &moment).await?;
+        Ok(feed::from_task(|outlet| copy::read(session, plan, moment, unaltered, outlet)))
     }
 }

@@ -1,5 +1,6 @@
 //! Where a full read ended: `{"done":true,"snapshot":"803:803:","lsn":"0/16B3748"}`.
 
+use jiff::Timestamp;
 use serde_json::json;
 
 use crate::error::{Error, Kind, Result};
@@ -13,9 +14,16 @@ pub struct Moment {
     /// How far the log was written (on a replica: replayed) just before the snapshot was taken. A transaction that
     /// committed before it may still be running to the snapshot: who goes on from here must look at both.
     pub lsn: String,
+    /// When it was taken, by our own clock: for people.
+    pub at: Timestamp,
 }
 
 impl Moment {
+    /// When it was, in words.
+    pub fn time(&self) -> String {
+        self.at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+    }
+
     /// The position of a table that was read to its end.
     pub fn position(&self) -> Position {
         Position::new(json!({"done": true, "snapshot": self.snapshot, "lsn": self.lsn}))
@@ -37,7 +45,7 @@ mod tests {
 
     #[test]
     fn a_done_read_is_known_again() {
-        let moment = Moment { snapshot: "8:8:".to_owned(), lsn: "0/1".to_owned() };
+        let moment = Moment { snapshot: "8:8:".to_owned(), lsn: "0/1".to_owned(), at: Timestamp::UNIX_EPOCH };
         assert!(check_done(&moment.position()).is_ok());
         assert_eq!(check_done(&Position::new(json!({"lsn": "0/1"}))).unwrap_err().kind(), Kind::Lost);
     }

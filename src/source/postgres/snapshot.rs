@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::config::Settings;
 use super::connect::{Sees, Session, get};
 use super::error::code;
@@ -46,13 +48,13 @@ impl Snapshot {
             return Ok((session, moment));
         };
         if holder.is_closed() {
-            return Err(gone(holder));
+            return Err(gone(holder, moment));
         }
         let session = Session::connect(settings).await?;
         match session.begin(Sees::Shared(id)).await {
             Ok(()) => Ok((session, moment.clone())),
             // The server has it no more. The news that its holder is gone may come later than this.
-            Err(e) if matches!(code(&e), "22023" | "42704" | "58P01") => Err(gone(holder)),
+            Err(e) if matches!(code(&e), "22023" | "42704" | "58P01") => Err(gone(holder, moment)),
             Err(e) => Err(session.error(&e)),
         }
     }
@@ -71,7 +73,7 @@ async fn begin_own(session: &Session) -> Result<Moment> {
     let taken =
         session.query_one("SELECT pg_catalog.txid_current_snapshot()::pg_catalog.text AS snapshot", &[]).await?;
     let lsn: Option<String> = get(&written, "lsn")?;
-    Ok(Moment { snapshot: get(&taken, "snapshot")?, lsn: lsn.unwrap_or_default() })
+    Ok(Moment { snapshot: get(&taken, "snapshot")?, lsn: lsn.unwrap_or_default(), at: Timestamp::now() })
 }
 
 /// Replicas of some services refuse, and some administrators.
@@ -80,56 +82,14 @@ fn cannot_export(code: &str) -> bool {
 }
 
 /// Its holder's transaction has ended, and with it what the tables read so far and those to come had in common.
-fn gone(holder: &Session) -> Error {
+fn gone(holder: &Session, moment: &Moment) -> Error {
     Error::unavailable(format!(
-        "{}: the run's snapshot is gone, because the connection that held it has ended{}",
+        "{}: the run's snapshot is gone ({}), because the connection that held it has ended{}",
         holder.settings().address(),
+        moment.time(),
         holder.reason().map(|reason| format!(" ({})", reason.message())).unwrap_or_default(),
     ))
     .hint(
         "The run starts again with a new snapshot. If it happens again: is something ending long or idle transactions?",
     )
 }
-
-/// Refuses to read on where a snapshot taken earlier does not show what was in the tables then: all that the
-/// transaction has locked so far must be as it was.
-///
-/// TRUNCATE and what rewrites a table leave it empty to earlier snapshots, a table made anew under the old name is empty
-/// to them too, and a partition that was taken away is read no more. Whoever holds the lock knows that no more of this
-/// can happen.
-pub async fn check_unchanged(session: &Session) -> Result<()> {
-    let rows = session.query(CHANGED, &[]).await?;
-    let Some(row) = rows.first() else { return Ok(()) };
-    let (name, what): (Option<String>, String) = (get(row, "name")?, get(row, "what")?);
-    let name = name.unwrap_or_else(|| "a table".to_owned());
-    Err(Error::unavailable(format!("{name} {what} after the run's snapshot was taken, which does not show its rows"))
-        .hint("The run starts again with a new snapshot."))
-}
-
-/// The catalog as the transaction sees it (plain tables) against the catalog as it is (functions).
-const CHANGED: &str = "
-WITH locked AS (
-    SELECT DISTINCT l.relation FROM pg_catalog.pg_locks AS l
-    WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.relation >= 16384
-      AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())
-), seen AS (
-    SELECT l.relation, c.oid, c.relkind, c.relfilenode, c.relname::text AS name
-    FROM locked AS l LEFT JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
-)
-SELECT relation::pg_catalog.regclass::text AS name, 'was created' AS what FROM seen
-WHERE oid IS NULL AND pg_catalog.pg_get_indexdef(relation) IS NULL
-UNION ALL
-SELECT name, 'was truncated or rewritten' FROM seen
-WHERE relkind = 'r' AND relfilenode IS DISTINCT FROM pg_catalog.pg_relation_filenode(oid)
-UNION ALL
-SELECT name, 'gained or lost a partition' FROM seen AS root
-WHERE relkind = 'p' AND EXISTS (
-    SELECT FROM (
-        WITH RECURSIVE tree AS (
-            SELECT root.oid UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits AS i JOIN tree ON i.inhparent = tree.oid
-        ) SELECT oid FROM tree
-    ) AS before
-    FULL JOIN pg_catalog.pg_partition_tree(root.oid::pg_catalog.regclass) AS now ON now.relid = before.oid
-    WHERE now.relid IS NULL OR before.oid IS NULL
-)
-LIMIT 1";

@@ -2,6 +2,7 @@
 //! `TIDEMARK_TEST_POSTGRES_NEW`.
 
 mod access;
+mod altered;
 mod database;
 mod policies;
 mod render;
@@ -76,4 +77,11 @@ on_both_servers! {
         a_connection_cut_in_the_middle_is_no_end
         a_dropped_reader_ends_its_query
         a_locked_table_is_waited_for;
+    altered:
+        a_table_swapped_by_name
+        a_view_replaced
+        a_materialized_view_refreshed
+        an_inheriting_table_detached
+        a_column_swapped_by_name
+        what_was_not_altered;
 }

@@ -92,7 +92,7 @@ impl<'a> Plan<'a> {
                 let meant = nearest(wanted, names.iter().copied());
                 let meant = meant.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
                 let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-                return Err(Error::config(format!("there is no stream `{wanted}`{meant}; there is: {known}")));
+                return Err(Error::config(format!("there is no stream `{wanted}`{meant}; known streams: {known}")));
             }
         }
         let wanted: Vec<_> = config
@@ -161,7 +161,7 @@ impl<'a> Plan<'a> {
     async fn refused(&self, section: &StreamSection, error: Error, around: &Around) -> StreamReport {
         let mode = self.request.mode.or_else(|| Mode::parse(section.section.get("mode")?)).unwrap_or(Mode::Full);
         if let Err(error) = self.note_refusal(section, mode, &error, around).await {
-            tracing::warn!(stream = section.name, %error, "the job log does not hear of this failure");
+            tracing::warn!(stream = section.name, %error, "this failure could not be recorded in the job log");
         }
         let report = stream::failed(StreamReport::new(StreamId::new(section.name.clone()), mode), error);
         around.observer.notice(&report.stream, Notice::Ended(report.clone()));

@@ -28,7 +28,7 @@ const KEYS: &[Key] = &[
     Key::new("database", Value::Text, "The database to read.").example("shop").shown(),
     Key::new("schema", Value::Text, "Where a table is looked for that is named without a schema.").default("public"),
     Key::new("application_name", Value::Text, "What the server shows of us in `pg_stat_activity`.").default("tidemark"),
-    Key::new("connect_timeout", Value::Duration, "How long making a connection may take.").default("10s"),
+    Key::new("connect_timeout", Value::Duration, "How long connecting may take.").default("10s"),
     Key::new("lock_timeout", Value::Duration, "How long to wait for a table that somebody else has locked.")
         .default("60s"),
     Key::new(
@@ -142,19 +142,21 @@ impl Settings {
             },
         };
         let password = match (address.password, section.get("password")) {
-            (Some(_), Some(_)) => return Err(section.error("password", "stands in `url` too")),
+            (Some(_), Some(_)) => return Err(section.error("password", "is also in `url`")),
             (one, other) => one.or_else(|| other.map(str::to_owned)),
         };
         let written = section;
         let section = &with_options(section, &address.options)?;
         let port = match address.port {
             Some(port) => port,
-            None => u16::try_from(section.integer("port")?).map_err(|_| section.error("port", "is no port"))?,
+            None => {
+                u16::try_from(section.integer("port")?).map_err(|_| section.error("port", "is not a port number"))?
+            }
         };
         let tls = Tls::of(section, &address.host)?;
         let host = Host::of(&address.host);
         if matches!(host, Host::Socket(_)) && tls.mode != tls::Mode::Off {
-            return Err(written.error("tls", "cannot be used over a socket of this machine"));
+            return Err(written.error("tls", "cannot be used over a Unix socket"));
         }
         let rustls = match tls.mode {
             tls::Mode::Off => None,
@@ -191,7 +193,7 @@ impl Settings {
 fn with_options(section: &Section, options: &[(&'static str, String)]) -> Result<Section> {
     for (key, _) in options {
         if section.is_set(key) {
-            return Err(section.error(key, "stands in `url` too"));
+            return Err(section.error(key, "is also in `url`"));
         }
     }
     let keys = KEYS.iter().chain(tls::KEYS).collect();

@@ -24,7 +24,9 @@ impl Name {
             (Some(table), schema, true) => {
                 Ok(Self { schema: schema.unwrap_or_else(|| default_schema.to_owned()), table })
             }
-            _ => Err(format!("`{text}` is no table's name: write `table` or `schema.table`, quoted where it has dots")),
+            _ => Err(format!(
+                "`{text}` is not a table's name: write `table` or `schema.table`, quoted where it has dots"
+            )),
         }
     }
 
@@ -109,7 +111,7 @@ fn parts(text: &str) -> std::result::Result<Vec<String>, String> {
         return Err(format!("`{text}` has an unclosed double quote"));
     }
     match parts.iter().any(String::is_empty) {
-        true => Err(format!("`{text}` is no table's name: a part of it is empty")),
+        true => Err(format!("`{text}` is not a table's name: a part of it is empty")),
         false => Ok(parts),
     }
 }

@@ -15,7 +15,7 @@ pub struct Address {
 
 /// Takes a URL apart, or says what is wrong with it. Never repeats the URL, which may hold a password.
 pub fn parse(text: &str) -> Result<Address, String> {
-    let url = url::Url::parse(text).map_err(|e| format!("is no such URL: {e}"))?;
+    let url = url::Url::parse(text).map_err(|e| format!("is not such a URL: {e}"))?;
     if !matches!(url.scheme(), "postgres" | "postgresql") {
         return Err("must begin with `postgres://`".to_owned());
     }

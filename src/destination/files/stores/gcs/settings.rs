@@ -66,7 +66,7 @@ impl Settings {
             return Err(section.error("piece_bytes", "must be a multiple of 256 KiB, 1 GiB at most"));
         }
         if section.duration("timeout")?.is_zero() {
-            return Err(section.error("timeout", "must be longer than nothing"));
+            return Err(section.error("timeout", "must be greater than zero"));
         }
         let endpoint = endpoint(section)?;
         Ok(Self {

@@ -2,6 +2,8 @@
 //!
 //! A new source is a folder here and a line in [`SOURCES`].
 
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod credentials;
 pub mod feed;
 #[cfg(feature = "mysql")]
 mod mysql;

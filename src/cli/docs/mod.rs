@@ -15,6 +15,9 @@ pub use self::reference::reference;
 /// Writes the two files below `dir`, or compares them with what is there.
 pub fn command(console: &Console, registry: &Registry, dir: &Path, check: bool) -> Result<u8> {
     let files = [("docs/configuration.md", reference(registry)), ("pipeline.conf.example", example(registry))];
+    if !check {
+        files.iter().try_for_each(|(name, _)| refuse_another_hand(&dir.join(name)))?;
+    }
     for (name, text) in files {
         let path = dir.join(name);
         match check {
@@ -37,6 +40,20 @@ fn compare(path: &Path, text: &str) -> Result<()> {
     }
 }
 
+/// What stands in the first lines of both files.
+const MARK: &str = "tidemark docs";
+
+/// A project may have a page of that name of its own.
+fn refuse_another_hand(path: &Path) -> Result<()> {
+    match std::fs::read_to_string(path) {
+        Ok(text) if !text.lines().take(5).any(|line| line.contains(MARK)) => {
+            Err(Error::config(format!("{}: exists, and was not written by `{MARK}`", path.display()))
+                .hint("Move it out of the way, or name another folder with --dir."))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn write(path: &Path, text: &str) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new(""));
     std::fs::create_dir_all(folder).and_then(|()| std::fs::write(path, text)).map_err(|e| refused(path, &e))
@@ -54,6 +71,19 @@ fn refused(path: &Path, error: &std::io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_of_somebody_else_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("configuration.md");
+        assert!(refuse_another_hand(&path).is_ok());
+        std::fs::write(&path, "# My own page\n").unwrap();
+        assert!(refuse_another_hand(&path).unwrap_err().message().contains("configuration.md"));
+        for ours in [reference(&crate::pipeline::registry()), example(&crate::pipeline::registry())] {
+            std::fs::write(&path, ours).unwrap();
+            assert!(refuse_another_hand(&path).is_ok());
+        }
+    }
 
     #[test]
     fn a_file_that_differs_is_named_with_its_line() {

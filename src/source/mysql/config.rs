@@ -20,7 +20,8 @@ const KEYS: &[Key] = &[
     Key::new(
         "url",
         Value::Url,
-        "Gives `hostname`, `port`, `username`, `password` and `database` in one; what it leaves out, those keys give.",
+        "Gives `hostname`, `port`, `username`, `password` and `database` in one; what it leaves out, those keys give. \
+         In its password, @ : / ? # % are percent-encoded.",
     )
     .secret()
     .example("mysql://reader@db.example.com/shop"),

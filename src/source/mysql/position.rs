@@ -7,7 +7,6 @@ use crate::record::Position;
 
 /// Everything as of the snapshot's moment has been read: so many rows.
 pub fn end(at: jiff::Timestamp, rows: u64) -> Position {
-    let at = at.round(jiff::Unit::Second).unwrap_or(at);
     Position::new(json!({ "snapshot": at.to_string(), "rows": rows }))
 }
 

@@ -2,6 +2,8 @@
 
 use percent_encoding::percent_decode_str;
 
+use crate::source::credentials;
+
 /// The parts of a URL; what it does not say is `None`.
 pub struct Address {
     pub host: String,
@@ -13,6 +15,7 @@ pub struct Address {
 
 /// Takes a URL apart, or says what is wrong with it. Never repeats the URL, which may hold a password.
 pub fn parse(text: &str) -> Result<Address, String> {
+    credentials::check(text)?;
     let url = url::Url::parse(text).map_err(|e| format!("is not a valid URL: {e}"))?;
     if !matches!(url.scheme(), "mysql" | "mariadb") {
         return Err("must begin with `mysql://` or `mariadb://`".to_owned());

@@ -16,7 +16,7 @@ pub const KIND: Kind = Kind {
 };
 
 const KEYS: &[Key] = &[
-    Key::new("url", Value::Url, "Stands for `hostname`, `port`, `username`, `password` and `database`.")
+    Key::new("url", Value::Url, "Stands for `hostname`, `port`, `username`, `password` and `database`. In its password, @ : / ? # % are percent-encoded.")
         .secret()
         .example("postgres://reader@db.example.com/shop"),
     Key::new("hostname", Value::Text, "The server's name or address, or the folder of its socket.")

@@ -2,6 +2,8 @@
 
 use percent_encoding::percent_decode_str;
 
+use crate::source::credentials;
+
 /// The parts of a URL.
 pub struct Address {
     pub host: String,
@@ -15,6 +17,7 @@ pub struct Address {
 
 /// Takes a URL apart, or says what is wrong with it. Never repeats the URL, which may hold a password.
 pub fn parse(text: &str) -> Result<Address, String> {
+    credentials::check(text)?;
     let url = url::Url::parse(text).map_err(|e| format!("is not such a URL: {e}"))?;
     if !matches!(url.scheme(), "postgres" | "postgresql") {
         return Err("must begin with `postgres://`".to_owned());

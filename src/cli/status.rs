@@ -81,6 +81,12 @@ async fn look(config: &Config, wanted: &args::Status) -> Result<Report> {
 /// Every stream that the file or the job log knows: the file's in its order, then those that it no longer has.
 fn names(config: &Config, rows: &[RunRow]) -> Vec<String> {
     let mut logged: BTreeSet<&str> = rows.iter().map(|row| row.stream.as_str()).collect();
+    // A section of several streams has a row of its own where it failed before they were known. Once that is mended,
+    // the row is nothing but the end of that failure.
+    let is_mended = |name: &str| {
+        let last = rows.iter().find(|row| row.stream == name);
+        last.is_some_and(|row| row.state == "done" && row.seq.is_none())
+    };
     let mut names = Vec::new();
     for section in &config.streams {
         let several = format!("{}.", section.name);
@@ -88,6 +94,7 @@ fn names(config: &Config, rows: &[RunRow]) -> Vec<String> {
             |name: &str| name == section.name || (section.section.is_set("tables") && name.starts_with(&several));
         let ours: Vec<_> = logged.iter().copied().filter(|name| is_ours(name)).collect();
         logged.retain(|name| !is_ours(name));
+        let ours: Vec<_> = ours.into_iter().filter(|name| *name != section.name || !is_mended(name)).collect();
         match ours.is_empty() {
             true => names.push(section.name.clone()),
             false => names.extend(ours.into_iter().map(str::to_owned)),

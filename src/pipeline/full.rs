@@ -24,6 +24,10 @@ struct Generation {
     definition: String,
     /// RFC 3339.
     started_at: String,
+    /// RFC 3339: when its rows were read, from the publication on. What is read again after a failure is read later than
+    /// the load was begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    read_at: Option<String>,
     published: bool,
     /// Each chunk's last position; `None` while it is being loaded. The chunks are frozen with the first entry.
     chunks: BTreeMap<String, Option<Position>>,
@@ -36,6 +40,7 @@ impl Generation {
             generation: format!("g{}", Uuid::now_v7().simple()),
             definition: definition.to_owned(),
             started_at: Timestamp::now().to_string(),
+            read_at: None,
             published: false,
             chunks: BTreeMap::from([("0".to_owned(), None)]),
         }
@@ -66,6 +71,12 @@ impl Generation {
         self.is_older_than(session.resume_within).then_some("too long ago to be continued")
     }
 
+    /// When its rows were read; as long as that is not settled, when it was begun.
+    fn moment(&self) -> Option<String> {
+        let at: Timestamp = self.read_at.as_ref().unwrap_or(&self.started_at).parse().ok()?;
+        Some(at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+    }
+
     fn is_older_than(&self, limit: Duration) -> bool {
         let started = self.started_at.parse::<Timestamp>();
         started.map_or(true, |at| Timestamp::now().duration_since(at).unsigned_abs() > limit)
@@ -75,11 +86,16 @@ impl Generation {
 /// The position of a full load, as the job log has it, in words for people; `None` if it is of another kind.
 pub fn full_load_in_words(position: &str) -> Option<String> {
     let generation: Generation = serde_json::from_str(position).ok()?;
-    let at = generation.started_at.parse::<Timestamp>().ok()?.strftime("%Y-%m-%d %H:%M:%S UTC");
+    let at = generation.moment()?;
     Some(match generation.published {
         true => format!("all, as of {at}"),
         false => format!("loading since {at}"),
     })
+}
+
+/// The time in [`full_load_in_words`].
+pub fn moment(position: &str) -> Option<String> {
+    serde_json::from_str::<Generation>(position).ok()?.moment()
 }
 
 /// Loads all of it; the totals are those of the generation.
@@ -89,19 +105,21 @@ pub async fn load(
     main: &mut dyn Writer,
     lease: &dyn Lease,
 ) -> Result<(Ended, Totals)> {
-    let mut generation = begin(session, main).await?;
+    let (mut generation, is_new) = begin(session, main).await?;
+    let begun = if is_new { None } else { generation.moment() };
     let mut totals = Totals::default();
     let mut last = BTreeMap::new();
     let chunks: Vec<_> = generation.chunks.keys().cloned().collect();
     for chunk in chunks {
         let id = session.stream.id.chunk(&generation.generation, &chunk);
-        let (commit, chunk_totals) = match load_chunk(session, source, &id, lease, totals).await? {
-            Some(loaded) => loaded,
-            None => return Ok((Ended::Stopped, totals)),
+        let found = find_chunk(session, &id, totals, begun.as_deref()).await?;
+        let Some(loaded) = load_chunk(session, source, &id, lease, found).await? else {
+            return Ok((Ended::Stopped, totals));
         };
-        totals = chunk_totals;
-        last.insert(chunk.clone(), commit.seq);
-        generation.chunks.insert(chunk, commit.position);
+        totals = loaded.totals;
+        last.insert(chunk.clone(), loaded.last.seq);
+        generation.chunks.insert(chunk, loaded.last.position);
+        generation.read_at = earlier(generation.read_at, loaded.read_at);
     }
     generation.published = true;
     let Totals { rows, bytes, files } = totals;
@@ -112,15 +130,19 @@ pub async fn load(
     Ok((Ended::AtTheEnd, totals))
 }
 
-/// The generation that the last run left unfinished, or a new one, whose first entry is written here.
-async fn begin(session: &Session, main: &mut dyn Writer) -> Result<Generation> {
+fn earlier(one: Option<String>, other: Option<String>) -> Option<String> {
+    // RFC 3339 in UTC: the order of the times, up to fractions of a second of another length.
+    one.into_iter().chain(other).min()
+}
+
+/// The generation that was left unfinished, or a new one, whose first entry is written here; and whether it is new.
+async fn begin(session: &Session, main: &mut dyn Writer) -> Result<(Generation, bool)> {
     let mut retires = Vec::new();
     if let Some(last) = Generation::of(main.last())?
         && !last.published
     {
         let Some(why) = last.unfit(session) else {
-            tracing::info!(generation = last.generation, "continuing the full load of an earlier run");
-            return Ok(last);
+            return Ok((last, false));
         };
         tracing::info!(generation = last.generation, "giving up a full load that was begun {why}");
         retires.push(last.generation);
@@ -128,37 +150,73 @@ async fn begin(session: &Session, main: &mut dyn Writer) -> Result<Generation> {
     let generation = Generation::new(&session.definition);
     let commit = main.commit(Seal { retires, ..Seal::at(Some(generation.position()?)) }).await?;
     session.record(&commit).await?;
-    Ok(generation)
+    Ok((generation, true))
 }
 
-/// Loads one chunk, or finds it loaded: its last entry, and the totals with it. `None` if it was stopped.
+/// What is there of a chunk.
+struct Found {
+    last: Option<Commit>,
+    /// With those of the chunks before it.
+    totals: Totals,
+    /// When what is committed of it was read.
+    read_at: Option<String>,
+}
+
+/// A chunk that is there to its end.
+struct Loaded {
+    last: Commit,
+    totals: Totals,
+    read_at: Option<String>,
+}
+
+/// Looks for a chunk at the destination; `begun` is since when it may be there.
+async fn find_chunk(session: &Session, id: &StreamId, before: Totals, begun: Option<&str>) -> Result<Found> {
+    let destination = &session.destination;
+    let mut found = Found { last: destination.last(id, None).await?, totals: before, read_at: None };
+    if let Some(last) = &found.last {
+        for commit in destination.range(id, 0, last.seq).await? {
+            found.totals.add(&commit);
+            found.read_at = read_after(&commit).or(found.read_at);
+        }
+    }
+    if let Some(begun) = begun {
+        let stream = &session.stream.id;
+        match found.last.as_ref().is_some_and(|last| last.position.is_some()) {
+            true => tracing::info!(%stream, "continuing the full load that was begun at {begun}"),
+            false => tracing::info!(
+                %stream,
+                "reading the table again: nothing is committed of the full load that was begun at {begun}"
+            ),
+        }
+    }
+    Ok(found)
+}
+
+/// The time of an entry behind which the reading begins at the beginning. It is the fence's, so nothing is read earlier;
+/// the moment itself is in a position that only the source understands.
+fn read_after(commit: &Commit) -> Option<String> {
+    commit.position.is_none().then(|| commit.at.clone())
+}
+
+/// Loads one chunk, or takes it as it was loaded. `None` if it was stopped.
 async fn load_chunk(
     session: &Session,
     source: &dyn Source,
     id: &StreamId,
     lease: &dyn Lease,
-    before: Totals,
-) -> Result<Option<(Commit, Totals)>> {
-    let destination = &session.destination;
-    let mut totals = before;
-    let last = destination.last(id, None).await?;
-    if let Some(last) = &last {
-        for commit in destination.range(id, 0, last.seq).await? {
-            totals.add(&commit);
-        }
-    }
+    found: Found,
+) -> Result<Option<Loaded>> {
+    let Found { last, totals, read_at } = found;
     if let Some(last) = last.filter(|commit| commit.complete) {
-        return Ok(Some((last, totals)));
+        return Ok(Some(Loaded { last, totals, read_at }));
     }
     let mut opening = session.opening.clone();
     opening.after = None;
-    let mut writer = destination.open(id, &opening).await?;
+    let mut writer = session.destination.open(id, &opening).await?;
+    let read_at = read_after(writer.last()).or(read_at);
     let copied = copy_chunk(session, source, &mut *writer, lease, totals).await;
     match copied {
-        Ok((Ended::AtTheEnd, totals)) => {
-            let commit = writer.last().clone();
-            Ok(Some((commit, totals)))
-        }
+        Ok((Ended::AtTheEnd, totals)) => Ok(Some(Loaded { last: writer.last().clone(), totals, read_at })),
         Ok((Ended::Stopped, _)) => {
             writer.abort().await;
             Ok(None)
@@ -204,6 +262,8 @@ mod tests {
         assert_eq!(words(&generation).unwrap(), "loading since 2026-01-02 03:04:05 UTC");
         generation.published = true;
         assert_eq!(words(&generation).unwrap(), "all, as of 2026-01-02 03:04:05 UTC");
+        generation.read_at = Some("2026-01-02T04:00:00Z".to_owned());
+        assert_eq!(words(&generation).unwrap(), "all, as of 2026-01-02 04:00:00 UTC");
         assert_eq!(full_load_in_words("{\"id\":1}"), None);
     }
 }

@@ -144,7 +144,11 @@ impl<'a> Plan<'a> {
                 resolved.into_iter().map(job).collect::<Result<Vec<_>>>()
             };
             match planned.await {
-                Ok(planned) => jobs.extend(planned),
+                Ok(planned) if planned.is_empty() => reports.push(self.not_found(section, around)),
+                Ok(planned) => {
+                    self.close_refusal(section, &planned, around).await;
+                    jobs.extend(planned);
+                }
                 Err(error) => {
                     if error.kind().is_retried() {
                         given_up.insert(section.source.clone());
@@ -159,29 +163,62 @@ impl<'a> Plan<'a> {
     /// The report of a section whose streams cannot begin. The job log hears of it too: whoever looks there must not
     /// find the last success alone.
     async fn refused(&self, section: &StreamSection, error: Error, around: &Around) -> StreamReport {
-        let mode = self.request.mode.or_else(|| Mode::parse(section.section.get("mode")?)).unwrap_or(Mode::Full);
-        if let Err(error) = self.note_refusal(section, mode, &error, around).await {
+        let end = RunEnd { state: RunState::Failed, error: Some(error.clone()) };
+        if let Err(error) = self.note(section, &end, around).await {
             tracing::warn!(stream = section.name, %error, "this failure could not be recorded in the job log");
         }
-        let report = stream::failed(StreamReport::new(StreamId::new(section.name.clone()), mode), error);
+        self.report(section, error, around)
+    }
+
+    /// The report of names that no table of the section has. They are nothing that failed, so the job log is spared.
+    fn not_found(&self, section: &StreamSection, around: &Around) -> StreamReport {
+        self.report(section, section.section.error("tables", "matches no table that was asked for"), around)
+    }
+
+    fn report(&self, section: &StreamSection, error: Error, around: &Around) -> StreamReport {
+        let report = StreamReport::new(StreamId::new(section.name.clone()), self.mode(section));
+        let report = stream::failed(report, error);
         around.observer.notice(&report.stream, Notice::Ended(report.clone()));
         report
     }
 
-    async fn note_refusal(&self, section: &StreamSection, mode: Mode, error: &Error, around: &Around) -> Result<()> {
+    fn mode(&self, section: &StreamSection) -> Mode {
+        self.request.mode.or_else(|| Mode::parse(section.section.get("mode")?)).unwrap_or(Mode::Full)
+    }
+
+    /// Ends what [`Self::refused`] has noted under the name of a section whose streams have other names: none of their
+    /// runs would.
+    async fn close_refusal(&self, section: &StreamSection, planned: &[Job], around: &Around) {
+        if planned.iter().any(|job| job.session.stream.id.name() == section.name) {
+            return;
+        }
+        let closed = async {
+            let pipeline = self.config.pipeline.text("name")?;
+            let last = around.job_log.runs(pipeline, Some(&section.name), 1).await?;
+            if last.first().is_some_and(|row| row.state == RunState::Failed.name()) {
+                self.note(section, &RunEnd { state: RunState::Done, error: None }, around).await?;
+            }
+            Ok::<_, Error>(())
+        };
+        if let Err(error) = closed.await {
+            tracing::warn!(stream = section.name, %error, "the job log still has an earlier failure as the last");
+        }
+    }
+
+    /// A run of a section that never came to its streams.
+    async fn note(&self, section: &StreamSection, end: &RunEnd, around: &Around) -> Result<()> {
         let pipeline = self.config.pipeline.text("name")?.to_owned();
         let lease = around.job_log.lease(&pipeline, &section.name).await?;
         let run = NewRun {
             run: Uuid::now_v7().to_string(),
             pipeline,
             stream: section.name.clone(),
-            mode,
+            mode: self.mode(section),
             low_water_mark: None,
         };
         let noted = async {
             around.job_log.start(&run).await?;
-            let end = RunEnd { state: RunState::Failed, error: Some(error.clone()) };
-            around.job_log.finish(&run.run, &end).await
+            around.job_log.finish(&run.run, end).await
         };
         let noted = noted.await;
         lease.release().await;
@@ -215,7 +252,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The streams of one section, with their identities.
+    /// The streams of one section that were asked for, with their identities.
     async fn resolve(&self, section: &StreamSection, source: &dyn Source) -> Result<Vec<(Stream, Value)>> {
         let selection = Selection::of(&section.name, &section.section, self.request.mode)?;
         let name = self.config.pipeline.text("name")?;
@@ -225,12 +262,12 @@ impl<'a> Plan<'a> {
             let names = &self.request.streams;
             names.is_empty() || names.iter().any(|n| names_stream(n, &section.name, stream.id.name()))
         };
-        let streams: Vec<_> = streams.into_iter().filter(wanted).collect();
         if streams.is_empty() {
-            return Err(section.section.error("tables", "matches no table that was asked for"));
+            return Err(section.section.error("tables", "matches no table"));
         }
         Ok(streams
             .into_iter()
+            .filter(wanted)
             .map(|stream| {
                 let identity = json!({ "pipeline": name, "source": identity, "table": stream.table });
                 (stream, identity)

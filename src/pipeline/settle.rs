@@ -1,5 +1,6 @@
 //! Job log against destination: the destination knows, the job log is brought up to it.
 
+use super::full;
 use super::session::Session;
 use crate::error::{Error, Result};
 use crate::job_log::Mark;
@@ -16,13 +17,16 @@ pub fn refuse_behind(mark: Option<&Mark>, newest: Option<&Commit>) -> Result<()>
         return Ok(());
     }
     let there = match newest {
-        Some(newest) => format!("ends at entry {} ({})", newest.seq, shown(newest.position.as_ref())),
+        Some(newest) => {
+            let position = newest.position.as_ref().map(ToString::to_string);
+            format!("ends at entry {} ({})", newest.seq, shown(position.as_deref()))
+        }
         None => "has no entry".to_owned(),
     };
     Err(Error::conflict(format!(
-        "the job log knows of entry {} ({}), but the commit log at the destination {there}",
+        "the job log knows of entry {} ({}), but the destination {there}",
         mark.seq,
-        mark.position.as_deref().unwrap_or("no position"),
+        shown(mark.position.as_deref()),
     ))
     .hint(
         "Is this the right bucket or folder, and were files deleted there? If the destination is right as it is, run with \
@@ -30,8 +34,10 @@ pub fn refuse_behind(mark: Option<&Mark>, newest: Option<&Commit>) -> Result<()>
     ))
 }
 
-fn shown(position: Option<&crate::record::Position>) -> String {
-    position.map_or_else(|| "no position".to_owned(), ToString::to_string)
+/// A full load by its time, which `status` shows too: its position is of no use to people.
+fn shown(position: Option<&str>) -> String {
+    let Some(position) = position else { return "no position".to_owned() };
+    full::moment(position).map_or_else(|| position.to_owned(), |at| format!("load of {at}"))
 }
 
 /// Tells the job log of the fence and of commits before it that it has not heard of, because their run died in between.

@@ -60,7 +60,7 @@ impl Source for Shared<'_> {
         let reader = own.open(stream, position).await?;
         if stream.selection.mode == Mode::Full && position.is_none() {
             let reason = failure.message();
-            tracing::warn!(stream = %stream.id, now = now(), reason, "read as of now, apart from the run's other streams");
+            tracing::warn!(stream = %stream.id, now = now(), reason, "read again as of now");
         }
         Ok(reader)
     }
@@ -171,7 +171,6 @@ pub fn wait_before(attempt: u32) -> Duration {
 
 async fn once(session: &mut Session, source: &Shared<'_>, lease: &dyn Lease) -> Result<Outcome> {
     let mut writer = open(session).await?;
-    let begun = writer.last().position.clone();
     let result = match session.opening.mode {
         Mode::Full => full::load(session, source, &mut *writer, lease).await,
         Mode::Incremental | Mode::Cdc => append(session, source, &mut *writer, lease).await,
@@ -180,7 +179,7 @@ async fn once(session: &mut Session, source: &Shared<'_>, lease: &dyn Lease) -> 
     match result {
         Ok((ended, totals)) => {
             match ended {
-                Ended::AtTheEnd => warn_of_earlier_rows(session, source, begun.as_ref()),
+                Ended::AtTheEnd => warn_of_earlier_rows(session, source, high_water_mark.as_deref()),
                 Ended::Stopped => writer.abort().await,
             }
             Ok(Outcome { ended, totals, high_water_mark })
@@ -218,17 +217,13 @@ async fn open(session: &mut Session) -> Result<Box<dyn Writer>> {
     Ok(writer)
 }
 
-/// Says so where a full load was read to its end by an earlier run, and only published by this one. `begun` is where that
-/// run left the stream.
-fn warn_of_earlier_rows(session: &Session, source: &Shared<'_>, begun: Option<&Position>) {
+/// Says so where a full load was read to its end by an earlier run, and only published by this one, at `mark`.
+fn warn_of_earlier_rows(session: &Session, source: &Shared<'_>, mark: Option<&str>) {
     if session.opening.mode != Mode::Full || source.is_read.load(Ordering::Relaxed) {
         return;
     }
-    let earlier = begun.and_then(|position| full::full_load_in_words(&position.to_string())).unwrap_or_default();
-    tracing::warn!(
-        stream = %session.stream.id, earlier, now = now(),
-        "published as an earlier run read it: the run's other streams are of another moment"
-    );
+    let earlier = mark.and_then(full::moment).unwrap_or_default();
+    tracing::warn!(stream = %session.stream.id, now = now(), "published as an earlier run read it, at {earlier}");
 }
 
 /// A stream that grows: everything after the last commit.

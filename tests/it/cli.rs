@@ -5,6 +5,7 @@ mod demo;
 mod resume;
 mod runs;
 mod secrets;
+mod told;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

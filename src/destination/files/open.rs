@@ -34,7 +34,7 @@ pub async fn open(
     let layout = Layout::of(stream);
     let log = Log::new(store.clone(), layout.clone());
     let id = Uuid::now_v7().simple().to_string();
-    let fence = fence(&log, &id, opening).await?;
+    let fence = fence(&log, stream, &id, opening).await?;
     tracing::debug!(%stream, seq = fence.seq, "fenced");
     let marked = sweep(&*store, &layout, &fence).await?;
     let retired = generations::delete(&*store, &layout, &fence.generations.retired).await;
@@ -42,13 +42,13 @@ pub async fn open(
     Ok(FileWriter::new(Opened { store, settings, layout, log, opening, id, fence, marked, retired }))
 }
 
-async fn fence(log: &Log, id: &str, opening: &Opening) -> Result<Commit> {
+async fn fence(log: &Log, stream: &StreamId, id: &str, opening: &Opening) -> Result<Commit> {
     let mut after = opening.after;
     for _ in 0..TRIES {
         let newest = log.newest(after).await?;
         if let Some(newest) = &newest {
             refuse_strangers(log, opening).await?;
-            refuse_held(newest, opening)?;
+            refuse_held(stream, newest, opening)?;
         }
         let fence = above(newest, id, opening);
         match log.create(&fence).await? {
@@ -82,23 +82,30 @@ async fn refuse_strangers(log: &Log, opening: &Opening) -> Result<()> {
         "a stream of this name at this destination is another one: {}",
         differences.join("; ")
     ))
-    .hint("Give the stream another name, or the destination another prefix."))
+    .hint(
+        "Give the stream another name, or the destination another `prefix` (for `local`, another `path`). The files under \
+         the old name stay until you delete them.",
+    ))
 }
 
 /// A run that is under way by another job log's word, as far as this destination can tell.
-fn refuse_held(newest: &Commit, opening: &Opening) -> Result<()> {
+fn refuse_held(stream: &StreamId, newest: &Commit, opening: &Opening) -> Result<()> {
     let ended = newest.complete || newest.publishes.is_some();
     let same_log = newest.holder["job_log"] == opening.holder["job_log"];
     if ended || same_log || opening.take_over || newest.holder.is_null() {
         return Ok(());
     }
-    let age = newest.at.parse::<Timestamp>().map(|at| Timestamp::now().duration_since(at)).unwrap_or_default();
+    let at = newest.at.parse().unwrap_or_else(|_| Timestamp::now());
+    let age = Timestamp::now().duration_since(at);
     if age.unsigned_abs() > HELD {
         return Ok(());
     }
     let (holder, seconds) = (newest.holder_name(), age.as_secs().max(0));
-    Err(Error::conflict(format!("{holder} wrote to this stream {seconds} s ago and keeps another job log"))
-        .hint("Wait until it has ended, or, if it is dead, run with --take-over."))
+    let until = at.saturating_add(HELD).unwrap_or(at).strftime("%H:%M:%S UTC");
+    Err(Error::conflict(format!(
+        "{holder} wrote to this stream {seconds} s ago and keeps another job log: refused until {until}"
+    ))
+    .hint(format!("Wait until it has ended, or, if it is dead, run `tidemark run {} --take-over`.", stream.name())))
 }
 
 /// The entry that keeps earlier writers out: no parts, everything else as it stood.

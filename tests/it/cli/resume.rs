@@ -97,5 +97,6 @@ fn what_decides_none_of_these_goes_on() {
         let (said, published) = next_run(&stream);
         assert_eq!(published, "id,region,day\n1,EU,2026-01-02\n3,EU,\n", "{stream}");
         assert!(said.contains("continuing the full load"), "{stream}: {said}");
+        assert!(said.contains("published as an earlier run read it, at 20"), "{stream}: {said}");
     }
 }

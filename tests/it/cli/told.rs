@@ -1,0 +1,127 @@
+//! What a run leaves for the next, and what people are told of it: marks, failures that were mended, other holders.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::Folder;
+
+const CONFIG: &str = "\
+[pipeline]
+name = test
+[source shop]
+type = sqlite
+path = shop.db
+[destination lake]
+type = local
+path = lake
+format = csv
+[stream orders]
+source = shop
+destination = lake
+table = orders
+[stream rest]
+source = shop
+destination = lake
+tables = items, users
+";
+
+fn folder() -> Folder {
+    let folder = Folder::new(CONFIG);
+    folder.shop(
+        "create table orders (id integer primary key, total decimal(10,2)); insert into orders values (1, '1.50');
+         create table items (id integer primary key); create table users (id integer primary key);",
+    );
+    folder
+}
+
+/// A full load of `orders` that was begun, and has committed nothing.
+fn begun() -> Folder {
+    let folder = folder();
+    folder.shop("insert into orders values (2, 'much')");
+    folder.run("run orders").expect(65);
+    folder
+}
+
+/// The error and the hint of a run that is refused.
+fn refused(folder: &Folder, line: &str) -> String {
+    let ended = folder.run(line).expect(73);
+    ended.summary()["streams"][0]["error"].as_str().unwrap().to_owned() + &ended.err
+}
+
+#[test]
+fn a_load_is_as_of_when_its_rows_were_read() {
+    let folder = begun();
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    folder.shop("update orders set total = '2.00' where id = 2; insert into orders values (3, '3.00')");
+    let before = Timestamp::now().strftime("%Y-%m-%d %H:%M:%S").to_string();
+    let ended = folder.run("run orders").expect(0);
+    assert_eq!(ended.summary()["rows"], 3);
+    assert!(ended.err.contains("reading the table again: nothing is committed of the full load"), "{}", ended.err);
+    let status = folder.run("status --stream orders").expect(0).out;
+    let (_, shown) = status.split_once("all, as of ").unwrap();
+    assert!(shown[..19] >= *before, "read at {before} or later: {status}");
+}
+
+/// The query that docs/job-log.md gives to schedulers.
+fn alarms(folder: &Folder) -> Vec<String> {
+    let docs = include_str!("../../../docs/job-log.md");
+    let (_, query) = docs.split_once("-- Streams whose last run did not end well.\n").unwrap();
+    let query = query.split_once(';').unwrap().0.replace("'main'", "'test'");
+    let log = rusqlite::Connection::open(folder.join("tidemark.db")).unwrap();
+    let mut statement = log.prepare(&query).unwrap();
+    statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+#[test]
+fn a_section_that_is_mended_alarms_no_more() {
+    let folder = folder();
+    folder.shop("alter table users rename to people");
+    folder.run("run rest").expect(2);
+    assert_eq!(alarms(&folder), ["rest"]);
+    assert!(folder.run("status").expect(0).out.contains("failed"));
+
+    folder.shop("alter table people rename to users");
+    folder.run("run").expect(0);
+    assert_eq!(alarms(&folder), Vec::<String>::new());
+    let status: Value = serde_json::from_str(&folder.run("status --json").expect(0).out).unwrap();
+    let streams = status["streams"].as_array().unwrap();
+    let names: Vec<_> = streams.iter().map(|stream| stream["stream"].as_str().unwrap()).collect();
+    assert_eq!(names, ["orders", "rest.items", "rest.users"]);
+    assert!(streams.iter().all(|stream| stream["state"] == "done"), "{status}");
+
+    folder.run("run rest.nope").expect(2);
+    assert_eq!(alarms(&folder), Vec::<String>::new(), "a name that nothing has is no failure");
+}
+
+#[test]
+fn a_destination_that_is_behind_is_told_in_words() {
+    let folder = folder();
+    folder.run("run orders").expect(0);
+    std::fs::remove_dir_all(folder.join("lake")).unwrap();
+    let said = refused(&folder, "run orders");
+    assert!(said.contains("(load of 20") && said.contains(" UTC), but the destination has no entry"), "{said}");
+    assert!(!said.contains("chunks") && said.contains("--adopt-destination"), "{said}");
+}
+
+#[test]
+fn a_lost_job_log_says_how_long_and_what_else() {
+    let folder = begun();
+    for file in ["tidemark.db", "tidemark.db-wal", "tidemark.db-shm"] {
+        let _ = std::fs::remove_file(folder.join(file));
+    }
+    let said = refused(&folder, "run orders");
+    assert!(said.contains("keeps another job log: refused until ") && said.contains(" UTC"), "{said}");
+    assert!(said.contains("run `tidemark run orders --take-over`"), "{said}");
+    folder.shop("delete from orders where id = 2");
+    folder.run("run orders --take-over").expect(0);
+}
+
+#[test]
+fn another_ones_stream_names_the_keys_to_change() {
+    let folder = folder();
+    folder.run("run orders").expect(0);
+    std::fs::write(folder.join("pipeline.conf"), CONFIG.replace("name = test", "name = other")).unwrap();
+    let said = refused(&folder, "run orders");
+    assert!(said.contains("another `prefix` (for `local`, another `path`)"), "{said}");
+    assert!(said.contains("stay until you delete them"), "{said}");
+}

@@ -8,12 +8,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::checks;
 use super::copy::Limits;
 use super::definition;
 use super::session::Session;
 use super::stream::{self, Sources};
 use super::{Notice, Observer, Request, Stop, StreamReport};
-use crate::config::{Config, Key, Kind, Registry, Section, StreamSection, Value as Wants, nearest};
+use crate::config::{Config, Key, Kind, Registry, Section, StreamSection, Value as Wants, nearest, parse_bytes};
 use crate::destination::memory::Memory;
 use crate::destination::{self, Destination, Opening, Place};
 use crate::error::{Error, Result};
@@ -26,8 +27,23 @@ use crate::source::{self, Selection, Source, Stream, pattern};
 const KEYS: &[Key] = &[
     Key::new("name", Wants::Text, "Names this pipeline in the job log and in the commit logs.").default("main"),
     Key::new("parallel", Wants::Integer(1, 256), "How many streams run at once.").default("2"),
-    Key::new("max_memory", Wants::Bytes, "How much memory the process may have resident.").default("128 MiB"),
+    Key::new(
+        "max_memory",
+        Wants::Checked("size (`64 MiB`), 32 MiB at least", memory_refusal),
+        "How much memory the process may have resident.",
+    )
+    .default("128 MiB"),
 ];
+
+/// Less is not enough for the process itself, and sooner a unit that was left out.
+const LEAST_MEMORY: u64 = 32 << 20;
+
+fn memory_refusal(text: &str) -> Result<(), &'static str> {
+    match parse_bytes(text) {
+        Some(LEAST_MEMORY..) => Ok(()),
+        _ => Err("must be a size of at least 32 MiB, such as `128 MiB`"),
+    }
+}
 
 /// Keys of `[pipeline]` that a stream may set for itself.
 const STREAM_KEYS: &[Key] = &[
@@ -64,6 +80,7 @@ pub fn registry() -> Registry {
             None if kind == "job_log" => job_log::of(section).map(drop),
             None => destination::check(kind, section),
         },
+        check_streams: checks::streams,
     }
 }
 
@@ -102,6 +119,9 @@ impl<'a> Plan<'a> {
             .collect();
         if wanted.is_empty() {
             return Err(Error::config("the configuration has no [stream]"));
+        }
+        if let Some(mode) = request.mode {
+            wanted.iter().try_for_each(|stream| checks::mode(config, stream, mode))?;
         }
         let parallel = config.pipeline.integer("parallel")?;
         let at_once = u64::try_from(parallel).unwrap_or(1);

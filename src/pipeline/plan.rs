@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::checks;
+use super::checks::{self, Writers};
 use super::copy::Limits;
 use super::definition;
 use super::session::Session;
@@ -149,6 +149,7 @@ impl<'a> Plan<'a> {
     pub async fn jobs(&self, around: &Around) -> (Vec<Job>, Vec<StreamReport>) {
         let (mut jobs, mut reports) = (Vec::new(), Vec::new());
         let mut places = Places::default();
+        let mut writers = Writers::of(self.config);
         // A source that was given up once is not waited for again.
         let mut given_up = BTreeSet::new();
         let sources = self.sources();
@@ -159,42 +160,53 @@ impl<'a> Plan<'a> {
                 let place = places.of(self.config, &section.destination)?;
                 let destination = place.destination(&section.section, &self.memory)?;
                 let resolved = self.resolve_patiently(section, &*source, around, tries).await?;
-                let job =
-                    |(stream, identity)| self.job(section, stream, identity, &source, destination.clone(), around);
-                resolved.into_iter().map(job).collect::<Result<Vec<_>>>()
+                let job = |(stream, identity): (Stream, Value)| {
+                    writers.claim_listed(section, &stream).map_err(|error| (stream.id.clone(), error))?;
+                    let named = stream.id.clone();
+                    self.job(section, stream, identity, &source, destination.clone(), around).map_err(|e| (named, e))
+                };
+                Ok::<_, Error>(resolved.into_iter().map(job).collect::<Vec<_>>())
             };
             match planned.await {
-                Ok(planned) => jobs.extend(planned),
+                Ok(planned) => {
+                    for job in planned {
+                        match job {
+                            Ok(job) => jobs.push(job),
+                            Err((id, error)) => reports.push(self.refused(section, id, error, around).await),
+                        }
+                    }
+                }
                 Err(error) => {
                     if error.kind().is_retried() {
                         given_up.insert(section.source.clone());
                     }
-                    reports.push(self.refused(section, error, around).await);
+                    let id = StreamId::new(section.name.clone());
+                    reports.push(self.refused(section, id, error, around).await);
                 }
             }
         }
         (jobs, reports)
     }
 
-    /// The report of a section whose streams cannot begin. The job log hears of it too: whoever looks there must not
+    /// The report of a stream that cannot begin, or of a section of which none can. The job log hears of it too: whoever looks there must not
     /// find the last success alone.
-    async fn refused(&self, section: &StreamSection, error: Error, around: &Around) -> StreamReport {
+    async fn refused(&self, section: &StreamSection, id: StreamId, error: Error, around: &Around) -> StreamReport {
         let mode = self.request.mode.or_else(|| Mode::parse(section.section.get("mode")?)).unwrap_or(Mode::Full);
-        if let Err(error) = self.note_refusal(section, mode, &error, around).await {
-            tracing::warn!(stream = section.name, %error, "this failure could not be recorded in the job log");
+        if let Err(error) = self.note_refusal(&id, mode, &error, around).await {
+            tracing::warn!(stream = %id, %error, "this failure could not be recorded in the job log");
         }
-        let report = stream::failed(StreamReport::new(StreamId::new(section.name.clone()), mode), error);
+        let report = stream::failed(StreamReport::new(id, mode), error);
         around.observer.notice(&report.stream, Notice::Ended(report.clone()));
         report
     }
 
-    async fn note_refusal(&self, section: &StreamSection, mode: Mode, error: &Error, around: &Around) -> Result<()> {
+    async fn note_refusal(&self, id: &StreamId, mode: Mode, error: &Error, around: &Around) -> Result<()> {
         let pipeline = self.config.pipeline.text("name")?.to_owned();
-        let lease = around.job_log.lease(&pipeline, &section.name).await?;
+        let lease = around.job_log.lease(&pipeline, id.name()).await?;
         let run = NewRun {
             run: Uuid::now_v7().to_string(),
             pipeline,
-            stream: section.name.clone(),
+            stream: id.name().to_owned(),
             mode,
             low_water_mark: None,
         };

@@ -278,6 +278,29 @@ fn a_mode_of_the_command_line() {
 }
 
 #[test]
+fn two_streams_of_one_table() {
+    let other = "[stream u]\nsource = shop\ndestination = lake\n";
+    refused(
+        "table = orders\n",
+        &format!("table = orders\n{other}table = shop.orders\n"),
+        "pipeline.conf:20: [stream u] writes to `orders`, as [stream orders] does: set `as`",
+    );
+    refused(
+        "table = orders\n",
+        &format!("table = inv_2024\n{other}table = inv_2025\nas = inv_2024\n"),
+        "pipeline.conf:21: [stream u] writes to `inv_2024`, as [stream orders] does: set `as`",
+    );
+    refused(
+        "table = orders\n",
+        &format!("table = orders\n{other}tables = orders, inv_*\n"),
+        concat!(
+            "pipeline.conf:20: [stream u] writes to `orders`, as [stream orders] does: ",
+            "read it in a section of its own, with `as`"
+        ),
+    );
+}
+
+#[test]
 fn a_file_that_is_not_there() {
     let folder = Folder::new(GOOD);
     let ended = folder.run("run -c other.conf").expect(2);

@@ -66,7 +66,7 @@ impl Key {
 }
 
 /// What a value must be.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub enum Value {
     Text,
     /// SQL, usually on several indented lines.
@@ -86,6 +86,8 @@ pub enum Value {
     OneOf(&'static [&'static str]),
     /// Names, separated by commas or line ends.
     List,
+    /// What it is, for the reference, and a check of its own, which says what it must be.
+    Checked(&'static str, fn(&str) -> Result<(), &'static str>),
 }
 
 impl Value {
@@ -102,6 +104,7 @@ impl Value {
                 _ if *high == i64::MAX => format!("must be a whole number of at least {low}"),
                 _ => format!("must be a whole number from {low} to {high}"),
             },
+            Value::Checked(_, check) => return check(text).err().map(str::to_owned),
             Value::Flag if parse_flag(text).is_some() => return None,
             Value::Flag => "must be `yes` or `no`".to_owned(),
             Value::Bytes if parse_bytes(text).is_some() => return None,
@@ -132,6 +135,7 @@ impl Value {
             Value::Duration => "duration (`30s`, `5m`, `2h`)".to_owned(),
             Value::OneOf(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
             Value::List => "names, separated by commas".to_owned(),
+            Value::Checked(what, _) => (*what).to_owned(),
         }
     }
 }

@@ -23,6 +23,8 @@ pub struct Registry {
     /// What a connector (or, as `job_log`, the job log) knows about its section that single keys do not tell; makes no
     /// connection.
     pub check: fn(kind: &str, section: &Section) -> Result<()>,
+    /// What is wrong with streams that single keys do not tell; makes no connection either.
+    pub check_streams: fn(&Config) -> Vec<Error>,
 }
 
 /// A checked `pipeline.conf`.
@@ -70,7 +72,9 @@ impl Config {
             return Ok(config);
         }
         loader.problems.sort_by_key(|(line, _)| *line);
-        loader.problems.dedup();
+        // What a destination says wrongly is wrong for each of its streams, and said once.
+        let mut said = BTreeSet::new();
+        loader.problems.retain(|(line, message)| said.insert((*line, after_header(message).to_owned())));
         let messages: Vec<_> = loader.problems.into_iter().map(|(_, message)| message).collect();
         Err(Error::config(messages.join("\n")))
     }
@@ -130,7 +134,11 @@ impl Loader<'_> {
             .filter_map(|section| self.stream(section, defaults, &named))
             .collect();
         self.unused_defaults(defaults, &pipeline, &job_log, &sources, &destinations);
-        Config { pipeline, job_log, sources, destinations, streams }
+        let config = Config { pipeline, job_log, sources, destinations, streams };
+        for error in (self.registry.check_streams)(&config) {
+            self.found(&error);
+        }
+        config
     }
 
     fn empty(&self, header: &str, keys: Vec<&'static Key>) -> Section {
@@ -162,7 +170,10 @@ impl Loader<'_> {
         keys.extend(more);
         let before = self.problems.len();
         let section = self.section(raw, defaults, keys, &["type"]);
-        if self.problems.len() == before {
+        // What it says for its streams is no concern of its own check.
+        let for_streams = kind.stream_keys.iter().chain(more.iter().copied());
+        let theirs = for_streams.filter(|key| section.is_refused(key.name)).count();
+        if self.problems.len() == before + theirs {
             self.check(kind.name, &section);
         }
         Some((kind.name.to_owned(), section))
@@ -171,8 +182,16 @@ impl Loader<'_> {
     /// Asks the connector, whose message names file and line already.
     fn check(&mut self, kind: &str, section: &Section) {
         if let Err(error) = (self.registry.check)(kind, section) {
-            self.problems.push((usize::MAX, error.to_string()));
+            self.found(&error);
         }
+    }
+
+    /// Takes an error that names file and line already.
+    fn found(&mut self, error: &Error) {
+        let file = format!("{}:", self.file.display());
+        let place = error.message().strip_prefix(&file).and_then(|rest| rest.split_once(':'));
+        let line = place.and_then(|(line, _)| line.parse().ok()).unwrap_or(usize::MAX);
+        self.problems.push((line, error.to_string()));
     }
 
     fn stream(&mut self, raw: &RawSection, defaults: &[RawItem], named: &Named<'_>) -> Option<StreamSection> {
@@ -256,7 +275,9 @@ impl Loader<'_> {
             }
         }
         for item in defaults {
-            if let Some((key, from_file)) = find(&section, &item.key).filter(|(key, _)| !section.is_set(key.name)) {
+            if let Some((key, from_file)) =
+                find(&section, &item.key).filter(|(key, _)| !section.is_set(key.name) && !section.is_refused(key.name))
+            {
                 self.value(&mut section, key, item, from_file);
             }
         }
@@ -277,21 +298,31 @@ impl Loader<'_> {
     }
 
     fn value(&mut self, section: &mut Section, key: &'static Key, item: &RawItem, from_file: bool) {
+        match self.read(section, key, item, from_file) {
+            Ok(text) => section.set(key, Written { text, line: item.line }),
+            Err(message) => {
+                section.refuse(key);
+                self.problem(item.line, message);
+            }
+        }
+    }
+
+    /// The text of a value, or what is wrong with it.
+    fn read(&self, section: &Section, key: &Key, item: &RawItem, from_file: bool) -> Result<String, String> {
         let place = format!("[{}] `{}`", section.header(), item.key);
-        let text = match expand(&item.value, self.environment) {
-            Ok(text) => text,
-            Err((message, advice)) => return self.problem(item.line, format!("{place}: {message}\n  {advice}")),
-        };
+        let text = expand(&item.value, self.environment)
+            .map_err(|(message, advice)| format!("{place}: {message}\n  {advice}"))?;
         let text = match from_file {
             false => text,
-            true => match std::fs::read_to_string(section.folder().join(&text)) {
-                Ok(secret) => secret.trim_end_matches(['\n', '\r']).to_owned(),
-                Err(e) => return self.problem(item.line, format!("{place}: {text} cannot be read: {e}")),
-            },
+            true => {
+                let secret = std::fs::read_to_string(section.folder().join(&text));
+                let secret = secret.map_err(|e| format!("{place}: {text} cannot be read: {e}"))?;
+                secret.trim_end_matches(['\n', '\r']).to_owned()
+            }
         };
         match key.value.refusal(&text) {
-            Some(refusal) => self.problem(item.line, format!("{place} {refusal}")),
-            None => section.set(key, Written { text, line: item.line }),
+            Some(refusal) => Err(format!("{place} {refusal}")),
+            None => Ok(text),
         }
     }
 
@@ -331,6 +362,14 @@ struct Named<'a> {
     destinations: &'a BTreeMap<String, (String, Section)>,
     pipeline: &'a Section,
     raw: &'a [RawSection],
+}
+
+/// A message without place and section; all of it where it has none.
+fn after_header(message: &str) -> &str {
+    match message.split_once("] ") {
+        Some((place, rest)) if place.contains(": [") => rest,
+        _ => message,
+    }
 }
 
 /// The key that `name` sets, and whether by naming a file.

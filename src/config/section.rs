@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,8 @@ pub struct Section {
     line: usize,
     keys: Vec<&'static Key>,
     values: BTreeMap<&'static str, Written>,
+    /// Keys whose values were refused: what rests on them cannot be told.
+    refused: BTreeSet<&'static str>,
 }
 
 /// A value as written, its variables filled in.
@@ -29,7 +31,7 @@ pub(super) struct Written {
 
 impl Section {
     pub(super) fn new(header: &str, file: Arc<Path>, line: usize, keys: Vec<&'static Key>) -> Self {
-        Self { header: header.to_owned(), file, line, keys, values: BTreeMap::new() }
+        Self { header: header.to_owned(), file, line, keys, values: BTreeMap::new(), refused: BTreeSet::new() }
     }
 
     /// A section of a kind with these values and no file behind it: for tests, and for what a command line says.
@@ -57,6 +59,15 @@ impl Section {
         self.values.insert(key.name, written);
     }
 
+    pub(super) fn refuse(&mut self, key: &'static Key) {
+        self.refused.insert(key.name);
+    }
+
+    /// Whether the file gives the key a value that is none. The section then has the default, and the file its error.
+    pub fn is_refused(&self, key: &str) -> bool {
+        self.refused.contains(key)
+    }
+
     pub(super) fn key(&self, name: &str) -> Option<&'static Key> {
         self.keys.iter().copied().find(|key| key.name == name)
     }
@@ -75,8 +86,11 @@ impl Section {
             }
         }
         for (name, written) in &below.values {
-            both.values.entry(name).or_insert_with(|| written.clone());
+            if !both.refused.contains(name) {
+                both.values.entry(name).or_insert_with(|| written.clone());
+            }
         }
+        both.refused.extend(below.refused.iter().filter(|name| !self.values.contains_key(*name)));
         both
     }
 
@@ -85,6 +99,7 @@ impl Section {
         let mut part = Self::new(&self.header, self.file.clone(), self.line, keys.iter().collect());
         part.values = self.values.clone();
         part.values.retain(|name, _| keys.iter().any(|key| key.name == *name));
+        part.refused = self.refused.iter().copied().filter(|name| keys.iter().any(|key| key.name == *name)).collect();
         part
     }
 
@@ -154,8 +169,13 @@ impl Section {
 
     /// An error about one key: `pipeline.conf:7: [source shop] port must be …`.
     pub fn error(&self, key: &str, message: impl std::fmt::Display) -> Error {
+        self.fault(key, format_args!("`{key}` {message}"))
+    }
+
+    /// As [`Section::error`], about the section where the key has only the line to show.
+    pub fn fault(&self, key: &str, message: impl std::fmt::Display) -> Error {
         let line = self.values.get(key).map_or(self.line, |written| written.line);
-        Error::config(format!("{}:{line}: [{}] `{key}` {message}", self.file.display(), self.header))
+        Error::config(format!("{}:{line}: [{}] {message}", self.file.display(), self.header))
     }
 }
 

@@ -63,6 +63,11 @@ pub fn check(kind: &str, section: &Section) -> Result<()> {
     stores::check(kind, section)
 }
 
+/// What single keys of a stream do not tell about its files. Connects to nothing.
+pub fn check_stream(section: &Section) -> Result<()> {
+    crate::format::check(section)
+}
+
 /// The place of a section of this kind. Connects to nothing.
 pub fn place(kind: &str, section: &Section) -> Result<Arc<dyn Place>> {
     Ok(Arc::new(StorePlace(stores::store(kind, section)?)))

@@ -1,6 +1,7 @@
 //! The keys of formats, and what they come to.
 
 use super::compress::Compression;
+use super::csv;
 use crate::config::{Key, Section, Value};
 use crate::error::{Error, Result};
 
@@ -32,7 +33,7 @@ pub const KEYS: &[Key] = &[
         .default("."),
     Key::new(
         "csv_delimiter",
-        Value::Text,
+        Value::Checked("text", |text| csv::delimiter(text).map(drop)),
         "What stands between two values: one ASCII character that is part of no number or date. `\\t` is a tab, and \
          `\\x01` any byte by its number.",
     )

@@ -46,6 +46,15 @@ pub trait Encoder: Send {
     fn finish(self: Box<Self>) -> Result<Bytes>;
 }
 
+/// As [`format`], of a section of which other values may have been refused: what follows from those is not told.
+pub fn check(section: &Section) -> Result<()> {
+    match ["format", "compression", "csv_delimiter"].into_iter().find(|key| section.is_refused(key)) {
+        Some("format" | "compression") => Ok(()),
+        Some(_) if section.is_set("csv_null") => Ok(()),
+        _ => format(section).map(drop),
+    }
+}
+
 /// The format that a stream's section asks for, with its settings. Wrong ones are `Kind::Config`, by key.
 pub fn format(section: &Section) -> Result<Box<dyn Format>> {
     keys::check_strays(section)?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Request;
+use super::checks::Writers;
 use super::plan::{Places, Plan, make_source, names_stream};
 use crate::config::{Config, StreamSection};
 use crate::destination::memory::Memory;
@@ -42,8 +43,9 @@ pub async fn check(config: &Config) -> Vec<Finding> {
         let result = check_destination(config, &mut places, name).await;
         findings.push(Finding { section: format!("destination {name}"), result, columns: Vec::new() });
     }
+    let mut writers = Writers::of(config);
     for name in config.sources.keys() {
-        findings.extend(check_source(config, name).await);
+        findings.extend(check_source(config, &mut writers, name).await);
     }
     findings
 }
@@ -53,7 +55,7 @@ async fn check_destination(config: &Config, places: &mut Places, name: &str) -> 
     Ok(vec!["can be written, and refuses to create the same object twice".to_owned()])
 }
 
-async fn check_source(config: &Config, name: &str) -> Vec<Finding> {
+async fn check_source(config: &Config, writers: &mut Writers, name: &str) -> Vec<Finding> {
     let of = |section: String, result| Finding { section, result, columns: Vec::new() };
     let connected = async {
         let source = make_source(config, name)?;
@@ -67,7 +69,7 @@ async fn check_source(config: &Config, name: &str) -> Vec<Finding> {
     let mut findings = vec![of(format!("source {name}"), Ok(vec!["can be reached".to_owned()]))];
     for section in config.streams.iter().filter(|stream| stream.source == name) {
         let header = format!("stream {}", section.name);
-        match check_stream(config, section, &source).await {
+        match check_stream(config, writers, section, &source).await {
             Ok((notes, columns)) => findings.push(Finding { section: header, result: Ok(notes), columns }),
             Err(error) => findings.push(of(header, Err(error))),
         }
@@ -77,6 +79,7 @@ async fn check_source(config: &Config, name: &str) -> Vec<Finding> {
 
 async fn check_stream(
     config: &Config,
+    writers: &mut Writers,
     section: &StreamSection,
     source: &Arc<dyn Source>,
 ) -> Result<(Vec<String>, Vec<ColumnReport>)> {
@@ -85,6 +88,7 @@ async fn check_stream(
     Places::default().of(config, &section.destination)?.destination(&section.section, &memory)?;
     let selection = Selection::of(&section.name, &section.section, None)?;
     let streams = source.streams(&[selection]).await?;
+    streams.iter().try_for_each(|stream| writers.claim_listed(section, stream))?;
     let (mut notes, mut columns) = (Vec::new(), Vec::new());
     for stream in &streams {
         let description = source.describe(stream).await?;

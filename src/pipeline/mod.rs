@@ -1,5 +1,6 @@
 //! What `tidemark run` does: plans the streams of a configuration, runs them side by side, each through the one loop.
 
+mod checks;
 mod copy;
 mod definition;
 mod full;

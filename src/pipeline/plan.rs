@@ -8,12 +8,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::checks::{self, Writers};
 use super::copy::Limits;
 use super::definition;
 use super::session::Session;
 use super::stream::{self, Sources};
 use super::{Notice, Observer, Request, Stop, StreamReport};
-use crate::config::{Config, Key, Kind, Registry, Section, StreamSection, Value as Wants, nearest};
+use crate::config::{Config, Key, Kind, Registry, Section, StreamSection, Value as Wants, nearest, parse_bytes};
 use crate::destination::memory::Memory;
 use crate::destination::{self, Destination, Opening, Place};
 use crate::error::{Error, Result};
@@ -26,8 +27,23 @@ use crate::source::{self, Selection, Source, Stream, pattern};
 const KEYS: &[Key] = &[
     Key::new("name", Wants::Text, "Names this pipeline in the job log and in the commit logs.").default("main"),
     Key::new("parallel", Wants::Integer(1, 256), "How many streams run at once.").default("2"),
-    Key::new("max_memory", Wants::Bytes, "How much memory the process may have resident.").default("128 MiB"),
+    Key::new(
+        "max_memory",
+        Wants::Checked("size (`64 MiB`), 32 MiB at least", memory_refusal),
+        "How much memory the process may have resident.",
+    )
+    .default("128 MiB"),
 ];
+
+/// Less is not enough for the process itself, and sooner a unit that was left out.
+const LEAST_MEMORY: u64 = 32 << 20;
+
+fn memory_refusal(text: &str) -> Result<(), &'static str> {
+    match parse_bytes(text) {
+        Some(LEAST_MEMORY..) => Ok(()),
+        _ => Err("must be a size of at least 32 MiB, such as `128 MiB`"),
+    }
+}
 
 /// Keys of `[pipeline]` that a stream may set for itself.
 const STREAM_KEYS: &[Key] = &[
@@ -64,6 +80,7 @@ pub fn registry() -> Registry {
             None if kind == "job_log" => job_log::of(section).map(drop),
             None => destination::check(kind, section),
         },
+        check_streams: checks::streams,
     }
 }
 
@@ -103,6 +120,9 @@ impl<'a> Plan<'a> {
         if wanted.is_empty() {
             return Err(Error::config("the configuration has no [stream]"));
         }
+        if let Some(mode) = request.mode {
+            wanted.iter().try_for_each(|stream| checks::mode(config, stream, mode))?;
+        }
         let parallel = config.pipeline.integer("parallel")?;
         let at_once = u64::try_from(parallel).unwrap_or(1);
         let memory = Memory::new(config.pipeline.bytes("max_memory")?, at_once);
@@ -129,6 +149,7 @@ impl<'a> Plan<'a> {
     pub async fn jobs(&self, around: &Around) -> (Vec<Job>, Vec<StreamReport>) {
         let (mut jobs, mut reports) = (Vec::new(), Vec::new());
         let mut places = Places::default();
+        let mut writers = Writers::of(self.config);
         // A source that was given up once is not waited for again.
         let mut given_up = BTreeSet::new();
         let sources = self.sources();
@@ -139,45 +160,55 @@ impl<'a> Plan<'a> {
                 let place = places.of(self.config, &section.destination)?;
                 let destination = place.destination(&section.section, &self.memory)?;
                 let resolved = self.resolve_patiently(section, &*source, around, tries).await?;
-                let job =
-                    |(stream, identity)| self.job(section, stream, identity, &source, destination.clone(), around);
-                resolved.into_iter().map(job).collect::<Result<Vec<_>>>()
+                let job = |(stream, identity): (Stream, Value)| {
+                    let id = stream.id.clone();
+                    let claimed = writers.claim_listed(section, &stream);
+                    let made = |()| self.job(section, stream, identity, &source, destination.clone(), around);
+                    (id, claimed.and_then(made))
+                };
+                Ok::<_, Error>(resolved.into_iter().map(job).collect::<Vec<_>>())
             };
             match planned.await {
                 Ok(planned) if planned.is_empty() => reports.push(self.not_found(section, around)),
                 Ok(planned) => {
                     self.close_refusal(section, &planned, around).await;
-                    jobs.extend(planned);
+                    for (id, job) in planned {
+                        match job {
+                            Ok(job) => jobs.push(job),
+                            Err(error) => reports.push(self.refused(section, id, error, around).await),
+                        }
+                    }
                 }
                 Err(error) => {
                     if error.kind().is_retried() {
                         given_up.insert(section.source.clone());
                     }
-                    reports.push(self.refused(section, error, around).await);
+                    let id = StreamId::new(section.name.clone());
+                    reports.push(self.refused(section, id, error, around).await);
                 }
             }
         }
         (jobs, reports)
     }
 
-    /// The report of a section whose streams cannot begin. The job log hears of it too: whoever looks there must not
-    /// find the last success alone.
-    async fn refused(&self, section: &StreamSection, error: Error, around: &Around) -> StreamReport {
+    /// The report of a stream that cannot begin, or of a section of which none can. The job log hears of it too: whoever
+    /// looks there must not find the last success alone.
+    async fn refused(&self, section: &StreamSection, id: StreamId, error: Error, around: &Around) -> StreamReport {
         let end = RunEnd { state: RunState::Failed, error: Some(error.clone()) };
-        if let Err(error) = self.note(section, &end, around).await {
-            tracing::warn!(stream = section.name, %error, "this failure could not be recorded in the job log");
+        if let Err(error) = self.note(section, &id, &end, around).await {
+            tracing::warn!(stream = %id, %error, "this failure could not be recorded in the job log");
         }
-        self.report(section, error, around)
+        self.report(section, id, error, around)
     }
 
     /// The report of names that no table of the section has. They are nothing that failed, so the job log is spared.
     fn not_found(&self, section: &StreamSection, around: &Around) -> StreamReport {
-        self.report(section, section.section.error("tables", "matches no table that was asked for"), around)
+        let error = section.section.error("tables", "matches no table that was asked for");
+        self.report(section, StreamId::new(section.name.clone()), error, around)
     }
 
-    fn report(&self, section: &StreamSection, error: Error, around: &Around) -> StreamReport {
-        let report = StreamReport::new(StreamId::new(section.name.clone()), self.mode(section));
-        let report = stream::failed(report, error);
+    fn report(&self, section: &StreamSection, id: StreamId, error: Error, around: &Around) -> StreamReport {
+        let report = stream::failed(StreamReport::new(id, self.mode(section)), error);
         around.observer.notice(&report.stream, Notice::Ended(report.clone()));
         report
     }
@@ -188,15 +219,16 @@ impl<'a> Plan<'a> {
 
     /// Ends what [`Self::refused`] has noted under the name of a section whose streams have other names: none of their
     /// runs would.
-    async fn close_refusal(&self, section: &StreamSection, planned: &[Job], around: &Around) {
-        if planned.iter().any(|job| job.session.stream.id.name() == section.name) {
+    async fn close_refusal(&self, section: &StreamSection, planned: &[(StreamId, Result<Job>)], around: &Around) {
+        let id = StreamId::new(section.name.clone());
+        if planned.iter().any(|(planned, _)| *planned == id) {
             return;
         }
         let closed = async {
             let pipeline = self.config.pipeline.text("name")?;
             let last = around.job_log.runs(pipeline, Some(&section.name), 1).await?;
             if last.first().is_some_and(|row| row.state == RunState::Failed.name()) {
-                self.note(section, &RunEnd { state: RunState::Done, error: None }, around).await?;
+                self.note(section, &id, &RunEnd { state: RunState::Done, error: None }, around).await?;
             }
             Ok::<_, Error>(())
         };
@@ -206,13 +238,13 @@ impl<'a> Plan<'a> {
     }
 
     /// A run of a section that never came to its streams.
-    async fn note(&self, section: &StreamSection, end: &RunEnd, around: &Around) -> Result<()> {
+    async fn note(&self, section: &StreamSection, id: &StreamId, end: &RunEnd, around: &Around) -> Result<()> {
         let pipeline = self.config.pipeline.text("name")?.to_owned();
-        let lease = around.job_log.lease(&pipeline, &section.name).await?;
+        let lease = around.job_log.lease(&pipeline, id.name()).await?;
         let run = NewRun {
             run: Uuid::now_v7().to_string(),
             pipeline,
-            stream: section.name.clone(),
+            stream: id.name().to_owned(),
             mode: self.mode(section),
             low_water_mark: None,
         };

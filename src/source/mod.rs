@@ -213,6 +213,12 @@ pub struct Maker {
     pub kind: Kind,
     /// Checks what single keys do not tell. Connects to nothing.
     pub check: fn(&Section) -> Result<()>,
+    /// Refuses a mode in which the stream of this section cannot be read.
+    pub check_mode: fn(&Section, Mode) -> Result<()>,
+    /// Checks what single keys of a stream do not tell. Connects to nothing.
+    pub check_stream: fn(&Section) -> Result<()>,
+    /// A table's name as its [`Stream`] will have it, as far as the source's section tells.
+    pub table: fn(&Section, &str) -> Option<String>,
     pub make: fn(&Section) -> Result<Box<dyn Source>>,
 }
 

@@ -7,6 +7,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
 use self::cells::Cells;
+pub use self::settings::delimiter;
 use super::compress::Compression;
 use super::flatten::Shape;
 use super::text::{Binary, Column, Lines, Out, Rows};

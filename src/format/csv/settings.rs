@@ -13,7 +13,7 @@ impl Format {
             return Err(section.error("flatten", "cannot be `no` for CSV, which has no records"));
         }
         let dialect = Dialect {
-            delimiter: delimiter(section)?,
+            delimiter: delimiter(section.text("csv_delimiter")?).map_err(|m| section.error("csv_delimiter", m))?,
             header: section.flag("csv_header")?,
             null: section.text("csv_null")?.to_owned(),
             quote_all: section.text("csv_quote")? == "all",
@@ -23,17 +23,18 @@ impl Format {
             },
             crlf: section.text("csv_line_end")? == "crlf",
         };
+        let compression = keys::text_compression(section)?;
         let special = |byte: u8| byte == dialect.delimiter || matches!(byte, b'"' | b'\n' | b'\r');
         if dialect.null.bytes().any(special) {
             return Err(section.error("csv_null", "must not contain the delimiter, a quote or a line end"));
         }
         let separator = section.text("flatten_separator")?;
-        Ok(Self::new(dialect, separator, keys::text_compression(section)?))
+        Ok(Self::new(dialect, separator, compression))
     }
 }
 
-fn delimiter(section: &Section) -> Result<u8> {
-    let text = section.text("csv_delimiter")?;
+/// The byte that `csv_delimiter` stands for, or what it must be.
+pub fn delimiter(text: &str) -> Result<u8, &'static str> {
     let byte = match text.as_bytes() {
         [byte] => Some(*byte),
         br"\t" => Some(b'\t'),
@@ -44,12 +45,12 @@ fn delimiter(section: &Section) -> Result<u8> {
         _ => None,
     };
     let Some(byte) = byte.filter(u8::is_ascii) else {
-        return Err(section.error("csv_delimiter", r"must be one ASCII character, `\t`, or a byte such as `\x01`"));
+        return Err(r"must be one ASCII character, `\t`, or a byte such as `\x01`");
     };
     // Numbers, dates and bytes are written without a look at the delimiter.
     let in_values = byte.is_ascii_alphanumeric() || b"+-.:/=".contains(&byte);
     if in_values || b"\"\n\r\\ \0".contains(&byte) {
-        return Err(section.error("csv_delimiter", "must not be a character that values or quoting need"));
+        return Err("must not be a character that values or quoting need");
     }
     Ok(byte)
 }

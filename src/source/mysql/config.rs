@@ -157,6 +157,14 @@ impl Settings {
     }
 }
 
+/// The database that tables without one are in, of a section that may be wrong elsewhere.
+pub fn database(section: &Section) -> Option<String> {
+    match section.get("url") {
+        Some(text) => url::parse(text).ok()?.database.or_else(|| section.get("database").map(str::to_owned)),
+        None => section.get("database").map(str::to_owned),
+    }
+}
+
 const SAID_TWICE: &str = "is also in `url`";
 
 fn server(section: &Section, said: Option<&url::Address>) -> Result<Server> {

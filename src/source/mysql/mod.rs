@@ -38,7 +38,17 @@ use crate::error::{Context, Result};
 use crate::record::{Event, Mode, Position};
 
 /// The registration.
-pub const MAKER: Maker = Maker { kind: config::KIND, check, make };
+pub const MAKER: Maker = Maker {
+    kind: config::KIND,
+    check,
+    check_mode,
+    check_stream: |section| Policies::of(section).map(drop),
+    table: |section, text| {
+        let database = config::database(section)?;
+        Name::parse(text, &database).ok().map(|name| name.written(&database))
+    },
+    make,
+};
 
 fn check(section: &Section) -> Result<()> {
     Settings::of(section).map(drop)
@@ -66,7 +76,7 @@ impl Source for Mysql {
 
     async fn streams(&self, selections: &[Selection]) -> Result<Vec<Stream>> {
         for selection in selections {
-            check_mode(selection)?;
+            check_mode(&selection.section, selection.mode)?;
             Policies::of(&selection.section)?;
         }
         let mut connection = Connection::open(&self.settings).await?;
@@ -112,12 +122,12 @@ impl Source for Mysql {
     }
 }
 
-fn check_mode(selection: &Selection) -> Result<()> {
-    match selection.mode {
+fn check_mode(section: &Section, mode: Mode) -> Result<()> {
+    match mode {
         Mode::Full => Ok(()),
-        mode => Err(selection
-            .section
-            .error("mode", format!("cannot be `{mode}` with MySQL yet: a table is read whole (`full`)"))),
+        mode => {
+            Err(section.error("mode", format!("cannot be `{mode}` with MySQL yet: a table is read whole (`full`)")))
+        }
     }
 }
 

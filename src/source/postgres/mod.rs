@@ -42,8 +42,18 @@ pub const MAKER: Maker = Maker {
         Policies::of(section)?;
         Settings::of(section).map(drop)
     },
+    check_mode,
+    check_stream: |section| Policies::of(section).map(drop),
+    table: |section, text| Name::parse(text, section.get("schema")?).ok().map(|name| name.display()),
     make: |section| Ok(Box::new(Postgres::new(section)?)),
 };
+
+fn check_mode(section: &Section, mode: Mode) -> Result<()> {
+    match mode {
+        Mode::Full => Ok(()),
+        mode => Err(section.error("mode", format!("cannot be {mode}: PostgreSQL is read in full only, so far"))),
+    }
+}
 
 /// A database.
 struct Postgres {
@@ -120,10 +130,7 @@ impl Postgres {
     }
 
     async fn streams_of(&self, session: &Session, selection: &Selection) -> Result<Vec<Stream>> {
-        if selection.mode != Mode::Full {
-            let message = format!("cannot be {}: PostgreSQL is read in full only, so far", selection.mode);
-            return Err(selection.section.error("mode", message));
-        }
+        check_mode(&selection.section, selection.mode)?;
         let policies = Policies::of(&selection.section)?;
         let selection = Arc::new(selection.clone());
         let mut streams = Vec::new();

@@ -31,7 +31,14 @@ use crate::record::{Event, Mode, Position, StreamId};
 const NOTICED_BYTES: u64 = 64 << 20;
 
 /// The registration.
-pub const MAKER: Maker = Maker { kind: config::KIND, check: config::check, make };
+pub const MAKER: Maker = Maker {
+    kind: config::KIND,
+    check: config::check,
+    check_mode,
+    check_stream: |section| Policies::of(section).map(drop),
+    table: |_, text| Some(text.to_owned()),
+    make,
+};
 
 fn make(section: &Section) -> Result<Box<dyn Source>> {
     Ok(Box::new(Sqlite { settings: Arc::new(Settings::of(section)?), run: Mutex::new(Run::default()) }))
@@ -134,7 +141,7 @@ fn list(settings: &Settings, selections: Vec<Selection>) -> Result<Vec<Stream>> 
     let all = catalog::tables(&connection, path)?;
     let mut streams = Vec::new();
     for selection in selections {
-        check_mode(&selection)?;
+        check_mode(&selection.section, selection.mode)?;
         let selection = Arc::new(selection);
         let section = &selection.section;
         let tables = catalog::select(section, &selection.tables, &all, path)?;
@@ -160,13 +167,13 @@ fn list(settings: &Settings, selections: Vec<Selection>) -> Result<Vec<Stream>> 
     Ok(streams)
 }
 
-fn check_mode(selection: &Selection) -> Result<()> {
-    let why = match selection.mode {
+fn check_mode(section: &Section, mode: Mode) -> Result<()> {
+    let why = match mode {
         Mode::Full => return Ok(()),
         Mode::Incremental => "`incremental` cannot be read from SQLite yet: a table is read whole (`full`)",
         Mode::Cdc => "`cdc` needs a change log, and SQLite keeps none: a table is read whole (`full`)",
     };
-    Err(selection.section.error("mode", why))
+    Err(section.error("mode", why))
 }
 
 fn describe(settings: &Settings, stream: &Stream) -> Result<Description> {

@@ -47,7 +47,7 @@ fn refused_by(command: &str, from: &str, to: &str, wanted: &str) {
     let folder = Folder::new(&text);
     let ended = folder.run(command).expect(2);
     assert_eq!(ended.err, format!("{wanted}\n"));
-    if command == "run" {
+    if command.starts_with("run") {
         let summary = ended.summary();
         assert_eq!((&summary["state"], &summary["exit_code"]), (&"failed".into(), &2.into()));
         assert_eq!((&summary["error_kind"], &summary["error"]), (&"config".into(), &wanted.into()));
@@ -200,6 +200,102 @@ fn all_mistakes_at_once_in_their_order() {
         concat!(
             "pipeline.conf:3: [source shop] unknown key `hostnam` (did you mean `hostname`?)\n",
             "pipeline.conf:4: [source shop] `port` must be a whole number from 1 to 65535"
+        ),
+    );
+}
+
+#[test]
+fn what_the_source_the_format_and_the_destination_refuse() {
+    refused(
+        "type = local\npath = lake\n\n[stream orders]\n",
+        concat!(
+            "type = gcs\nbucket = b\ncredentials_file = no.json\n\n",
+            "[stream orders]\nmode = cdc\nformat = csv\ncompression = snappy\ncsv_delimiter = ;;\n",
+        ),
+        concat!(
+            "pipeline.conf:12: [destination lake] `credentials_file` cannot be used: ",
+            "no.json: cannot be read: No such file or directory (os error 2)\n",
+            "pipeline.conf:15: [stream orders] `mode` cannot be `cdc` with MySQL yet: a table is read whole (`full`)\n",
+            "pipeline.conf:17: [stream orders] `compression` can be `snappy` for Parquet only\n",
+            "pipeline.conf:18: [stream orders] `csv_delimiter` must be one ASCII character, `\\t`, or a byte such as `\\x01`"
+        ),
+    );
+}
+
+#[test]
+fn a_value_that_nothing_uses() {
+    refused(
+        "path = lake",
+        "path = lake\nformat = parquet\ncsv_delimiter = ;;",
+        concat!(
+            "pipeline.conf:13: [destination lake] `csv_delimiter` must be one ASCII character, `\\t`, ",
+            "or a byte such as `\\x01`"
+        ),
+    );
+}
+
+#[test]
+fn a_mistake_of_a_destination_is_said_once_for_all_its_streams() {
+    refused(
+        "path = lake\n",
+        "path = lake\nformat = json\ncompression = snappy\n[stream a]\nsource = shop\ndestination = lake\ntable = a\n",
+        "pipeline.conf:13: [stream a] `compression` can be `snappy` for Parquet only",
+    );
+}
+
+#[test]
+fn no_second_mistake_follows_from_the_first() {
+    refused(
+        "table =",
+        "format = cvs\ncsv_header = no\ntable =",
+        "pipeline.conf:16: [stream orders] `format` must be one of csv, json, parquet (did you mean `csv`?)",
+    );
+}
+
+#[test]
+fn an_as_for_several_tables() {
+    refused(
+        "table = orders",
+        "tables = orders, items\nas = both",
+        "pipeline.conf:17: [stream orders] `as` names one table and cannot stand with `tables`",
+    );
+}
+
+#[test]
+fn memory_without_its_unit() {
+    refused(
+        "[source shop]",
+        "[pipeline]\nmax_memory = 10\n[source shop]",
+        "pipeline.conf:2: [pipeline] `max_memory` must be a size of at least 32 MiB, such as `128 MiB`",
+    );
+}
+
+#[test]
+fn a_mode_of_the_command_line() {
+    let text =
+        "pipeline.conf:13: [stream orders] `mode` cannot be `cdc` with MySQL yet: a table is read whole (`full`)";
+    refused_by("run --mode cdc", "orders", "orders", text);
+}
+
+#[test]
+fn two_streams_of_one_table() {
+    let other = "[stream u]\nsource = shop\ndestination = lake\n";
+    refused(
+        "table = orders\n",
+        &format!("table = orders\n{other}table = shop.orders\n"),
+        "pipeline.conf:20: [stream u] writes to `orders`, as [stream orders] does: set `as`",
+    );
+    refused(
+        "table = orders\n",
+        &format!("table = inv_2024\n{other}table = inv_2025\nas = inv_2024\n"),
+        "pipeline.conf:21: [stream u] writes to `inv_2024`, as [stream orders] does: set `as`",
+    );
+    refused(
+        "table = orders\n",
+        &format!("table = orders\n{other}tables = orders, inv_*\n"),
+        concat!(
+            "pipeline.conf:20: [stream u] writes to `orders`, as [stream orders] does: ",
+            "read it in a section of its own, with `as`"
         ),
     );
 }

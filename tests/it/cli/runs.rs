@@ -88,6 +88,26 @@ fn quiet_says_nothing_of_what_is_well() {
 }
 
 #[test]
+fn a_table_of_a_pattern_that_another_stream_writes_is_left_to_it() {
+    let folder = Folder::new(&CONFIG.replace("tables = items, users", "tables = *"));
+    folder.shop(SHOP);
+    let wanted = "pipeline.conf:17: [stream rest] writes to `orders`, as [stream orders] does: \
+                  read it in a section of its own, with `as`";
+    for command in ["run", "run rest"] {
+        let summary = folder.run(command).expect(2).summary();
+        let streams = summary["streams"].as_array().unwrap();
+        let of = |name: &str| streams.iter().find(|stream| stream["stream"] == name).unwrap();
+        assert_eq!((&of("rest.orders")["state"], &of("rest.orders")["error"]), (&"failed".into(), &wanted.into()));
+        assert_eq!(of("rest.items")["state"], "done");
+    }
+    let parts = std::fs::read_dir(folder.join("lake/orders")).unwrap();
+    let mine = |name: &str| name.starts_with("rest");
+    assert!(!parts.into_iter().any(|entry| mine(entry.unwrap().file_name().to_str().unwrap())));
+    assert!(!folder.join("lake/_commits/rest.orders").exists());
+    assert!(folder.run("check").expect(2).out.contains(wanted));
+}
+
+#[test]
 fn status_files_and_check() {
     let folder = folder();
     let before = folder.run("status").expect(0).out;

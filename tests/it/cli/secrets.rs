@@ -61,6 +61,7 @@ destination = lake
 table = orders
 
 [stream b]
+as = b
 source = variable
 destination = lake
 table = orders
@@ -71,6 +72,7 @@ destination = bucket
 table = orders
 
 [stream d]
+as = d
 source = in_url
 destination = lake
 table = orders

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::settings::Credentials;
+use crate::config::Section;
 use crate::error::{Error, Result};
 
 /// What the tokens may be used for.
@@ -73,6 +74,17 @@ pub fn find(credentials: &Credentials) -> Result<Option<Source>> {
             }
         },
     }
+}
+
+/// Reads the file that the section names, if it does.
+pub fn check(section: &Section, credentials: &Credentials) -> Result<()> {
+    let Credentials::File(file) = credentials else { return Ok(()) };
+    let Err(wrong) = read(file) else { return Ok(()) };
+    let error = section.error("credentials_file", format!("cannot be used: {}", wrong.message()));
+    Err(match wrong.advice() {
+        Some(advice) => error.hint(advice),
+        None => error,
+    })
 }
 
 /// The file that Google's tools would take.

@@ -27,7 +27,7 @@ use crate::error::{Error, Result};
 
 pub const MAKER: Maker = Maker {
     kind: super::kind("gcs", "A bucket on Google Cloud Storage.", &[KEYS]),
-    check: |section| Settings::of(section).map(|_| ()),
+    check: |section| credentials::check(section, &Settings::of(section)?.credentials),
     make: |section| Ok(Arc::new(Gcs::of(section)?)),
 };
 

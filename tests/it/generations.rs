@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow_array::{Int64Array, RecordBatch};
 use serde_json::{Value, json};
+use tidemark::destination::files::layout::Layout;
 use tidemark::destination::files::store::Store;
 use tidemark::destination::files::stores::memory::Memory as MemoryStore;
 use tidemark::destination::files::{Files, Settings};
@@ -151,4 +152,23 @@ async fn a_load_that_was_given_up_and_could_not_be_deleted_goes_with_the_next_pu
     loads.refuse(false);
     assert_eq!(loads.publish(&mut *main, "g2", last).await.generations.retired, ["g1"]);
     assert_eq!(loads.with_files().await, ["g2", "g2"]);
+}
+
+/// A store may carry out what a killed process asked of it after the next one has swept.
+#[tokio::test]
+async fn what_lands_among_the_parts_of_a_load_is_gone_before_it_is_published() {
+    for refuses in [false, true] {
+        let loads = Loads::new();
+        let mut main = loads.open(&loads.id).await;
+        let last = loads.begin(&mut *main, "g1", &[]).await;
+        let late = Layout::of(&loads.id.chunk("g1", "0")).part(&Script::tables()[0].name, 0, 9, "numbers");
+        loads.store.create(&late, "1\n".into()).await.unwrap();
+        assert_eq!(loads.with_files().await, ["g1", "g1", "g1"]);
+
+        loads.refuse(refuses);
+        loads.publish(&mut *main, "g1", last).await;
+        // What cannot be deleted keeps no load from being published.
+        assert_eq!(loads.store.get(&late).await.unwrap().is_some(), refuses);
+        assert_eq!(loads.files.files(&loads.id).await.unwrap().len(), 2);
+    }
 }

@@ -1,10 +1,13 @@
-//! Files of generations that are live no more.
+//! Files of generations: of those that are live no more, and of one that is about to be.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 use super::layout::Layout;
+use super::log::Log;
 use super::store::Store;
 use crate::error::Result;
+use crate::record::Publication;
 
 /// Deletes every part of these generations; their logs stay. Gives those that may still have some: the next entry
 /// carries them on, since nobody but the entries remembers them.
@@ -25,10 +28,8 @@ pub async fn delete(store: &dyn Store, stream: &Layout, generations: &[String]) 
 }
 
 async fn delete_one(store: &dyn Store, stream: &Layout, generation: &str) -> Result<usize> {
-    let logs = store.list(&stream.generation_logs(generation), None).await?;
-    let tables: BTreeSet<_> = logs.iter().filter_map(|key| stream.generation_marked_table(generation, key)).collect();
     let mut files = 0;
-    for table in tables {
+    for table in tables(store, stream, generation).await? {
         let parts = Layout::generation_parts(&table, generation);
         let keys = store.list(&parts, None).await?;
         store.delete(&keys).await?;
@@ -36,4 +37,42 @@ async fn delete_one(store: &dyn Store, stream: &Layout, generation: &str) -> Res
         files += keys.len();
     }
     Ok(files)
+}
+
+/// Deletes what lies among a generation's parts and is none of them: a store may carry out an upload of a killed process
+/// after the next one has swept. Readers who take the folder as it is would read its rows twice.
+///
+/// Nobody writes there any more: the logs of all chunks have come to their end. What cannot be deleted is told and left;
+/// the commit log does not list it.
+pub async fn tidy(store: &Arc<dyn Store>, stream: &Layout, publication: &Publication) {
+    match tidy_tables(store, stream, publication).await {
+        Ok(0) => {}
+        Ok(files) => tracing::info!(files, "deleting files that an earlier run left uncommitted"),
+        Err(error) => tracing::warn!(%error, "the new generation's folder could not be looked through"),
+    }
+}
+
+async fn tidy_tables(store: &Arc<dyn Store>, stream: &Layout, publication: &Publication) -> Result<usize> {
+    let generation = &publication.generation;
+    let mut listed = HashSet::new();
+    for (chunk, last) in &publication.chunks {
+        let log = Log::new(store.clone(), stream.chunk(generation, chunk));
+        listed.extend(log.live_parts(*last).await?.into_iter().map(|part| part.path));
+    }
+    let mut files = 0;
+    for table in tables(&**store, stream, generation).await? {
+        let parts = Layout::generation_parts(&table, generation);
+        let mut orphans = store.list(&parts, None).await?;
+        orphans.retain(|key| !listed.contains(key));
+        store.delete(&orphans).await?;
+        store.sweep(&parts, &|_| true).await?;
+        files += orphans.len();
+    }
+    Ok(files)
+}
+
+/// The tables that have parts of a generation, or may have.
+async fn tables(store: &dyn Store, stream: &Layout, generation: &str) -> Result<BTreeSet<String>> {
+    let logs = store.list(&stream.generation_logs(generation), None).await?;
+    Ok(logs.iter().filter_map(|key| stream.generation_marked_table(generation, key)).collect())
 }

@@ -39,16 +39,20 @@ pub struct Layout {
 impl Layout {
     pub fn of(stream: &StreamId) -> Self {
         let name = encode(stream.name());
+        let whole = Self { log: format!("_commits/{name}"), file: name, generation: None };
         match stream.generation_chunk() {
-            None => Self { log: format!("_commits/{name}"), file: name, generation: None },
-            Some((generation, chunk)) => {
-                let (generation, chunk) = (encode(generation), encode(chunk));
-                Self {
-                    log: format!("_commits/{name}/{generation}/{chunk}"),
-                    file: format!("{name}.{chunk}"),
-                    generation: Some(generation),
-                }
-            }
+            None => whole,
+            Some((generation, chunk)) => whole.chunk(generation, chunk),
+        }
+    }
+
+    /// Those of one chunk of this stream.
+    pub fn chunk(&self, generation: &str, chunk: &str) -> Self {
+        let (generation, chunk) = (encode(generation), encode(chunk));
+        Self {
+            log: format!("{}/{generation}/{chunk}", self.log),
+            file: format!("{}.{chunk}", self.file),
+            generation: Some(generation),
         }
     }
 

@@ -223,6 +223,9 @@ impl Writer for FileWriter {
     async fn commit(&mut self, seal: Seal) -> Result<Commit> {
         let parts = self.finish_parts().await?;
         let retires = seal.publishes.is_some() || !seal.retires.is_empty();
+        if let Some(publication) = &seal.publishes {
+            generations::tidy(&self.store, &self.layout, publication).await;
+        }
         let commit = self.entry(seal, parts);
         match self.log.create(&commit).await? {
             Entry::Ours => {}

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use arrow_array::ArrayRef;
 use arrow_array::builder::{
     BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Decimal256Builder, DurationMicrosecondBuilder,
     FixedSizeBinaryBuilder, Float32Builder, Float64Builder, Int8Builder, Int16Builder, Int32Builder, Int64Builder,
-    ListBuilder, StringBuilder, TimestampMicrosecondBuilder, UInt8Builder, UInt16Builder, UInt32Builder, UInt64Builder,
+    ListBuilder, PrimitiveBuilder, StringBuilder, TimestampMicrosecondBuilder, UInt8Builder, UInt16Builder,
+    UInt32Builder, UInt64Builder,
 };
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, BinaryArray, StringArray};
 
 use super::calendar::Moment;
 use super::config::ZeroDates;
@@ -57,7 +58,8 @@ enum Values {
     Double(Float64Builder),
     Decimal128(Decimal128Builder, Digits),
     Decimal256(Decimal256Builder, Digits),
-    Text(StringBuilder),
+    /// Seen to be text when the column is finished: one look at all of it costs a fraction of a look at each value.
+    Text(BinaryBuilder),
     Bytes(BinaryBuilder),
     Uuid(FixedSizeBinaryBuilder),
     Date(Date32Builder),
@@ -90,8 +92,8 @@ impl Cells {
             Values::Double(b) => b.append_null(),
             Values::Decimal128(b, _) => b.append_null(),
             Values::Decimal256(b, _) => b.append_null(),
-            Values::Text(b) | Values::TextDate(b, _) => b.append_null(),
-            Values::Bytes(b) | Values::Geometry(b) => b.append_null(),
+            Values::TextDate(b, _) => b.append_null(),
+            Values::Text(b) | Values::Bytes(b) | Values::Geometry(b) => b.append_null(),
             Values::Uuid(b) => b.append_null(),
             Values::Date(b) => b.append_null(),
             Values::Timestamp(b) => b.append_null(),
@@ -158,8 +160,7 @@ impl Cells {
     pub fn bytes(&mut self, value: &[u8]) -> Result<(), Misfit> {
         match &mut self.values {
             Values::Decimal128(b, digits) => b.append_value(digits.of_text(value).ok_or(Misfit::Digits)?),
-            Values::Text(b) => b.append_value(std::str::from_utf8(value).map_err(|_| Misfit::Text)?),
-            Values::Bytes(b) => b.append_value(value),
+            Values::Text(b) | Values::Bytes(b) => b.append_value(value),
             Values::Decimal256(b, digits) => b.append_value(digits.of_long_text(value).ok_or(Misfit::Digits)?),
             Values::Bit(b) => b.append_value(bits(value).ok_or(Misfit::Kind)?),
             Values::Uuid(b) => {
@@ -214,31 +215,56 @@ impl Cells {
         Ok(())
     }
 
-    /// The column so far; it starts again, empty.
-    pub fn finish(&mut self) -> ArrayRef {
-        match &mut self.values {
+    /// The column so far; it starts again, empty. Fails with the place of the first value that is no text where all
+    /// should be.
+    pub fn finish(&mut self) -> Result<ArrayRef, usize> {
+        Ok(match &mut self.values {
             Values::Boolean(b) => Arc::new(b.finish()),
-            Values::Int8(b) => Arc::new(b.finish()),
-            Values::Int16(b) => Arc::new(b.finish()),
-            Values::Int32(b) => Arc::new(b.finish()),
-            Values::Int64(b) => Arc::new(b.finish()),
-            Values::UInt8(b) => Arc::new(b.finish()),
-            Values::UInt16(b) => Arc::new(b.finish()),
-            Values::UInt32(b) => Arc::new(b.finish()),
-            Values::UInt64(b) | Values::Bit(b) => Arc::new(b.finish()),
-            Values::Float(b) => Arc::new(b.finish()),
-            Values::Double(b) => Arc::new(b.finish()),
-            Values::Decimal128(b, _) => Arc::new(b.finish()),
-            Values::Decimal256(b, _) => Arc::new(b.finish()),
-            Values::Text(b) | Values::TextDate(b, _) => Arc::new(b.finish()),
-            Values::Bytes(b) | Values::Geometry(b) => Arc::new(b.finish()),
+            Values::Int8(b) => primitives(b),
+            Values::Int16(b) => primitives(b),
+            Values::Int32(b) => primitives(b),
+            Values::Int64(b) => primitives(b),
+            Values::UInt8(b) => primitives(b),
+            Values::UInt16(b) => primitives(b),
+            Values::UInt32(b) => primitives(b),
+            Values::UInt64(b) | Values::Bit(b) => primitives(b),
+            Values::Float(b) => primitives(b),
+            Values::Double(b) => primitives(b),
+            Values::Decimal128(b, _) => primitives(b),
+            Values::Decimal256(b, _) => primitives(b),
+            Values::Text(b) => Arc::new(texts(pieces(b))?),
+            Values::TextDate(b, _) => Arc::new(b.finish()),
+            Values::Bytes(b) | Values::Geometry(b) => Arc::new(pieces(b)),
             Values::Uuid(b) => Arc::new(b.finish()),
-            Values::Date(b) => Arc::new(b.finish()),
-            Values::Timestamp(b) => Arc::new(b.finish()),
-            Values::Time(b) => Arc::new(b.finish()),
+            Values::Date(b) => primitives(b),
+            Values::Timestamp(b) => primitives(b),
+            Values::Time(b) => primitives(b),
             Values::Vector(b) => Arc::new(b.finish()),
-        }
+        })
     }
+}
+
+/// The builder's values. The next batch will have about as many: it gets the room at once instead of by doubling.
+fn primitives<T: ArrowPrimitiveType>(builder: &mut PrimitiveBuilder<T>) -> ArrayRef {
+    let array = builder.finish();
+    *builder = PrimitiveBuilder::with_capacity(array.len()).with_data_type(array.data_type().clone());
+    Arc::new(array)
+}
+
+/// As [`primitives`].
+fn pieces(builder: &mut BinaryBuilder) -> BinaryArray {
+    let array = builder.finish();
+    let bytes = array.values().len();
+    *builder = BinaryBuilder::with_capacity(array.len(), bytes + bytes / 8);
+    array
+}
+
+fn texts(bytes: BinaryArray) -> Result<StringArray, usize> {
+    StringArray::try_from_binary(bytes.clone()).map_err(|_| {
+        let is_text = |value: Option<&[u8]>| value.is_none_or(|value| std::str::from_utf8(value).is_ok());
+        // There is one: were each of them text, all of them would be.
+        bytes.iter().position(|value| !is_text(value)).unwrap_or_default()
+    })
 }
 
 impl Values {
@@ -262,7 +288,7 @@ impl Values {
             Type::Decimal { precision, scale } => {
                 Values::Decimal256(Decimal256Builder::new().with_data_type(of.data_type()), Digits { precision, scale })
             }
-            Type::Text | Type::Json => Values::Text(StringBuilder::new()),
+            Type::Text | Type::Json => Values::Text(BinaryBuilder::new()),
             Type::Uuid => Values::Uuid(FixedSizeBinaryBuilder::new(16)),
             Type::Bytes => Values::Bytes(BinaryBuilder::new()),
             Type::Date => Values::Date(Date32Builder::new()),
@@ -283,7 +309,7 @@ fn bits(value: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use arrow_array::{Array, Decimal128Array, UInt64Array};
+    use arrow_array::{Decimal128Array, UInt64Array};
 
     use super::*;
 
@@ -302,7 +328,7 @@ mod tests {
         for wrong in ["10000000000.00", "1.234", "1e3", "", "-", "1.2.3"] {
             assert_eq!(column.bytes(wrong.as_bytes()), Err(Misfit::Digits), "{wrong}");
         }
-        let array = column.finish();
+        let array = column.finish().unwrap();
         let values: Vec<_> = array.as_any().downcast_ref::<Decimal128Array>().unwrap().values().to_vec();
         assert_eq!(values, [0, -123_456_789_012, 999_999_999_999, 500, 150, 710, 50]);
         assert_eq!(array.data_type(), &of.data_type());
@@ -318,7 +344,7 @@ mod tests {
         column.unsigned(u64::MAX).unwrap();
         column.signed(7).unwrap();
         column.null();
-        let array = column.finish();
+        let array = column.finish().unwrap();
         let array = array.as_any().downcast_ref::<UInt64Array>().unwrap();
         assert_eq!((array.value(0), array.value(1), array.is_null(2)), (u64::MAX, 7, true));
     }
@@ -328,14 +354,25 @@ mod tests {
         let zero = Moment::default();
         let mut column = cells(Type::Timestamp);
         column.moment(&zero).unwrap();
-        assert_eq!((column.nulled, column.finish().null_count()), (1, 1));
+        assert_eq!((column.nulled, column.finish().unwrap().null_count()), (1, 1));
         assert_eq!(Cells::new(Type::Date, ZeroDates::Error).moment(&zero), Err(Misfit::Date));
         assert_eq!(Cells::new(Type::TextDate(Some(3)), ZeroDates::Text).moment(&zero), Ok(()));
     }
 
     #[test]
     fn text_must_be_text() {
-        assert_eq!(cells(Type::Text).bytes(b"\xff"), Err(Misfit::Text));
+        for (values, wrong) in [
+            (&[&b"a"[..], b"\xff", b"b"][..], Some(1)),
+            // Half a letter, and the other half.
+            (&[b"a", b"\xc3", b"\xa9"], Some(1)),
+            (&[b"", b"\xc3\xa9", b"\xe2\x82\xac"], None),
+            (&[], None),
+        ] {
+            let mut column = cells(Type::Text);
+            values.iter().for_each(|value| column.bytes(value).unwrap());
+            assert_eq!(column.finish().err(), wrong, "{values:?}");
+            assert_eq!(column.finish().unwrap().len(), 0);
+        }
         assert_eq!(cells(Type::Bytes).bytes(b"\xff"), Ok(()));
         assert_eq!(cells(Type::Uuid).bytes(b"123e4567-e89b-12d3-a456-426655440000"), Ok(()));
         assert_eq!(cells(Type::Uuid).bytes(b"123e4567"), Err(Misfit::Kind));

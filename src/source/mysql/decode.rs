@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(row(&full(), &planned, &mut cells), Ok(308));
         // All nulls: nine bits from the third on.
         assert_eq!(row(&[0, 0b1111_1100, 0b0000_0111], &planned, &mut cells), Ok(0));
-        let arrays: Vec<_> = cells.iter_mut().map(Cells::finish).collect();
+        let arrays: Vec<_> = cells.iter_mut().map(|cells| cells.finish().unwrap()).collect();
         assert!(arrays.iter().all(|array| array.len() == 2 && array.is_valid(0) && array.is_null(1)));
         assert_eq!(arrays[0].as_primitive::<Int8Type>().value(0), -1);
         assert_eq!(arrays[1].as_primitive::<UInt32Type>().value(0), 0xff_ffff);

@@ -60,11 +60,11 @@ impl Snapshot {
         while let Some(row) = connection.row().await? {
             batch.add(row, plan)?;
             if batch.is_full() {
-                outlet.send(Event::Rows(batch.finish()?)).await?;
+                outlet.send(Event::Rows(batch.finish(plan)?)).await?;
             }
         }
         if batch.rows > 0 {
-            outlet.send(Event::Rows(batch.finish()?)).await?;
+            outlet.send(Event::Rows(batch.finish(plan)?)).await?;
         }
         batch.warn(plan);
         warn_of_warnings(connection, plan).await;
@@ -158,8 +158,12 @@ impl Batch {
         self.rows >= BATCH_ROWS || self.bytes >= BATCH_BYTES
     }
 
-    fn finish(&mut self) -> Result<Rows> {
-        let arrays: Vec<ArrayRef> = self.columns.iter_mut().map(Cells::finish).collect();
+    fn finish(&mut self, plan: &Plan) -> Result<Rows> {
+        let first = self.all_rows - self.rows as u64 + 1;
+        let finished = self.columns.iter_mut().enumerate().map(|(index, column)| {
+            column.finish().map_err(|row| misfit(plan, index, first + row as u64, Misfit::Text))
+        });
+        let arrays = finished.collect::<Result<Vec<ArrayRef>>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
         let batch = RecordBatch::try_new_with_options(self.table.schema.clone(), arrays, &options)
             .map_err(|e| Error::bug(e.to_string()))?;

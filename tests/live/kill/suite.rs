@@ -19,9 +19,6 @@ pub fn survives_kills(source: &'static str, url: &str, place: &str, format: &'st
     let (undisturbed, _) = folder.run("run", 0);
     let hits = kill_at_random(&folder, undisturbed);
 
-    // What a killed run had sent whole, the server goes on to store: a part that lands after the next run's sweep is
-    // listed nowhere, and lies there until its generation goes.
-    std::thread::sleep(Duration::from_secs(5));
     folder.run("run", 0);
     case.compare(&folder, &TABLES);
     assert_eq!(folder.count("job_log", "state = 'running'"), 0);

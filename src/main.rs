@@ -6,7 +6,7 @@ fn main() -> ExitCode {
     large_blocks_go_back();
     // One TLS stack for all drivers. Fails only if there is one already, which is then the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(e) => {
             eprintln!("error: the runtime cannot start: {e}");
@@ -17,6 +17,17 @@ fn main() -> ExitCode {
     // A thread that waits for a server must not hold up the end.
     runtime.shutdown_background();
     ExitCode::from(code)
+}
+
+/// One core is left to what is written to disk and, where it is on this machine, to the server that is read from: a
+/// thread for every core takes more from it than it gives (docs/benchmarks.md). `TOKIO_WORKER_THREADS` overrides it.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        builder.worker_threads((cores - 1).max(1));
+    }
+    builder.enable_all().build()
 }
 
 /// Has glibc's allocator give each large block back to the system when it is freed.

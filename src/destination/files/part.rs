@@ -125,14 +125,7 @@ async fn write(
         match incoming.recv().await {
             Some(Work::Rows(batch)) => {
                 rows += batch.num_rows() as u64;
-                let piece;
-                (encoder, piece) = match encode(encoder, batch).await {
-                    Ok(encoded) => encoded,
-                    Err(error) => break Err(error),
-                };
-                if let Some(piece) = piece
-                    && let Err(error) = file.write(piece).await
-                {
+                if let Err(error) = file.encode(&mut *encoder, &batch).await {
                     break Err(error);
                 }
                 size.store(file.bytes + encoder.buffered() as u64, Ordering::Relaxed);
@@ -155,21 +148,6 @@ async fn write(
     }
 }
 
-/// Encoding burns CPU for milliseconds: not on a thread that serves connections.
-async fn encode(mut encoder: Box<dyn Encoder>, batch: RecordBatch) -> Result<(Box<dyn Encoder>, Option<Bytes>)> {
-    on_thread(move || {
-        encoder.encode(&batch)?;
-        let piece = encoder.take();
-        Ok((encoder, piece))
-    })
-    .await
-}
-
-async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let result = tokio::task::spawn_blocking(work).await;
-    result.unwrap_or_else(|e| Err(Error::bug(format!("the encoder ended: {e}"))))
-}
-
 struct File {
     upload: Box<dyn Upload>,
     crc: crc32fast::Hasher,
@@ -177,6 +155,16 @@ struct File {
 }
 
 impl File {
+    /// On this very thread, although it burns CPU for milliseconds: a thread of its own costs more in waking it, and in
+    /// what a server on the same machine loses to it, than doing it beside the reading gains (docs/benchmarks.md).
+    async fn encode(&mut self, encoder: &mut dyn Encoder, batch: &RecordBatch) -> Result<()> {
+        encoder.encode(batch)?;
+        match encoder.take() {
+            Some(piece) => self.write(piece).await,
+            None => Ok(()),
+        }
+    }
+
     async fn write(&mut self, piece: Bytes) -> Result<()> {
         if piece.is_empty() {
             return Ok(());
@@ -187,7 +175,6 @@ impl File {
     }
 
     async fn write_end(&mut self, encoder: Box<dyn Encoder>) -> Result<()> {
-        let piece = on_thread(move || encoder.finish()).await?;
-        self.write(piece).await
+        self.write(encoder.finish()?).await
     }
 }

@@ -21,6 +21,12 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// What one read asks the network for. The buffer grows beyond it only for a packet that is larger.
 const BUFFER_BYTES: usize = 128 << 10;
+/// A read that found so much has emptied a stream of rows that goes on: the next one waits until more has gathered. Being
+/// woken for each of the server's writes costs both sides more than the wait does. Less than this is the answer to a
+/// question, or the end, and more is a stream that we do not keep up with.
+const A_TRICKLE: Range<usize> = 8 << 10..48 << 10;
+/// Far less than what the network's buffers take to fill, at hundreds of megabytes a second.
+const GATHERING: Duration = Duration::from_millis(1);
 const HEADER_BYTES: usize = 4;
 /// A payload of this length goes on in the next packet.
 const FULL_PAYLOAD: usize = (1 << 24) - 1;
@@ -176,6 +182,9 @@ impl Packets {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
         self.unread.end += count;
+        if A_TRICKLE.contains(&count) {
+            tokio::time::sleep(GATHERING).await;
+        }
         Ok(())
     }
 }

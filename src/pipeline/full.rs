@@ -98,13 +98,8 @@ pub fn moment(position: &str) -> Option<String> {
     serde_json::from_str::<Generation>(position).ok()?.moment()
 }
 
-/// Loads all of it; the totals are those of the generation.
-pub async fn load(
-    session: &Session,
-    source: &dyn Source,
-    main: &mut dyn Writer,
-    lease: &dyn Lease,
-) -> Result<(Ended, Totals)> {
+/// Loads all of it, and publishes it.
+pub async fn load(session: &Session, source: &dyn Source, main: &mut dyn Writer, lease: &dyn Lease) -> Result<Ended> {
     let (mut generation, is_new) = begin(session, main).await?;
     let begun = if is_new { None } else { generation.moment() };
     let mut totals = Totals::default();
@@ -114,9 +109,9 @@ pub async fn load(
         let id = session.stream.id.chunk(&generation.generation, &chunk);
         let found = find_chunk(session, &id, totals, begun.as_deref()).await?;
         let Some(loaded) = load_chunk(session, source, &id, lease, found).await? else {
-            return Ok((Ended::Stopped, totals));
+            return Ok(Ended::Stopped);
         };
-        totals = loaded.totals;
+        totals = session.totals();
         last.insert(chunk.clone(), loaded.last.seq);
         generation.chunks.insert(chunk, loaded.last.position);
         generation.read_at = earlier(generation.read_at, loaded.read_at);
@@ -127,7 +122,7 @@ pub async fn load(
     let seal = Seal { publishes: Some(publication), complete: true, ..Seal::at(Some(generation.position()?)) };
     let commit = main.commit(seal).await?;
     session.record(&commit).await?;
-    Ok((Ended::AtTheEnd, totals))
+    Ok(Ended::AtTheEnd)
 }
 
 fn earlier(one: Option<String>, other: Option<String>) -> Option<String> {
@@ -156,8 +151,6 @@ async fn begin(session: &Session, main: &mut dyn Writer) -> Result<(Generation, 
 /// What is there of a chunk.
 struct Found {
     last: Option<Commit>,
-    /// With those of the chunks before it.
-    totals: Totals,
     /// When what is committed of it was read.
     read_at: Option<String>,
 }
@@ -165,28 +158,33 @@ struct Found {
 /// A chunk that is there to its end.
 struct Loaded {
     last: Commit,
-    totals: Totals,
     read_at: Option<String>,
 }
 
-/// Looks for a chunk at the destination; `begun` is since when it may be there.
+/// Looks for a chunk at the destination, and counts what is there of it to what the chunks `before` it hold; `begun` is
+/// since when it may be there.
 async fn find_chunk(session: &Session, id: &StreamId, before: Totals, begun: Option<&str>) -> Result<Found> {
     let destination = &session.destination;
-    let mut found = Found { last: destination.last(id, None).await?, totals: before, read_at: None };
+    let mut found = Found { last: destination.last(id, None).await?, read_at: None };
+    let mut totals = before;
     if let Some(last) = &found.last {
         for commit in destination.range(id, 0, last.seq).await? {
-            found.totals.add(&commit);
+            totals.add(&commit);
             found.read_at = read_after(&commit).or(found.read_at);
         }
     }
+    if totals != session.totals() {
+        session.progress(totals).await?;
+    }
     if let Some(begun) = begun {
         let stream = &session.stream.id;
-        match found.last.as_ref().is_some_and(|last| last.position.is_some()) {
-            true => tracing::info!(%stream, "continuing the full load that was begun at {begun}"),
-            false => tracing::info!(
+        if found.last.as_ref().is_some_and(|last| last.position.is_some()) {
+            tracing::info!(%stream, "continuing the full load that was begun at {begun}");
+        } else {
+            tracing::info!(
                 %stream,
                 "reading the table again: nothing is committed of the full load that was begun at {begun}"
-            ),
+            );
         }
     }
     Ok(found)
@@ -206,18 +204,18 @@ async fn load_chunk(
     lease: &dyn Lease,
     found: Found,
 ) -> Result<Option<Loaded>> {
-    let Found { last, totals, read_at } = found;
+    let Found { last, read_at } = found;
     if let Some(last) = last.filter(|commit| commit.complete) {
-        return Ok(Some(Loaded { last, totals, read_at }));
+        return Ok(Some(Loaded { last, read_at }));
     }
     let mut opening = session.opening.clone();
     opening.after = None;
     let mut writer = session.destination.open(id, &opening).await?;
     let read_at = read_after(writer.last()).or(read_at);
-    let copied = copy_chunk(session, source, &mut *writer, lease, totals).await;
-    match copied {
-        Ok((Ended::AtTheEnd, totals)) => Ok(Some(Loaded { last: writer.last().clone(), totals, read_at })),
-        Ok((Ended::Stopped, _)) => {
+    match copy_chunk(session, source, &mut *writer, lease).await {
+        Ok(Ended::AtTheEnd) => Ok(Some(Loaded { last: writer.last().clone(), read_at })),
+        Ok(Ended::Stopped) => {
+            tell_stopped(session, writer.last());
             writer.abort().await;
             Ok(None)
         }
@@ -228,16 +226,25 @@ async fn load_chunk(
     }
 }
 
+/// Says what the next run makes of a load that was stopped, whose last entry this is.
+fn tell_stopped(session: &Session, last: &Commit) {
+    let stream = &session.stream.id;
+    if last.position.is_some() {
+        tracing::warn!(%stream, "stopped before it was published: the next run goes on from what is committed");
+    } else {
+        tracing::warn!(%stream, "stopped before its end: the next run reads the table again from its beginning");
+    }
+}
+
 async fn copy_chunk(
     session: &Session,
     source: &dyn Source,
     writer: &mut dyn Writer,
     lease: &dyn Lease,
-    totals: Totals,
-) -> Result<(Ended, Totals)> {
+) -> Result<Ended> {
     let position = writer.last().position.clone();
     let mut reader = source.open(&session.stream, position.as_ref()).await?;
-    let mut account = Account::new(session, totals, true);
+    let mut account = Account::new(session, true);
     let copy = Copy {
         reader: &mut *reader,
         writer,
@@ -247,8 +254,7 @@ async fn copy_chunk(
         mode: Mode::Full,
         stop: session.stop.clone(),
     };
-    let ended = copy.run().await?;
-    Ok((ended, account.totals))
+    copy.run().await
 }
 
 #[cfg(test)]

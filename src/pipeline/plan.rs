@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -53,12 +53,22 @@ const STREAM_KEYS: &[Key] = &[
         "How often a stream starts again after failures that may pass; a commit begins the count anew.",
     )
     .default("5"),
-    Key::new("resume_within", Wants::Duration, "A full load that was begun longer ago starts from the beginning.")
-        .default("1d"),
+    Key::new(
+        "resume_within",
+        Wants::Duration,
+        "A full load that was read to its end and not published is published by the next run, unless it was begun longer \
+         ago. One that was not read to its end is read again from its beginning.",
+    )
+    .default("1d"),
     Key::new("commit_interval", Wants::Duration, "A commit is made at the first safe place after this time,")
         .default("60s"),
     Key::new("commit_rows", Wants::Integer(1, i64::MAX), "or after this many rows,").default("10000000"),
-    Key::new("commit_bytes", Wants::Bytes, "or after this much data.").default("1 GiB"),
+    Key::new(
+        "commit_bytes",
+        Wants::Bytes,
+        "or after this much data. A full load has one safe place so far, its end: these keys change nothing there.",
+    )
+    .default("1 GiB"),
     Key::new("idle_interval", Wants::Duration, "A position without rows is committed at most this often.")
         .default("5m"),
 ];
@@ -342,6 +352,7 @@ impl<'a> Plan<'a> {
             observer: around.observer.clone(),
             stop: around.stop.clone(),
             commits: AtomicU64::default(),
+            totals: Mutex::default(),
         };
         let sources =
             SourceMaker { shared: source.clone(), kind: source_kind.clone(), section: source_section.clone() };

@@ -103,6 +103,7 @@ pub fn session(name: &str, mode: Mode, destination: Arc<dyn Destination>, log: &
         observer: Arc::new(Silent),
         stop,
         commits: Default::default(),
+        totals: Default::default(),
     }
 }
 

@@ -215,7 +215,7 @@ async fn a_dead_run_shows_as_such_and_the_next_closes_it() {
 }
 
 #[test]
-fn an_unfinished_load_goes_on_or_is_given_up() {
+fn an_unfinished_load_is_read_again_or_given_up() {
     let folder = folder();
     folder.shop("insert into orders values (4, 'much')");
     folder.run("run orders").expect(65);
@@ -280,11 +280,14 @@ fn the_first_signal_stops_at_a_safe_place() {
     let folder = endless();
     let mut child = folder.start("run orders");
     under_way(&mut child, &folder);
+    let asked = Instant::now();
     signal(&child, "TERM");
     let ended = end_of(child).expect(143);
+    assert!(asked.elapsed() < Duration::from_secs(5), "waited for a checkpoint that no full load has on the way");
     let summary = ended.summary();
     assert_eq!((&summary["state"], &summary["exit_code"]), (&"stopped".into(), &143.into()));
     assert!(ended.err.contains("stopping at the next safe point"), "{}", ended.err);
+    assert!(ended.err.contains("the next run reads the table again from its beginning"), "{}", ended.err);
     let status = folder.run("status").expect(0).out;
     assert!(status.lines().any(|line| line.starts_with("orders") && line.contains("stopped")), "{status}");
 }
@@ -294,12 +297,16 @@ fn the_second_signal_ends_at_once() {
     let folder = endless();
     let mut child = folder.start("run orders");
     under_way(&mut child, &folder);
+    // The first one is held up where the end is to be noted.
+    let log = rusqlite::Connection::open(folder.join("tidemark.db")).unwrap();
+    log.execute_batch("begin immediate").unwrap();
     let start = Instant::now();
     signal(&child, "INT");
     std::thread::sleep(Duration::from_millis(300));
     signal(&child, "INT");
     let ended = end_of(child).expect(130);
     assert!(start.elapsed() < Duration::from_secs(5));
+    drop(log);
     let summary = ended.summary();
     assert_eq!((&summary["state"], &summary["error"]), (&"failed".into(), &"ended at once by a second signal".into()));
     // The process is gone, so its lease is free.

@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::format;
 use crate::job_log::{self, JobLog, NewRun, RunEnd, RunState};
 use crate::record::{Mode, StreamId};
-use crate::source::{self, Selection, Source, Stream, pattern};
+use crate::source::{self, Listing, Selection, Source, Stream, pattern};
 
 /// Keys of `[pipeline]`.
 const KEYS: &[Key] = &[
@@ -93,6 +93,9 @@ pub fn registry() -> Registry {
         check_streams: checks::streams,
     }
 }
+
+/// A stream with its identity, or why it cannot begin.
+type Resolved = Result<(Stream, Value)>;
 
 /// What all streams of a run have around them.
 pub struct Around {
@@ -170,11 +173,12 @@ impl<'a> Plan<'a> {
                 let place = places.of(self.config, &section.destination)?;
                 let destination = place.destination(&section.section, &self.memory)?;
                 let resolved = self.resolve_patiently(section, &*source, around, tries).await?;
-                let job = |(stream, identity): (Stream, Value)| {
-                    let id = stream.id.clone();
-                    let claimed = writers.claim_listed(section, &stream);
-                    let made = |()| self.job(section, stream, identity, &source, destination.clone(), around);
-                    (id, claimed.and_then(made))
+                let job = |(id, resolved): (StreamId, Resolved)| {
+                    let job = resolved.and_then(|(stream, identity)| {
+                        writers.claim_listed(section, &stream)?;
+                        self.job(section, stream, identity, &source, destination.clone(), around)
+                    });
+                    (id, job)
                 };
                 Ok::<_, Error>(resolved.into_iter().map(job).collect::<Vec<_>>())
             };
@@ -274,7 +278,7 @@ impl<'a> Plan<'a> {
         source: &dyn Source,
         around: &Around,
         most: u32,
-    ) -> Result<Vec<(Stream, Value)>> {
+    ) -> Result<Vec<(StreamId, Resolved)>> {
         let retries = u32::try_from(section.section.integer("retries")?).unwrap_or(0).min(most);
         let mut stop = around.stop.clone();
         let mut attempt = 0;
@@ -294,27 +298,25 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The streams of one section that were asked for, with their identities.
-    async fn resolve(&self, section: &StreamSection, source: &dyn Source) -> Result<Vec<(Stream, Value)>> {
+    /// The streams of one section that were asked for, those that cannot begin among them.
+    async fn resolve(&self, section: &StreamSection, source: &dyn Source) -> Result<Vec<(StreamId, Resolved)>> {
         let selection = Selection::of(&section.name, &section.section, self.request.mode)?;
         let name = self.config.pipeline.text("name")?;
-        let streams = source.streams(std::slice::from_ref(&selection)).await?;
+        let Listing { streams, refused } = source.streams(std::slice::from_ref(&selection)).await?;
         let identity = source.identity().await?;
-        let wanted = |stream: &Stream| {
-            let names = &self.request.streams;
-            names.is_empty() || names.iter().any(|n| names_stream(n, &section.name, stream.id.name()))
-        };
-        if streams.is_empty() {
+        if streams.is_empty() && refused.is_empty() {
             return Err(section.section.error("tables", "matches no table"));
         }
-        Ok(streams
-            .into_iter()
-            .filter(wanted)
-            .map(|stream| {
-                let identity = json!({ "pipeline": name, "source": identity, "table": stream.table });
-                (stream, identity)
-            })
-            .collect())
+        let wanted = |id: &StreamId| {
+            let names = &self.request.streams;
+            names.is_empty() || names.iter().any(|n| names_stream(n, &section.name, id.name()))
+        };
+        let listed = streams.into_iter().map(|stream| {
+            let identity = json!({ "pipeline": name, "source": identity, "table": stream.table });
+            (stream.id.clone(), Ok((stream, identity)))
+        });
+        let refused = refused.into_iter().map(|(id, error)| (id, Err(error)));
+        Ok(listed.chain(refused).filter(|(id, _)| wanted(id)).collect())
     }
 
     fn job(

@@ -15,7 +15,7 @@ use crate::destination::Writer;
 use crate::error::{Error, Result};
 use crate::job_log::{Lease, NewRun, RunEnd, RunState};
 use crate::record::{Mode, Position};
-use crate::source::{Description, Reader, Selection, Source, Stream};
+use crate::source::{Description, Listing, Reader, Selection, Source, Stream};
 
 /// The wait before the first retry; it doubles with each.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -42,7 +42,7 @@ impl Source for Shared<'_> {
         self.shared.identity().await
     }
 
-    async fn streams(&self, selections: &[Selection]) -> Result<Vec<Stream>> {
+    async fn streams(&self, selections: &[Selection]) -> Result<Listing> {
         self.shared.streams(selections).await
     }
 
@@ -262,8 +262,8 @@ mod tests {
             Ok(Value::Null)
         }
 
-        async fn streams(&self, _: &[Selection]) -> Result<Vec<Stream>> {
-            Ok(Vec::new())
+        async fn streams(&self, _: &[Selection]) -> Result<Listing> {
+            Ok(Listing::default())
         }
 
         async fn describe(&self, _: &Stream) -> Result<Description> {

@@ -14,7 +14,7 @@ use tidemark::error::{Error, Kind, Result};
 use tidemark::job_log::{JobLog, RunState};
 use tidemark::pipeline::{Session, Sources, StreamReport, run_stream};
 use tidemark::record::{Event, Mode, Position, Seal, StreamId};
-use tidemark::source::{Description, Reader, Selection, Source, Stream, feed};
+use tidemark::source::{Description, Listing, Reader, Selection, Source, Stream, feed};
 
 use crate::memory_log::MemoryLog;
 use crate::script::{self, Numbers, Script, Step};
@@ -211,7 +211,7 @@ impl Source for Flaky {
         self.script.identity().await
     }
 
-    async fn streams(&self, selections: &[Selection]) -> Result<Vec<Stream>> {
+    async fn streams(&self, selections: &[Selection]) -> Result<Listing> {
         self.script.streams(selections).await
     }
 

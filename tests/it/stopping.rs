@@ -12,7 +12,7 @@ use tidemark::error::Result;
 use tidemark::job_log::{JobLog, RunState, Timing, sqlite};
 use tidemark::pipeline::{Session, Sources, Stop, StreamReport, run_stream};
 use tidemark::record::{Event, Mode, Position};
-use tidemark::source::{Description, Reader, Selection, Source, Stream};
+use tidemark::source::{Description, Listing, Reader, Selection, Source, Stream};
 use tokio::time::Instant;
 
 use crate::memory_log::MemoryLog;
@@ -31,7 +31,7 @@ impl Source for StopAfter {
         self.script.identity().await
     }
 
-    async fn streams(&self, selections: &[Selection]) -> Result<Vec<Stream>> {
+    async fn streams(&self, selections: &[Selection]) -> Result<Listing> {
         self.script.streams(selections).await
     }
 

@@ -60,7 +60,7 @@ impl Plan {
             }
             _ => {
                 let name = Name::of_display(&stream.table)?;
-                let relation = catalog::relation(session, &name, &selection.section, written_key(selection)).await?;
+                let relation = catalog::relation(session, &name, &selection.section, selection.table_key()).await?;
                 let chosen = choose(session, &relation, selection, &plan.policies).await?;
                 if key.is_empty() {
                     key = catalog::primary_key(session, &relation).await?;
@@ -201,13 +201,6 @@ impl PlannedColumn {
     }
 }
 
-fn written_key(selection: &Selection) -> &'static str {
-    match selection.tables {
-        Tables::Many(_) => "tables",
-        _ => "table",
-    }
-}
-
 /// The columns of a table that the stream asks for, if we may read them.
 pub async fn choose(
     session: &Session,
@@ -218,7 +211,7 @@ pub async fn choose(
     let all = catalog::columns(session, relation).await?;
     let shown = relation.name.display();
     if all.is_empty() {
-        return Err(selection.section.error(written_key(selection), format!("names {shown}, which has no columns")));
+        return Err(selection.section.error(selection.table_key(), format!("names {shown}, which has no columns")));
     }
     let names: Vec<_> = all.iter().map(|column| column.name.clone()).collect();
     let chosen = selection.choose_columns(&shown, &names)?;

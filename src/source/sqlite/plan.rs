@@ -44,11 +44,10 @@ impl Plan {
         let policies = Policies::of(&selection.section)?;
         match &selection.tables {
             Tables::Query(sql) => Self::of_query(connection, path, selection, &policies, sql),
-            tables => {
+            _ => {
                 let all = catalog::tables(connection, path)?;
                 let Some(table) = catalog::by_name(&all, &stream.table) else {
                     // It was there when the streams were listed.
-                    catalog::select(&selection.section, tables, &all, path)?;
                     return Err(Error::schema(format!("{} has been dropped", stream.table)));
                 };
                 Self::of_table(connection, path, selection, &policies, table)

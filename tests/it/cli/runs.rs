@@ -177,6 +177,42 @@ fn one_bad_stream_does_not_stop_the_others() {
     assert_eq!(folder.run("check").code, ended.code);
 }
 
+#[test]
+fn a_table_that_is_missing_fails_alone() {
+    let folder = folder();
+    folder.shop("alter table users rename to user; create view broken as select * from gone");
+    std::fs::write(folder.join("pipeline.conf"), CONFIG.replace("items, users", "items, users, broken, users"))
+        .unwrap();
+    let ended = folder.run("run").expect(2);
+    let summary = ended.summary();
+    let of = |stream: &Value| {
+        let text = |key: &str| stream[key].as_str().unwrap_or_default().to_owned();
+        (text("stream"), text("state"), text("error_kind"))
+    };
+    let streams: Vec<_> = summary["streams"].as_array().unwrap().iter().map(of).collect();
+    let wanted = [
+        ("orders", "done", ""),
+        ("rest.broken", "failed", "schema"),
+        ("rest.items", "done", ""),
+        ("rest.users", "failed", "config"),
+    ];
+    let wanted = wanted.map(|(stream, state, kind)| (stream.to_owned(), state.to_owned(), kind.to_owned()));
+    assert_eq!(streams, wanted);
+    let missing = "names `users`, which is no table or view of shop.db (did you mean `user`?)";
+    assert!(summary["streams"][3]["error"].as_str().unwrap().contains(missing), "{summary}");
+    // The job log has it too, under the name of its stream.
+    let status = folder.run("status --stream rest.users").expect(0).out;
+    assert!(status.contains("failed") && status.contains(missing), "{status}");
+    let check = folder.run("check").expect(2).out;
+    assert!(check.contains("\nstream rest: ok\n  rest.items: reads items"), "{check}");
+    assert!(check.contains("\nstream rest.users: failed (config)\n") && check.contains(missing), "{check}");
+    folder.run("run rest.items").expect(0);
+
+    std::fs::write(folder.join("pipeline.conf"), CONFIG.replace("items, users", "items, none_*")).unwrap();
+    let summary = folder.run("run rest").expect(2).summary();
+    assert_eq!((&summary["streams"][0]["stream"], &summary["streams"][1]), (&"rest".into(), &Value::Null));
+}
+
 fn job_log(folder: &Folder) -> sqlite::JobLog {
     sqlite::JobLog::new(folder.join("tidemark.db"), Timing::default())
 }

@@ -75,9 +75,14 @@ fn alarms(folder: &Folder) -> Vec<String> {
 #[test]
 fn a_section_that_is_mended_alarms_no_more() {
     let folder = folder();
-    folder.shop("alter table users rename to people");
+    std::fs::write(folder.join("pipeline.conf"), CONFIG.replace("items, users", "items, user_*")).unwrap();
     folder.run("run rest").expect(2);
     assert_eq!(alarms(&folder), ["rest"]);
+    std::fs::write(folder.join("pipeline.conf"), CONFIG).unwrap();
+
+    folder.shop("alter table users rename to people");
+    folder.run("run rest").expect(2);
+    assert_eq!(alarms(&folder), ["rest.users"]);
     assert!(folder.run("status").expect(0).out.contains("failed"));
 
     folder.shop("alter table people rename to users");

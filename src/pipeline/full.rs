@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::columns;
 use super::copy::{Copy, Ended};
 use super::session::{Account, Session, Totals};
 use crate::destination::Writer;
@@ -119,10 +120,37 @@ pub async fn load(session: &Session, source: &dyn Source, main: &mut dyn Writer,
     generation.published = true;
     let Totals { rows, bytes, files } = totals;
     let publication = Publication { generation: generation.generation.clone(), chunks: last, rows, bytes, files };
-    let seal = Seal { publishes: Some(publication), complete: true, ..Seal::at(Some(generation.position()?)) };
+    let before = main.last().generations.live().cloned();
+    let seal = Seal { publishes: Some(publication.clone()), complete: true, ..Seal::at(Some(generation.position()?)) };
     let commit = main.commit(seal).await?;
+    // Before anything else may fail: the next run compares with this load.
+    if let Some(before) = before {
+        warn_of_columns(session, &before, &publication).await;
+    }
     session.record(&commit).await?;
     Ok(Ended::AtTheEnd)
+}
+
+/// Says so where the tables that were published have other columns than those of the load before. The load stands
+/// whatever comes of it.
+async fn warn_of_columns(session: &Session, before: &Publication, published: &Publication) {
+    let (stream, destination) = (&session.stream.id, &*session.destination);
+    let compared = async {
+        let old = columns::definitions(destination, stream, before).await?;
+        Ok::<_, Error>((old, columns::definitions(destination, stream, published).await?))
+    };
+    let (old, new) = match compared.await {
+        Ok(definitions) => definitions,
+        Err(error) => {
+            tracing::warn!(%stream, %error, "the columns could not be compared with those of the load before");
+            return;
+        }
+    };
+    for (table, new) in &new {
+        if let Some(changes) = old.get(table).and_then(|old| columns::changes(old, new)) {
+            tracing::warn!(%stream, table, changes, "published with other columns than the load before");
+        }
+    }
 }
 
 fn earlier(one: Option<String>, other: Option<String>) -> Option<String> {

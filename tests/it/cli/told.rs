@@ -99,6 +99,37 @@ fn a_section_that_is_mended_alarms_no_more() {
 }
 
 #[test]
+fn columns_that_changed_between_two_loads_are_told() {
+    let folder = folder();
+    let said = "published with other columns than the load before";
+    for _ in 0..2 {
+        let ended = folder.run("run").expect(0);
+        assert!(!ended.err.contains(said), "nothing has changed: {}", ended.err);
+    }
+    folder.shop(
+        "drop table orders; create table orders (id integer primary key, total text, since date);
+         insert into orders values (1, 'confidential', null);
+         alter table items add column note text",
+    );
+    let ended = folder.run("run").expect(0);
+    let about = |stream: &str| ended.err.lines().find(|line| line.contains(said) && line.contains(stream));
+    let orders = about("stream=orders").unwrap_or_else(|| panic!("{}", ended.err));
+    assert!(
+        orders.contains("total was Decimal128(10, 2), decimal(10,2) at the source, is Utf8, TEXT at the source")
+            && orders.contains("since came (Date32, date at the source)"),
+        "{orders}"
+    );
+    assert!(about("stream=rest.items").is_some_and(|line| line.contains("note came (Utf8")), "{}", ended.err);
+    assert!(about("stream=rest.users").is_none() && !ended.err.contains("confidential"), "{}", ended.err);
+    // Told once: from now on this is the load before.
+    assert!(!folder.run("run").expect(0).err.contains(said));
+
+    folder.shop("alter table orders drop column since");
+    let ended = folder.run("run orders").expect(0);
+    assert!(ended.err.contains("since went (Date32, date at the source)"), "{}", ended.err);
+}
+
+#[test]
 fn a_destination_that_is_behind_is_told_in_words() {
     let folder = folder();
     folder.run("run orders").expect(0);

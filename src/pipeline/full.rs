@@ -88,10 +88,7 @@ impl Generation {
 pub fn full_load_in_words(position: &str) -> Option<String> {
     let generation: Generation = serde_json::from_str(position).ok()?;
     let at = generation.moment()?;
-    Some(match generation.published {
-        true => format!("all, as of {at}"),
-        false => format!("loading since {at}"),
-    })
+    Some(if generation.published { format!("all, as of {at}") } else { format!("loading since {at}") })
 }
 
 /// The time in [`full_load_in_words`].

@@ -130,9 +130,10 @@ pub async fn files(config: &Config, wanted: &str) -> Result<Vec<String>> {
     for section in &plan.wanted {
         let place = Places::default().of(config, &section.destination)?;
         let destination = place.destination(&section.section, &memory)?;
-        let ids = match section.section.is_set("tables") {
-            false => vec![StreamId::new(section.name.clone())],
-            true => destination.streams(&format!("{}.", section.name)).await?,
+        let ids = if section.section.is_set("tables") {
+            destination.streams(&format!("{}.", section.name)).await?
+        } else {
+            vec![StreamId::new(section.name.clone())]
         };
         for id in ids.iter().filter(|id| names_stream(wanted, &section.name, id.name())) {
             files.extend(destination.files(id).await?);

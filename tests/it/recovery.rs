@@ -250,7 +250,7 @@ async fn a_commit_begins_the_count_of_retries_anew() {
     let sources = Shared::new(Flaky { script: rows(100), rows_between: 15 });
     let session = session(&MemoryStore::new(), &MemoryLog::new(), Mode::Cdc);
     let report = run_stream(session, &sources, 1).await;
-    assert_eq!(report.state, RunState::Done, "{:?}", report.error);
+    assert_eq!((report.state, report.rows), (RunState::Done, 100), "over all attempts: {:?}", report.error);
     // A new source for each attempt after the first, however often the count begins anew.
     let own = sources.own();
     assert!(own.len() > 2 && own.iter().copied().eq(1..=own.len() as u32), "{own:?}");

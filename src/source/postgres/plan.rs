@@ -82,10 +82,7 @@ impl Plan {
     /// Lets the user's own SQL find its names, and row security show a part where that is asked for.
     async fn enter(&self, session: &Session) -> Result<()> {
         session.run(&format!("SET LOCAL search_path = {}", quoted(&self.path))).await?;
-        match self.policies.row_security {
-            true => session.run("SET LOCAL row_security = on").await,
-            false => Ok(()),
-        }
+        if self.policies.row_security { session.run("SET LOCAL row_security = on").await } else { Ok(()) }
     }
 
     /// Asks the server which columns come, and the catalog what they are.

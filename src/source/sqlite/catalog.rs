@@ -113,9 +113,12 @@ pub fn columns(connection: &Connection, path: &Path, table: &Found) -> Result<Ve
 
 /// The columns of a query's result.
 pub fn query_columns(connection: &Connection, path: &Path, section: &Section, sql: &str) -> Result<Vec<Column>> {
-    let wrong = |e: rusqlite::Error| match is_sql(&e) {
-        true => section.error("query", format!("is refused by SQLite: {}", words(&e))),
-        false => super::error::of_file(path, &e),
+    let wrong = |e: rusqlite::Error| {
+        if is_sql(&e) {
+            section.error("query", format!("is refused by SQLite: {}", words(&e)))
+        } else {
+            super::error::of_file(path, &e)
+        }
     };
     let statement = connection.prepare(sql).map_err(wrong)?;
     if statement.column_count() == 0 || !statement.readonly() {
@@ -169,9 +172,10 @@ fn merge(columns: &mut [Column], statement: &Statement<'_>) {
 
 /// A table whose own definition does not work, such as a view of a table that is gone.
 pub fn unreadable(path: &Path, table: &str, error: &rusqlite::Error) -> Error {
-    match is_sql(error) {
-        true => Error::new(Kind::Schema, format!("{table} cannot be read: {}", words(error))),
-        false => super::error::of_file(path, error),
+    if is_sql(error) {
+        Error::new(Kind::Schema, format!("{table} cannot be read: {}", words(error)))
+    } else {
+        super::error::of_file(path, error)
     }
 }
 

@@ -215,7 +215,7 @@ fn runs(report: &Report) -> String {
 
 /// What a table has no room for.
 fn remark(place: &str, why: Option<&str>, kind: Option<&str>, error: Option<&str>) -> String {
-    let why = why.map(|why| format!("\n{place}: running? {why}; the next run continues from the high-water mark\n"));
+    let why = why.map(|why| format!("\n{place}: running? {why}; the next run reads again what is not committed\n"));
     let error = error.map(|error| format!("\n{place}: {} ({error})\n", kind.unwrap_or("failed")));
     why.unwrap_or_default() + &error.unwrap_or_default()
 }
@@ -281,7 +281,7 @@ b       full  running?  1,234  id=7             3 min ago
 c             never
 d       full  failed    1,234                   3 min ago
 
-b: running? process 42 has ended, on db1; the next run continues from the high-water mark
+b: running? process 42 has ended, on db1; the next run reads again what is not committed
 
 d: denied (no grant)
 ";

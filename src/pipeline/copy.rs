@@ -13,7 +13,9 @@ use crate::job_log::Lease;
 use crate::record::{Commit, Event, Mode, Position, Seal};
 use crate::source::Reader;
 
-/// How long a stop waits for the next checkpoint before it gives up the rows after the last one.
+/// How long a stop waits for the next checkpoint before it gives up the rows after the last one. Not at all where no
+/// checkpoint has come yet: a reader that makes its first at its end, as those of full loads do, would be waited for in
+/// vain.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
 /// When a checkpoint is committed. The end of a stream always is.
@@ -71,6 +73,8 @@ struct Since {
     checkpoint: Option<Position>,
     /// Rows came after the checkpoint: only a later one covers them.
     open: bool,
+    /// A checkpoint has come in this copy, so that another may be near.
+    seen: bool,
     /// The reader's last event was a checkpoint, committed or not: only here may it end.
     can_end: bool,
     stopping: Option<Instant>,
@@ -84,7 +88,8 @@ impl Copy<'_> {
             self.reader.ack(&position).await?;
         }
         let mut sequence = Sequence::after(self.writer.last().last_seq);
-        let mut since = Since { at: Instant::now(), checkpoint: None, open: false, can_end: false, stopping: None };
+        let mut since =
+            Since { at: Instant::now(), checkpoint: None, open: false, seen: false, can_end: false, stopping: None };
         loop {
             match self.step(&since).await {
                 Step::Event(event) => match event? {
@@ -99,6 +104,7 @@ impl Copy<'_> {
                     Some(Event::Checkpoint(position)) => {
                         since.checkpoint = Some(position);
                         since.open = false;
+                        since.seen = true;
                         since.can_end = true;
                         if since.stopping.is_some() || self.is_due(&since) {
                             self.commit(&mut since, &sequence, false).await?;
@@ -108,6 +114,7 @@ impl Copy<'_> {
                 },
                 Step::Failed(error) => return Err(error),
                 Step::Due => self.commit(&mut since, &sequence, false).await?,
+                Step::Stop if since.open && !since.seen => return Ok(Ended::Stopped),
                 Step::Stop => since.stopping = Some(Instant::now() + STOP_GRACE),
                 Step::GiveUp => return Ok(Ended::Stopped),
             }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::columns;
 use super::copy::{Copy, Ended};
 use super::session::{Account, Session, Totals};
 use crate::destination::Writer;
@@ -87,10 +88,7 @@ impl Generation {
 pub fn full_load_in_words(position: &str) -> Option<String> {
     let generation: Generation = serde_json::from_str(position).ok()?;
     let at = generation.moment()?;
-    Some(match generation.published {
-        true => format!("all, as of {at}"),
-        false => format!("loading since {at}"),
-    })
+    Some(if generation.published { format!("all, as of {at}") } else { format!("loading since {at}") })
 }
 
 /// The time in [`full_load_in_words`].
@@ -98,13 +96,8 @@ pub fn moment(position: &str) -> Option<String> {
     serde_json::from_str::<Generation>(position).ok()?.moment()
 }
 
-/// Loads all of it; the totals are those of the generation.
-pub async fn load(
-    session: &Session,
-    source: &dyn Source,
-    main: &mut dyn Writer,
-    lease: &dyn Lease,
-) -> Result<(Ended, Totals)> {
+/// Loads all of it, and publishes it.
+pub async fn load(session: &Session, source: &dyn Source, main: &mut dyn Writer, lease: &dyn Lease) -> Result<Ended> {
     let (mut generation, is_new) = begin(session, main).await?;
     let begun = if is_new { None } else { generation.moment() };
     let mut totals = Totals::default();
@@ -114,9 +107,9 @@ pub async fn load(
         let id = session.stream.id.chunk(&generation.generation, &chunk);
         let found = find_chunk(session, &id, totals, begun.as_deref()).await?;
         let Some(loaded) = load_chunk(session, source, &id, lease, found).await? else {
-            return Ok((Ended::Stopped, totals));
+            return Ok(Ended::Stopped);
         };
-        totals = loaded.totals;
+        totals = session.totals();
         last.insert(chunk.clone(), loaded.last.seq);
         generation.chunks.insert(chunk, loaded.last.position);
         generation.read_at = earlier(generation.read_at, loaded.read_at);
@@ -124,10 +117,37 @@ pub async fn load(
     generation.published = true;
     let Totals { rows, bytes, files } = totals;
     let publication = Publication { generation: generation.generation.clone(), chunks: last, rows, bytes, files };
-    let seal = Seal { publishes: Some(publication), complete: true, ..Seal::at(Some(generation.position()?)) };
+    let before = main.last().generations.live().cloned();
+    let seal = Seal { publishes: Some(publication.clone()), complete: true, ..Seal::at(Some(generation.position()?)) };
     let commit = main.commit(seal).await?;
+    // Before anything else may fail: the next run compares with this load.
+    if let Some(before) = before {
+        warn_of_columns(session, &before, &publication).await;
+    }
     session.record(&commit).await?;
-    Ok((Ended::AtTheEnd, totals))
+    Ok(Ended::AtTheEnd)
+}
+
+/// Says so where the tables that were published have other columns than those of the load before. The load stands
+/// whatever comes of it.
+async fn warn_of_columns(session: &Session, before: &Publication, published: &Publication) {
+    let (stream, destination) = (&session.stream.id, &*session.destination);
+    let compared = async {
+        let old = columns::definitions(destination, stream, before).await?;
+        Ok::<_, Error>((old, columns::definitions(destination, stream, published).await?))
+    };
+    let (old, new) = match compared.await {
+        Ok(definitions) => definitions,
+        Err(error) => {
+            tracing::warn!(%stream, %error, "the columns could not be compared with those of the load before");
+            return;
+        }
+    };
+    for (table, new) in &new {
+        if let Some(changes) = old.get(table).and_then(|old| columns::changes(old, new)) {
+            tracing::warn!(%stream, table, changes, "published with other columns than the load before");
+        }
+    }
 }
 
 fn earlier(one: Option<String>, other: Option<String>) -> Option<String> {
@@ -156,8 +176,6 @@ async fn begin(session: &Session, main: &mut dyn Writer) -> Result<(Generation, 
 /// What is there of a chunk.
 struct Found {
     last: Option<Commit>,
-    /// With those of the chunks before it.
-    totals: Totals,
     /// When what is committed of it was read.
     read_at: Option<String>,
 }
@@ -165,28 +183,33 @@ struct Found {
 /// A chunk that is there to its end.
 struct Loaded {
     last: Commit,
-    totals: Totals,
     read_at: Option<String>,
 }
 
-/// Looks for a chunk at the destination; `begun` is since when it may be there.
+/// Looks for a chunk at the destination, and counts what is there of it to what the chunks `before` it hold; `begun` is
+/// since when it may be there.
 async fn find_chunk(session: &Session, id: &StreamId, before: Totals, begun: Option<&str>) -> Result<Found> {
     let destination = &session.destination;
-    let mut found = Found { last: destination.last(id, None).await?, totals: before, read_at: None };
+    let mut found = Found { last: destination.last(id, None).await?, read_at: None };
+    let mut totals = before;
     if let Some(last) = &found.last {
         for commit in destination.range(id, 0, last.seq).await? {
-            found.totals.add(&commit);
+            totals.add(&commit);
             found.read_at = read_after(&commit).or(found.read_at);
         }
     }
+    if totals != session.totals() {
+        session.progress(totals).await?;
+    }
     if let Some(begun) = begun {
         let stream = &session.stream.id;
-        match found.last.as_ref().is_some_and(|last| last.position.is_some()) {
-            true => tracing::info!(%stream, "continuing the full load that was begun at {begun}"),
-            false => tracing::info!(
+        if found.last.as_ref().is_some_and(|last| last.position.is_some()) {
+            tracing::info!(%stream, "continuing the full load that was begun at {begun}");
+        } else {
+            tracing::info!(
                 %stream,
                 "reading the table again: nothing is committed of the full load that was begun at {begun}"
-            ),
+            );
         }
     }
     Ok(found)
@@ -206,18 +229,18 @@ async fn load_chunk(
     lease: &dyn Lease,
     found: Found,
 ) -> Result<Option<Loaded>> {
-    let Found { last, totals, read_at } = found;
+    let Found { last, read_at } = found;
     if let Some(last) = last.filter(|commit| commit.complete) {
-        return Ok(Some(Loaded { last, totals, read_at }));
+        return Ok(Some(Loaded { last, read_at }));
     }
     let mut opening = session.opening.clone();
     opening.after = None;
     let mut writer = session.destination.open(id, &opening).await?;
     let read_at = read_after(writer.last()).or(read_at);
-    let copied = copy_chunk(session, source, &mut *writer, lease, totals).await;
-    match copied {
-        Ok((Ended::AtTheEnd, totals)) => Ok(Some(Loaded { last: writer.last().clone(), totals, read_at })),
-        Ok((Ended::Stopped, _)) => {
+    match copy_chunk(session, source, &mut *writer, lease).await {
+        Ok(Ended::AtTheEnd) => Ok(Some(Loaded { last: writer.last().clone(), read_at })),
+        Ok(Ended::Stopped) => {
+            tell_stopped(session, writer.last());
             writer.abort().await;
             Ok(None)
         }
@@ -228,16 +251,25 @@ async fn load_chunk(
     }
 }
 
+/// Says what the next run makes of a load that was stopped, whose last entry this is.
+fn tell_stopped(session: &Session, last: &Commit) {
+    let stream = &session.stream.id;
+    if last.position.is_some() {
+        tracing::warn!(%stream, "stopped before it was published: the next run goes on from what is committed");
+    } else {
+        tracing::warn!(%stream, "stopped before its end: the next run reads the table again from its beginning");
+    }
+}
+
 async fn copy_chunk(
     session: &Session,
     source: &dyn Source,
     writer: &mut dyn Writer,
     lease: &dyn Lease,
-    totals: Totals,
-) -> Result<(Ended, Totals)> {
+) -> Result<Ended> {
     let position = writer.last().position.clone();
     let mut reader = source.open(&session.stream, position.as_ref()).await?;
-    let mut account = Account::new(session, totals, true);
+    let mut account = Account::new(session, true);
     let copy = Copy {
         reader: &mut *reader,
         writer,
@@ -247,8 +279,7 @@ async fn copy_chunk(
         mode: Mode::Full,
         stop: session.stop.clone(),
     };
-    let ended = copy.run().await?;
-    Ok((ended, account.totals))
+    copy.run().await
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::config::{Config, StreamSection};
 use crate::destination::memory::Memory;
 use crate::error::{Error, Result};
 use crate::record::{StreamId, field};
-use crate::source::{Selection, Source};
+use crate::source::{Listing, Selection, Source};
 
 /// What `check` found about one section.
 #[derive(Debug, Clone)]
@@ -68,30 +68,39 @@ async fn check_source(config: &Config, writers: &mut Writers, name: &str) -> Vec
     };
     let mut findings = vec![of(format!("source {name}"), Ok(vec!["can be reached".to_owned()]))];
     for section in config.streams.iter().filter(|stream| stream.source == name) {
-        let header = format!("stream {}", section.name);
         match check_stream(config, writers, section, &source).await {
-            Ok((notes, columns)) => findings.push(Finding { section: header, result: Ok(notes), columns }),
-            Err(error) => findings.push(of(header, Err(error))),
+            Ok(found) => findings.extend(found),
+            Err(error) => findings.push(of(format!("stream {}", section.name), Err(error))),
         }
     }
     findings
 }
 
+/// One finding about all streams of the section that can be read, and one about each that cannot.
 async fn check_stream(
     config: &Config,
     writers: &mut Writers,
     section: &StreamSection,
     source: &Arc<dyn Source>,
-) -> Result<(Vec<String>, Vec<ColumnReport>)> {
+) -> Result<Vec<Finding>> {
     // The destination's settings too: a format that cannot be, say.
     let memory = Memory::new(config.pipeline.bytes("max_memory")?, 1);
     Places::default().of(config, &section.destination)?.destination(&section.section, &memory)?;
     let selection = Selection::of(&section.name, &section.section, None)?;
-    let streams = source.streams(&[selection]).await?;
-    streams.iter().try_for_each(|stream| writers.claim_listed(section, stream))?;
+    let Listing { streams, mut refused } = source.streams(&[selection]).await?;
     let (mut notes, mut columns) = (Vec::new(), Vec::new());
     for stream in &streams {
-        let description = source.describe(stream).await?;
+        let description = match writers.claim_listed(section, stream) {
+            Ok(()) => source.describe(stream).await,
+            Err(error) => Err(error),
+        };
+        let description = match description {
+            Ok(description) => description,
+            Err(error) => {
+                refused.push((stream.id.clone(), error));
+                continue;
+            }
+        };
         let rows = stream.estimate.map(|rows| format!(", about {rows} rows")).unwrap_or_default();
         notes.push(format!("{}: reads {}{rows}", stream.id, stream.table));
         notes.extend(description.notes.into_iter().map(|note| format!("{}: {note}", stream.table)));
@@ -102,7 +111,13 @@ async fn check_stream(
             arrow: column.data_type().to_string(),
         }));
     }
-    Ok((notes, columns))
+    let mut findings = Vec::new();
+    if !notes.is_empty() {
+        findings.push(Finding { section: format!("stream {}", section.name), result: Ok(notes), columns });
+    }
+    let failed = |(id, error)| Finding { section: format!("stream {id}"), result: Err(error), columns: Vec::new() };
+    findings.extend(refused.into_iter().map(failed));
+    Ok(findings)
 }
 
 /// The live parts of the streams that `wanted` names: one stream, or a section with all of its streams. As absolute paths
@@ -115,16 +130,17 @@ pub async fn files(config: &Config, wanted: &str) -> Result<Vec<String>> {
     for section in &plan.wanted {
         let place = Places::default().of(config, &section.destination)?;
         let destination = place.destination(&section.section, &memory)?;
-        let ids = match section.section.is_set("tables") {
-            false => vec![StreamId::new(section.name.clone())],
-            true => destination.streams(&format!("{}.", section.name)).await?,
+        let ids = if section.section.is_set("tables") {
+            destination.streams(&format!("{}.", section.name)).await?
+        } else {
+            vec![StreamId::new(section.name.clone())]
         };
         for id in ids.iter().filter(|id| names_stream(wanted, &section.name, id.name())) {
             files.extend(destination.files(id).await?);
         }
     }
-    match files.is_empty() {
-        true => Err(Error::config(format!("stream `{wanted}` has no published files yet")).hint("Run it first.")),
-        false => Ok(files),
+    if files.is_empty() {
+        return Err(Error::config(format!("stream `{wanted}` has no published files yet")).hint("Run it first."));
     }
+    Ok(files)
 }

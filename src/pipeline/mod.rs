@@ -1,6 +1,7 @@
 //! What `tidemark run` does: plans the streams of a configuration, runs them side by side, each through the one loop.
 
 mod checks;
+mod columns;
 mod copy;
 mod definition;
 mod full;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::format;
 use crate::job_log::{self, JobLog, NewRun, RunEnd, RunState};
 use crate::record::{Mode, StreamId};
-use crate::source::{self, Selection, Source, Stream, pattern};
+use crate::source::{self, Listing, Selection, Source, Stream, pattern};
 
 /// Keys of `[pipeline]`.
 const KEYS: &[Key] = &[
@@ -53,12 +53,22 @@ const STREAM_KEYS: &[Key] = &[
         "How often a stream starts again after failures that may pass; a commit begins the count anew.",
     )
     .default("5"),
-    Key::new("resume_within", Wants::Duration, "A full load that was begun longer ago starts from the beginning.")
-        .default("1d"),
+    Key::new(
+        "resume_within",
+        Wants::Duration,
+        "A full load that was read to its end and not published is published by the next run, unless it was begun longer \
+         ago. One that was not read to its end is read again from its beginning.",
+    )
+    .default("1d"),
     Key::new("commit_interval", Wants::Duration, "A commit is made at the first safe place after this time,")
         .default("60s"),
     Key::new("commit_rows", Wants::Integer(1, i64::MAX), "or after this many rows,").default("10000000"),
-    Key::new("commit_bytes", Wants::Bytes, "or after this much data.").default("1 GiB"),
+    Key::new(
+        "commit_bytes",
+        Wants::Bytes,
+        "or after this much data. A full load has one safe place so far, its end: these keys change nothing there.",
+    )
+    .default("1 GiB"),
     Key::new("idle_interval", Wants::Duration, "A position without rows is committed at most this often.")
         .default("5m"),
 ];
@@ -83,6 +93,9 @@ pub fn registry() -> Registry {
         check_streams: checks::streams,
     }
 }
+
+/// A stream with its identity, or why it cannot begin.
+type Resolved = Result<(Stream, Value)>;
 
 /// What all streams of a run have around them.
 pub struct Around {
@@ -160,11 +173,12 @@ impl<'a> Plan<'a> {
                 let place = places.of(self.config, &section.destination)?;
                 let destination = place.destination(&section.section, &self.memory)?;
                 let resolved = self.resolve_patiently(section, &*source, around, tries).await?;
-                let job = |(stream, identity): (Stream, Value)| {
-                    let id = stream.id.clone();
-                    let claimed = writers.claim_listed(section, &stream);
-                    let made = |()| self.job(section, stream, identity, &source, destination.clone(), around);
-                    (id, claimed.and_then(made))
+                let job = |(id, resolved): (StreamId, Resolved)| {
+                    let job = resolved.and_then(|(stream, identity)| {
+                        writers.claim_listed(section, &stream)?;
+                        self.job(section, stream, identity, &source, destination.clone(), around)
+                    });
+                    (id, job)
                 };
                 Ok::<_, Error>(resolved.into_iter().map(job).collect::<Vec<_>>())
             };
@@ -264,7 +278,7 @@ impl<'a> Plan<'a> {
         source: &dyn Source,
         around: &Around,
         most: u32,
-    ) -> Result<Vec<(Stream, Value)>> {
+    ) -> Result<Vec<(StreamId, Resolved)>> {
         let retries = u32::try_from(section.section.integer("retries")?).unwrap_or(0).min(most);
         let mut stop = around.stop.clone();
         let mut attempt = 0;
@@ -284,27 +298,25 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The streams of one section that were asked for, with their identities.
-    async fn resolve(&self, section: &StreamSection, source: &dyn Source) -> Result<Vec<(Stream, Value)>> {
+    /// The streams of one section that were asked for, those that cannot begin among them.
+    async fn resolve(&self, section: &StreamSection, source: &dyn Source) -> Result<Vec<(StreamId, Resolved)>> {
         let selection = Selection::of(&section.name, &section.section, self.request.mode)?;
         let name = self.config.pipeline.text("name")?;
-        let streams = source.streams(std::slice::from_ref(&selection)).await?;
+        let Listing { streams, refused } = source.streams(std::slice::from_ref(&selection)).await?;
         let identity = source.identity().await?;
-        let wanted = |stream: &Stream| {
-            let names = &self.request.streams;
-            names.is_empty() || names.iter().any(|n| names_stream(n, &section.name, stream.id.name()))
-        };
-        if streams.is_empty() {
+        if streams.is_empty() && refused.is_empty() {
             return Err(section.section.error("tables", "matches no table"));
         }
-        Ok(streams
-            .into_iter()
-            .filter(wanted)
-            .map(|stream| {
-                let identity = json!({ "pipeline": name, "source": identity, "table": stream.table });
-                (stream, identity)
-            })
-            .collect())
+        let wanted = |id: &StreamId| {
+            let names = &self.request.streams;
+            names.is_empty() || names.iter().any(|n| names_stream(n, &section.name, id.name()))
+        };
+        let listed = streams.into_iter().map(|stream| {
+            let identity = json!({ "pipeline": name, "source": identity, "table": stream.table });
+            (stream.id.clone(), Ok((stream, identity)))
+        });
+        let refused = refused.into_iter().map(|(id, error)| (id, Err(error)));
+        Ok(listed.chain(refused).filter(|(id, _)| wanted(id)).collect())
     }
 
     fn job(
@@ -342,6 +354,7 @@ impl<'a> Plan<'a> {
             observer: around.observer.clone(),
             stop: around.stop.clone(),
             commits: AtomicU64::default(),
+            totals: Mutex::default(),
         };
         let sources =
             SourceMaker { shared: source.clone(), kind: source_kind.clone(), section: source_section.clone() };

@@ -1,5 +1,5 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,7 +9,7 @@ use super::{Notice, Observer, Stop};
 use crate::destination::{Destination, Opening};
 use crate::error::Result;
 use crate::job_log::JobLog;
-use crate::record::Commit;
+use crate::record::{Commit, Publication};
 use crate::source::Stream;
 
 /// One run of one stream: everything that its steps need.
@@ -30,12 +30,42 @@ pub struct Session {
     pub stop: Stop,
     /// How often the run has committed so far: a failure after a commit is the first in a row.
     pub commits: AtomicU64,
+    /// What the run has committed so far, as its row in the job log has it.
+    pub totals: Mutex<Totals>,
 }
 
 impl Session {
-    /// Notes a commit of the stream itself in the job log.
+    /// Notes a commit of the stream itself in the job log, and counts it as the job log does.
     pub async fn record(&self, commit: &Commit) -> Result<()> {
-        self.job_log.record(&self.pipeline, self.stream.id.name(), commit).await
+        self.job_log.record(&self.pipeline, self.stream.id.name(), commit).await?;
+        if commit.run != self.opening.run {
+            return Ok(());
+        }
+        let mut totals = self.totals();
+        match &commit.publishes {
+            Some(Publication { rows, bytes, files, .. }) => {
+                totals = Totals { rows: *rows, bytes: *bytes, files: *files };
+            }
+            None => totals.add(commit),
+        }
+        self.set(totals);
+        Ok(())
+    }
+
+    /// Notes what is safe of a full load, earlier runs of the same load included.
+    pub async fn progress(&self, totals: Totals) -> Result<()> {
+        self.job_log.progress(&self.opening.run, totals.rows, totals.bytes).await?;
+        self.set(totals);
+        Ok(())
+    }
+
+    /// What the run has committed so far. The one place that says so: what it reports at its end is what its row says.
+    pub fn totals(&self) -> Totals {
+        *self.totals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, totals: Totals) {
+        *self.totals.lock().unwrap_or_else(PoisonError::into_inner) = totals;
     }
 
     pub fn notice(&self, notice: Notice) {
@@ -61,17 +91,16 @@ impl Totals {
 
 /// The ledger of a stream (whose commits the job log records) or of a chunk (whose commits are its progress).
 pub struct Account<'a> {
-    pub session: &'a Session,
-    /// What is committed, earlier runs of the same generation included.
-    pub totals: Totals,
-    pub is_chunk: bool,
+    session: &'a Session,
+    is_chunk: bool,
+    /// Rows that were read, those behind an earlier commit included.
     rows: u64,
     bytes: u64,
 }
 
 impl<'a> Account<'a> {
-    pub fn new(session: &'a Session, totals: Totals, is_chunk: bool) -> Self {
-        Self { session, totals, is_chunk, rows: totals.rows, bytes: 0 }
+    pub fn new(session: &'a Session, is_chunk: bool) -> Self {
+        Self { session, is_chunk, rows: session.totals().rows, bytes: 0 }
     }
 }
 
@@ -84,13 +113,15 @@ impl Ledger for Account<'_> {
     }
 
     async fn committed(&mut self, commit: &Commit) -> Result<()> {
-        self.totals.add(commit);
-        let Totals { rows, bytes, files } = self.totals;
-        match self.is_chunk {
-            true => self.session.job_log.progress(&self.session.opening.run, rows, bytes).await?,
-            false => self.session.record(commit).await?,
+        if self.is_chunk {
+            let mut totals = self.session.totals();
+            totals.add(commit);
+            self.session.progress(totals).await?;
+        } else {
+            self.session.record(commit).await?;
         }
         self.session.commits.fetch_add(1, Ordering::Relaxed);
+        let Totals { rows, bytes, files } = self.session.totals();
         self.session.notice(Notice::Committed { rows, bytes, files });
         Ok(())
     }

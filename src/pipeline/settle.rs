@@ -30,7 +30,7 @@ pub fn refuse_behind(mark: Option<&Mark>, newest: Option<&Commit>) -> Result<()>
     ))
     .hint(
         "Is this the right bucket or folder, and were files deleted there? If the destination is right as it is, run with \
-         --adopt-destination: the stream goes on from what is there.",
+         --adopt-destination: the job log takes over what is there.",
     ))
 }
 

@@ -15,7 +15,7 @@ use crate::destination::Writer;
 use crate::error::{Error, Result};
 use crate::job_log::{Lease, NewRun, RunEnd, RunState};
 use crate::record::{Mode, Position};
-use crate::source::{Description, Reader, Selection, Source, Stream};
+use crate::source::{Description, Listing, Reader, Selection, Source, Stream};
 
 /// The wait before the first retry; it doubles with each.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -42,7 +42,7 @@ impl Source for Shared<'_> {
         self.shared.identity().await
     }
 
-    async fn streams(&self, selections: &[Selection]) -> Result<Vec<Stream>> {
+    async fn streams(&self, selections: &[Selection]) -> Result<Listing> {
         self.shared.streams(selections).await
     }
 
@@ -73,7 +73,6 @@ fn now() -> String {
 /// What an attempt came to.
 struct Outcome {
     ended: Ended,
-    totals: Totals,
     high_water_mark: Option<String>,
 }
 
@@ -85,12 +84,10 @@ pub async fn run(mut session: Session, sources: &dyn Sources, retries: u32) -> S
     let mode = session.opening.mode;
     let mut report = StreamReport::new(id, mode);
     report.elapsed = started.elapsed();
+    Totals { rows: report.rows, bytes: report.bytes, files: report.files } = session.totals();
     match result {
         Ok(outcome) => {
             report.state = if outcome.ended == Ended::AtTheEnd { RunState::Done } else { RunState::Stopped };
-            report.rows = outcome.totals.rows;
-            report.bytes = outcome.totals.bytes;
-            report.files = outcome.totals.files;
             report.high_water_mark = outcome.high_water_mark;
             let table = session.stream.selection.output_name(&session.stream.table);
             report.location = Some(session.destination.location(&table));
@@ -177,12 +174,12 @@ async fn once(session: &mut Session, source: &Shared<'_>, lease: &dyn Lease) -> 
     };
     let high_water_mark = writer.last().position.as_ref().map(ToString::to_string);
     match result {
-        Ok((ended, totals)) => {
+        Ok(ended) => {
             match ended {
                 Ended::AtTheEnd => warn_of_earlier_rows(session, source, high_water_mark.as_deref()),
                 Ended::Stopped => writer.abort().await,
             }
-            Ok(Outcome { ended, totals, high_water_mark })
+            Ok(Outcome { ended, high_water_mark })
         }
         Err(error) => {
             writer.abort().await;
@@ -227,15 +224,10 @@ fn warn_of_earlier_rows(session: &Session, source: &Shared<'_>, mark: Option<&st
 }
 
 /// A stream that grows: everything after the last commit.
-async fn append(
-    session: &Session,
-    source: &dyn Source,
-    writer: &mut dyn Writer,
-    lease: &dyn Lease,
-) -> Result<(Ended, Totals)> {
+async fn append(session: &Session, source: &dyn Source, writer: &mut dyn Writer, lease: &dyn Lease) -> Result<Ended> {
     let position = writer.last().position.clone();
     let mut reader = source.open(&session.stream, position.as_ref()).await?;
-    let mut account = Account::new(session, Totals::default(), false);
+    let mut account = Account::new(session, false);
     let copy = Copy {
         reader: &mut *reader,
         writer,
@@ -245,8 +237,7 @@ async fn append(
         mode: session.opening.mode,
         stop: session.stop.clone(),
     };
-    let ended = copy.run().await?;
-    Ok((ended, account.totals))
+    copy.run().await
 }
 
 /// A report of a stream that failed before it could begin.
@@ -271,8 +262,8 @@ mod tests {
             Ok(Value::Null)
         }
 
-        async fn streams(&self, _: &[Selection]) -> Result<Vec<Stream>> {
-            Ok(Vec::new())
+        async fn streams(&self, _: &[Selection]) -> Result<Listing> {
+            Ok(Listing::default())
         }
 
         async fn describe(&self, _: &Stream) -> Result<Description> {

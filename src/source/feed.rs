@@ -54,6 +54,14 @@ impl Outlet {
 struct Feed {
     events: mpsc::UnboundedReceiver<(Result<Event>, OwnedSemaphorePermit)>,
     task: JoinHandle<()>,
+    /// How it ended, once it has: a task can be waited for once, a reader may be asked again.
+    ended: Option<Result<()>>,
+}
+
+impl Feed {
+    fn new(events: mpsc::UnboundedReceiver<(Result<Event>, OwnedSemaphorePermit)>, task: JoinHandle<()>) -> Self {
+        Self { events, task, ended: None }
+    }
 }
 
 /// Runs `produce` in a task of its own until it ends, fails, or the reader is dropped.
@@ -69,7 +77,7 @@ where
             outlet.fail(error).await;
         }
     });
-    Box::new(Feed { events, task })
+    Box::new(Feed::new(events, task))
 }
 
 /// As [`from_task`], for a producer that blocks. It ends when it fails to send, at the latest at its next event.
@@ -87,7 +95,7 @@ where
             Err(panic) => outlet.fail(Error::bug(format!("the reading thread ended: {panic}"))).await,
         }
     });
-    Box::new(Feed { events, task })
+    Box::new(Feed::new(events, task))
 }
 
 fn channel() -> (Arc<Outlet>, mpsc::UnboundedReceiver<(Result<Event>, OwnedSemaphorePermit)>) {
@@ -98,21 +106,46 @@ fn channel() -> (Arc<Outlet>, mpsc::UnboundedReceiver<(Result<Event>, OwnedSemap
 #[async_trait]
 impl Reader for Feed {
     async fn next(&mut self) -> Result<Option<Event>> {
-        match self.events.recv().await {
-            Some((event, _permit)) => event.map(Some),
+        if let Some(ended) = &self.ended {
+            return ended.clone().map(|()| None);
+        }
+        let ended = match self.events.recv().await {
+            Some((Ok(event), _permit)) => return Ok(Some(event)),
+            Some((Err(error), _permit)) => Err(error),
             // The task has ended. It said all it had to say, unless it panicked or was cancelled.
             None => match (&mut self.task).await {
-                Ok(()) => Ok(None),
+                Ok(()) => Ok(()),
                 Err(panic) if panic.is_panic() => Err(Error::bug(format!("the reading task ended: {panic}"))),
                 // Nobody but its reader cancels it, and that one is here: the runtime is going down.
                 Err(_) => Err(Error::unavailable("the reading task was ended before its time")),
             },
-        }
+        };
+        self.ended = Some(ended.clone());
+        ended.map(|()| None)
     }
 }
 
 impl Drop for Feed {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    #[tokio::test]
+    async fn an_end_stays_the_end() {
+        let mut done = from_task(|_| async { Ok(()) });
+        let mut failed = from_thread(|_| Err(Error::data("no")));
+        let mut broken = from_task(|_| async { panic!("at once") });
+        for _ in 0..3 {
+            assert!(matches!(done.next().await, Ok(None)));
+            // What failed must not pass for complete when it is asked again.
+            assert_eq!(failed.next().await.map(drop).unwrap_err().kind(), Kind::Data);
+            assert_eq!(broken.next().await.map(drop).unwrap_err().kind(), Kind::Bug);
+        }
     }
 }

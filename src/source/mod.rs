@@ -5,6 +5,7 @@
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod credentials;
 pub mod feed;
+pub mod listing;
 #[cfg(feature = "mysql")]
 mod mysql;
 pub mod pattern;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::Value;
 
+pub use self::listing::Listing;
 use crate::config::{Key, Kind, Section, Value as Wants};
 use crate::error::{Error, Result};
 use crate::record::{Event, Mode, Position, StreamId, Table};
@@ -34,8 +36,9 @@ pub trait Source: Send + Sync {
     async fn identity(&self) -> Result<Value>;
 
     /// The streams that `selections` ask for: one per table read by query, one for a whole change log. Patterns are
-    /// resolved here, and a table that is not there, or not to be seen, is an error that names it.
-    async fn streams(&self, selections: &[Selection]) -> Result<Vec<Stream>>;
+    /// resolved here. A table that is not there, or not to be read, is refused with an error that names it, and the others
+    /// are listed; a pattern that matches nothing is an error.
+    async fn streams(&self, selections: &[Selection]) -> Result<Listing>;
 
     /// How each column of the stream will arrive, and what a user should know before the first run.
     async fn describe(&self, stream: &Stream) -> Result<Description>;
@@ -121,6 +124,11 @@ impl Selection {
         })
     }
 
+    /// The key that names the tables, for messages.
+    pub fn table_key(&self) -> &'static str {
+        if matches!(self.tables, Tables::Many(_)) { "tables" } else { "table" }
+    }
+
     /// The id of the stream of `table`: the section's name, with the table's where the section may have several.
     pub fn stream_id(&self, table: &str) -> StreamId {
         match self.tables {
@@ -160,10 +168,10 @@ impl Selection {
             Some(columns) => columns.iter().filter(|name| self.takes_column(name)).cloned().collect(),
             None => all.iter().filter(|name| self.takes_column(name)).cloned().collect(),
         };
-        match chosen.is_empty() {
-            true => Err(self.section.error("exclude_columns", format!("leaves no column of {table}"))),
-            false => Ok(chosen),
+        if chosen.is_empty() {
+            return Err(self.section.error("exclude_columns", format!("leaves no column of {table}")));
         }
+        Ok(chosen)
     }
 }
 

@@ -22,5 +22,6 @@ mod s3;
 mod script;
 mod scripted;
 mod sqlite;
+mod stopping;
 mod stores;
 mod tidy;

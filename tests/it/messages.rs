@@ -13,7 +13,7 @@ use tidemark::error::{Error, Result};
 use tidemark::format;
 use tidemark::pipeline::{Sources, run_stream};
 use tidemark::record::{BatchBuilder, Datum, Event, Mode, Position, Rows, Table};
-use tidemark::source::{Description, Reader, Selection, Source, Stream};
+use tidemark::source::{Description, Listing, Reader, Selection, Source, Stream};
 
 use crate::memory_log::MemoryLog;
 use crate::script::{Script, session};
@@ -34,8 +34,8 @@ impl Source for Gives {
         Ok(json!("script"))
     }
 
-    async fn streams(&self, _: &[Selection]) -> Result<Vec<Stream>> {
-        Ok(Vec::new())
+    async fn streams(&self, _: &[Selection]) -> Result<Listing> {
+        Ok(Listing::default())
     }
 
     async fn describe(&self, _: &Stream) -> Result<Description> {

@@ -14,7 +14,7 @@ use tidemark::error::{Error, Kind, Result};
 use tidemark::job_log::{JobLog, RunState};
 use tidemark::pipeline::{Session, Sources, StreamReport, run_stream};
 use tidemark::record::{Event, Mode, Position, Seal, StreamId};
-use tidemark::source::{Description, Reader, Selection, Source, Stream, feed};
+use tidemark::source::{Description, Listing, Reader, Selection, Source, Stream, feed};
 
 use crate::memory_log::MemoryLog;
 use crate::script::{self, Numbers, Script, Step};
@@ -211,7 +211,7 @@ impl Source for Flaky {
         self.script.identity().await
     }
 
-    async fn streams(&self, selections: &[Selection]) -> Result<Vec<Stream>> {
+    async fn streams(&self, selections: &[Selection]) -> Result<Listing> {
         self.script.streams(selections).await
     }
 
@@ -250,7 +250,7 @@ async fn a_commit_begins_the_count_of_retries_anew() {
     let sources = Shared::new(Flaky { script: rows(100), rows_between: 15 });
     let session = session(&MemoryStore::new(), &MemoryLog::new(), Mode::Cdc);
     let report = run_stream(session, &sources, 1).await;
-    assert_eq!(report.state, RunState::Done, "{:?}", report.error);
+    assert_eq!((report.state, report.rows), (RunState::Done, 100), "over all attempts: {:?}", report.error);
     // A new source for each attempt after the first, however often the count begins anew.
     let own = sources.own();
     assert!(own.len() > 2 && own.iter().copied().eq(1..=own.len() as u32), "{own:?}");

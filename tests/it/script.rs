@@ -16,7 +16,7 @@ use tidemark::format::{Encoder, Format};
 use tidemark::job_log::JobLog;
 use tidemark::pipeline::{Limits, Notice, Observer, Session, Stop};
 use tidemark::record::{Event, Mode, Position, Rows, StreamId, Table};
-use tidemark::source::{Description, Reader, STREAM_KEYS, Selection, Source, Stream};
+use tidemark::source::{Description, Listing, Reader, STREAM_KEYS, Selection, Source, Stream};
 use tokio::time::{Duration, Instant};
 
 use crate::memory_log::MemoryLog;
@@ -103,6 +103,7 @@ pub fn session(name: &str, mode: Mode, destination: Arc<dyn Destination>, log: &
         observer: Arc::new(Silent),
         stop,
         commits: Default::default(),
+        totals: Default::default(),
     }
 }
 
@@ -118,8 +119,8 @@ impl Source for Script {
         Ok(json!("script"))
     }
 
-    async fn streams(&self, _: &[Selection]) -> Result<Vec<Stream>> {
-        Ok(Vec::new())
+    async fn streams(&self, _: &[Selection]) -> Result<Listing> {
+        Ok(Listing::default())
     }
 
     async fn describe(&self, _: &Stream) -> Result<Description> {

@@ -58,7 +58,7 @@ fn selection(values: &[(&str, &str)]) -> Selection {
 }
 
 async fn streams(source: &dyn Source, values: &[(&str, &str)]) -> Result<Vec<Stream>> {
-    source.streams(&[selection(values)]).await
+    source.streams(&[selection(values)]).await?.whole()
 }
 
 /// All of one stream.

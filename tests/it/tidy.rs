@@ -23,7 +23,7 @@ const USES: &[(&str, &[&str])] = &[
 const HOUSES: &[&str] = &["source", "destination/files/stores"];
 
 /// What those siblings share, and the registry.
-const SHARED: &[&str] = &["mod", "credentials", "feed", "pattern", "tls", "key", "prefix"];
+const SHARED: &[&str] = &["mod", "credentials", "feed", "listing", "pattern", "tls", "key", "prefix"];
 
 const LONGEST_FILE: usize = 500;
 const DRAWERS: &[&str] = &["utils", "util", "common", "helpers", "helper", "base", "manager", "misc"];

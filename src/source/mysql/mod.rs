@@ -32,6 +32,7 @@ use self::error::Doing;
 use self::name::Name;
 use self::plan::Plan;
 use self::snapshot::Snapshot;
+use super::listing::{self, Catalog, Listing};
 use super::{Description, Maker, Reader, Selection, Source, Stream, Tables, feed, pattern};
 use crate::config::Section;
 use crate::error::{Context, Result};
@@ -74,19 +75,16 @@ impl Source for Mysql {
         })
     }
 
-    async fn streams(&self, selections: &[Selection]) -> Result<Vec<Stream>> {
+    async fn streams(&self, selections: &[Selection]) -> Result<Listing> {
         for selection in selections {
             check_mode(&selection.section, selection.mode)?;
             Policies::of(&selection.section)?;
         }
         let mut connection = Connection::open(&self.settings).await?;
         let mut lister = Lister { connection: &mut connection, settings: &self.settings, tables: BTreeMap::new() };
-        let mut streams = Vec::new();
-        for selection in selections {
-            lister.list(&Arc::new(selection.clone()), &mut streams).await?;
-        }
+        let listing = listing::list(&mut lister, selections).await?;
         connection.close().await;
-        Ok(streams)
+        Ok(listing)
     }
 
     async fn describe(&self, stream: &Stream) -> Result<Description> {
@@ -131,107 +129,84 @@ fn check_mode(section: &Section, mode: Mode) -> Result<()> {
     }
 }
 
-/// Resolves the names and patterns of selections; asks for the tables of each database once.
+/// Asks for the tables of each database once.
 struct Lister<'a> {
     connection: &'a mut Connection,
     settings: &'a Settings,
     tables: BTreeMap<String, Vec<Found>>,
 }
 
-impl Lister<'_> {
-    async fn list(&mut self, selection: &Arc<Selection>, streams: &mut Vec<Stream>) -> Result<()> {
-        let mut names = Vec::new();
-        match &selection.tables {
-            Tables::Query(_) => {
-                let (id, table) = (selection.stream_id(&selection.name), selection.name.clone());
-                streams.push(Stream { id, selection: selection.clone(), table, estimate: None });
-            }
-            Tables::One(name) => names.push(self.one(selection, name).await?),
-            Tables::Many(patterns) => {
-                for text in patterns {
-                    match pattern::is_pattern(text) {
-                        true => names.extend(self.matching(selection, text).await?),
-                        false => names.push(self.one(selection, text).await?),
-                    }
-                }
-            }
-        }
-        self.check_columns(selection, &names).await?;
-        let mut seen = Vec::new();
-        for (name, estimate) in names {
-            if seen.contains(&name) {
-                continue;
-            }
-            let shown = name.display(&self.settings.database);
-            // A condition leaves nobody knows how much.
-            let estimate = estimate.filter(|_| selection.filter.is_none());
-            let id = selection.stream_id(&shown);
-            streams.push(Stream {
-                id,
-                selection: selection.clone(),
-                table: name.written(&self.settings.database),
-                estimate,
-            });
-            seen.push(name);
-        }
-        Ok(())
+#[async_trait]
+impl Catalog for Lister<'_> {
+    type Known = Name;
+
+    fn name(&self, text: &str) -> String {
+        let database = &self.settings.database;
+        Name::parse(text, database).map_or_else(|_| text.to_owned(), |name| name.display(database))
     }
 
-    /// Refuses `bytes_columns` that no table of the selection has. What a query has is known when it is planned.
-    async fn check_columns(&mut self, selection: &Selection, names: &[(Name, Option<u64>)]) -> Result<()> {
-        let policies = Policies::of(&selection.section)?;
-        if policies.bytes_columns.is_empty() || names.is_empty() {
-            return Ok(());
-        }
-        let mut tables = Vec::with_capacity(names.len());
-        for (name, _) in names {
-            let shown = name.display(&self.settings.database);
-            let columns = catalog::columns(self.connection, name).await;
-            let columns = columns.map_err(|failure| error::of(failure, Doing::Preparing)).at(|| &shown)?;
-            tables.push((shown, columns.into_iter().map(|column| column.name).collect()));
-        }
-        policies.check_names(&selection.section, &tables)
-    }
-
-    /// A table or view that is named. One that the catalog does not show is either not there or beyond our rights,
-    /// which the plan finds out.
-    async fn one(&mut self, selection: &Arc<Selection>, text: &str) -> Result<(Name, Option<u64>)> {
+    /// One that the catalog does not show is either not there or beyond our rights, which the plan finds out.
+    async fn named(&mut self, selection: &Selection, text: &str) -> Result<listing::Found<Name>> {
         let name = self.parse(selection, text)?;
         let found = self.tables(&name.database).await?.iter().find(|table| table.name == name.table).cloned();
         if let Some(found) = found {
-            return Ok((name, found.estimate.filter(|_| !found.is_view)));
+            return Ok(self.found(selection, name, found.estimate.filter(|_| !found.is_view)));
         }
         let id = selection.stream_id(text);
         let table = name.written(&self.settings.database);
-        let stream = Stream { id, selection: selection.clone(), table, estimate: None };
+        let stream = Stream { id, selection: Arc::new(selection.clone()), table, estimate: None };
         Plan::of(self.connection, self.settings, &stream).await?;
-        Ok((name, None))
+        Ok(self.found(selection, name, None))
     }
 
-    /// The tables of a pattern; views are read only when they are named.
-    async fn matching(&mut self, selection: &Selection, text: &str) -> Result<Vec<(Name, Option<u64>)>> {
+    /// Views are read only when they are named.
+    async fn matching(&mut self, selection: &Selection, text: &str) -> Result<Vec<listing::Found<Name>>> {
         let wanted = self.parse(selection, text)?;
         if pattern::is_pattern(&wanted.database) {
             return Err(selection.section.error("tables", format!("has `{text}`: the database cannot be a pattern")));
         }
-        let tables = self.tables(&wanted.database).await?;
-        let matching = tables.iter().filter(|table| !table.is_view && pattern::matches(&wanted.table, &table.name));
-        let database = wanted.database.clone();
-        let names: Vec<_> = matching
-            .map(|table| (Name { database: database.clone(), table: table.name.clone() }, table.estimate))
-            .collect();
-        match names.is_empty() {
-            true => Err(selection.section.error(
-                "tables",
-                format!("has `{text}`, which matches no table of database `{database}` that the user may see"),
-            )),
-            false => Ok(names),
+        let database = wanted.database;
+        let mut tables = self.tables(&database).await?.to_vec();
+        tables.retain(|table| !table.is_view && pattern::matches(&wanted.table, &table.name));
+        if tables.is_empty() {
+            let message =
+                format!("has `{text}`, which matches no table of database `{database}` that the user may see");
+            return Err(selection.section.error("tables", message));
+        }
+        let name = |table| Name { database: database.clone(), table };
+        Ok(tables.into_iter().map(|table| self.found(selection, name(table.name), table.estimate)).collect())
+    }
+
+    async fn columns(&mut self, selection: &Selection, table: &listing::Found<Name>) -> Result<Vec<String>> {
+        // Only `bytes_columns` names columns beforehand.
+        if Policies::of(&selection.section)?.bytes_columns.is_empty() {
+            return Ok(Vec::new());
+        }
+        let columns = catalog::columns(self.connection, &table.known).await;
+        let columns = columns.map_err(|failure| error::of(failure, Doing::Preparing)).at(|| &table.name)?;
+        Ok(columns.into_iter().map(|column| column.name).collect())
+    }
+
+    fn check_columns(&self, selection: &Selection, tables: &[(String, Vec<String>)]) -> Result<()> {
+        Policies::of(&selection.section)?.check_names(&selection.section, tables)
+    }
+}
+
+impl Lister<'_> {
+    fn found(&self, selection: &Selection, name: Name, estimate: Option<u64>) -> listing::Found<Name> {
+        let database = &self.settings.database;
+        listing::Found {
+            name: name.display(database),
+            table: name.written(database),
+            // A condition leaves nobody knows how much.
+            estimate: estimate.filter(|_| selection.filter.is_none()),
+            known: name,
         }
     }
 
     fn parse(&self, selection: &Selection, text: &str) -> Result<Name> {
-        let key = if matches!(selection.tables, Tables::Many(_)) { "tables" } else { "table" };
-        Name::parse(text, &self.settings.database).map_err(|problem| selection.section.error(key, problem))
+        Name::parse(text, &self.settings.database)
+            .map_err(|problem| selection.section.error(selection.table_key(), problem))
     }
 
     async fn tables(&mut self, database: &str) -> Result<&[Found]> {

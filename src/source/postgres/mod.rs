@@ -15,7 +15,6 @@ mod type_catalog;
 mod types;
 mod url;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -30,8 +29,8 @@ use self::name::{Name, readable};
 use self::plan::Plan;
 use self::position::Moment;
 use self::snapshot::Snapshot;
-use super::pattern::is_pattern;
-use super::{Description, Maker, Reader, Selection, Source, Stream, Tables, feed};
+use super::listing::{self, Catalog, Found, Listing};
+use super::{Description, Maker, Reader, Selection, Source, Stream, feed};
 use crate::config::Section;
 use crate::error::{Error, Kind, Result};
 use crate::record::{Event, Mode, Position};
@@ -101,59 +100,55 @@ impl Postgres {
         }
         Ok(unaltered)
     }
+}
 
-    /// The tables that a selection names.
-    async fn relations(&self, session: &Session, selection: &Selection) -> Result<Vec<Relation>> {
-        let parse = |text: &str, key| {
-            Name::parse(text, &self.settings.schema).map_err(|problem| selection.section.error(key, problem))
-        };
-        match &selection.tables {
-            Tables::Query(_) => Ok(Vec::new()),
-            Tables::One(table) => {
-                let name = parse(table, "table")?;
-                Ok(vec![catalog::relation(session, &name, &selection.section, "table").await?])
-            }
-            Tables::Many(tables) => {
-                let mut found = Vec::new();
-                for table in tables {
-                    let name = parse(table, "tables")?;
-                    match is_pattern(table) {
-                        true => found.extend(catalog::matching(session, &name, &selection.section, table).await?),
-                        false => found.push(catalog::relation(session, &name, &selection.section, "tables").await?),
-                    }
-                }
-                let mut seen = HashSet::new();
-                found.retain(|relation| seen.insert(relation.oid));
-                Ok(found)
-            }
-        }
+/// Looks names up in a transaction of its own.
+struct Lister<'a> {
+    session: &'a Session,
+    settings: &'a Settings,
+}
+
+impl Lister<'_> {
+    fn parse(&self, selection: &Selection, text: &str) -> Result<Name> {
+        Name::parse(text, &self.settings.schema)
+            .map_err(|problem| selection.section.error(selection.table_key(), problem))
+    }
+}
+
+#[async_trait]
+impl Catalog for Lister<'_> {
+    type Known = Relation;
+
+    fn name(&self, text: &str) -> String {
+        Name::parse(text, &self.settings.schema).map_or_else(|_| text.to_owned(), |name| name.display())
     }
 
-    async fn streams_of(&self, session: &Session, selection: &Selection) -> Result<Vec<Stream>> {
-        check_mode(&selection.section, selection.mode)?;
-        let policies = Policies::of(&selection.section)?;
-        let selection = Arc::new(selection.clone());
-        let mut streams = Vec::new();
-        let mut columns = Vec::new();
-        for relation in self.relations(session, &selection).await? {
-            let table = relation.name.display();
-            columns.push((table.clone(), plan::choose(session, &relation, &selection, &policies).await?));
-            streams.push(Stream {
-                id: selection.stream_id(&table),
-                table,
-                estimate: relation.estimate.filter(|_| selection.filter.is_none()),
-                selection: selection.clone(),
-            });
-        }
-        match selection.tables {
-            Tables::Query(_) => {
-                let table = selection.name.clone();
-                streams.push(Stream { id: selection.stream_id(&table), table, estimate: None, selection });
-            }
-            _ => policies.check_names(&selection.section, &columns)?,
-        }
-        Ok(streams)
+    async fn named(&mut self, selection: &Selection, text: &str) -> Result<Found<Relation>> {
+        let name = self.parse(selection, text)?;
+        let relation = catalog::relation(self.session, &name, &selection.section, selection.table_key()).await?;
+        Ok(found(selection, relation))
     }
+
+    async fn matching(&mut self, selection: &Selection, text: &str) -> Result<Vec<Found<Relation>>> {
+        let name = self.parse(selection, text)?;
+        let relations = catalog::matching(self.session, &name, &selection.section, text).await?;
+        Ok(relations.into_iter().map(|relation| found(selection, relation)).collect())
+    }
+
+    async fn columns(&mut self, selection: &Selection, table: &Found<Relation>) -> Result<Vec<String>> {
+        plan::choose(self.session, &table.known, selection, &Policies::of(&selection.section)?).await
+    }
+
+    fn check_columns(&self, selection: &Selection, tables: &[(String, Vec<String>)]) -> Result<()> {
+        Policies::of(&selection.section)?.check_names(&selection.section, tables)
+    }
+}
+
+fn found(selection: &Selection, relation: Relation) -> Found<Relation> {
+    let name = relation.name.display();
+    // A condition leaves nobody knows how much.
+    let estimate = relation.estimate.filter(|_| selection.filter.is_none());
+    Found { table: name.clone(), name, estimate, known: relation }
 }
 
 #[async_trait]
@@ -180,14 +175,16 @@ impl Source for Postgres {
         Ok(json!({"type": config::KIND.name, "system_identifier": id, "database": database}))
     }
 
-    async fn streams(&self, selections: &[Selection]) -> Result<Vec<Stream>> {
-        let session = self.look().await?;
-        let mut streams = Vec::new();
+    async fn streams(&self, selections: &[Selection]) -> Result<Listing> {
         for selection in selections {
-            streams.extend(self.streams_of(&session, selection).await?);
+            check_mode(&selection.section, selection.mode)?;
+            Policies::of(&selection.section)?;
         }
+        let session = self.look().await?;
+        let mut lister = Lister { session: &session, settings: &self.settings };
+        let listing = listing::list(&mut lister, selections).await?;
         self.give_back(session).await?;
-        Ok(streams)
+        Ok(listing)
     }
 
     async fn describe(&self, stream: &Stream) -> Result<Description> {

@@ -60,7 +60,7 @@ impl Plan {
             }
             _ => {
                 let name = Name::of_display(&stream.table)?;
-                let relation = catalog::relation(session, &name, &selection.section, written_key(selection)).await?;
+                let relation = catalog::relation(session, &name, &selection.section, selection.table_key()).await?;
                 let chosen = choose(session, &relation, selection, &plan.policies).await?;
                 if key.is_empty() {
                     key = catalog::primary_key(session, &relation).await?;
@@ -82,10 +82,7 @@ impl Plan {
     /// Lets the user's own SQL find its names, and row security show a part where that is asked for.
     async fn enter(&self, session: &Session) -> Result<()> {
         session.run(&format!("SET LOCAL search_path = {}", quoted(&self.path))).await?;
-        match self.policies.row_security {
-            true => session.run("SET LOCAL row_security = on").await,
-            false => Ok(()),
-        }
+        if self.policies.row_security { session.run("SET LOCAL row_security = on").await } else { Ok(()) }
     }
 
     /// Asks the server which columns come, and the catalog what they are.
@@ -201,13 +198,6 @@ impl PlannedColumn {
     }
 }
 
-fn written_key(selection: &Selection) -> &'static str {
-    match selection.tables {
-        Tables::Many(_) => "tables",
-        _ => "table",
-    }
-}
-
 /// The columns of a table that the stream asks for, if we may read them.
 pub async fn choose(
     session: &Session,
@@ -218,7 +208,7 @@ pub async fn choose(
     let all = catalog::columns(session, relation).await?;
     let shown = relation.name.display();
     if all.is_empty() {
-        return Err(selection.section.error(written_key(selection), format!("names {shown}, which has no columns")));
+        return Err(selection.section.error(selection.table_key(), format!("names {shown}, which has no columns")));
     }
     let names: Vec<_> = all.iter().map(|column| column.name.clone()).collect();
     let chosen = selection.choose_columns(&shown, &names)?;

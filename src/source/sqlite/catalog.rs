@@ -7,7 +7,7 @@ use rusqlite::{Connection, Statement};
 use super::error::{InFile, is_sql, words};
 use crate::config::{Section, nearest};
 use crate::error::{Error, Kind, Result};
-use crate::source::{Tables, pattern};
+use crate::source::pattern;
 
 /// A file up to this size is counted rather than estimated.
 const COUNTED_BYTES: u64 = 32 << 20;
@@ -58,30 +58,27 @@ pub fn tables(connection: &Connection, path: &Path) -> Result<Vec<Found>> {
     rows.and_then(Iterator::collect).in_file(path)
 }
 
-/// The tables that a selection names. Views only by name: what they show is in tables already.
-pub fn select(section: &Section, wanted: &Tables, all: &[Found], path: &Path) -> Result<Vec<Found>> {
-    let (key, names) = match wanted {
-        Tables::One(name) => ("table", std::slice::from_ref(name)),
-        Tables::Many(names) => ("tables", names.as_slice()),
-        Tables::Query(_) => return Ok(Vec::new()),
-    };
-    let mut chosen: Vec<Found> = Vec::new();
-    for name in names {
-        let by_pattern = key == "tables" && pattern::is_pattern(name);
-        let found: Vec<_> = match by_pattern {
-            true => all.iter().filter(|table| is_matched(name, table)).collect(),
-            false => by_name(all, name).into_iter().collect(),
-        };
-        if found.is_empty() {
-            return Err(missing(section, key, name, by_pattern, all, path));
-        }
-        for table in found {
-            if !chosen.contains(table) {
-                chosen.push(table.clone());
-            }
-        }
+/// The table of that name; an error about `key` names the one that was likely meant.
+pub fn named<'a>(section: &Section, key: &str, name: &str, all: &'a [Found], path: &Path) -> Result<&'a Found> {
+    by_name(all, name).ok_or_else(|| {
+        let meant = nearest(name, all.iter().map(|table| table.name.as_str()));
+        let meant = meant.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
+        let message = format!("names `{name}`, which is no table or view of {}{meant}", file_name(path));
+        section.error(key, message)
+    })
+}
+
+/// The tables that a pattern matches. Views only by name: what they show is in tables already.
+pub fn matching<'a>(section: &Section, name: &str, all: &'a [Found], path: &Path) -> Result<Vec<&'a Found>> {
+    let found: Vec<_> = all.iter().filter(|table| is_matched(name, table)).collect();
+    if found.is_empty() {
+        return Err(section.error("tables", format!("`{name}` matches no table of {}", file_name(path))));
     }
-    Ok(chosen)
+    Ok(found)
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn is_matched(name: &str, table: &Found) -> bool {
@@ -91,18 +88,12 @@ fn is_matched(name: &str, table: &Found) -> bool {
 
 /// SQLite's names are the same whatever their case.
 pub fn by_name<'a>(all: &'a [Found], name: &str) -> Option<&'a Found> {
-    let name = name.strip_prefix("main.").unwrap_or(name);
-    all.iter().find(|table| table.name.eq_ignore_ascii_case(name))
+    all.iter().find(|table| table.name.eq_ignore_ascii_case(own_name(name)))
 }
 
-fn missing(section: &Section, key: &str, name: &str, by_pattern: bool, all: &[Found], path: &Path) -> Error {
-    let file = path.file_name().unwrap_or_default().to_string_lossy();
-    if by_pattern {
-        return section.error(key, format!("`{name}` matches no table of {file}"));
-    }
-    let meant = nearest(name, all.iter().map(|table| table.name.as_str()));
-    let meant = meant.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
-    section.error(key, format!("names `{name}`, which is no table or view of {file}{meant}"))
+/// A table's name without its schema, which is the file itself.
+pub fn own_name(text: &str) -> &str {
+    text.strip_prefix("main.").unwrap_or(text)
 }
 
 /// The columns of a table, generated ones included, hidden ones of a virtual table left out.
@@ -122,9 +113,12 @@ pub fn columns(connection: &Connection, path: &Path, table: &Found) -> Result<Ve
 
 /// The columns of a query's result.
 pub fn query_columns(connection: &Connection, path: &Path, section: &Section, sql: &str) -> Result<Vec<Column>> {
-    let wrong = |e: rusqlite::Error| match is_sql(&e) {
-        true => section.error("query", format!("is refused by SQLite: {}", words(&e))),
-        false => super::error::of_file(path, &e),
+    let wrong = |e: rusqlite::Error| {
+        if is_sql(&e) {
+            section.error("query", format!("is refused by SQLite: {}", words(&e)))
+        } else {
+            super::error::of_file(path, &e)
+        }
     };
     let statement = connection.prepare(sql).map_err(wrong)?;
     if statement.column_count() == 0 || !statement.readonly() {
@@ -178,9 +172,10 @@ fn merge(columns: &mut [Column], statement: &Statement<'_>) {
 
 /// A table whose own definition does not work, such as a view of a table that is gone.
 pub fn unreadable(path: &Path, table: &str, error: &rusqlite::Error) -> Error {
-    match is_sql(error) {
-        true => Error::new(Kind::Schema, format!("{table} cannot be read: {}", words(error))),
-        false => super::error::of_file(path, error),
+    if is_sql(error) {
+        Error::new(Kind::Schema, format!("{table} cannot be read: {}", words(error)))
+    } else {
+        super::error::of_file(path, error)
     }
 }
 

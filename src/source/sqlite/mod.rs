@@ -12,16 +12,20 @@ mod time;
 mod types;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use rusqlite::Connection;
 use serde_json::{Value, json};
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
+use self::catalog::Found as Table;
 use self::config::{Policies, Settings};
 use self::connection::{Loan, Snapshot};
 use self::plan::Plan;
+use super::listing::{self, Catalog, Found, Listing};
 use super::{Description, Maker, Reader, Selection, Source, Stream, Tables, feed};
 use crate::config::Section;
 use crate::error::{Error, Result};
@@ -65,11 +69,11 @@ impl Source for Sqlite {
         Ok(json!({ "type": config::KIND.name, "file": file }))
     }
 
-    async fn streams(&self, selections: &[Selection]) -> Result<Vec<Stream>> {
+    async fn streams(&self, selections: &[Selection]) -> Result<Listing> {
         let (settings, selections) = (self.settings.clone(), selections.to_vec());
-        let streams = blocking(move || list(&settings, selections)).await?;
-        self.run.lock().await.streams.extend(streams.iter().map(|stream| stream.id.clone()));
-        Ok(streams)
+        let listing = blocking(move || list(&settings, &selections)).await?;
+        self.run.lock().await.streams.extend(listing.streams.iter().map(|stream| stream.id.clone()));
+        Ok(listing)
     }
 
     async fn describe(&self, stream: &Stream) -> Result<Description> {
@@ -135,36 +139,64 @@ impl Run {
     }
 }
 
-fn list(settings: &Settings, selections: Vec<Selection>) -> Result<Vec<Stream>> {
+fn list(settings: &Settings, selections: &[Selection]) -> Result<Listing> {
+    for selection in selections {
+        check_mode(&selection.section, selection.mode)?;
+        Policies::of(&selection.section)?;
+    }
     let path = settings.path.as_path();
     let connection = connection::begin(settings)?;
     let all = catalog::tables(&connection, path)?;
-    let mut streams = Vec::new();
-    for selection in selections {
-        check_mode(&selection.section, selection.mode)?;
-        let selection = Arc::new(selection);
-        let section = &selection.section;
-        let tables = catalog::select(section, &selection.tables, &all, path)?;
-        let mut columns = Vec::new();
-        for table in &tables {
-            let names = catalog::columns(&connection, path, table)?.into_iter().map(|column| column.name).collect();
-            columns.push((table.name.clone(), names));
-            streams.push(Stream {
-                id: selection.stream_id(&table.name),
-                selection: selection.clone(),
-                table: table.name.clone(),
-                estimate: catalog::estimate(&connection, path, table, selection.filter.as_deref()),
-            });
-        }
-        if let Tables::Query(sql) = &selection.tables {
-            let names = catalog::query_columns(&connection, path, section, sql)?.into_iter().map(|c| c.name).collect();
-            columns.push((selection.name.clone(), names));
-            let (id, table) = (selection.stream_id(&selection.name), selection.name.clone());
-            streams.push(Stream { id, selection: selection.clone(), table, estimate: None });
-        }
-        Policies::of(section)?.check_names(section, &columns)?;
+    // Nothing in it waits: the lister blocks.
+    Handle::current().block_on(listing::list(&mut Lister { connection, path, all }, selections))
+}
+
+/// Looks names up in a file.
+struct Lister<'a> {
+    connection: Connection,
+    path: &'a Path,
+    all: Vec<Table>,
+}
+
+impl Lister<'_> {
+    fn found(&self, selection: &Selection, table: &Table) -> Found<Table> {
+        let estimate = catalog::estimate(&self.connection, self.path, table, selection.filter.as_deref());
+        Found { name: table.name.clone(), table: table.name.clone(), estimate, known: table.clone() }
     }
-    Ok(streams)
+}
+
+#[async_trait]
+impl Catalog for Lister<'_> {
+    type Known = Table;
+
+    fn name(&self, text: &str) -> String {
+        catalog::own_name(text).to_owned()
+    }
+
+    async fn named(&mut self, selection: &Selection, text: &str) -> Result<Found<Table>> {
+        let table = catalog::named(&selection.section, selection.table_key(), text, &self.all, self.path)?;
+        Ok(self.found(selection, table))
+    }
+
+    async fn matching(&mut self, selection: &Selection, text: &str) -> Result<Vec<Found<Table>>> {
+        let tables = catalog::matching(&selection.section, text, &self.all, self.path)?;
+        Ok(tables.into_iter().map(|table| self.found(selection, table)).collect())
+    }
+
+    async fn columns(&mut self, _: &Selection, table: &Found<Table>) -> Result<Vec<String>> {
+        let columns = catalog::columns(&self.connection, self.path, &table.known)?;
+        Ok(columns.into_iter().map(|column| column.name).collect())
+    }
+
+    fn check_columns(&self, selection: &Selection, tables: &[(String, Vec<String>)]) -> Result<()> {
+        Policies::of(&selection.section)?.check_names(&selection.section, tables)
+    }
+
+    async fn check_query(&mut self, selection: &Selection, query: &str) -> Result<()> {
+        let columns = catalog::query_columns(&self.connection, self.path, &selection.section, query)?;
+        let names = columns.into_iter().map(|column| column.name).collect();
+        self.check_columns(selection, &[(selection.name.clone(), names)])
+    }
 }
 
 fn check_mode(section: &Section, mode: Mode) -> Result<()> {

@@ -44,11 +44,10 @@ impl Plan {
         let policies = Policies::of(&selection.section)?;
         match &selection.tables {
             Tables::Query(sql) => Self::of_query(connection, path, selection, &policies, sql),
-            tables => {
+            _ => {
                 let all = catalog::tables(connection, path)?;
                 let Some(table) = catalog::by_name(&all, &stream.table) else {
                     // It was there when the streams were listed.
-                    catalog::select(&selection.section, tables, &all, path)?;
                     return Err(Error::schema(format!("{} has been dropped", stream.table)));
                 };
                 Self::of_table(connection, path, selection, &policies, table)
@@ -87,14 +86,13 @@ impl Plan {
         let all = catalog::query_columns(connection, path, &selection.section, sql)?;
         let mut plan = Self::new(selection, policies, &selection.name, &all)?;
         let narrowed = plan.columns.len() < all.len() || selection.columns.is_some() || selection.filter.is_some();
-        plan.sql = match narrowed {
-            false => sql.to_owned(),
-            true => {
-                let names: Vec<_> = plan.columns.iter().map(|column| quote(&column.name)).collect();
-                // On lines of its own: the query may end in a comment.
-                let query = sql.trim_end().trim_end_matches(';');
-                format!("select {} from (\n{query}\n){}", names.join(", "), filter(selection))
-            }
+        plan.sql = if narrowed {
+            let names: Vec<_> = plan.columns.iter().map(|column| quote(&column.name)).collect();
+            // On lines of its own: the query may end in a comment.
+            let query = sql.trim_end().trim_end_matches(';');
+            format!("select {} from (\n{query}\n){}", names.join(", "), filter(selection))
+        } else {
+            sql.to_owned()
         };
         plan.compile(connection, path, selection)?;
         Ok(plan)

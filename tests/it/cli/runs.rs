@@ -177,6 +177,42 @@ fn one_bad_stream_does_not_stop_the_others() {
     assert_eq!(folder.run("check").code, ended.code);
 }
 
+#[test]
+fn a_table_that_is_missing_fails_alone() {
+    let folder = folder();
+    folder.shop("alter table users rename to user; create view broken as select * from gone");
+    std::fs::write(folder.join("pipeline.conf"), CONFIG.replace("items, users", "items, users, broken, users"))
+        .unwrap();
+    let ended = folder.run("run").expect(2);
+    let summary = ended.summary();
+    let of = |stream: &Value| {
+        let text = |key: &str| stream[key].as_str().unwrap_or_default().to_owned();
+        (text("stream"), text("state"), text("error_kind"))
+    };
+    let streams: Vec<_> = summary["streams"].as_array().unwrap().iter().map(of).collect();
+    let wanted = [
+        ("orders", "done", ""),
+        ("rest.broken", "failed", "schema"),
+        ("rest.items", "done", ""),
+        ("rest.users", "failed", "config"),
+    ];
+    let wanted = wanted.map(|(stream, state, kind)| (stream.to_owned(), state.to_owned(), kind.to_owned()));
+    assert_eq!(streams, wanted);
+    let missing = "names `users`, which is no table or view of shop.db (did you mean `user`?)";
+    assert!(summary["streams"][3]["error"].as_str().unwrap().contains(missing), "{summary}");
+    // The job log has it too, under the name of its stream.
+    let status = folder.run("status --stream rest.users").expect(0).out;
+    assert!(status.contains("failed") && status.contains(missing), "{status}");
+    let check = folder.run("check").expect(2).out;
+    assert!(check.contains("\nstream rest: ok\n  rest.items: reads items"), "{check}");
+    assert!(check.contains("\nstream rest.users: failed (config)\n") && check.contains(missing), "{check}");
+    folder.run("run rest.items").expect(0);
+
+    std::fs::write(folder.join("pipeline.conf"), CONFIG.replace("items, users", "items, none_*")).unwrap();
+    let summary = folder.run("run rest").expect(2).summary();
+    assert_eq!((&summary["streams"][0]["stream"], &summary["streams"][1]), (&"rest".into(), &Value::Null));
+}
+
 fn job_log(folder: &Folder) -> sqlite::JobLog {
     sqlite::JobLog::new(folder.join("tidemark.db"), Timing::default())
 }
@@ -215,7 +251,7 @@ async fn a_dead_run_shows_as_such_and_the_next_closes_it() {
 }
 
 #[test]
-fn an_unfinished_load_goes_on_or_is_given_up() {
+fn an_unfinished_load_is_read_again_or_given_up() {
     let folder = folder();
     folder.shop("insert into orders values (4, 'much')");
     folder.run("run orders").expect(65);
@@ -280,11 +316,14 @@ fn the_first_signal_stops_at_a_safe_place() {
     let folder = endless();
     let mut child = folder.start("run orders");
     under_way(&mut child, &folder);
+    let asked = Instant::now();
     signal(&child, "TERM");
     let ended = end_of(child).expect(143);
+    assert!(asked.elapsed() < Duration::from_secs(5), "waited for a checkpoint that no full load has on the way");
     let summary = ended.summary();
     assert_eq!((&summary["state"], &summary["exit_code"]), (&"stopped".into(), &143.into()));
     assert!(ended.err.contains("stopping at the next safe point"), "{}", ended.err);
+    assert!(ended.err.contains("the next run reads the table again from its beginning"), "{}", ended.err);
     let status = folder.run("status").expect(0).out;
     assert!(status.lines().any(|line| line.starts_with("orders") && line.contains("stopped")), "{status}");
 }
@@ -294,12 +333,16 @@ fn the_second_signal_ends_at_once() {
     let folder = endless();
     let mut child = folder.start("run orders");
     under_way(&mut child, &folder);
+    // The first one is held up where the end is to be noted.
+    let log = rusqlite::Connection::open(folder.join("tidemark.db")).unwrap();
+    log.execute_batch("begin immediate").unwrap();
     let start = Instant::now();
     signal(&child, "INT");
     std::thread::sleep(Duration::from_millis(300));
     signal(&child, "INT");
     let ended = end_of(child).expect(130);
     assert!(start.elapsed() < Duration::from_secs(5));
+    drop(log);
     let summary = ended.summary();
     assert_eq!((&summary["state"], &summary["error"]), (&"failed".into(), &"ended at once by a second signal".into()));
     // The process is gone, so its lease is free.

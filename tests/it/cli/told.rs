@@ -75,9 +75,14 @@ fn alarms(folder: &Folder) -> Vec<String> {
 #[test]
 fn a_section_that_is_mended_alarms_no_more() {
     let folder = folder();
-    folder.shop("alter table users rename to people");
+    std::fs::write(folder.join("pipeline.conf"), CONFIG.replace("items, users", "items, user_*")).unwrap();
     folder.run("run rest").expect(2);
     assert_eq!(alarms(&folder), ["rest"]);
+    std::fs::write(folder.join("pipeline.conf"), CONFIG).unwrap();
+
+    folder.shop("alter table users rename to people");
+    folder.run("run rest").expect(2);
+    assert_eq!(alarms(&folder), ["rest.users"]);
     assert!(folder.run("status").expect(0).out.contains("failed"));
 
     folder.shop("alter table people rename to users");
@@ -91,6 +96,37 @@ fn a_section_that_is_mended_alarms_no_more() {
 
     folder.run("run rest.nope").expect(2);
     assert_eq!(alarms(&folder), Vec::<String>::new(), "a name that nothing has is no failure");
+}
+
+#[test]
+fn columns_that_changed_between_two_loads_are_told() {
+    let folder = folder();
+    let said = "published with other columns than the load before";
+    for _ in 0..2 {
+        let ended = folder.run("run").expect(0);
+        assert!(!ended.err.contains(said), "nothing has changed: {}", ended.err);
+    }
+    folder.shop(
+        "drop table orders; create table orders (id integer primary key, total text, since date);
+         insert into orders values (1, 'confidential', null);
+         alter table items add column note text",
+    );
+    let ended = folder.run("run").expect(0);
+    let about = |stream: &str| ended.err.lines().find(|line| line.contains(said) && line.contains(stream));
+    let orders = about("stream=orders").unwrap_or_else(|| panic!("{}", ended.err));
+    assert!(
+        orders.contains("total was Decimal128(10, 2), decimal(10,2) at the source, is Utf8, TEXT at the source")
+            && orders.contains("since came (Date32, date at the source)"),
+        "{orders}"
+    );
+    assert!(about("stream=rest.items").is_some_and(|line| line.contains("note came (Utf8")), "{}", ended.err);
+    assert!(about("stream=rest.users").is_none() && !ended.err.contains("confidential"), "{}", ended.err);
+    // Told once: from now on this is the load before.
+    assert!(!folder.run("run").expect(0).err.contains(said));
+
+    folder.shop("alter table orders drop column since");
+    let ended = folder.run("run orders").expect(0);
+    assert!(ended.err.contains("since went (Date32, date at the source)"), "{}", ended.err);
 }
 
 #[test]

@@ -21,6 +21,10 @@ pub async fn missing_tables_and_columns(server: &Server) {
         assert_eq!(error.kind(), Kind::Config, "{error}");
         assert!(words.iter().all(|word| error.to_string().contains(word)), "{error}");
     }
+    let listing = database.source(None, &[]).unwrap().streams(&[selection(&[("tables", "ordres, orders")])]).await;
+    let listing = listing.unwrap();
+    assert_eq!(listing.streams.iter().map(|s| s.id.to_string()).collect::<Vec<_>>(), ["s.orders"]);
+    assert_eq!(listing.refused.iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>(), ["s.ordres"]);
     for (stream, words) in [
         (vec![("table", "orders"), ("columns", "id, totl")], vec!["`columns`", "`totl`", "did you mean `total`?"]),
         (vec![("table", "orders"), ("exclude_columns", "x")], vec!["`exclude_columns`", "`x`"]),

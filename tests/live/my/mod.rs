@@ -174,12 +174,12 @@ impl Database<'_> {
     }
 
     pub async fn streams(&self, stream: &[(&str, &str)]) -> Result<Vec<Stream>> {
-        self.source(None, &[])?.streams(&[selection(stream)]).await
+        self.source(None, &[])?.streams(&[selection(stream)]).await?.whole()
     }
 
     /// The one stream that a stream's keys ask for.
     async fn stream(&self, source: &dyn Source, stream: &[(&str, &str)]) -> Result<Stream> {
-        let streams = source.streams(&[selection(stream)]).await?;
+        let streams = source.streams(&[selection(stream)]).await?.whole()?;
         assert_eq!(streams.len(), 1, "{streams:?}");
         Ok(streams.into_iter().next().unwrap())
     }

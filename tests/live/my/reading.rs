@@ -73,7 +73,7 @@ pub async fn a_table_that_takes_the_name_is_read_as_it_is_then(server: &Server) 
     tokio::time::sleep(Duration::from_millis(300)).await;
 
     let source = database.source(None, &[]).unwrap();
-    let stream = source.streams(&[selection(&[("table", "a")])]).await.unwrap().remove(0);
+    let stream = source.streams(&[selection(&[("table", "a")])]).await.unwrap().streams.remove(0);
     let reading = tokio::spawn(async move { drain(source.open(&stream, None).await?).await });
     tokio::time::sleep(Duration::from_millis(700)).await;
     database.run("insert into b values (2), (3)").await;
@@ -87,7 +87,7 @@ pub async fn an_end_is_kept(server: &Server) {
     let database = server.database("ends").await;
     database.run("create table t (id int primary key); insert into t values (1)").await;
     let source = database.source(None, &[]).unwrap();
-    let stream = source.streams(&[selection(&[("table", "t")])]).await.unwrap().remove(0);
+    let stream = source.streams(&[selection(&[("table", "t")])]).await.unwrap().streams.remove(0);
     let read = drain(source.open(&stream, None).await.unwrap()).await.unwrap();
     let mut reader = source.open(&stream, Some(&read.end)).await.unwrap();
     let Some(Event::Checkpoint(again)) = reader.next().await.unwrap() else { panic!("not the end") };
@@ -237,7 +237,7 @@ pub async fn session_settings(server: &Server) {
         Flavour::Mariadb => query.replace("@@transaction_isolation", "@@tx_isolation"),
     };
     let source = database.source(None, &[("write_timeout", "2h")]).unwrap();
-    let stream = source.streams(&[selection(&[("query", &query)])]).await.unwrap().remove(0);
+    let stream = source.streams(&[selection(&[("query", &query)])]).await.unwrap().streams.remove(0);
     let read = drain(source.open(&stream, None).await.unwrap()).await.unwrap();
     let text = |name: &str| read.batches[0].column_by_name(name).unwrap().as_string::<i32>().value(0).to_owned();
     assert_eq!((text("a"), text("b"), text("c")), ("+00:00".to_owned(), String::new(), "utf8mb4".to_owned()));

@@ -3,7 +3,7 @@
 use serde_json::json;
 use tidemark::error::Kind;
 
-use super::database::{Database, assert_error, make, refusal, streams};
+use super::database::{Database, assert_error, make, refusal, selection, streams};
 
 pub async fn a_wrong_password_is_denied(server: &str) {
     let database = Database::create(server).await;
@@ -47,6 +47,12 @@ pub async fn a_missing_grant_is_named(server: &str) {
     let stream = streams(&*source, &[("table", "s.orders"), ("columns", "id")]).await.unwrap().remove(0);
     let read = super::database::read(source.open(&stream, None).await.unwrap()).await.unwrap();
     assert_eq!(read.rows(), 1);
+    // One that is missing, and one that we may not read: the third is listed all the same.
+    let some = selection("s", &[("tables", "nope, bare, s.orders"), ("columns", "id")]);
+    let listing = source.streams(&[some]).await.unwrap();
+    assert_eq!(listing.streams.iter().map(|s| s.id.to_string()).collect::<Vec<_>>(), ["s.s.orders"]);
+    let refused: Vec<_> = listing.refused.iter().map(|(id, error)| (id.to_string(), error.kind())).collect();
+    assert_eq!(refused, [("s.nope".to_owned(), Kind::Config), ("s.bare".to_owned(), Kind::Denied)]);
     let error = refusal(&*source, &[("tables", "b*")]).await;
     assert_error(&error, Kind::Denied, &[&format!("GRANT SELECT ON public.bare TO {role};")]);
     // The view's owner may not read the table: only the server knows.

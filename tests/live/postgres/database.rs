@@ -151,7 +151,7 @@ pub fn selection(name: &str, values: &[(&str, &str)]) -> Selection {
 }
 
 pub async fn streams(source: &dyn Source, values: &[(&str, &str)]) -> Result<Vec<Stream>, Error> {
-    source.streams(&[selection("s", values)]).await
+    source.streams(&[selection("s", values)]).await?.whole()
 }
 
 /// The one stream of a selection.

@@ -39,9 +39,9 @@ pub fn classify(error: &IoError, doing: &str, path: &Path) -> Error {
             Error::denied(message).hint("Give the account that runs tidemark the right to write there.")
         }
         ErrorKind::ReadOnlyFilesystem => Error::denied(message).hint("Mount the file system for writing."),
-        // Retried on purpose: room is made by the operator, not in pipeline.conf, and the run then goes on by itself.
+        // Retried on purpose: room is made by the operator, not in pipeline.conf, and the run is then tried again by itself.
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            Error::unavailable(message).hint("Make room there; the run goes on from its last commit.")
+            Error::unavailable(message).hint("Make room there. What is committed stands; the rest is read again.")
         }
         ErrorKind::NotADirectory | ErrorKind::IsADirectory => {
             Error::config(message).hint("A file stands where a folder is needed, or a folder where a file is.")

@@ -10,6 +10,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::args::LogFormat;
+use super::log_line::FirstLine;
 use crate::error::{Error, Kind};
 
 /// How to speak: decided once, from the command line and from what the two streams are.
@@ -80,7 +81,7 @@ fn log_to(writer: BesideBars, format: LogFormat, level: Level, colours: bool) {
     let registry = tracing_subscriber::registry().with(filter);
     // Fails if somebody (a test) has set one up already, which is then used.
     let _ = match format {
-        LogFormat::Text => registry.with(layer.with_ansi(colours)).try_init(),
+        LogFormat::Text => registry.with(layer.with_ansi(colours).fmt_fields(FirstLine)).try_init(),
         LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
     };
 }

@@ -5,6 +5,7 @@ mod check;
 mod console;
 mod demo;
 pub mod docs;
+mod log_line;
 mod progress;
 pub mod run;
 mod show;

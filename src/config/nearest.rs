@@ -13,8 +13,13 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 
 const MOST_SLIPS: usize = 3;
 
-/// How many slips lie between them, where they are near.
+/// How many slips lie between them, where they are near. Leading `schema.` that both have says nothing about that.
 fn slips(word: &str, candidate: &str) -> Option<usize> {
+    if let (Some((first, word)), Some((same, candidate))) = (word.split_once('.'), candidate.split_once('.'))
+        && first == same
+    {
+        return slips(word, candidate);
+    }
     let (length, wanted) = (word.chars().count(), candidate.chars().count());
     let slips = strsim::damerau_levenshtein(word, candidate);
     let is_slip = slips <= (length.max(wanted) / 3).min(MOST_SLIPS);
@@ -62,6 +67,7 @@ mod tests {
         assert_eq!(nearest("parket", ["csv", "json", "parquet"]), Some("parquet"));
         assert_eq!(nearest("cvs", ["csv", "json", "parquet"]), Some("csv"));
         assert_eq!(nearest("ORDERS", ["orders", "items"]), Some("orders"));
+        assert_eq!(nearest("public.ordres", ["public.items", "public.orders"]), Some("public.orders"));
         assert_eq!(nearest("ordes", ["orders", "users"]), Some("orders"));
     }
 
@@ -75,5 +81,6 @@ mod tests {
         assert_eq!(nearest("nope", ["note", "orders"]), Some("note"), "one slip in four letters");
         assert_eq!(nearest("nope", ["shop", "one", "rest"]), None);
         assert_eq!(nearest("", ["a", "orders"]), None);
+        assert_eq!(nearest("public.ab", ["public.cd", "public.orders"]), None);
     }
 }

@@ -73,7 +73,8 @@ mod tests {
 
     #[test]
     fn says_nothing_rather_than_something_else() {
-        for word in ["zebra", "id", "is", "c", "co", "com", "code_page", "moon", "batch_rows", "user_agent", "tls", "pw"]
+        for word in
+            ["zebra", "id", "is", "c", "co", "com", "code_page", "moon", "batch_rows", "user_agent", "tls", "pw"]
         {
             assert_eq!(nearest(word, KEYS), None, "{word}");
         }

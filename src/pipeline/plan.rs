@@ -11,17 +11,18 @@ use uuid::Uuid;
 use super::checks::{self, Writers};
 use super::copy::Limits;
 use super::definition;
+use super::names::{self, may_name, names_stream};
 use super::session::Session;
 use super::stream::{self, Sources};
 use super::{Notice, Observer, Request, Stop, StreamReport};
-use crate::config::{Config, Key, Kind, Registry, Section, StreamSection, Value as Wants, nearest, parse_bytes};
+use crate::config::{Config, Key, Kind, Registry, Section, StreamSection, Value as Wants, parse_bytes};
 use crate::destination::memory::Memory;
 use crate::destination::{self, Destination, Opening, Place};
 use crate::error::{Error, Result};
 use crate::format;
 use crate::job_log::{self, JobLog, NewRun, RunEnd, RunState};
 use crate::record::{Mode, StreamId};
-use crate::source::{self, Selection, Source, Stream, pattern};
+use crate::source::{self, Selection, Source, Stream};
 
 /// Keys of `[pipeline]`.
 const KEYS: &[Key] = &[
@@ -101,17 +102,9 @@ pub struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Fails with `Kind::Config` on a name that no stream has.
+    /// Fails with `Kind::Config` on a name that no stream has, as far as the file tells.
     pub fn of(config: &'a Config, request: &Request) -> Result<Self> {
-        let names: Vec<_> = config.streams.iter().map(|stream| stream.name.as_str()).collect();
-        for wanted in &request.streams {
-            if !config.streams.iter().any(|stream| may_name(wanted, stream)) {
-                let meant = nearest(wanted, names.iter().copied());
-                let meant = meant.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
-                let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-                return Err(Error::config(format!("there is no stream `{wanted}`{meant}; known streams: {known}")));
-            }
-        }
+        names::refuse_unlisted(config, &request.streams)?;
         let wanted: Vec<_> = config
             .streams
             .iter()
@@ -159,18 +152,20 @@ impl<'a> Plan<'a> {
                 let source = sources.as_ref().map_err(Clone::clone)?[section.source.as_str()].clone();
                 let place = places.of(self.config, &section.destination)?;
                 let destination = place.destination(&section.section, &self.memory)?;
-                let resolved = self.resolve_patiently(section, &*source, around, tries).await?;
+                let (resolved, strangers) = self.resolve_patiently(section, &*source, around, tries).await?;
                 let job = |(stream, identity): (Stream, Value)| {
                     let id = stream.id.clone();
                     let claimed = writers.claim_listed(section, &stream);
                     let made = |()| self.job(section, stream, identity, &source, destination.clone(), around);
                     (id, claimed.and_then(made))
                 };
-                Ok::<_, Error>(resolved.into_iter().map(job).collect::<Vec<_>>())
+                Ok::<_, Error>((resolved.into_iter().map(job).collect::<Vec<_>>(), strangers))
             };
             match planned.await {
-                Ok(planned) if planned.is_empty() => reports.push(self.not_found(section, around)),
-                Ok(planned) => {
+                Ok((planned, strangers)) => {
+                    // They are nothing that failed, so the job log is spared.
+                    let not_there = strangers.into_iter().map(|(id, error)| self.report(section, id, error, around));
+                    reports.extend(not_there);
                     self.close_refusal(section, &planned, around).await;
                     for (id, job) in planned {
                         match job {
@@ -199,12 +194,6 @@ impl<'a> Plan<'a> {
             tracing::warn!(stream = %id, %error, "this failure could not be recorded in the job log");
         }
         self.report(section, id, error, around)
-    }
-
-    /// The report of names that no table of the section has. They are nothing that failed, so the job log is spared.
-    fn not_found(&self, section: &StreamSection, around: &Around) -> StreamReport {
-        let error = section.section.error("tables", "matches no table that was asked for");
-        self.report(section, StreamId::new(section.name.clone()), error, around)
     }
 
     fn report(&self, section: &StreamSection, id: StreamId, error: Error, around: &Around) -> StreamReport {
@@ -264,7 +253,7 @@ impl<'a> Plan<'a> {
         source: &dyn Source,
         around: &Around,
         most: u32,
-    ) -> Result<Vec<(Stream, Value)>> {
+    ) -> Result<(Vec<(Stream, Value)>, Vec<(StreamId, Error)>)> {
         let retries = u32::try_from(section.section.integer("retries")?).unwrap_or(0).min(most);
         let mut stop = around.stop.clone();
         let mut attempt = 0;
@@ -284,27 +273,32 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The streams of one section that were asked for, with their identities.
-    async fn resolve(&self, section: &StreamSection, source: &dyn Source) -> Result<Vec<(Stream, Value)>> {
+    /// The streams of one section that were asked for, with their identities, and names of it that no stream has.
+    async fn resolve(
+        &self,
+        section: &StreamSection,
+        source: &dyn Source,
+    ) -> Result<(Vec<(Stream, Value)>, Vec<(StreamId, Error)>)> {
         let selection = Selection::of(&section.name, &section.section, self.request.mode)?;
         let name = self.config.pipeline.text("name")?;
         let streams = source.streams(std::slice::from_ref(&selection)).await?;
         let identity = source.identity().await?;
-        let wanted = |stream: &Stream| {
-            let names = &self.request.streams;
-            names.is_empty() || names.iter().any(|n| names_stream(n, &section.name, stream.id.name()))
-        };
         if streams.is_empty() {
             return Err(section.section.error("tables", "matches no table"));
         }
-        Ok(streams
-            .into_iter()
-            .filter(wanted)
-            .map(|stream| {
-                let identity = json!({ "pipeline": name, "source": identity, "table": stream.table });
-                (stream, identity)
-            })
-            .collect())
+        let asked: Vec<_> = self.request.streams.iter().filter(|wanted| may_name(wanted, section)).collect();
+        let means = |wanted: &str, stream: &Stream| names_stream(wanted, &section.name, stream.id.name());
+        let listed: Vec<_> = streams.iter().map(|stream| stream.id.name().to_owned()).collect();
+        let strangers = asked.iter().filter(|wanted| !streams.iter().any(|stream| means(wanted, stream)));
+        let strangers = strangers
+            .map(|wanted| (StreamId::new((*wanted).clone()), names::not_listed(&section.name, wanted, &listed)))
+            .collect();
+        let wanted = |stream: &Stream| asked.is_empty() || asked.iter().any(|wanted| means(wanted, stream));
+        let with_identity = |stream: Stream| {
+            let identity = json!({ "pipeline": name, "source": identity, "table": stream.table });
+            (stream, identity)
+        };
+        Ok((streams.into_iter().filter(wanted).map(with_identity).collect(), strangers))
     }
 
     fn job(
@@ -356,18 +350,6 @@ fn limits(keys: &Section) -> Result<Limits> {
         interval: keys.duration("commit_interval")?,
         idle: keys.duration("idle_interval")?.max(Duration::from_secs(1)),
     })
-}
-
-/// Whether a name on the command line may mean a stream of this section.
-fn may_name(wanted: &str, section: &StreamSection) -> bool {
-    let several = section.section.is_set("tables");
-    pattern::matches(wanted, &section.name)
-        || (several && wanted.strip_prefix(&section.name).is_some_and(|rest| rest.starts_with('.')))
-}
-
-/// Whether a name on the command line means this stream of this section.
-pub fn names_stream(wanted: &str, section: &str, stream: &str) -> bool {
-    pattern::matches(wanted, section) || pattern::matches(wanted, stream)
 }
 
 pub fn make_source(config: &Config, name: &str) -> Result<Arc<dyn Source>> {

@@ -85,6 +85,14 @@ pub fn registry() -> Registry {
     }
 }
 
+/// What a source has of the streams that were asked for.
+struct Resolved {
+    /// With their identities.
+    streams: Vec<(Stream, Value)>,
+    /// Names of the section that none of its streams has.
+    strangers: Vec<(StreamId, Error)>,
+}
+
 /// What all streams of a run have around them.
 pub struct Around {
     pub job_log: Arc<dyn JobLog>,
@@ -152,21 +160,23 @@ impl<'a> Plan<'a> {
                 let source = sources.as_ref().map_err(Clone::clone)?[section.source.as_str()].clone();
                 let place = places.of(self.config, &section.destination)?;
                 let destination = place.destination(&section.section, &self.memory)?;
-                let (resolved, strangers) = self.resolve_patiently(section, &*source, around, tries).await?;
+                let resolved = self.resolve_patiently(section, &*source, around, tries).await?;
                 let job = |(stream, identity): (Stream, Value)| {
                     let id = stream.id.clone();
                     let claimed = writers.claim_listed(section, &stream);
                     let made = |()| self.job(section, stream, identity, &source, destination.clone(), around);
                     (id, claimed.and_then(made))
                 };
-                Ok::<_, Error>((resolved.into_iter().map(job).collect::<Vec<_>>(), strangers))
+                Ok::<_, Error>((resolved.streams.into_iter().map(job).collect::<Vec<_>>(), resolved.strangers))
             };
             match planned.await {
                 Ok((planned, strangers)) => {
                     // They are nothing that failed, so the job log is spared.
                     let not_there = strangers.into_iter().map(|(id, error)| self.report(section, id, error, around));
                     reports.extend(not_there);
-                    self.close_refusal(section, &planned, around).await;
+                    if !planned.is_empty() {
+                        self.close_refusal(section, &planned, around).await;
+                    }
                     for (id, job) in planned {
                         match job {
                             Ok(job) => jobs.push(job),
@@ -253,7 +263,7 @@ impl<'a> Plan<'a> {
         source: &dyn Source,
         around: &Around,
         most: u32,
-    ) -> Result<(Vec<(Stream, Value)>, Vec<(StreamId, Error)>)> {
+    ) -> Result<Resolved> {
         let retries = u32::try_from(section.section.integer("retries")?).unwrap_or(0).min(most);
         let mut stop = around.stop.clone();
         let mut attempt = 0;
@@ -273,12 +283,8 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The streams of one section that were asked for, with their identities, and names of it that no stream has.
-    async fn resolve(
-        &self,
-        section: &StreamSection,
-        source: &dyn Source,
-    ) -> Result<(Vec<(Stream, Value)>, Vec<(StreamId, Error)>)> {
+    /// What was asked for of one section.
+    async fn resolve(&self, section: &StreamSection, source: &dyn Source) -> Result<Resolved> {
         let selection = Selection::of(&section.name, &section.section, self.request.mode)?;
         let name = self.config.pipeline.text("name")?;
         let streams = source.streams(std::slice::from_ref(&selection)).await?;
@@ -289,16 +295,19 @@ impl<'a> Plan<'a> {
         let asked: Vec<_> = self.request.streams.iter().filter(|wanted| may_name(wanted, section)).collect();
         let means = |wanted: &str, stream: &Stream| names_stream(wanted, &section.name, stream.id.name());
         let listed: Vec<_> = streams.iter().map(|stream| stream.id.name().to_owned()).collect();
-        let strangers = asked.iter().filter(|wanted| !streams.iter().any(|stream| means(wanted, stream)));
-        let strangers = strangers
-            .map(|wanted| (StreamId::new((*wanted).clone()), names::not_listed(&section.name, wanted, &listed)))
-            .collect();
+        // Of `shop.eu.x`, [stream shop.eu] knows better than [stream shop].
+        let is_elsewhere = |wanted: &str| {
+            self.config.streams.iter().any(|other| other.name.len() > section.name.len() && may_name(wanted, other))
+        };
+        let is_stranger = |wanted: &str| !streams.iter().any(|stream| means(wanted, stream)) && !is_elsewhere(wanted);
+        let not_listed = |wanted: &str| (StreamId::new(wanted), names::not_listed(&section.name, wanted, &listed));
+        let strangers = asked.iter().filter(|wanted| is_stranger(wanted)).map(|wanted| not_listed(wanted)).collect();
         let wanted = |stream: &Stream| asked.is_empty() || asked.iter().any(|wanted| means(wanted, stream));
         let with_identity = |stream: Stream| {
             let identity = json!({ "pipeline": name, "source": identity, "table": stream.table });
             (stream, identity)
         };
-        Ok((streams.into_iter().filter(wanted).map(with_identity).collect(), strangers))
+        Ok(Resolved { streams: streams.into_iter().filter(wanted).map(with_identity).collect(), strangers })
     }
 
     fn job(

@@ -151,6 +151,9 @@ fn a_wrong_name_below_a_pattern_is_told_what_was_listed() {
     assert_eq!(of("rest.items")["state"], "done");
     let wanted = "there is no stream `rest.nope`; [stream rest] has: rest.items, rest.users";
     assert_eq!((&of("rest.nope")["error"], &of("rest.nope")["error_kind"]), (&wanted.into(), &"config".into()));
+    let longer = CONFIG.replace("[stream orders]", "[stream rest.far]").replace("items, users", "item*, user*");
+    fs::write(folder.join("pipeline.conf"), longer).unwrap();
+    with(&folder, "run rest.far", &SET).expect(0);
     let status = with(&folder, "status", &SET).expect(0).out;
     assert!(!status.contains("rest.nope"), "a name that nothing has is no failure: {status}");
 }

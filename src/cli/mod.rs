@@ -5,6 +5,7 @@ mod check;
 mod console;
 mod demo;
 pub mod docs;
+mod log_line;
 mod progress;
 pub mod run;
 mod show;
@@ -36,11 +37,13 @@ pub async fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let environment = Environment::of_process();
     let config = config_path(args.config, &environment);
     let load = || Config::load(&config, &pipeline::registry(), &environment);
+    // Whoever only looks need not have the source's password.
+    let load_to_look = || Config::load_to_look(&config, &pipeline::registry(), &environment);
     let done = match args.command {
         Command::Run(wanted) => return run::command(&console, load(), wanted).await,
         Command::Check => check::command(&console, &config, load()).await,
-        Command::Status(wanted) => status::command(&console, load(), &wanted).await,
-        Command::Files(wanted) => files(&console, load(), &wanted.stream).await,
+        Command::Status(wanted) => status::command(&console, load_to_look(), &wanted).await,
+        Command::Files(wanted) => files(&console, load_to_look(), &wanted.stream).await,
         Command::Demo(wanted) => demo::command(&console, &wanted.dir).await,
         Command::Docs(wanted) => docs::command(&console, &pipeline::registry(), &wanted.dir, wanted.check),
     };

@@ -9,6 +9,7 @@ use super::{Console, args, show, table::table};
 use crate::config::{Config, nearest};
 use crate::error::{Error, Result};
 use crate::job_log::{self, Held, Mark, RunRow};
+use crate::pipeline::has_several;
 use crate::source::pattern;
 
 /// The JSON object of `status --json`. Members are only ever added.
@@ -64,6 +65,8 @@ pub(super) async fn command(console: &Console, config: Result<Config>, wanted: &
 }
 
 async fn look(config: &Config, wanted: &args::Status) -> Result<Report> {
+    config.pipeline.have(["name"])?;
+    config.job_log.have(["url"])?;
     let pipeline = config.pipeline.text("name")?;
     let log = job_log::of(&config.job_log)?;
     let rows = log.runs(pipeline, None, wanted.runs.unwrap_or(1).max(1)).await?;
@@ -90,8 +93,7 @@ fn names(config: &Config, rows: &[RunRow]) -> Vec<String> {
     let mut names = Vec::new();
     for section in &config.streams {
         let several = format!("{}.", section.name);
-        let is_ours =
-            |name: &str| name == section.name || (section.section.is_set("tables") && name.starts_with(&several));
+        let is_ours = |name: &str| name == section.name || (has_several(section) && name.starts_with(&several));
         let ours: Vec<_> = logged.iter().copied().filter(|name| is_ours(name)).collect();
         logged.retain(|name| !is_ours(name));
         let ours: Vec<_> = ours.into_iter().filter(|name| *name != section.name || !is_mended(name)).collect();

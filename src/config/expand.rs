@@ -1,6 +1,7 @@
 //! `${VAR}` and `${VAR:-default}` in values.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// Where `${VAR}` is looked up: the process's environment, or a fixed one in tests.
 #[derive(Debug, Clone)]
@@ -22,14 +23,34 @@ impl Environment {
     }
 }
 
-/// A value with its variables filled in, or what is wrong with it and what to do.
-pub(super) fn expand(text: &str, environment: &Environment) -> Result<String, (String, String)> {
+/// Why a value cannot be filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fault {
+    NotClosed,
+    /// The variable's name.
+    NotSet(String),
+}
+
+/// What is wrong, and on a second line what to do.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::NotClosed => f.write_str("`${` is not closed\n  Close it with `}`."),
+            Fault::NotSet(name) => {
+                write!(f, "environment variable {name} is not set\n  Set {name}, or write ${{{name}:-default}}.")
+            }
+        }
+    }
+}
+
+/// A value with its variables filled in.
+pub(super) fn expand(text: &str, environment: &Environment) -> Result<String, Fault> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find("${") {
         out.push_str(&rest[..start]);
         let inside = &rest[start + 2..];
-        let end = inside.find('}').ok_or_else(|| ("`${` is not closed".to_owned(), "Close it with `}`.".to_owned()))?;
+        let end = inside.find('}').ok_or(Fault::NotClosed)?;
         let (name, default) = match inside[..end].split_once(":-") {
             Some((name, default)) => (name, Some(default)),
             None => (&inside[..end], None),
@@ -39,9 +60,7 @@ pub(super) fn expand(text: &str, environment: &Environment) -> Result<String, (S
             Some(_) => environment.get(name).filter(|value| !value.is_empty()),
             None => environment.get(name),
         };
-        out.push_str(value.or(default).ok_or_else(|| {
-            (format!("environment variable {name} is not set"), format!("Set {name}, or write ${{{name}:-default}}."))
-        })?);
+        out.push_str(value.or(default).ok_or_else(|| Fault::NotSet(name.to_owned()))?);
         rest = &inside[end + 1..];
     }
     out.push_str(rest);
@@ -60,7 +79,7 @@ mod tests {
         assert_eq!(expand("${NONE:-d e}").unwrap(), "d e");
         assert_eq!(expand("[${EMPTY}] [${EMPTY:-d}]").unwrap(), "[] [d]");
         assert_eq!(expand("100 % $5 {x}").unwrap(), "100 % $5 {x}");
-        assert!(expand("${NONE}").unwrap_err().0.contains("NONE is not set"));
-        assert!(expand("${A").is_err());
+        assert!(expand("${NONE}").unwrap_err().to_string().contains("NONE is not set"));
+        assert_eq!(expand("${A"), Err(Fault::NotClosed));
     }
 }

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::expand::expand;
+use super::expand::{Fault, expand};
 use super::ini::{self, RawItem, RawSection};
 use super::section::Written;
 use super::{Environment, Key, Kind, Section, nearest};
@@ -53,30 +53,73 @@ const SECTION_TYPES: [&str; 6] = ["pipeline", "job_log", "source", "destination"
 impl Config {
     /// Reads and checks a file; every error in it is in the one that comes back.
     pub fn load(path: &Path, registry: &Registry, environment: &Environment) -> Result<Config> {
-        let text = std::fs::read_to_string(path).map_err(|e| {
-            Error::config(format!("{}: cannot be read: {e}", path.display()))
-                .hint("Name the file with -c FILE or TIDEMARK_CONFIG. `tidemark docs` writes an example to start from.")
-        })?;
-        Self::parse(&text, path, registry, environment)
+        Self::parse(&text_of(path)?, path, registry, environment)
+    }
+
+    /// As [`Config::load`], for those who only look: variables that are not set and files of secrets that cannot be read
+    /// are no errors of the file. What uses such a value has to ask for it with [`Section::have`].
+    pub fn load_to_look(path: &Path, registry: &Registry, environment: &Environment) -> Result<Config> {
+        Self::read(&text_of(path)?, path, registry, environment, Problem::is_mistake)
     }
 
     /// As [`Config::load`], of a text that stands (or would stand) at `path`.
     pub fn parse(text: &str, path: &Path, registry: &Registry, environment: &Environment) -> Result<Config> {
+        Self::read(text, path, registry, environment, |_| true)
+    }
+
+    /// `counts` says which problems make the file one that cannot be used.
+    fn read(
+        text: &str,
+        path: &Path,
+        registry: &Registry,
+        environment: &Environment,
+        counts: fn(&Problem) -> bool,
+    ) -> Result<Config> {
         let (raw, problems) = ini::parse(text);
         let mut loader = Loader { file: path.into(), registry, environment, problems: Vec::new() };
         for problem in problems {
             loader.problem(problem.line, problem.message);
         }
         let config = loader.config(&raw);
-        if loader.problems.is_empty() {
+        if !loader.problems.iter().any(counts) {
             return Ok(config);
         }
-        loader.problems.sort_by_key(|(line, _)| *line);
+        loader.problems.sort_by_key(|problem| problem.line);
         // What a destination says wrongly is wrong for each of its streams, and said once.
         let mut said = BTreeSet::new();
-        loader.problems.retain(|(line, message)| said.insert((*line, after_header(message).to_owned())));
-        let messages: Vec<_> = loader.problems.into_iter().map(|(_, message)| message).collect();
+        loader.problems.retain(|problem| said.insert((problem.line, after_header(&problem.message).to_owned())));
+        let messages: Vec<_> = loader.problems.into_iter().map(|problem| problem.message).collect();
         Err(Error::config(messages.join("\n")))
+    }
+}
+
+fn text_of(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|e| {
+        Error::config(format!("{}: cannot be read: {e}", path.display()))
+            .hint("Name the file with -c FILE or TIDEMARK_CONFIG. `tidemark docs` writes an example to start from.")
+    })
+}
+
+/// What is wrong with a file, or with what it asks of its surroundings.
+struct Problem {
+    line: usize,
+    /// With file and line.
+    message: String,
+    cause: Cause,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    Mistake,
+    /// A value that stands outside of the file cannot be had by this process.
+    Absent,
+    /// It may only follow from an absent value.
+    Unclear,
+}
+
+impl Problem {
+    fn is_mistake(&self) -> bool {
+        self.cause == Cause::Mistake
     }
 }
 
@@ -84,7 +127,7 @@ struct Loader<'a> {
     file: Arc<Path>,
     registry: &'a Registry,
     environment: &'a Environment,
-    problems: Vec<(usize, String)>,
+    problems: Vec<Problem>,
 }
 
 impl Loader<'_> {
@@ -135,8 +178,9 @@ impl Loader<'_> {
             .collect();
         self.unused_defaults(defaults, &pipeline, &job_log, &sources, &destinations);
         let config = Config { pipeline, job_log, sources, destinations, streams };
+        let is_whole = self.problems.iter().all(|problem| problem.cause != Cause::Absent);
         for error in (self.registry.check_streams)(&config) {
-            self.found(&error);
+            self.found(&error, if is_whole { Cause::Mistake } else { Cause::Unclear });
         }
         config
     }
@@ -182,16 +226,16 @@ impl Loader<'_> {
     /// Asks the connector, whose message names file and line already.
     fn check(&mut self, kind: &str, section: &Section) {
         if let Err(error) = (self.registry.check)(kind, section) {
-            self.found(&error);
+            self.found(&error, Cause::Mistake);
         }
     }
 
     /// Takes an error that names file and line already.
-    fn found(&mut self, error: &Error) {
+    fn found(&mut self, error: &Error, cause: Cause) {
         let file = format!("{}:", self.file.display());
         let place = error.message().strip_prefix(&file).and_then(|rest| rest.split_once(':'));
         let line = place.and_then(|(line, _)| line.parse().ok()).unwrap_or(usize::MAX);
-        self.problems.push((line, error.to_string()));
+        self.problems.push(Problem { line, message: error.to_string(), cause });
     }
 
     fn stream(&mut self, raw: &RawSection, defaults: &[RawItem], named: &Named<'_>) -> Option<StreamSection> {
@@ -221,7 +265,8 @@ impl Loader<'_> {
             .over(&destination_section.only(destination_kind.stream_keys))
             .over(&destination_section.only(self.registry.format_keys))
             .over(&named.pipeline.only(self.registry.pipeline_stream_keys));
-        let chosen = ["table", "tables", "query"].into_iter().filter(|key| section.is_set(key)).count();
+        let is_chosen = |key: &&str| section.is_set(key) || section.is_refused(key);
+        let chosen = ["table", "tables", "query"].into_iter().filter(is_chosen).count();
         if chosen != 1 {
             self.problem(raw.line, format!("[{}] needs one of `table`, `tables` or `query`", raw.header));
         }
@@ -290,7 +335,7 @@ impl Loader<'_> {
         for name in missing {
             // A value that was there and wrong has had its own message.
             let has = |item: &RawItem| item.key.strip_suffix("_file").unwrap_or(&item.key) == name;
-            if !raw.items.iter().any(has) {
+            if !raw.items.iter().any(has) && !section.is_refused(name) {
                 self.problem(raw.line, format!("[{}] `{name}` is missing", raw.header));
             }
         }
@@ -298,30 +343,33 @@ impl Loader<'_> {
     }
 
     fn value(&mut self, section: &mut Section, key: &'static Key, item: &RawItem, from_file: bool) {
-        match self.read(section, key, item, from_file) {
+        match self.text(section, key, item, from_file) {
             Ok(text) => section.set(key, Written { text, line: item.line }),
-            Err(message) => {
-                section.refuse(key);
-                self.problem(item.line, message);
+            Err((message, cause)) => {
+                let message = format!("{}:{}: {message}", self.file.display(), item.line);
+                section.refuse(key, message.clone());
+                self.problems.push(Problem { line: item.line, message, cause });
             }
         }
     }
 
     /// The text of a value, or what is wrong with it.
-    fn read(&self, section: &Section, key: &Key, item: &RawItem, from_file: bool) -> Result<String, String> {
+    fn text(&self, section: &Section, key: &Key, item: &RawItem, from_file: bool) -> Result<String, (String, Cause)> {
         let place = format!("[{}] `{}`", section.header(), item.key);
-        let text = expand(&item.value, self.environment)
-            .map_err(|(message, advice)| format!("{place}: {message}\n  {advice}"))?;
+        let text = expand(&item.value, self.environment).map_err(|fault| {
+            let cause = if matches!(fault, Fault::NotSet(_)) { Cause::Absent } else { Cause::Mistake };
+            (format!("{place}: {fault}"), cause)
+        })?;
         let text = match from_file {
             false => text,
             true => {
                 let secret = std::fs::read_to_string(section.folder().join(&text));
-                let secret = secret.map_err(|e| format!("{place}: {text} cannot be read: {e}"))?;
+                let secret = secret.map_err(|e| (format!("{place}: {text} cannot be read: {e}"), Cause::Absent))?;
                 secret.trim_end_matches(['\n', '\r']).to_owned()
             }
         };
         match key.value.refusal(&text) {
-            Some(refusal) => Err(format!("{place} {refusal}")),
+            Some(refusal) => Err((format!("{place} {refusal}"), Cause::Mistake)),
             None => Ok(text),
         }
     }
@@ -352,7 +400,7 @@ impl Loader<'_> {
 
     fn problem(&mut self, line: usize, message: impl AsRef<str>) {
         let message = format!("{}:{line}: {}", self.file.display(), message.as_ref());
-        self.problems.push((line, message));
+        self.problems.push(Problem { line, message, cause: Cause::Mistake });
     }
 }
 

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +18,8 @@ pub struct Section {
     line: usize,
     keys: Vec<&'static Key>,
     values: BTreeMap<&'static str, Written>,
-    /// Keys whose values were refused: what rests on them cannot be told.
-    refused: BTreeSet<&'static str>,
+    /// Keys whose values were refused, each with its error: what rests on them cannot be told.
+    refused: BTreeMap<&'static str, String>,
 }
 
 /// A value as written, its variables filled in.
@@ -31,7 +31,7 @@ pub(super) struct Written {
 
 impl Section {
     pub(super) fn new(header: &str, file: Arc<Path>, line: usize, keys: Vec<&'static Key>) -> Self {
-        Self { header: header.to_owned(), file, line, keys, values: BTreeMap::new(), refused: BTreeSet::new() }
+        Self { header: header.to_owned(), file, line, keys, values: BTreeMap::new(), refused: BTreeMap::new() }
     }
 
     /// A section of a kind with these values and no file behind it: for tests, and for what a command line says.
@@ -59,13 +59,22 @@ impl Section {
         self.values.insert(key.name, written);
     }
 
-    pub(super) fn refuse(&mut self, key: &'static Key) {
-        self.refused.insert(key.name);
+    pub(super) fn refuse(&mut self, key: &'static Key, message: String) {
+        self.refused.insert(key.name, message);
     }
 
     /// Whether the file gives the key a value that is none. The section then has the default, and the file its error.
     pub fn is_refused(&self, key: &str) -> bool {
-        self.refused.contains(key)
+        self.refused.contains_key(key)
+    }
+
+    /// Fails with the file's errors about these keys: for those who use values of a file that was only loaded to look.
+    pub fn have<'k>(&self, keys: impl IntoIterator<Item = &'k str>) -> Result<()> {
+        let messages: Vec<_> = keys.into_iter().filter_map(|key| self.refused.get(key)).map(String::as_str).collect();
+        match messages.is_empty() {
+            true => Ok(()),
+            false => Err(Error::config(messages.join("\n"))),
+        }
     }
 
     pub(super) fn key(&self, name: &str) -> Option<&'static Key> {
@@ -86,11 +95,13 @@ impl Section {
             }
         }
         for (name, written) in &below.values {
-            if !both.refused.contains(name) {
+            if !both.refused.contains_key(name) {
                 both.values.entry(name).or_insert_with(|| written.clone());
             }
         }
-        both.refused.extend(below.refused.iter().filter(|name| !self.values.contains_key(*name)));
+        for (name, message) in below.refused.iter().filter(|(name, _)| !self.values.contains_key(*name)) {
+            both.refused.entry(name).or_insert_with(|| message.clone());
+        }
         both
     }
 
@@ -99,7 +110,8 @@ impl Section {
         let mut part = Self::new(&self.header, self.file.clone(), self.line, keys.iter().collect());
         part.values = self.values.clone();
         part.values.retain(|name, _| keys.iter().any(|key| key.name == *name));
-        part.refused = self.refused.iter().copied().filter(|name| keys.iter().any(|key| key.name == *name)).collect();
+        part.refused = self.refused.clone();
+        part.refused.retain(|name, _| keys.iter().any(|key| key.name == *name));
         part
     }
 

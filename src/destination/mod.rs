@@ -31,9 +31,6 @@ pub trait Destination: Send + Sync {
     /// The absolute paths or URLs of the stream's live parts, in the order in which they were written.
     async fn files(&self, stream: &StreamId) -> Result<Vec<String>>;
 
-    /// The streams that have a commit log here and whose names start with `prefix`.
-    async fn streams(&self, prefix: &str) -> Result<Vec<StreamId>>;
-
     /// Where the data of a table is, for people.
     fn location(&self, table: &str) -> String;
 }
@@ -44,8 +41,27 @@ pub trait Place: Send + Sync {
     /// The destination as one stream wants it, with its own format and keys.
     fn destination(&self, stream: &Section, memory: &Arc<Memory>) -> Result<Arc<dyn Destination>>;
 
+    /// As [`Destination::files`]; needs none of the stream's keys.
+    async fn files(&self, stream: &StreamId) -> Result<Vec<String>>;
+
+    /// The streams that have a commit log here and whose names start with `prefix`.
+    async fn streams(&self, prefix: &str) -> Result<Vec<StreamId>>;
+
+    /// Whether the stream's live parts are where its commit log says, by listing; `None` of a stream without a log.
+    async fn presence(&self, stream: &StreamId) -> Result<Option<Presence>>;
+
     /// Proves that what commits rest on works here: that of two creations of the same thing the second is refused.
+    /// Leaves nothing behind that was not there.
     async fn probe(&self) -> Result<()>;
+}
+
+/// What is left of a stream's live parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Presence {
+    /// How many parts are live by the commit log.
+    pub live: usize,
+    /// The absolute paths or URLs of those that are not there.
+    pub missing: Vec<String>,
 }
 
 /// The kinds of destinations: so far all of them are stores of files.

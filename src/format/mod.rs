@@ -55,6 +55,16 @@ pub fn check(section: &Section) -> Result<()> {
     }
 }
 
+/// The format and the compression that a stream's section asks for, defaults included: `parquet, zstd`.
+pub fn in_words(section: &Section) -> Result<String> {
+    let format = section.text("format")?;
+    let compression = section.get("compression").unwrap_or(if format == "parquet" { "zstd" } else { "none" });
+    Ok(match compression {
+        "none" => format!("{format}, not compressed"),
+        compression => format!("{format}, {compression}"),
+    })
+}
+
 /// The format that a stream's section asks for, with its settings. Wrong ones are `Kind::Config`, by key.
 pub fn format(section: &Section) -> Result<Box<dyn Format>> {
     keys::check_strays(section)?;

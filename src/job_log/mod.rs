@@ -33,7 +33,7 @@ pub const KEYS: &[Key] = &[Key::new(
 /// The job log that `[job_log]` names, opened for writing.
 pub async fn open(section: &Section) -> Result<Arc<dyn JobLog>> {
     let log = of(section)?;
-    log.check().await?;
+    log.prepare().await?;
     Ok(log)
 }
 
@@ -134,7 +134,11 @@ pub trait JobLog: Send + Sync {
     /// Who holds the pipeline's streams, living or not, by stream.
     async fn holders(&self, pipeline: &str) -> Result<Vec<Held>>;
 
-    /// Opens the log for writing, as a run would, and says in a few words what it is.
+    /// Opens the log for writing, and makes it where it is missing.
+    async fn prepare(&self) -> Result<()>;
+
+    /// Proves that [`JobLog::prepare`] would do its work, and says in a few words what the log is. Makes nothing that
+    /// stays, and changes nothing.
     async fn check(&self) -> Result<String>;
 }
 

@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
-use super::Request;
+use arrow_schema::{DataType, FieldRef};
+
 use super::checks::Writers;
-use super::plan::{Places, Plan, make_source, names_stream};
+use super::names::{self, has_several, may_name, names_stream};
+use super::plan::{Places, make_source};
 use crate::config::{Config, StreamSection};
 use crate::destination::memory::Memory;
+use crate::destination::{self, Place};
 use crate::error::{Error, Result};
+use crate::format;
 use crate::record::{StreamId, field};
 use crate::source::{Listing, Selection, Source};
 
@@ -22,13 +26,19 @@ pub struct Finding {
     pub columns: Vec<ColumnReport>,
 }
 
+impl Finding {
+    fn of(section: impl Into<String>, result: Result<Vec<String>>) -> Self {
+        Self { section: section.into(), result, columns: Vec::new() }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct ColumnReport {
     pub table: String,
     pub column: String,
     /// The source's own type.
     pub native: String,
-    /// Arrow's.
+    /// Arrow's, in words.
     pub arrow: String,
 }
 
@@ -36,12 +46,10 @@ pub struct ColumnReport {
 pub async fn check(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     let job_log = async { crate::job_log::of(&config.job_log)?.check().await };
-    let result = job_log.await.map(|what| vec![what]);
-    findings.push(Finding { section: "job_log".to_owned(), result, columns: Vec::new() });
+    findings.push(Finding::of("job_log", job_log.await.map(|what| vec![what])));
     let mut places = Places::default();
     for name in config.destinations.keys() {
-        let result = check_destination(config, &mut places, name).await;
-        findings.push(Finding { section: format!("destination {name}"), result, columns: Vec::new() });
+        findings.extend(check_destination(config, &mut places, name).await);
     }
     let mut writers = Writers::of(config);
     for name in config.sources.keys() {
@@ -50,13 +58,57 @@ pub async fn check(config: &Config) -> Vec<Finding> {
     findings
 }
 
-async fn check_destination(config: &Config, places: &mut Places, name: &str) -> Result<Vec<String>> {
-    places.of(config, name)?.probe().await?;
-    Ok(vec!["can be written, and refuses to create the same object twice".to_owned()])
+/// What a destination can, and what of its streams' files is not there any more.
+async fn check_destination(config: &Config, places: &mut Places, name: &str) -> Vec<Finding> {
+    let header = format!("destination {name}");
+    let tried = async {
+        let place = places.of(config, name)?;
+        place.probe().await?;
+        Ok(place)
+    };
+    let place = match tried.await {
+        Ok(place) => place,
+        Err(error) => return vec![Finding::of(header, Err(error))],
+    };
+    let (mut live, mut failed) = (0, Vec::new());
+    for section in config.streams.iter().filter(|stream| stream.destination == name) {
+        match files_there(&*place, section).await {
+            Ok((files, losses)) => {
+                live += files;
+                failed.extend(losses);
+            }
+            Err(error) => failed.push(Finding::of(format!("files of stream {}", section.name), Err(error))),
+        }
+    }
+    let mut notes = vec!["can be written, and refuses to create the same object twice".to_owned()];
+    if live > 0 && failed.is_empty() {
+        notes.push(format!("holds all live files of its streams: {live}"));
+    }
+    let mut findings = vec![Finding::of(header, Ok(notes))];
+    findings.append(&mut failed);
+    findings
+}
+
+/// How many files of a section's streams are live, and what is to be said of streams that miss some.
+async fn files_there(place: &dyn Place, section: &StreamSection) -> Result<(usize, Vec<Finding>)> {
+    let (mut live, mut losses) = (0, Vec::new());
+    for id in streams_there(place, section).await? {
+        let Some(presence) = place.presence(&id).await? else { continue };
+        live += presence.live;
+        if let Some(first) = presence.missing.first() {
+            let (missing, of) = (presence.missing.len(), presence.live);
+            let error = Error::conflict(format!("{missing} of {of} live files are missing, the first of them {first}"));
+            let hint = format!(
+                "Somebody else deleted them. Restore them from a backup or the bucket's old versions, or run \
+                 `tidemark run {id}`: a full load writes all of them anew."
+            );
+            losses.push(Finding::of(format!("files of stream {id}"), Err(error.hint(hint))));
+        }
+    }
+    Ok((live, losses))
 }
 
 async fn check_source(config: &Config, writers: &mut Writers, name: &str) -> Vec<Finding> {
-    let of = |section: String, result| Finding { section, result, columns: Vec::new() };
     let connected = async {
         let source = make_source(config, name)?;
         source.identity().await?;
@@ -64,13 +116,13 @@ async fn check_source(config: &Config, writers: &mut Writers, name: &str) -> Vec
     };
     let source = match connected.await {
         Ok(source) => source,
-        Err(error) => return vec![of(format!("source {name}"), Err(error))],
+        Err(error) => return vec![Finding::of(format!("source {name}"), Err(error))],
     };
-    let mut findings = vec![of(format!("source {name}"), Ok(vec!["can be reached".to_owned()]))];
+    let mut findings = vec![Finding::of(format!("source {name}"), Ok(vec!["can be reached".to_owned()]))];
     for section in config.streams.iter().filter(|stream| stream.source == name) {
         match check_stream(config, writers, section, &source).await {
             Ok(found) => findings.extend(found),
-            Err(error) => findings.push(of(format!("stream {}", section.name), Err(error))),
+            Err(error) => findings.push(Finding::of(format!("stream {}", section.name), Err(error))),
         }
     }
     findings
@@ -85,10 +137,11 @@ async fn check_stream(
 ) -> Result<Vec<Finding>> {
     // The destination's settings too: a format that cannot be, say.
     let memory = Memory::new(config.pipeline.bytes("max_memory")?, 1);
-    Places::default().of(config, &section.destination)?.destination(&section.section, &memory)?;
+    let destination = Places::default().of(config, &section.destination)?.destination(&section.section, &memory)?;
     let selection = Selection::of(&section.name, &section.section, None)?;
     let Listing { streams, mut refused } = source.streams(&[selection]).await?;
-    let (mut notes, mut columns) = (Vec::new(), Vec::new());
+    let mut notes = vec![format!("writes {}", format::in_words(&section.section)?)];
+    let mut columns = Vec::new();
     for stream in &streams {
         let description = match writers.claim_listed(section, stream) {
             Ok(()) => source.describe(stream).await,
@@ -103,44 +156,88 @@ async fn check_stream(
         };
         let rows = stream.estimate.map(|rows| format!(", about {rows} rows")).unwrap_or_default();
         notes.push(format!("{}: reads {}{rows}", stream.id, stream.table));
+        notes.push(format!("{}: into {}", stream.id, destination.location(&description.table.name)));
         notes.extend(description.notes.into_iter().map(|note| format!("{}: {note}", stream.table)));
         columns.extend(description.table.schema.fields().iter().map(|column| ColumnReport {
             table: description.table.name.clone(),
             column: column.name().clone(),
             native: field::native(column).unwrap_or("").to_owned(),
-            arrow: column.data_type().to_string(),
+            arrow: in_words(column.data_type()),
         }));
     }
     let mut findings = Vec::new();
-    if !notes.is_empty() {
+    if !columns.is_empty() || refused.is_empty() {
         findings.push(Finding { section: format!("stream {}", section.name), result: Ok(notes), columns });
     }
-    let failed = |(id, error)| Finding { section: format!("stream {id}"), result: Err(error), columns: Vec::new() };
+    let failed = |(id, error)| Finding::of(format!("stream {id}"), Err(error));
     findings.extend(refused.into_iter().map(failed));
     Ok(findings)
 }
 
+/// An Arrow type as `check` shows it: what is within a list or a record by its type, and nothing of its metadata.
+fn in_words(data_type: &DataType) -> String {
+    match data_type {
+        DataType::List(item) => format!("List({})", in_words(item.data_type())),
+        DataType::Struct(fields) => {
+            let member = |field: &FieldRef| format!("{} {}", field.name(), in_words(field.data_type()));
+            format!("Struct({})", fields.iter().map(member).collect::<Vec<_>>().join(", "))
+        }
+        plain => plain.to_string(),
+    }
+}
+
 /// The live parts of the streams that `wanted` names: one stream, or a section with all of its streams. As absolute paths
-/// or URLs.
+/// or URLs. The configuration may have been loaded only to look: what is needed is the destination's own section.
 pub async fn files(config: &Config, wanted: &str) -> Result<Vec<String>> {
-    let request = Request { streams: vec![wanted.to_owned()], ..Request::default() };
-    let plan = Plan::of(config, &request)?;
-    let memory = Memory::new(config.pipeline.bytes("max_memory")?, 1);
-    let mut files = Vec::new();
-    for section in &plan.wanted {
-        let place = Places::default().of(config, &section.destination)?;
-        let destination = place.destination(&section.section, &memory)?;
-        let ids = if section.section.is_set("tables") {
-            destination.streams(&format!("{}.", section.name)).await?
-        } else {
-            vec![StreamId::new(section.name.clone())]
-        };
-        for id in ids.iter().filter(|id| names_stream(wanted, &section.name, id.name())) {
-            files.extend(destination.files(id).await?);
+    names::refuse_strangers(config, &[wanted.to_owned()])?;
+    let (mut files, mut others) = (Vec::new(), Vec::new());
+    for section in config.streams.iter().filter(|section| may_name(wanted, section)) {
+        let place = place_to_look(config, section)?;
+        for id in streams_there(&*place, section).await? {
+            match names_stream(wanted, &section.name, id.name()) {
+                true => files.extend(place.files(&id).await?),
+                false => others.push(id.name().to_owned()),
+            }
         }
     }
-    if files.is_empty() {
-        return Err(Error::config(format!("stream `{wanted}` has no published files yet")).hint("Run it first."));
+    if !files.is_empty() {
+        return Ok(files);
     }
-    Ok(files)
+    let error = Error::config(format!("stream `{wanted}` has no published files yet"));
+    Err(match others.is_empty() {
+        true => error.hint(format!("Run it first: `tidemark run {wanted}`.")),
+        false => error.hint(format!("Streams of this section that have a commit log: {}.", names::list(&others))),
+    })
+}
+
+/// A stream's destination, of which only its own keys are needed, not those that say how files are made.
+fn place_to_look(config: &Config, section: &StreamSection) -> Result<Arc<dyn Place>> {
+    let (kind, keys) = &config.destinations[&section.destination];
+    keys.have(destination::kind(kind)?.keys.iter().copied().flatten().map(|key| key.name))?;
+    destination::place(kind, keys)
+}
+
+/// The streams of a section that may have a commit log at their destination; those that have one, if it has several.
+async fn streams_there(place: &dyn Place, section: &StreamSection) -> Result<Vec<StreamId>> {
+    match has_several(section) {
+        false => Ok(vec![StreamId::new(section.name.clone())]),
+        true => place.streams(&format!("{}.", section.name)).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_schema::{Field, TimeUnit};
+
+    use super::*;
+
+    #[test]
+    fn types_within_types_are_shown_without_their_notes() {
+        let item = field::with_native(field::uuid("item"), "uuid");
+        let list = DataType::List(item.into());
+        assert_eq!(in_words(&list), "List(FixedSizeBinary(16))");
+        let at = Field::new("at", DataType::Timestamp(TimeUnit::Microsecond, None), true);
+        let record = DataType::Struct(vec![at, Field::new("ids", list, true)].into());
+        assert_eq!(in_words(&record), "Struct(at Timestamp(µs), ids List(FixedSizeBinary(16)))");
+    }
 }

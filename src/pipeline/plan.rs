@@ -11,17 +11,18 @@ use uuid::Uuid;
 use super::checks::{self, Writers};
 use super::copy::Limits;
 use super::definition;
+use super::names::{self, may_name, names_stream};
 use super::session::Session;
 use super::stream::{self, Sources};
 use super::{Notice, Observer, Request, Stop, StreamReport};
-use crate::config::{Config, Key, Kind, Registry, Section, StreamSection, Value as Wants, nearest, parse_bytes};
+use crate::config::{Config, Key, Kind, Registry, Section, StreamSection, Value as Wants, parse_bytes};
 use crate::destination::memory::Memory;
 use crate::destination::{self, Destination, Opening, Place};
 use crate::error::{Error, Result};
 use crate::format;
 use crate::job_log::{self, JobLog, NewRun, RunEnd, RunState};
 use crate::record::{Mode, StreamId};
-use crate::source::{self, Listing, Selection, Source, Stream, pattern};
+use crate::source::{self, Listing, Selection, Source, Stream};
 
 /// Keys of `[pipeline]`.
 const KEYS: &[Key] = &[
@@ -97,6 +98,13 @@ pub fn registry() -> Registry {
 /// A stream with its identity, or why it cannot begin.
 type Resolved = Result<(Stream, Value)>;
 
+/// What a source has of the streams that were asked for.
+struct Asked {
+    streams: Vec<(StreamId, Resolved)>,
+    /// Names of the section that none of its streams has.
+    strangers: Vec<(StreamId, Error)>,
+}
+
 /// What all streams of a run have around them.
 pub struct Around {
     pub job_log: Arc<dyn JobLog>,
@@ -114,17 +122,9 @@ pub struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Fails with `Kind::Config` on a name that no stream has.
+    /// Fails with `Kind::Config` on a name that no stream has, as far as the file tells.
     pub fn of(config: &'a Config, request: &Request) -> Result<Self> {
-        let names: Vec<_> = config.streams.iter().map(|stream| stream.name.as_str()).collect();
-        for wanted in &request.streams {
-            if !config.streams.iter().any(|stream| may_name(wanted, stream)) {
-                let meant = nearest(wanted, names.iter().copied());
-                let meant = meant.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
-                let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-                return Err(Error::config(format!("there is no stream `{wanted}`{meant}; known streams: {known}")));
-            }
-        }
+        names::refuse_unlisted(config, &request.streams)?;
         let wanted: Vec<_> = config
             .streams
             .iter()
@@ -180,12 +180,16 @@ impl<'a> Plan<'a> {
                     });
                     (id, job)
                 };
-                Ok::<_, Error>(resolved.into_iter().map(job).collect::<Vec<_>>())
+                Ok::<_, Error>((resolved.streams.into_iter().map(job).collect::<Vec<_>>(), resolved.strangers))
             };
             match planned.await {
-                Ok(planned) if planned.is_empty() => reports.push(self.not_found(section, around)),
-                Ok(planned) => {
-                    self.close_refusal(section, &planned, around).await;
+                Ok((planned, strangers)) => {
+                    // They are nothing that failed, so the job log is spared.
+                    let not_there = strangers.into_iter().map(|(id, error)| self.report(section, id, error, around));
+                    reports.extend(not_there);
+                    if !planned.is_empty() {
+                        self.close_refusal(section, &planned, around).await;
+                    }
                     for (id, job) in planned {
                         match job {
                             Ok(job) => jobs.push(job),
@@ -213,12 +217,6 @@ impl<'a> Plan<'a> {
             tracing::warn!(stream = %id, %error, "this failure could not be recorded in the job log");
         }
         self.report(section, id, error, around)
-    }
-
-    /// The report of names that no table of the section has. They are nothing that failed, so the job log is spared.
-    fn not_found(&self, section: &StreamSection, around: &Around) -> StreamReport {
-        let error = section.section.error("tables", "matches no table that was asked for");
-        self.report(section, StreamId::new(section.name.clone()), error, around)
     }
 
     fn report(&self, section: &StreamSection, id: StreamId, error: Error, around: &Around) -> StreamReport {
@@ -278,7 +276,7 @@ impl<'a> Plan<'a> {
         source: &dyn Source,
         around: &Around,
         most: u32,
-    ) -> Result<Vec<(StreamId, Resolved)>> {
+    ) -> Result<Asked> {
         let retries = u32::try_from(section.section.integer("retries")?).unwrap_or(0).min(most);
         let mut stop = around.stop.clone();
         let mut attempt = 0;
@@ -298,8 +296,8 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The streams of one section that were asked for, those that cannot begin among them.
-    async fn resolve(&self, section: &StreamSection, source: &dyn Source) -> Result<Vec<(StreamId, Resolved)>> {
+    /// What was asked for of one section, those that cannot begin among them.
+    async fn resolve(&self, section: &StreamSection, source: &dyn Source) -> Result<Asked> {
         let selection = Selection::of(&section.name, &section.section, self.request.mode)?;
         let name = self.config.pipeline.text("name")?;
         let Listing { streams, refused } = source.streams(std::slice::from_ref(&selection)).await?;
@@ -307,16 +305,25 @@ impl<'a> Plan<'a> {
         if streams.is_empty() && refused.is_empty() {
             return Err(section.section.error("tables", "matches no table"));
         }
-        let wanted = |id: &StreamId| {
-            let names = &self.request.streams;
-            names.is_empty() || names.iter().any(|n| names_stream(n, &section.name, id.name()))
-        };
         let listed = streams.into_iter().map(|stream| {
             let identity = json!({ "pipeline": name, "source": identity, "table": stream.table });
             (stream.id.clone(), Ok((stream, identity)))
         });
         let refused = refused.into_iter().map(|(id, error)| (id, Err(error)));
-        Ok(listed.chain(refused).filter(|(id, _)| wanted(id)).collect())
+        let mut streams: Vec<(StreamId, Resolved)> = listed.chain(refused).collect();
+
+        let asked: Vec<_> = self.request.streams.iter().filter(|wanted| may_name(wanted, section)).collect();
+        let means = |wanted: &str, id: &StreamId| names_stream(wanted, &section.name, id.name());
+        // Of `shop.eu.x`, [stream shop.eu] knows better than [stream shop].
+        let is_elsewhere = |wanted: &str| {
+            self.config.streams.iter().any(|other| other.name.len() > section.name.len() && may_name(wanted, other))
+        };
+        let is_stranger = |wanted: &str| !streams.iter().any(|(id, _)| means(wanted, id)) && !is_elsewhere(wanted);
+        let names: Vec<_> = streams.iter().map(|(id, _)| id.name().to_owned()).collect();
+        let not_listed = |wanted: &str| (StreamId::new(wanted), names::not_listed(&section.name, wanted, &names));
+        let strangers = asked.iter().filter(|wanted| is_stranger(wanted)).map(|wanted| not_listed(wanted)).collect();
+        streams.retain(|(id, _)| asked.is_empty() || asked.iter().any(|wanted| means(wanted, id)));
+        Ok(Asked { streams, strangers })
     }
 
     fn job(
@@ -369,18 +376,6 @@ fn limits(keys: &Section) -> Result<Limits> {
         interval: keys.duration("commit_interval")?,
         idle: keys.duration("idle_interval")?.max(Duration::from_secs(1)),
     })
-}
-
-/// Whether a name on the command line may mean a stream of this section.
-fn may_name(wanted: &str, section: &StreamSection) -> bool {
-    let several = section.section.is_set("tables");
-    pattern::matches(wanted, &section.name)
-        || (several && wanted.strip_prefix(&section.name).is_some_and(|rest| rest.starts_with('.')))
-}
-
-/// Whether a name on the command line means this stream of this section.
-pub fn names_stream(wanted: &str, section: &str, stream: &str) -> bool {
-    pattern::matches(wanted, section) || pattern::matches(wanted, stream)
 }
 
 pub fn make_source(config: &Config, name: &str) -> Result<Arc<dyn Source>> {

@@ -375,6 +375,7 @@ pub async fn holders_are_shown(backend: &dyn Backend) {
 
 pub async fn it_says_what_it_is(backend: &dyn Backend) {
     let (log, other) = (backend.open(), backend.open());
+    log.prepare().await.unwrap();
     let what = log.check().await.unwrap();
     assert!(what.contains("version 1"), "{what}");
     other.mark("shop", "orders").await.unwrap();

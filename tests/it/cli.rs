@@ -2,6 +2,7 @@
 
 mod config;
 mod demo;
+mod look;
 mod resume;
 mod runs;
 mod secrets;

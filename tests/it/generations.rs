@@ -1,17 +1,17 @@
 //! What becomes of the files of full loads that are live no more.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use arrow_array::{Int64Array, RecordBatch};
 use serde_json::{Value, json};
 use tidemark::destination::files::layout::Layout;
 use tidemark::destination::files::store::Store;
 use tidemark::destination::files::stores::memory::Memory as MemoryStore;
-use tidemark::destination::files::{Files, Settings};
+use tidemark::destination::files::{Files, Settings, StorePlace};
 use tidemark::destination::memory::Memory;
-use tidemark::destination::{Destination, Opening, Writer};
+use tidemark::destination::{Destination, Opening, Place, Writer};
 use tidemark::record::{Commit, Mode, Position, Publication, Rows, Seal, StreamId};
 
 use crate::faulty::{Fault, Faulty, Op};
@@ -111,6 +111,54 @@ async fn what_cannot_be_deleted_is_tried_until_it_is() {
     // What is gone is carried no further.
     assert_eq!(loads.load("g4").await.generations.retired, ["g3"]);
     assert_eq!(loads.with_files().await, ["g4", "g4"]);
+}
+
+/// Whoever asks how many live files there are lists their folders: a request for each file would take hours.
+#[tokio::test]
+async fn live_files_are_looked_for_by_listing() {
+    let loads = Loads::new();
+    loads.load("g1").await;
+    let asked: Arc<Mutex<Vec<(Op, String)>>> = Arc::default();
+    let heard = asked.clone();
+    let listens = move |op: Op, key: &str| {
+        heard.lock().unwrap().push((op, key.to_owned()));
+        Fault::None
+    };
+    let place = StorePlace(Arc::new(Faulty::new(Arc::new(loads.store.clone()), listens)));
+    let found = place.presence(&loads.id).await.unwrap().unwrap();
+    assert_eq!((found.live, found.missing.len()), (2, 0));
+    let of_data = |(_, key): &&(Op, String)| !key.starts_with("_commits/");
+    let asked: Vec<_> = asked.lock().unwrap().iter().filter(of_data).cloned().collect();
+    let folders = Script::tables().map(|table| Layout::generation_parts(&table.name, "g1"));
+    assert_eq!(asked, folders.clone().map(|folder| (Op::List, folder)));
+
+    let gone = loads.store.list(&folders[1], None).await.unwrap();
+    loads.store.delete(&gone).await.unwrap();
+    let found = place.presence(&loads.id).await.unwrap().unwrap();
+    assert_eq!((found.live, found.missing), (2, vec![loads.store.url(&gone[0])]));
+    assert_eq!(place.presence(&StreamId::new("never ran")).await.unwrap(), None);
+}
+
+/// Files that a publication deleted while they were being listed are not missing.
+#[tokio::test]
+async fn a_load_that_is_published_meanwhile_is_looked_at_again() {
+    let loads = Arc::new(Loads::new());
+    loads.load("g1").await;
+    let store = loads.store.clone();
+    let once = AtomicBool::new(true);
+    let publishes = loads.clone();
+    let plan = move |op: Op, key: &str| {
+        if op == Op::List && key == "a/g1/" && once.swap(false, Ordering::SeqCst) {
+            let publishes = publishes.clone();
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            std::thread::spawn(move || runtime.block_on(publishes.load("g2"))).join().unwrap();
+        }
+        Fault::None
+    };
+    let place = StorePlace(Arc::new(Faulty::new(Arc::new(store), plan)));
+    let found = place.presence(&loads.id).await.unwrap().unwrap();
+    assert_eq!((found.live, found.missing), (2, vec![]));
+    assert_eq!(loads.with_files().await, ["g2", "g2"]);
 }
 
 #[tokio::test]

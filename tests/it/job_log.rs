@@ -177,8 +177,27 @@ async fn reading_makes_no_file() {
     let backend = Sqlite::new();
     assert!(backend.open().runs("shop", None, 1).await.unwrap().is_empty());
     assert!(!backend.path().exists());
-    backend.open().check().await.unwrap();
+    let what = backend.open().check().await.unwrap();
+    assert!(what.ends_with("; the first run makes it"), "{what}");
+    let left: Vec<_> = std::fs::read_dir(backend.path().parent().unwrap()).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+    backend.open().prepare().await.unwrap();
     assert!(backend.path().exists());
+    assert!(backend.open().check().await.unwrap().ends_with("version 1"));
+}
+
+#[tokio::test]
+async fn checking_says_what_preparing_would() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in [folder.path().join("no/such/log.db"), folder.path().to_owned(), folder.path().join("x".repeat(300))] {
+        let refusals = [at(&path).check().await.unwrap_err(), at(&path).prepare().await.unwrap_err()];
+        assert_eq!(refusals[0].to_string(), refusals[1].to_string());
+    }
+    let empty = folder.path().join("empty.db");
+    std::fs::write(&empty, "").unwrap();
+    at(&empty).check().await.unwrap();
+    assert_eq!(std::fs::metadata(&empty).unwrap().len(), 0);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
 #[tokio::test]
@@ -215,8 +234,8 @@ async fn a_scheduler_can_read_it_while_a_run_writes() {
 async fn two_logs_are_told_apart() {
     let backends = [Sqlite::new(), Sqlite::new()];
     let [one, other] = [backends[0].open(), backends[1].open()];
-    one.check().await.unwrap();
-    other.check().await.unwrap();
+    one.prepare().await.unwrap();
+    other.prepare().await.unwrap();
     assert_ne!(one.holder(), other.holder());
 }
 

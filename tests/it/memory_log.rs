@@ -108,6 +108,10 @@ impl JobLog for MemoryLog {
         Ok(Vec::new())
     }
 
+    async fn prepare(&self) -> Result<()> {
+        Ok(())
+    }
+
     async fn check(&self) -> Result<String> {
         Ok("in memory".to_owned())
     }

@@ -230,6 +230,40 @@ fn every_guarantee_names_a_test_that_is_there() {
     assert!(named >= 10, "only {named} tests are named");
 }
 
+/// The text of all string literals of a file, those that go on after a line's end joined.
+fn joined(code: &str) -> String {
+    let mut lines = code.lines();
+    let mut out = String::new();
+    while let Some(line) = lines.next() {
+        let mut line = line.to_owned();
+        while let Some(start) = line.strip_suffix('\\') {
+            line = format!("{start}{}", lines.next().unwrap_or_default().trim_start());
+        }
+        out.push_str(&line);
+        out.push('\n');
+    }
+    out
+}
+
+/// Whoever looks a message up in docs/troubleshooting.md finds it as the program says it.
+#[test]
+fn messages_that_are_explained_are_there() {
+    let src: String = files_below(&root().join("src")).iter().map(|file| joined(&code(file))).collect();
+    let page = fs::read_to_string(root().join("docs/troubleshooting.md")).unwrap();
+    let (mut explained, mut wrong) = (0, Vec::new());
+    for row in page.lines().filter(|line| line.starts_with("| ")) {
+        let cell = row.split('|').nth(1).unwrap();
+        for quoted in cell.split('`').skip(1).step_by(2) {
+            explained += 1;
+            // Where the page has `…`, the program has a name or a number.
+            let parts = quoted.split('…').map(str::trim).filter(|part| part.chars().count() > 2);
+            wrong.extend(parts.filter(|part| !src.contains(part)).map(|part| format!("{quoted}: {part}")));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(explained >= 30, "only {explained} are explained");
+}
+
 /// Comments send their readers to other files.
 #[test]
 fn paths_in_comments_are_there() {

@@ -55,8 +55,13 @@ pub fn reference(registry: &Registry) -> String {
     page.heading("## `[stream NAME]`");
     page.words("What to copy. Besides these keys, a stream may set for itself what its source, its destination, the formats and `[pipeline]` allow above.");
     page.keys(&[STREAM_ENDS, registry.stream_keys]);
+    page.words(MODES);
     page.text
 }
+
+/// True as long as every source refuses the other modes; tests/it/cli/config.rs fails once one does not.
+const MODES: &str =
+    "Of the modes, every source reads `full` so far. `incremental` and `cdc` are not there yet, and are refused.";
 
 /// The two keys that the file's loader itself reads.
 const STREAM_ENDS: &[Key] = &[

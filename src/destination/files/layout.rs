@@ -17,12 +17,25 @@ use crate::record::StreamId;
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-').remove(b'.');
 
 /// What the keys of all commit logs start with.
-pub const LOGS: &str = "_commits/";
+const LOGS: &str = "_commits/";
+
+/// Where it is tried out what the store can do: no stream's, since no stream's folder begins with `_`.
+const PROBES: &str = "_commits/_probe/";
+
+/// What the keys of the logs of all streams start with whose names start with `name`.
+pub fn logs_of(name: &str) -> String {
+    format!("{LOGS}{}", encode(name))
+}
 
 /// The stream that a key below [`LOGS`] belongs to.
 pub fn stream_of(key: &str) -> Option<String> {
-    let (name, _) = key.strip_prefix(LOGS)?.split_once('/')?;
-    percent_decode_str(name).decode_utf8().ok().map(|name| name.into_owned()).filter(|name| name != "_probe")
+    let (name, _) = key.strip_prefix(LOGS)?.split_once('/').filter(|_| !key.starts_with(PROBES))?;
+    percent_decode_str(name).decode_utf8().ok().map(|name| name.into_owned())
+}
+
+/// The key of one trial.
+pub fn probe(name: &str) -> String {
+    format!("{PROBES}{name}.json")
 }
 
 /// The paths of one stream or chunk.
@@ -184,6 +197,14 @@ mod tests {
         let other = Layout::of(&StreamId::new("a-00000000000000000001-000001.csv"));
         assert_eq!(layout.part_seq("t", &other.part("t", 2, 1, "csv")), None);
         assert_eq!(layout.part_seq("t", "t/a-readme"), None);
+    }
+
+    #[test]
+    fn finds_the_logs_of_a_name() {
+        let key = Layout::of(&StreamId::new("a b.c")).entry(3);
+        assert!(key.starts_with(&logs_of("a b.")) && key.starts_with(&logs_of("")));
+        assert_eq!(stream_of(&key).unwrap(), "a b.c");
+        assert_eq!(stream_of(&probe("x")), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod generations;
 pub mod layout;
+mod live;
 pub mod log;
 mod open;
 mod part;
@@ -18,14 +19,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use self::layout::Layout;
+use self::live::Live;
 use self::log::Log;
 use self::store::{Created, Store};
 use super::memory::Memory;
-use super::{Destination, Opening, Place, Writer};
+use super::{Destination, Opening, Place, Presence, Writer};
 use crate::config::{Key, Section, Value};
 use crate::error::{Context, Error, Result};
 use crate::format::Format;
-use crate::record::{Commit, PartInfo, StreamId};
+use crate::record::{Commit, StreamId};
 
 /// Keys of a stream that is written into files, whatever the store.
 pub const KEYS: &[Key] = &[
@@ -75,19 +77,6 @@ impl Files {
     fn log(&self, stream: &StreamId) -> Log {
         Log::new(self.store.clone(), Layout::of(stream))
     }
-
-    async fn live(&self, stream: &StreamId) -> Result<Vec<PartInfo>> {
-        let Some(newest) = self.log(stream).newest(None).await? else { return Ok(Vec::new()) };
-        let Some(publication) = newest.generations.live() else {
-            return self.log(stream).live_parts(newest.seq).await;
-        };
-        let mut parts = Vec::new();
-        for (chunk, last) in &publication.chunks {
-            let chunk = stream.chunk(&publication.generation, chunk);
-            parts.extend(self.log(&chunk).live_parts(*last).await?);
-        }
-        Ok(parts)
-    }
 }
 
 #[async_trait]
@@ -106,15 +95,7 @@ impl Destination for Files {
     }
 
     async fn files(&self, stream: &StreamId) -> Result<Vec<String>> {
-        Ok(self.live(stream).await?.iter().map(|part| self.store.url(&part.path)).collect())
-    }
-
-    async fn streams(&self, prefix: &str) -> Result<Vec<StreamId>> {
-        let keys = self.store.list(layout::LOGS, None).await?;
-        let mut names: Vec<_> = keys.iter().filter_map(|key| layout::stream_of(key)).collect();
-        names.dedup();
-        names.retain(|name| name.starts_with(prefix));
-        Ok(names.into_iter().map(StreamId::new).collect())
+        Live(&self.store).files(stream).await
     }
 
     fn location(&self, table: &str) -> String {
@@ -132,16 +113,32 @@ impl Place for StorePlace {
         Ok(Arc::new(Files::new(self.0.clone(), settings)))
     }
 
+    async fn files(&self, stream: &StreamId) -> Result<Vec<String>> {
+        Live(&self.0).files(stream).await
+    }
+
+    async fn streams(&self, prefix: &str) -> Result<Vec<StreamId>> {
+        Live(&self.0).streams(prefix).await
+    }
+
+    async fn presence(&self, stream: &StreamId) -> Result<Option<Presence>> {
+        Live(&self.0).presence(stream).await
+    }
+
     async fn probe(&self) -> Result<()> {
-        let key = "_commits/_probe/0.json";
+        // A name of its own: two who probe at once must not meet.
+        let key = layout::probe(&uuid::Uuid::now_v7().to_string());
         let body = bytes::Bytes::from_static(b"{}");
-        self.0.delete(&[key.to_owned()]).await?;
-        let first = self.0.create(key, body.clone()).await?;
-        let second = self.0.create(key, body).await?;
-        self.0.delete(&[key.to_owned()]).await?;
-        match (first, second) {
-            (_, Created::AlreadyThere) => Ok(()),
-            (_, Created::Yes) => Err(no_conditional_create(&self.0.url(""))),
+        let twice = async {
+            self.0.create(&key, body.clone()).await?;
+            self.0.create(&key, body).await
+        };
+        let second = twice.await;
+        // Also where the second creation failed.
+        let deleted = self.0.delete(std::slice::from_ref(&key)).await;
+        match second? {
+            Created::AlreadyThere => deleted,
+            Created::Yes => Err(no_conditional_create(&self.0.url(""))),
         }
     }
 }

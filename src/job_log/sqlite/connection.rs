@@ -82,6 +82,12 @@ impl Connection {
         .await
     }
 
+    /// Whether there is a log at the path; an error if it could not be opened for writing, or made.
+    pub async fn check(&self) -> Result<bool> {
+        let path = self.path.clone();
+        self.on_thread(move |_| check(&path)).await
+    }
+
     async fn on_thread<T: Send + 'static>(
         &self,
         job: impl FnOnce(&mut Option<Db>) -> Result<T> + Send + 'static,
@@ -100,11 +106,47 @@ fn is_absent(error: &std::io::Error) -> bool {
 }
 
 fn open(path: &Path, id: &OnceLock<String>) -> Result<Db> {
-    let refused = |e: rusqlite::Error| error::of(&e, path);
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut db = Db::open_with_flags(path, flags).map_err(|e| error::of_opening(&e, path))?;
-    db.busy_timeout(BUSY_TIMEOUT).map_err(refused)?;
+    let mut db = connect(path, OpenFlags::SQLITE_OPEN_CREATE).map_err(|e| error::of_opening(&e, path))?;
     let found = schema::prepare(&mut db, path)?;
     id.get_or_init(|| found);
     Ok(db)
+}
+
+/// `more` than what every connection needs.
+fn connect(path: &Path, more: OpenFlags) -> rusqlite::Result<Db> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | more;
+    let db = Db::open_with_flags(path, flags)?;
+    db.busy_timeout(BUSY_TIMEOUT)?;
+    Ok(db)
+}
+
+/// A log that is there is opened for writing, and nothing is written. For one that is not, another is made beside it and
+/// removed: its own name may be taken by a run that begins just now, whose log must not go.
+fn check(path: &Path) -> Result<bool> {
+    let is_there = match std::fs::metadata(path) {
+        Err(e) if is_absent(&e) => false,
+        _ => {
+            let mut db = connect(path, OpenFlags::empty()).map_err(|e| error::of_opening(&e, path))?;
+            schema::examine(&mut db, path)?
+        }
+    };
+    if !is_there {
+        make_beside(path)?;
+    }
+    Ok(is_there)
+}
+
+fn make_beside(path: &Path) -> Result<()> {
+    let beside = path.with_file_name(format!(".tidemark-check-{}.db", uuid::Uuid::now_v7()));
+    let made = connect(&beside, OpenFlags::SQLITE_OPEN_CREATE);
+    let made = made.map_err(|e| error::of_opening_as(&e, path, &beside));
+    // Errors name the log: nobody knows the other file.
+    let made = made.and_then(|mut db| schema::prepare(&mut db, path));
+    for end in ["", "-wal", "-shm", "-journal"] {
+        let mut file = beside.clone().into_os_string();
+        file.push(end);
+        // What was never made cannot be removed; what was, is the next one's own to remove.
+        let _ = std::fs::remove_file(file);
+    }
+    made.map(drop)
 }

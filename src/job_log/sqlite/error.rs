@@ -42,6 +42,11 @@ pub(super) fn of(error: &rusqlite::Error, path: &Path) -> Error {
 
 /// The error of opening: SQLite says only that it cannot, so the file system is asked why.
 pub(super) fn of_opening(error: &rusqlite::Error, path: &Path) -> Error {
+    of_opening_as(error, path, path)
+}
+
+/// As [`of_opening`], of a file `tried` that stands for the log at `path`.
+pub(super) fn of_opening_as(error: &rusqlite::Error, path: &Path, tried: &Path) -> Error {
     if error.sqlite_error_code() != Some(ErrorCode::CannotOpen) {
         return of(error, path);
     }
@@ -55,7 +60,7 @@ pub(super) fn of_opening(error: &rusqlite::Error, path: &Path) -> Error {
         Err(e) => e,
         Ok(found) if !found.is_dir() => return Error::config(format!("{place}: {} is not a folder", folder.display())),
         Ok(_) if path.is_dir() => return Error::config(format!("{place}: is a folder, not a file")),
-        Ok(_) => match std::fs::OpenOptions::new().append(true).create(true).open(path) {
+        Ok(_) => match std::fs::OpenOptions::new().append(true).create(true).open(tried) {
             Err(e) => e,
             Ok(_) => return Error::unavailable(format!("{place}: cannot be opened: {error}")),
         },

@@ -107,9 +107,14 @@ impl super::JobLog for JobLog {
         self.connection.read(move |db| leases::all(db, &pipeline, lost_after)).await
     }
 
+    async fn prepare(&self) -> Result<()> {
+        self.connection.call(|db| db.transaction_with_behavior(TransactionBehavior::Immediate)?.rollback()).await
+    }
+
     async fn check(&self) -> Result<String> {
-        self.connection.call(|db| db.transaction_with_behavior(TransactionBehavior::Immediate)?.rollback()).await?;
-        Ok(format!("SQLite file {}, table version {}", self.connection.path().display(), schema::VERSION))
+        let is_there = self.connection.check().await?;
+        let made = if is_there { "" } else { "; the first run makes it" };
+        Ok(format!("SQLite file {}, table version {}{made}", self.connection.path().display(), schema::VERSION))
     }
 }
 

@@ -62,6 +62,17 @@ pub(super) fn prepare(db: &mut Connection, path: &Path) -> Result<String> {
     db.query_row("SELECT id FROM job_log_id", [], |row| row.get(0)).map_err(refused)
 }
 
+/// Whether the file holds a log, old or new, which is then one that can be written to. Writes nothing.
+pub(super) fn examine(db: &mut Connection, path: &Path) -> Result<bool> {
+    let refused = |e: rusqlite::Error| error::of(&e, path);
+    let found = version(db).map_err(refused)?;
+    refuse_newer(found, path)?;
+    refuse_foreign(db, found, path)?;
+    let write = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(refused)?;
+    write.rollback().map_err(refused)?;
+    Ok(found > 0)
+}
+
 fn version(db: &Connection) -> rusqlite::Result<i64> {
     db.query_row("PRAGMA user_version", [], |row| row.get(0))
 }

@@ -3,10 +3,12 @@
 use std::net::TcpListener;
 
 use tidemark::cli::docs;
-use tidemark::config::{Config, Environment};
+use tidemark::config::{Config, Environment, Section};
 use tidemark::destination;
 use tidemark::destination::memory::Memory;
 use tidemark::pipeline::registry;
+use tidemark::record::Mode;
+use tidemark::source::{SOURCES, STREAM_KEYS};
 
 use super::Folder;
 
@@ -33,9 +35,15 @@ table = orders
 /// Runs the file with `from` replaced by `to`; it must be refused with these lines, before anything is touched.
 #[track_caller]
 fn refused(from: &str, to: &str, wanted: &str) {
+    refused_to_run(from, to, wanted);
+    refused_by("status", from, to, wanted);
+}
+
+/// As [`refused`], but those who only look are not refused.
+#[track_caller]
+fn refused_to_run(from: &str, to: &str, wanted: &str) {
     refused_by("run", from, to, wanted);
     refused_by("check", from, to, wanted);
-    refused_by("status", from, to, wanted);
 }
 
 #[track_caller]
@@ -127,7 +135,7 @@ fn a_wrong_word() {
 
 #[test]
 fn an_unresolved_variable() {
-    refused(
+    refused_to_run(
         "${SHOP_PASSWORD:-x}",
         "${TIDEMARK_TEST_NOT_SET}",
         concat!(
@@ -139,7 +147,7 @@ fn an_unresolved_variable() {
 
 #[test]
 fn a_missing_password_file() {
-    refused(
+    refused_to_run(
         "password = ${SHOP_PASSWORD:-x}",
         "password_file = no/such/file",
         "pipeline.conf:6: [source shop] `password_file`: no/such/file cannot be read: No such file or directory (os error 2)",
@@ -353,6 +361,26 @@ fn the_reference_and_the_example_are_as_written() {
     std::fs::write(&page, text.replacen("`port`", "`prot`", 1)).unwrap();
     let ended = folder.run("docs --check").expect(65);
     assert!(ended.err.contains("configuration.md:"), "{}", ended.err);
+}
+
+/// As long as no source can be read in another mode than `full`, whoever is offered one is told so.
+#[test]
+fn modes_that_are_not_there_are_said_to_be_so() {
+    let stream = Section::of_keys("stream t", STREAM_KEYS.iter().collect(), &[("table", "t")]).unwrap();
+    for (source, mode) in SOURCES.iter().flat_map(|source| [(source, Mode::Incremental), (source, Mode::Cdc)]) {
+        let refused = (source.check_mode)(&stream, mode).is_err();
+        assert!(refused, "{} reads {mode}: the pages below say that it does not", source.kind.name);
+    }
+    let folder = Folder::new(GOOD);
+    for page in [
+        docs::reference(&registry()),
+        folder.run("run --help").expect(0).out,
+        include_str!("../../../docs/command-line.md").to_owned(),
+        include_str!("../../../README.md").to_owned(),
+    ] {
+        let offers = page.split("\n\n").any(|part| part.contains("incremental") && part.contains(" yet"));
+        assert!(offers, "{page}");
+    }
 }
 
 #[test]

@@ -161,3 +161,15 @@ fn another_ones_stream_names_the_keys_to_change() {
     assert!(said.contains("another `prefix` (for `local`, another `path`)"), "{said}");
     assert!(said.contains("stay until you delete them"), "{said}");
 }
+
+#[test]
+fn the_keys_of_a_log_line_stand_before_what_to_do() {
+    let folder = folder();
+    folder.run("run orders").expect(0);
+    std::fs::remove_dir_all(folder.join("lake")).unwrap();
+    let said = folder.run("run orders").expect(73).err;
+    let lines: Vec<_> = said.lines().collect();
+    let failed = lines.iter().position(|line| line.contains("ERROR")).unwrap();
+    assert!(lines[failed].ends_with("has no entry stream=orders error_kind=\"conflict\""), "{said}");
+    assert!(lines[failed + 1].starts_with("  Is this the right bucket"), "{said}");
+}

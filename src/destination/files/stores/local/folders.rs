@@ -12,11 +12,13 @@ pub struct Folders {
     root: PathBuf,
     /// Seen to be there and durable, by this process.
     known: Mutex<HashSet<PathBuf>>,
+    /// The root and folders above it that this process has made.
+    made: Mutex<HashSet<PathBuf>>,
 }
 
 impl Folders {
     pub fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), known: Mutex::default() }
+        Self { root: root.to_owned(), known: Mutex::default(), made: Mutex::default() }
     }
 
     /// Makes a folder, and those above it, and syncs what holds them: also of one that was there, whose maker may not
@@ -27,7 +29,9 @@ impl Folders {
         }
         if let Some(above) = folder.parent().filter(|_| self.is_inside(folder) || !folder.is_dir()) {
             self.ensure(above)?;
-            make(folder)?;
+            if make(folder)? && !self.is_inside(folder) {
+                self.made().insert(folder.to_owned());
+            }
             sync(above).map_err(|e| Failure::new(e, "cannot be synced", above))?;
         }
         self.known().insert(folder.to_owned());
@@ -43,11 +47,13 @@ impl Folders {
         self.known().retain(|known| !folder.starts_with(known));
     }
 
-    /// Removes a folder if it is empty, and then those above it, but never the root.
+    /// Removes a folder if it is empty, and then those above it; the root and what holds it only if this process has
+    /// made them, so that a trial leaves nothing behind.
     pub fn prune(&self, folder: &Path) {
         let mut folder = folder;
-        while self.is_inside(folder) && fs::remove_dir(folder).is_ok() {
+        while (self.is_inside(folder) || self.made().contains(folder)) && fs::remove_dir(folder).is_ok() {
             self.known().remove(folder);
+            self.made().remove(folder);
             let Some(above) = folder.parent() else { return };
             folder = above;
         }
@@ -56,18 +62,23 @@ impl Folders {
     fn known(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn made(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-fn make(folder: &Path) -> Result<(), Failure> {
+/// Whether it was made here: `false` of one that was there.
+fn make(folder: &Path) -> Result<bool, Failure> {
     let failure = |error| Failure::new(error, "cannot be made", folder);
     loop {
         return match fs::create_dir(folder) {
-            Ok(()) => Ok(()),
-            Err(_) if folder.is_dir() => Ok(()),
+            Ok(()) => Ok(true),
+            Err(_) if folder.is_dir() => Ok(false),
             Err(e) if e.kind() == ErrorKind::AlreadyExists => match fs::symlink_metadata(folder) {
                 // Another process has removed it since.
                 Err(gone) if gone.kind() == ErrorKind::NotFound => continue,
-                Ok(there) if there.is_dir() => Ok(()),
+                Ok(there) if there.is_dir() => Ok(false),
                 _ => Err(failure(IoError::from(ErrorKind::NotADirectory))),
             },
             Err(e) => Err(failure(e)),

@@ -1,0 +1,100 @@
+//! Which streams a name on the command line means, and what to say of one that means none.
+
+use crate::config::{Config, StreamSection, nearest};
+use crate::error::{Error, Result};
+use crate::source::{self, pattern};
+
+/// How many names a message has room for.
+const MOST_NAMES: usize = 20;
+
+/// Whether a section yields streams by its tables, each named `SECTION.TABLE`.
+pub fn has_several(section: &StreamSection) -> bool {
+    section.section.is_set("tables") || section.section.is_refused("tables")
+}
+
+/// Whether a name on the command line may mean a stream of this section.
+pub fn may_name(wanted: &str, section: &StreamSection) -> bool {
+    pattern::matches(wanted, &section.name) || (has_several(section) && is_below(wanted, &section.name))
+}
+
+/// Whether a name on the command line means this stream of this section.
+pub fn names_stream(wanted: &str, section: &str, stream: &str) -> bool {
+    pattern::matches(wanted, section) || pattern::matches(wanted, stream)
+}
+
+fn is_below(wanted: &str, section: &str) -> bool {
+    wanted.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// The streams of a section as far as the file tells them: one that it names by a pattern stands as that.
+fn streams_of(config: &Config, section: &StreamSection) -> Vec<String> {
+    if !has_several(section) {
+        return vec![section.name.clone()];
+    }
+    let (kind, source) = &config.sources[&section.source];
+    let as_listed = |text: &String| {
+        let maker = source::maker(kind).ok().filter(|_| !pattern::is_pattern(text))?;
+        (maker.table)(source, text)
+    };
+    let tables = section.section.list("tables");
+    tables.iter().map(|text| format!("{}.{}", section.name, as_listed(text).as_ref().unwrap_or(text))).collect()
+}
+
+/// Refuses the first name that no section may have a stream for.
+pub fn refuse_strangers(config: &Config, wanted: &[String]) -> Result<()> {
+    match wanted.iter().find(|wanted| !config.streams.iter().any(|section| may_name(wanted, section))) {
+        Some(stranger) => Err(unknown(config, stranger)),
+        None => Ok(()),
+    }
+}
+
+/// As [`refuse_strangers`], and also names that no table of the file has, where it names all of a section's.
+pub fn refuse_unlisted(config: &Config, wanted: &[String]) -> Result<()> {
+    let may_be = |wanted: &str, section: &StreamSection| {
+        if pattern::matches(wanted, &section.name) {
+            return true;
+        }
+        // A pattern may match whatever the source has, and a server may not care for upper and lower case.
+        let is_one = |name: &String| {
+            pattern::is_pattern(name) || name.eq_ignore_ascii_case(wanted) || pattern::matches(wanted, name)
+        };
+        may_name(wanted, section) && streams_of(config, section).iter().any(is_one)
+    };
+    match wanted.iter().find(|wanted| !config.streams.iter().any(|section| may_be(wanted, section))) {
+        Some(stranger) => Err(unknown(config, stranger)),
+        None => Ok(()),
+    }
+}
+
+fn unknown(config: &Config, wanted: &str) -> Error {
+    let known: Vec<_> = config.streams.iter().flat_map(|section| streams_of(config, section)).collect();
+    let single = config.streams.iter().find(|section| !has_several(section) && is_below(wanted, &section.name));
+    let sections = config.streams.iter().map(|section| section.name.as_str());
+    let table = known.iter().find(|name| name.split_once('.').is_some_and(|(_, table)| table == wanted));
+    let meant = single.map(|section| section.name.as_str()).or(table.map(String::as_str));
+    let meant = meant.or_else(|| nearest(wanted, sections.chain(known.iter().map(String::as_str))));
+    let error = Error::config(format!("there is no stream `{wanted}`{}; known streams: {}", or(meant), list(&known)));
+    match single {
+        Some(section) => error.hint(format!("[stream {0}] is one stream, and its name is `{0}`.", section.name)),
+        None => error,
+    }
+}
+
+/// The error of a name that nothing has that the source has listed for a section.
+pub fn not_listed(section: &str, wanted: &str, listed: &[String]) -> Error {
+    let meant = or(nearest(wanted, listed.iter().map(String::as_str)));
+    Error::config(format!("there is no stream `{wanted}`{meant}; [stream {section}] has: {}", list(listed)))
+}
+
+fn or(meant: Option<&str>) -> String {
+    meant.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default()
+}
+
+/// The names, as many as there is room for.
+pub fn list(names: &[String]) -> String {
+    match names.split_at_checked(MOST_NAMES) {
+        _ if names.is_empty() => "none".to_owned(),
+        Some((first, rest)) if !rest.is_empty() => format!("{} and {} more", first.join(", "), rest.len()),
+        _ => names.join(", "),
+    }
+}

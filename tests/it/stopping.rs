@@ -114,7 +114,7 @@ async fn the_report_and_the_job_log_agree_wherever_a_stop_comes() {
         for events in 0..=36 {
             let (store, folder) = (MemoryStore::new(), tempfile::tempdir().unwrap());
             let log: Arc<dyn JobLog> = Arc::new(sqlite::JobLog::new(folder.path().join("log.db"), Timing::default()));
-            log.check().await.unwrap();
+            log.prepare().await.unwrap();
             // The second one is stopped before it has read anything.
             for (attempt, events) in [Some(events), Some(0), None].into_iter().enumerate() {
                 let mut session = session(&store, mode);

@@ -1,8 +1,9 @@
 //! How fast tables become bytes, on one core, beside what there is to compare with.
 //!
-//! `cargo bench --bench formats [WORD…]`: only the lines with a WORD in them. CPU seconds where the system tells them
-//! (Linux), wall seconds elsewhere; of some rounds, taken in turns, the best one of each line.
+//! `cargo bench --bench formats [WORD…] [!WORD…]`: only the lines with a WORD in them, none with a !WORD. CPU seconds
+//! where the system tells them (Linux), wall seconds elsewhere; of some rounds, taken in turns, the best one of each line.
 
+mod cells;
 mod peers;
 mod tables;
 
@@ -14,19 +15,26 @@ use tidemark::config::Section;
 use tidemark::format::{self, Format};
 use tidemark::record::Table;
 
+use self::cells::Scratch;
+
 const ROUNDS: usize = 5;
 
 /// A way of encoding a table: gives the number of bytes.
 type Encode = Box<dyn Fn(&[RecordBatch]) -> usize>;
 
 fn main() {
-    let words: Vec<_> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let words = std::env::args().skip(1).filter(|word| !word.starts_with('-'));
+    let (without, words): (Vec<_>, Vec<_>) = words.partition(|word| word.starts_with('!'));
     for (name, batches) in tables::all() {
         let arrays = batches.iter().flat_map(RecordBatch::columns);
         let arrow: usize = arrays.map(|array| array.to_data().get_slice_memory_size().unwrap_or(0)).sum();
         let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
         println!("{name}: {rows} rows, {} columns, {:.0} MB as Arrow", batches[0].num_columns(), mega(arrow));
-        let wanted = |line: &str| words.is_empty() || words.iter().any(|word| format!("{name} {line}").contains(word));
+        let wanted = |line: &str| {
+            let line = format!("{name} {line}");
+            (words.is_empty() || words.iter().any(|word| line.contains(word)))
+                && !without.iter().any(|word| line.contains(&word[1..]))
+        };
         let lines: Vec<_> = lines().into_iter().filter(|(line, _)| wanted(line)).collect();
         let mut best = vec![(0, f64::MAX); lines.len()];
         for _ in 0..ROUNDS {
@@ -52,12 +60,15 @@ fn lines() -> Vec<(&'static str, Encode)> {
     let ours = |values: &'static [(&str, &str)]| -> Encode { Box::new(move |batches| encode(values, batches)) };
     vec![
         ("csv", ours(&[("format", "csv")])),
-        ("csv, csv crate", Box::new(peers::csv)),
+        ("csv, csv crate", Box::new(|batches| peers::csv(batches, Scratch::new()))),
+        ("csv, csv crate, jiff", Box::new(|batches| peers::csv(batches, Scratch::plain()))),
+        ("csv, csv crate, by record", Box::new(peers::csv_by_record)),
         ("csv, csv crate, values ready as text", peers::csv_of_texts()),
         ("csv gzip", ours(&[("format", "csv"), ("compression", "gzip")])),
         ("csv zstd", ours(&[("format", "csv"), ("compression", "zstd")])),
         ("json", ours(&[("format", "json")])),
-        ("json, serde_json", Box::new(peers::json)),
+        ("json, serde_json", Box::new(|batches| peers::json(batches, Scratch::new()))),
+        ("json, serde_json, jiff", Box::new(|batches| peers::json(batches, Scratch::plain()))),
         ("json zstd", ours(&[("format", "json"), ("compression", "zstd")])),
         ("parquet", ours(&[])),
         ("parquet, crate's defaults, zstd 1", Box::new(peers::parquet)),
@@ -106,6 +117,8 @@ impl Clock {
 
 /// What this thread has had of a processor.
 fn cpu_seconds() -> Option<f64> {
+    // The kernel counts when a thread leaves its processor; else a few milliseconds may be missing.
+    std::thread::yield_now();
     let line = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     line.split(' ').next()?.parse::<f64>().ok().map(|nanoseconds| nanoseconds / 1e9)
 }

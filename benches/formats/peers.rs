@@ -1,73 +1,24 @@
 //! What the writers are measured against: what one would write without them.
 
-use std::fmt::Write as _;
-
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::{Array, RecordBatch};
-use arrow_schema::{DataType, Field};
+use arrow_array::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use serde::Serializer as _;
-use serde::ser::SerializeMap as _;
+use serde::ser::SerializeMap;
 use serde_json::value::RawValue;
 
-/// The text of a cell that is not null, as a file has it.
-fn text<'a>(array: &'a dyn Array, row: usize, scratch: &'a mut Scratch) -> &'a str {
-    match array.data_type() {
-        DataType::Int32 => scratch.integer.format(array.as_primitive::<Int32Type>().value(row)),
-        DataType::Int64 => scratch.integer.format(array.as_primitive::<Int64Type>().value(row)),
-        DataType::Float64 => scratch.float.format(array.as_primitive::<Float64Type>().value(row)),
-        DataType::Boolean if array.as_boolean().value(row) => "true",
-        DataType::Boolean => "false",
-        DataType::Utf8 => array.as_string::<i32>().value(row),
-        other => {
-            let text = &mut scratch.text;
-            text.clear();
-            let written = match other {
-                DataType::Decimal128(_, 2) => {
-                    let value = array.as_primitive::<Decimal128Type>().value(row);
-                    write!(text, "{}.{:02}", value / 100, value % 100)
-                }
-                DataType::Date32 => {
-                    let days = i64::from(array.as_primitive::<Date32Type>().value(row));
-                    let date = jiff::civil::date(1970, 1, 1).saturating_add(jiff::Span::new().days(days));
-                    write!(text, "{date}")
-                }
-                DataType::Timestamp(..) => {
-                    let at = array.as_primitive::<TimestampMicrosecondType>().value(row);
-                    write!(text, "{:.6}", jiff::Timestamp::from_microsecond(at).unwrap_or_default())
-                }
-                other => unreachable!("no table has a {other}"),
-            };
-            written.expect("a String takes everything");
-            text
-        }
-    }
-}
+use crate::cells::{Cells, Column, Scratch, columns};
 
-struct Scratch {
-    text: String,
-    integer: itoa::Buffer,
-    float: zmij::Buffer,
-}
-
-impl Scratch {
-    fn new() -> Self {
-        Self { text: String::new(), integer: itoa::Buffer::new(), float: zmij::Buffer::new() }
-    }
-}
-
-/// The csv crate, with values made into text by the crates for that.
-pub fn csv(batches: &[RecordBatch]) -> usize {
-    let mut scratch = Scratch::new();
+/// The csv crate, given each cell's text.
+pub fn csv(batches: &[RecordBatch], mut scratch: Scratch) -> usize {
     let mut bytes = 0;
     for batch in batches {
+        let columns = columns(batch);
         let mut writer = csv_writer();
         for row in 0..batch.num_rows() {
-            for array in batch.columns() {
-                let text = if array.is_null(row) { "" } else { text(array, row, &mut scratch) };
+            for column in &columns {
+                let text = if column.is_null(row) { "" } else { column.text(row, &mut scratch) };
                 writer.write_field(text).expect("memory takes everything");
             }
             writer.write_record(None::<&[u8]>).expect("memory takes everything");
@@ -77,8 +28,33 @@ pub fn csv(batches: &[RecordBatch]) -> usize {
     bytes
 }
 
+/// The csv crate, given a record at a time.
+pub fn csv_by_record(batches: &[RecordBatch]) -> usize {
+    let mut scratch = Scratch::new();
+    let mut record = csv::ByteRecord::new();
+    let mut bytes = 0;
+    for batch in batches {
+        let columns = columns(batch);
+        let mut writer = csv_writer();
+        for row in 0..batch.num_rows() {
+            fill(&mut record, &columns, row, &mut scratch);
+            writer.write_byte_record(&record).expect("memory takes everything");
+        }
+        bytes += writer.into_inner().expect("memory takes everything").len();
+    }
+    bytes
+}
+
 fn csv_writer() -> csv::Writer<Vec<u8>> {
     csv::WriterBuilder::new().buffer_capacity(64 << 10).from_writer(Vec::with_capacity(2 << 20))
+}
+
+fn fill(record: &mut csv::ByteRecord, columns: &[Column<'_>], row: usize, scratch: &mut Scratch) {
+    record.clear();
+    for column in columns {
+        let text = if column.is_null(row) { "" } else { column.text(row, scratch) };
+        record.push_field(text.as_bytes());
+    }
 }
 
 /// The csv crate alone: values are there as text before the clock starts. No writer that uses it is faster.
@@ -107,12 +83,10 @@ fn records(batches: &[RecordBatch]) -> Vec<csv::ByteRecord> {
     let mut scratch = Scratch::new();
     let mut records = Vec::new();
     for batch in batches {
+        let columns = columns(batch);
         for row in 0..batch.num_rows() {
             let mut record = csv::ByteRecord::new();
-            for array in batch.columns() {
-                let text = if array.is_null(row) { "" } else { text(array, row, &mut scratch) };
-                record.push_field(text.as_bytes());
-            }
+            fill(&mut record, &columns, row, &mut scratch);
             records.push(record);
         }
     }
@@ -120,16 +94,16 @@ fn records(batches: &[RecordBatch]) -> Vec<csv::ByteRecord> {
 }
 
 /// serde_json, value by value, without a tree of values between.
-pub fn json(batches: &[RecordBatch]) -> usize {
-    let mut scratch = Scratch::new();
+pub fn json(batches: &[RecordBatch], mut scratch: Scratch) -> usize {
     let mut bytes = 0;
     for batch in batches {
-        let mut out = Vec::with_capacity(2 << 20);
+        let columns = columns(batch);
+        let mut out = Vec::with_capacity(4 << 20);
         for row in 0..batch.num_rows() {
             let mut line = serde_json::Serializer::new(&mut out);
             let mut map = line.serialize_map(None).expect("memory takes everything");
-            for (array, field) in batch.columns().iter().zip(batch.schema_ref().fields()) {
-                entry(&mut map, array, field, row, &mut scratch).expect("memory takes everything");
+            for column in &columns {
+                entry(&mut map, column, row, &mut scratch).expect("memory takes everything");
             }
             map.end().expect("memory takes everything");
             out.push(b'\n');
@@ -139,26 +113,19 @@ pub fn json(batches: &[RecordBatch]) -> usize {
     bytes
 }
 
-fn entry<M>(map: &mut M, array: &dyn Array, field: &Field, row: usize, scratch: &mut Scratch) -> Result<(), M::Error>
-where
-    M: serde::ser::SerializeMap,
-{
-    let name = field.name();
-    match array.data_type() {
-        _ if array.is_null(row) => map.serialize_entry(name, &()),
-        DataType::Int32 => map.serialize_entry(name, &array.as_primitive::<Int32Type>().value(row)),
-        DataType::Int64 => map.serialize_entry(name, &array.as_primitive::<Int64Type>().value(row)),
-        DataType::Float64 => map.serialize_entry(name, &array.as_primitive::<Float64Type>().value(row)),
-        DataType::Boolean => map.serialize_entry(name, &array.as_boolean().value(row)),
-        DataType::Utf8 if tidemark::record::field::is_json(field) => {
-            let document: &RawValue = serde_json::from_str(array.as_string::<i32>().value(row)).expect("a document");
+fn entry<M: SerializeMap>(map: &mut M, column: &Column<'_>, row: usize, scratch: &mut Scratch) -> Result<(), M::Error> {
+    let name = column.name;
+    match column.cells {
+        _ if column.is_null(row) => map.serialize_entry(name, &()),
+        Cells::Int32(array) => map.serialize_entry(name, &array.value(row)),
+        Cells::Int64(array) => map.serialize_entry(name, &array.value(row)),
+        Cells::Double(array) => map.serialize_entry(name, &array.value(row)),
+        Cells::Flag(array) => map.serialize_entry(name, &array.value(row)),
+        Cells::Document(_) | Cells::Decimal(_) => {
+            let document: &RawValue = serde_json::from_str(column.text(row, scratch)).expect("a document");
             map.serialize_entry(name, document)
         }
-        DataType::Decimal128(..) => {
-            let number = RawValue::from_string(text(array, row, scratch).to_owned()).expect("a number");
-            map.serialize_entry(name, &number)
-        }
-        _ => map.serialize_entry(name, text(array, row, scratch)),
+        Cells::Text(_) | Cells::Date(_) | Cells::Instant(_) => map.serialize_entry(name, column.text(row, scratch)),
     }
 }
 

@@ -17,6 +17,7 @@ use super::digits::Digits;
 use super::geometry::well_known_binary;
 use super::types::Type;
 use crate::record::field;
+use crate::source::BATCH_BYTES;
 
 /// Why a value is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -251,11 +252,11 @@ fn primitives<T: ArrowPrimitiveType>(builder: &mut PrimitiveBuilder<T>) -> Array
     Arc::new(array)
 }
 
-/// As [`primitives`].
+/// As [`primitives`]. What one large value took, the next batch does not get.
 fn pieces(builder: &mut BinaryBuilder) -> BinaryArray {
     let array = builder.finish();
     let bytes = array.values().len();
-    *builder = BinaryBuilder::with_capacity(array.len(), bytes + bytes / 8);
+    *builder = BinaryBuilder::with_capacity(array.len(), (bytes + bytes / 8).min(BATCH_BYTES));
     array
 }
 

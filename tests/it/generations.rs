@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use arrow_array::{Int64Array, RecordBatch};
 use serde_json::{Value, json};
@@ -12,6 +13,7 @@ use tidemark::destination::files::stores::memory::Memory as MemoryStore;
 use tidemark::destination::files::{Files, Settings, StorePlace};
 use tidemark::destination::memory::Memory;
 use tidemark::destination::{Destination, Opening, Place, Writer};
+use tidemark::error::{Kind, Result};
 use tidemark::record::{Commit, Mode, Position, Publication, Rows, Seal, StreamId};
 
 use crate::faulty::{Fault, Faulty, Op};
@@ -27,10 +29,16 @@ struct Loads {
 
 impl Loads {
     fn new() -> Self {
+        Self::on_a_line(Duration::ZERO)
+    }
+
+    /// A store to which the last piece of a file takes so long.
+    fn on_a_line(finishing: Duration) -> Self {
         let (store, refuses) = (MemoryStore::new(), Arc::new(AtomicBool::new(false)));
         let refused = refuses.clone();
         let plan = move |op: Op, _: &str| match op {
             Op::Delete if refused.load(Ordering::SeqCst) => Fault::Refuse,
+            Op::Finish if !finishing.is_zero() => Fault::Slow(finishing),
             _ => Fault::None,
         };
         let faulty = Faulty::new(Arc::new(store.clone()), plan);
@@ -61,19 +69,19 @@ impl Loads {
         let position = Some(Position::new(json!(generation)));
         main.commit(Seal { retires, ..Seal::at(position.clone()) }).await.unwrap();
         let mut chunk = self.open(&self.id.chunk(generation, "0")).await;
-        for table in Script::tables() {
-            let column = Arc::new(Int64Array::from_iter_values(0..3));
-            let batch = RecordBatch::try_new(table.schema.clone(), vec![column]).unwrap();
-            chunk.write(Rows { table, batch }).await.unwrap();
-        }
+        write(&mut *chunk).await;
         chunk.commit(Seal { complete: true, ..Seal::at(position) }).await.unwrap().seq
     }
 
     async fn publish(&self, main: &mut dyn Writer, generation: &str, last: u64) -> Commit {
+        self.try_publish(main, generation, last).await.unwrap()
+    }
+
+    async fn try_publish(&self, main: &mut dyn Writer, generation: &str, last: u64) -> Result<Commit> {
         let chunks = BTreeMap::from([("0".to_owned(), last)]);
         let publication = Publication { generation: generation.to_owned(), chunks, rows: 6, bytes: 48, files: 2 };
         let seal = Seal::at(Some(Position::new(json!(generation))));
-        main.commit(Seal { publishes: Some(publication), complete: true, ..seal }).await.unwrap()
+        main.commit(Seal { publishes: Some(publication), complete: true, ..seal }).await
     }
 
     async fn load(&self, generation: &str) -> Commit {
@@ -92,6 +100,15 @@ impl Loads {
         let mut found: Vec<_> = parts.map(|key| key.split('/').nth(1).unwrap().to_owned()).collect();
         found.sort();
         found
+    }
+}
+
+/// Three rows of each table.
+async fn write(writer: &mut dyn Writer) {
+    for table in Script::tables() {
+        let column = Arc::new(Int64Array::from_iter_values(0..3));
+        let batch = RecordBatch::try_new(table.schema.clone(), vec![column]).unwrap();
+        writer.write(Rows { table, batch }).await.unwrap();
     }
 }
 
@@ -219,4 +236,40 @@ async fn what_lands_among_the_parts_of_a_load_is_gone_before_it_is_published() {
         assert_eq!(loads.store.get(&late).await.unwrap().is_some(), refuses);
         assert_eq!(loads.files.files(&loads.id).await.unwrap().len(), 2);
     }
+}
+
+#[tokio::test]
+async fn a_writer_that_is_not_the_newest_any_more_deletes_nothing() {
+    let loads = Loads::new();
+    let mut main = loads.open(&loads.id).await;
+    let last = loads.begin(&mut *main, "g1", &[]).await;
+    let other = Layout::of(&loads.id.chunk("g1", "1")).part(&Script::tables()[0].name, 0, 1, "numbers");
+    loads.store.create(&other, "1\n".into()).await.unwrap();
+    loads.open(&loads.id).await;
+    assert_eq!(loads.try_publish(&mut *main, "g1", last).await.unwrap_err().kind(), Kind::Conflict);
+    assert!(loads.store.get(&other).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_load_whose_log_has_a_gap_is_not_published() {
+    let loads = Loads::new();
+    let mut main = loads.open(&loads.id).await;
+    let last = loads.begin(&mut *main, "g1", &[]).await;
+    loads.store.delete(&[Layout::of(&loads.id.chunk("g1", "0")).entry(last)]).await.unwrap();
+    assert_eq!(loads.try_publish(&mut *main, "g1", last).await.unwrap_err().kind(), Kind::Conflict);
+    assert!(loads.files.last(&loads.id, None).await.unwrap().unwrap().generations.live().is_none());
+}
+
+/// Whoever presses Ctrl-C does not wait for a slow line.
+#[tokio::test(start_paused = true)]
+async fn giving_up_does_not_wait_for_slow_uploads() {
+    let loads = Loads::on_a_line(Duration::from_secs(600));
+    let mut writer = loads.open(&loads.id).await;
+    for _ in 0..6 {
+        write(&mut *writer).await;
+    }
+    let begun = tokio::time::Instant::now();
+    writer.abort().await;
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    assert_eq!(loads.with_files().await, [""; 0]);
 }

@@ -42,25 +42,32 @@ async fn delete_one(store: &dyn Store, stream: &Layout, generation: &str) -> Res
 /// Deletes what lies among a generation's parts and is none of them: a store may carry out an upload of a killed process
 /// after the next one has swept. Readers who take the folder as it is would read its rows twice.
 ///
-/// Nobody writes there any more: the logs of all chunks have come to their end. What cannot be deleted is told and left;
-/// the commit log does not list it.
-pub async fn tidy(store: &Arc<dyn Store>, stream: &Layout, publication: &Publication) {
-    match tidy_tables(store, stream, publication).await {
-        Ok(0) => {}
-        Ok(files) => tracing::info!(files, "deleting files that an earlier run left uncommitted"),
-        Err(error) => tracing::warn!(%error, "the new generation's folder could not be looked through"),
-    }
-}
-
-async fn tidy_tables(store: &Arc<dyn Store>, stream: &Layout, publication: &Publication) -> Result<usize> {
+/// To be called by the stream's newest writer, after the chunks have come to their ends: to the end of a chunk nothing is
+/// added, whoever opens it again. What cannot be deleted is told and left; the commit log does not list it. Fails where
+/// the chunks' logs cannot be read.
+pub async fn tidy(store: &Arc<dyn Store>, stream: &Layout, publication: &Publication) -> Result<()> {
     let generation = &publication.generation;
     let mut listed = HashSet::new();
     for (chunk, last) in &publication.chunks {
         let log = Log::new(store.clone(), stream.chunk(generation, chunk));
         listed.extend(log.live_parts(*last).await?.into_iter().map(|part| part.path));
     }
+    match delete_others(&**store, stream, generation, &listed).await {
+        Ok(0) => {}
+        Ok(files) => tracing::info!(files, "deleted files that an earlier run left uncommitted"),
+        Err(error) => tracing::warn!(%error, "what an earlier run left uncommitted could not be deleted"),
+    }
+    Ok(())
+}
+
+async fn delete_others(
+    store: &dyn Store,
+    stream: &Layout,
+    generation: &str,
+    listed: &HashSet<String>,
+) -> Result<usize> {
     let mut files = 0;
-    for table in tables(&**store, stream, generation).await? {
+    for table in tables(store, stream, generation).await? {
         let parts = Layout::generation_parts(&table, generation);
         let mut orphans = store.list(&parts, None).await?;
         orphans.retain(|key| !listed.contains(key));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use bytes::Bytes;
@@ -16,6 +17,8 @@ use crate::record::PartInfo;
 
 /// Batches that may wait for the encoder. One is enough to keep it busy.
 const WAITING: usize = 1;
+/// How long a part that is given up may take to end its upload in order. On a slow line a piece takes minutes.
+const GIVING_UP: Duration = Duration::from_secs(2);
 
 /// A part that is being written. Dropping it gives it up: nothing shows.
 pub struct OpenPart {
@@ -86,20 +89,31 @@ impl OpenPart {
         }
     }
 
-    /// Gives it up and waits until its upload is.
+    /// Gives it up; waits a moment until its upload is.
     pub async fn abort(self) {
         drop(self.work);
-        // Whatever it says, it is being given up. One that has ended may have been asked already.
-        if !self.task.is_finished() {
-            let _ = self.task.await;
-        }
+        give_up(self.task).await;
     }
 }
 
 impl ClosingPart {
+    /// Gives it up; waits a moment, in which it may still be finished.
+    pub async fn abort(self) {
+        give_up(self.0).await;
+    }
+
     /// Waits until the file is durable.
     pub async fn finished(self) -> Result<PartInfo> {
         self.0.await.unwrap_or_else(|e| Err(Error::bug(format!("the encoding task ended: {e}"))))
+    }
+}
+
+/// Ends a task, and waits until it has ended. What it leaves at the store, the next opening sweeps.
+async fn give_up(mut task: JoinHandle<Result<PartInfo>>) {
+    // One that has ended may have been asked already. Whatever it says, it is being given up.
+    if !task.is_finished() && tokio::time::timeout(GIVING_UP, &mut task).await.is_err() {
+        task.abort();
+        let _ = task.await;
     }
 }
 

@@ -169,6 +169,12 @@ impl FileWriter {
         }
     }
 
+    /// Whether nobody has opened the stream since we did. Whoever was paused and wakes must not delete what is another's.
+    async fn is_newest(&self) -> Result<bool> {
+        let newest = self.log.newest(Some(self.last.seq)).await?;
+        Ok(newest.is_some_and(|newest| newest.seq == self.last.seq))
+    }
+
     /// Another writer's entry stands where ours should: what we wrote belongs to nobody.
     async fn conflict(&self, ours: &Commit, theirs: &Commit) -> Error {
         let paths: Vec<_> = ours.parts.iter().map(|part| part.path.clone()).collect();
@@ -223,8 +229,10 @@ impl Writer for FileWriter {
     async fn commit(&mut self, seal: Seal) -> Result<Commit> {
         let parts = self.finish_parts().await?;
         let retires = seal.publishes.is_some() || !seal.retires.is_empty();
-        if let Some(publication) = &seal.publishes {
-            generations::tidy(&self.store, &self.layout, publication).await;
+        if let Some(publication) = &seal.publishes
+            && self.is_newest().await?
+        {
+            generations::tidy(&self.store, &self.layout, publication).await?;
         }
         let commit = self.entry(seal, parts);
         match self.log.create(&commit).await? {
@@ -248,9 +256,8 @@ impl Writer for FileWriter {
         for (_, (part, _)) in self.open {
             part.abort().await;
         }
-        // Closed parts finish or fail by themselves; nobody lists them, so the next opening sweeps them.
         for part in self.closing {
-            let _ = part.finished().await;
+            part.abort().await;
         }
     }
 }

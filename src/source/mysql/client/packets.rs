@@ -21,9 +21,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// What one read asks the network for. The buffer grows beyond it only for a packet that is larger.
 const BUFFER_BYTES: usize = 128 << 10;
-/// A read that found so much has emptied a stream of rows that goes on: the next one waits until more has gathered. Being
-/// woken for each of the server's writes costs both sides more than the wait does. Less than this is the answer to a
-/// question, or the end, and more is a stream that we do not keep up with.
+/// A read in clear that found so much has emptied a stream of rows that goes on: the next one waits until more has gathered.
+/// Being woken for each of the server's writes costs both sides more than the wait does. Less than this is the answer to a
+/// question, or the end, and more is a stream that we do not keep up with. (A read of TLS finds one record, however many wait.)
 const A_TRICKLE: Range<usize> = 8 << 10..48 << 10;
 /// Far less than what the network's buffers take to fill, at hundreds of megabytes a second.
 const GATHERING: Duration = Duration::from_millis(1);
@@ -44,6 +44,7 @@ pub struct Packets {
     /// The number of the next packet, whoever sends it.
     sequence: u8,
     silence: Duration,
+    is_clear: bool,
 }
 
 /// Where a payload lies.
@@ -56,7 +57,16 @@ impl Packets {
     /// `silence` is how long the server may take to send or take anything.
     pub fn new(stream: Box<dyn Duplex>, silence: Duration) -> Self {
         let buffer = vec![0; BUFFER_BYTES];
-        Self { stream, buffer, unread: 0..0, joined: Vec::new(), outgoing: Vec::new(), sequence: 0, silence }
+        Self {
+            stream,
+            buffer,
+            unread: 0..0,
+            joined: Vec::new(),
+            outgoing: Vec::new(),
+            sequence: 0,
+            silence,
+            is_clear: true,
+        }
     }
 
     /// Goes on over TLS.
@@ -67,6 +77,7 @@ impl Packets {
         }
         let plain = std::mem::replace(&mut self.stream, Box::new(tokio::io::empty()));
         self.stream = Box::new(TlsConnector::from(config).connect(name, plain).await?);
+        self.is_clear = false;
         Ok(())
     }
 
@@ -182,7 +193,7 @@ impl Packets {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
         self.unread.end += count;
-        if A_TRICKLE.contains(&count) {
+        if self.is_clear && A_TRICKLE.contains(&count) {
             tokio::time::sleep(GATHERING).await;
         }
         Ok(())

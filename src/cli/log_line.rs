@@ -49,7 +49,7 @@ impl Visit for Parts {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        let value = format!("{value:?}");
+        let value = harmless(&format!("{value:?}"));
         let value = self.first_line(&value);
         if field.name() == "message" {
             self.message.push_str(value);
@@ -59,6 +59,18 @@ impl Visit for Parts {
         let (italic, dim, plain) = if self.colours { ("\u{1b}[3m", "\u{1b}[2m", "\u{1b}[0m") } else { ("", "", "") };
         let _ = write!(self.pairs, "{blank}{italic}{}{plain}{dim}={plain}{value}", field.name());
     }
+}
+
+/// The text with its control characters as escapes, but for line ends and tabs: a terminal would obey the others.
+fn harmless(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() && !matches!(c, '\n' | '\t') {
+            true => out.extend(c.escape_unicode()),
+            false => out.push(c),
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -81,8 +93,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn keys_stand_on_the_first_line() {
+    /// What is written of the events of `say`.
+    fn written(say: impl FnOnce()) -> String {
         let lines = Lines::default();
         let writer = lines.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -92,13 +104,29 @@ mod tests {
             .without_time()
             .with_writer(move || writer.clone())
             .finish();
-        tracing::subscriber::with_default(subscriber, || {
+        tracing::subscriber::with_default(subscriber, say);
+        let bytes = lines.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_terminal_is_told_nothing_but_text() {
+        let text = written(|| {
+            let error = Error::config("table \u{1b}[2Jx\r\u{9b}1m\u{7f}\tü").hint("Re\u{7}name\nit.");
+            tracing::warn!(table = %"a\u{1b}b", "{error}");
+        });
+        let wanted = " WARN table \\u{1b}[2Jx\\u{d}\\u{9b}1m\\u{7f}\tü table=a\\u{1b}b\n  Re\\u{7}name\nit.\n";
+        assert_eq!(text, wanted);
+    }
+
+    #[test]
+    fn keys_stand_on_the_first_line() {
+        let text = written(|| {
             let error = Error::denied("the password is refused").hint("Set it.");
             tracing::error!(stream = %"orders", attempt = 2, kind = "denied", "{error}");
             tracing::warn!(%error, left = None::<u64>, "not yet");
             tracing::info!(rows = 3);
         });
-        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         let wanted = "\
 ERROR the password is refused stream=orders attempt=2 kind=\"denied\"
   Set it.

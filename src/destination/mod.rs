@@ -44,7 +44,11 @@ pub trait Place: Send + Sync {
     /// As [`Destination::files`]; needs none of the stream's keys.
     async fn files(&self, stream: &StreamId) -> Result<Vec<String>>;
 
-    /// The streams that have a commit log here and whose names start with `prefix`.
+    /// Whether the stream has a commit log here.
+    async fn has(&self, stream: &StreamId) -> Result<bool>;
+
+    /// The streams that have a commit log here and whose names start with `prefix`. Lists all that their
+    /// logs hold.
     async fn streams(&self, prefix: &str) -> Result<Vec<StreamId>>;
 
     /// Whether the stream's live parts are where its commit log says, by listing; `None` of a stream without a log.

@@ -13,7 +13,7 @@ use crate::destination::{self, Place};
 use crate::error::{Error, Result};
 use crate::format;
 use crate::record::{StreamId, field};
-use crate::source::{Listing, Selection, Source};
+use crate::source::{Listing, Selection, Source, pattern};
 
 /// What `check` found about one section.
 #[derive(Debug, Clone)]
@@ -70,12 +70,13 @@ async fn check_destination(config: &Config, places: &mut Places, name: &str) -> 
         Ok(place) => place,
         Err(error) => return vec![Finding::of(header, Err(error))],
     };
-    let (mut live, mut failed) = (0, Vec::new());
+    let (mut live, mut failed, mut forgotten) = (0, Vec::new(), Vec::new());
     for section in config.streams.iter().filter(|stream| stream.destination == name) {
-        match files_there(&*place, section).await {
-            Ok((files, losses)) => {
-                live += files;
-                failed.extend(losses);
+        match files_there(config, &*place, section).await {
+            Ok(there) => {
+                live += there.live;
+                failed.extend(there.losses);
+                forgotten.extend(there.forgotten);
             }
             Err(error) => failed.push(Finding::of(format!("files of stream {}", section.name), Err(error))),
         }
@@ -84,28 +85,45 @@ async fn check_destination(config: &Config, places: &mut Places, name: &str) -> 
     if live > 0 && failed.is_empty() {
         notes.push(format!("holds all live files of its streams: {live}"));
     }
+    notes.append(&mut forgotten);
     let mut findings = vec![Finding::of(header, Ok(notes))];
     findings.append(&mut failed);
     findings
 }
 
-/// How many files of a section's streams are live, and what is to be said of streams that miss some.
-async fn files_there(place: &dyn Place, section: &StreamSection) -> Result<(usize, Vec<Finding>)> {
-    let (mut live, mut losses) = (0, Vec::new());
-    for id in streams_there(place, section).await? {
+/// What a destination has of a section's streams.
+#[derive(Default)]
+struct There {
+    /// How many files are live.
+    live: usize,
+    /// What is to be said of streams that miss some.
+    losses: Vec<Finding>,
+    /// The same of streams that the section had once and has no more: no run would mend them.
+    forgotten: Vec<String>,
+}
+
+async fn files_there(config: &Config, place: &dyn Place, section: &StreamSection) -> Result<There> {
+    let mut there = There::default();
+    for id in streams_there(config, place, section, &section.name).await? {
         let Some(presence) = place.presence(&id).await? else { continue };
-        live += presence.live;
+        let is_ours = !has_several(section) || names::may_still_have(config, section, id.name());
+        there.live += if is_ours { presence.live } else { 0 };
         if let Some(first) = presence.missing.first() {
             let (missing, of) = (presence.missing.len(), presence.live);
-            let error = Error::conflict(format!("{missing} of {of} live files are missing, the first of them {first}"));
+            let message = format!("{missing} of {of} live files are missing, the first of them {first}");
+            if !is_ours {
+                there.forgotten.push(format!("{id}: {message}; [stream {}] has no such table any more", section.name));
+                continue;
+            }
+            let error = Error::conflict(message);
             let hint = format!(
                 "Somebody else deleted them. Restore them from a backup or the bucket's old versions, or run \
                  `tidemark run {id}`: a full load writes all of them anew."
             );
-            losses.push(Finding::of(format!("files of stream {id}"), Err(error.hint(hint))));
+            there.losses.push(Finding::of(format!("files of stream {id}"), Err(error.hint(hint))));
         }
     }
-    Ok((live, losses))
+    Ok(there)
 }
 
 async fn check_source(config: &Config, writers: &mut Writers, name: &str) -> Vec<Finding> {
@@ -190,18 +208,21 @@ fn in_words(data_type: &DataType) -> String {
 /// or URLs. The configuration may have been loaded only to look: what is needed is the destination's own section.
 pub async fn files(config: &Config, wanted: &str) -> Result<Vec<String>> {
     names::refuse_strangers(config, &[wanted.to_owned()])?;
+    let sections = || config.streams.iter().filter(|section| may_name(wanted, section));
     let (mut files, mut others) = (Vec::new(), Vec::new());
-    for section in config.streams.iter().filter(|section| may_name(wanted, section)) {
+    for section in sections() {
         let place = place_to_look(config, section)?;
-        for id in streams_there(&*place, section).await? {
-            match names_stream(wanted, &section.name, id.name()) {
-                true => files.extend(place.files(&id).await?),
-                false => others.push(id.name().to_owned()),
-            }
+        for id in streams_there(config, &*place, section, wanted).await? {
+            files.extend(place.files(&id).await?);
         }
     }
     if !files.is_empty() {
         return Ok(files);
+    }
+    for section in sections().filter(|section| has_several(section)) {
+        let there = streams_there(config, &*place_to_look(config, section)?, section, &section.name).await?;
+        let there = there.iter().map(StreamId::name).filter(|name| !names_stream(wanted, &section.name, name));
+        others.extend(there.map(str::to_owned));
     }
     let error = Error::config(format!("stream `{wanted}` has no published files yet"));
     Err(match others.is_empty() {
@@ -217,12 +238,52 @@ fn place_to_look(config: &Config, section: &StreamSection) -> Result<Arc<dyn Pla
     destination::place(kind, keys)
 }
 
-/// The streams of a section that may have a commit log at their destination; those that have one, if it has several.
-async fn streams_there(place: &dyn Place, section: &StreamSection) -> Result<Vec<StreamId>> {
-    match has_several(section) {
-        false => Ok(vec![StreamId::new(section.name.clone())]),
-        true => place.streams(&format!("{}.", section.name)).await,
+/// The streams of a section that `wanted` names (the section's own name: all of them) and that may have a commit log at
+/// their destination; those that have one, if the section has several.
+async fn streams_there(
+    config: &Config,
+    place: &dyn Place,
+    section: &StreamSection,
+    wanted: &str,
+) -> Result<Vec<StreamId>> {
+    if !has_several(section) {
+        return Ok(vec![StreamId::new(section.name.clone())]);
     }
+    let is_wanted = |name: &str| names_stream(wanted, &section.name, name);
+    let Some(named) = names::all_named(config, section) else {
+        let mut listed = list_streams(config, place, section).await?;
+        listed.retain(|id| is_wanted(id.name()));
+        return Ok(listed);
+    };
+    let mut sought: Vec<&str> = named.iter().map(String::as_str).filter(|name| is_wanted(name)).collect();
+    // Of a table that the file named once.
+    if !pattern::is_pattern(wanted) && sought.is_empty() && names::is_one_below(config, section, wanted) {
+        sought.push(wanted);
+    }
+    let (mut there, mut absent) = (Vec::new(), Vec::new());
+    for name in sought {
+        let id = StreamId::new(name);
+        match place.has(&id).await? {
+            true => there.push(id),
+            false => absent.push(name),
+        }
+    }
+    // What has no log yet costs a listing: it may have one under a name that is written in another way.
+    if !absent.is_empty() {
+        let is_one = |name: &str| {
+            let is_named = named.iter().any(|named| named == name);
+            absent.iter().any(|absent| *absent == name || (!is_named && names::may_be_same(absent, name)))
+        };
+        there.extend(list_streams(config, place, section).await?.into_iter().filter(|id| is_one(id.name())));
+    }
+    Ok(there)
+}
+
+/// The streams of a section that have a commit log, by listing all that the logs hold.
+async fn list_streams(config: &Config, place: &dyn Place, section: &StreamSection) -> Result<Vec<StreamId>> {
+    let mut listed = place.streams(&format!("{}.", section.name)).await?;
+    listed.retain(|id| names::is_one_below(config, section, id.name()));
+    Ok(listed)
 }
 
 #[cfg(test)]
@@ -230,6 +291,65 @@ mod tests {
     use arrow_schema::{Field, TimeUnit};
 
     use super::*;
+    use crate::config::{Environment, Section};
+    use crate::destination::{Destination, Presence};
+    use crate::pipeline::registry;
+
+    /// Has the logs of these streams, and may or may not be listed.
+    struct Told(&'static [&'static str], bool);
+
+    #[async_trait::async_trait]
+    impl Place for Told {
+        fn destination(&self, _: &Section, _: &Arc<Memory>) -> Result<Arc<dyn Destination>> {
+            Err(Error::bug("not asked for"))
+        }
+
+        async fn files(&self, _: &StreamId) -> Result<Vec<String>> {
+            Ok(Vec::new())
+        }
+
+        async fn has(&self, stream: &StreamId) -> Result<bool> {
+            Ok(self.0.contains(&stream.name()))
+        }
+
+        async fn streams(&self, prefix: &str) -> Result<Vec<StreamId>> {
+            assert!(self.1, "listed");
+            Ok(self.0.iter().filter(|name| name.starts_with(prefix)).map(|name| StreamId::new(*name)).collect())
+        }
+
+        async fn presence(&self, _: &StreamId) -> Result<Option<Presence>> {
+            Ok(None)
+        }
+
+        async fn probe(&self) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    async fn there(place: &Told, tables: &str, wanted: &str) -> Vec<String> {
+        let text = format!(
+            "[source s]\ntype = sqlite\npath = s.db\n[destination d]\ntype = local\npath = d\n\
+             [stream s]\nsource = s\ndestination = d\ntables = {tables}\n\
+             [stream s.eu]\nsource = s\ndestination = d\ntables = x\n"
+        );
+        let config = Config::parse(&text, "pipeline.conf".as_ref(), &registry(), &Environment::of([])).unwrap();
+        let ids = streams_there(&config, place, &config.streams[0], wanted).await.unwrap();
+        ids.iter().map(|id| id.name().to_owned()).collect()
+    }
+
+    #[tokio::test]
+    async fn only_patterns_and_what_is_absent_cost_a_listing() {
+        let streams = &["s.a", "s.b", "s.eu.x", "s.old"];
+        let listless = Told(streams, false);
+        assert_eq!(there(&listless, "a, b", "s").await, ["s.a", "s.b"]);
+        assert_eq!(there(&listless, "a, b, c", "s.b").await, ["s.b"]);
+        assert_eq!(there(&listless, "a, b", "s.old").await, ["s.old"]);
+        let place = Told(streams, true);
+        assert_eq!(there(&place, "A, b, c", "s").await, ["s.b", "s.a"]);
+        assert_eq!(there(&place, "a*", "s").await, ["s.a", "s.b", "s.old"]);
+        assert_eq!(there(&place, "*", "s.?").await, ["s.a", "s.b"]);
+        assert!(there(&place, "a", "s.eu.x").await.is_empty());
+    }
 
     #[test]
     fn types_within_types_are_shown_without_their_notes() {

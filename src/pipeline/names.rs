@@ -22,6 +22,48 @@ pub fn names_stream(wanted: &str, section: &str, stream: &str) -> bool {
     pattern::matches(wanted, section) || pattern::matches(wanted, stream)
 }
 
+/// Whether a name belongs to another section rather than to this one: of `shop.eu.x`, [stream shop.eu] knows better than
+/// [stream shop].
+pub fn is_elsewhere(config: &Config, section: &StreamSection, name: &str) -> bool {
+    config.streams.iter().any(|other| other.name.len() > section.name.len() && may_name(name, other))
+}
+
+/// Whether the name is one of a stream of this section alone, and of one that it has by its tables.
+pub fn is_one_below(config: &Config, section: &StreamSection, name: &str) -> bool {
+    has_several(section) && is_below(name, &section.name) && !is_elsewhere(config, section, name)
+}
+
+/// All streams of a section, where the file names each; `None` where it has a pattern, or a value that is not known.
+pub fn all_named(config: &Config, section: &StreamSection) -> Option<Vec<String>> {
+    let names = streams_of(config, section);
+    let told = !section.section.is_refused("tables") && !names.iter().any(|name| pattern::is_pattern(name));
+    told.then_some(names)
+}
+
+/// Whether a section may still have the stream of that name, which it had: by a table that the file names or a pattern.
+pub fn may_still_have(config: &Config, section: &StreamSection, stream: &str) -> bool {
+    let stream = loosely(stream);
+    let has = |name: &String| {
+        let name = loosely(name);
+        // A schema that is a pattern may be the one whose tables go without it.
+        let below = name.strip_prefix(&loosely(&section.name)).and_then(|rest| rest.strip_prefix('.'));
+        let bare = below.and_then(|table| table.split_once('.')).filter(|(schema, _)| pattern::is_pattern(schema));
+        let bare = bare.map(|(_, table)| format!("{}.{table}", loosely(&section.name)));
+        pattern::matches(&name, &stream) || bare.is_some_and(|bare| pattern::matches(&bare, &stream))
+    };
+    section.section.is_refused("tables") || streams_of(config, section).iter().any(has)
+}
+
+/// Whether a server that cares little for upper and lower case may mean the same by both.
+pub fn may_be_same(one: &str, other: &str) -> bool {
+    loosely(one) == loosely(other)
+}
+
+/// A name in lower case, and without the quotes that it has in the file and may not have as a stream's.
+fn loosely(name: &str) -> String {
+    name.replace('`', "").to_lowercase()
+}
+
 fn is_below(wanted: &str, section: &str) -> bool {
     wanted.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'))
 }
@@ -33,7 +75,7 @@ fn streams_of(config: &Config, section: &StreamSection) -> Vec<String> {
     }
     let (kind, source) = &config.sources[&section.source];
     let as_listed = |text: &String| {
-        let maker = source::maker(kind).ok().filter(|_| !pattern::is_pattern(text))?;
+        let maker = source::maker(kind).ok()?;
         (maker.table)(source, text)
     };
     let tables = section.section.list("tables");

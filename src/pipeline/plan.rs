@@ -314,11 +314,9 @@ impl<'a> Plan<'a> {
 
         let asked: Vec<_> = self.request.streams.iter().filter(|wanted| may_name(wanted, section)).collect();
         let means = |wanted: &str, id: &StreamId| names_stream(wanted, &section.name, id.name());
-        // Of `shop.eu.x`, [stream shop.eu] knows better than [stream shop].
-        let is_elsewhere = |wanted: &str| {
-            self.config.streams.iter().any(|other| other.name.len() > section.name.len() && may_name(wanted, other))
+        let is_stranger = |wanted: &str| {
+            !streams.iter().any(|(id, _)| means(wanted, id)) && !names::is_elsewhere(self.config, section, wanted)
         };
-        let is_stranger = |wanted: &str| !streams.iter().any(|(id, _)| means(wanted, id)) && !is_elsewhere(wanted);
         let names: Vec<_> = streams.iter().map(|(id, _)| id.name().to_owned()).collect();
         let not_listed = |wanted: &str| (StreamId::new(wanted), names::not_listed(&section.name, wanted, &names));
         let strangers = asked.iter().filter(|wanted| is_stranger(wanted)).map(|wanted| not_listed(wanted)).collect();

@@ -119,9 +119,18 @@ async fn list_one<C: Catalog>(catalog: &mut C, selection: &Arc<Selection>, listi
             }
         }
     }
-    // A table that is refused may be the one that a column is named for.
-    if refused.is_empty() {
-        catalog.check_columns(selection, &columns)?;
+    match catalog.check_columns(selection, &columns) {
+        // A table that is refused may be the one that a column is named for.
+        Err(error) if !refused.is_empty() => {
+            let unread: Vec<_> = refused.iter().map(|(id, _)| id.name()).collect();
+            tracing::warn!(
+                stream = selection.name,
+                unread = unread.join(", "),
+                "names of columns could not be checked, since not all tables can be read: {}",
+                error.message()
+            );
+        }
+        checked => checked?,
     }
     listing.refused.extend(refused);
     Ok(())

@@ -39,6 +39,11 @@ impl Live<'_> {
         Ok(parts)
     }
 
+    /// Whether there is a commit log: its first entry is never deleted.
+    pub async fn has(&self, stream: &StreamId) -> Result<bool> {
+        Ok(self.0.get(&Layout::of(stream).entry(0)).await?.is_some())
+    }
+
     /// The streams that have a commit log and whose names start with `prefix`, in the order of their names.
     pub async fn streams(&self, prefix: &str) -> Result<Vec<StreamId>> {
         let keys = self.0.list(&layout::logs_of(prefix), None).await?;

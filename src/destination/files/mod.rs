@@ -117,6 +117,10 @@ impl Place for StorePlace {
         Live(&self.0).files(stream).await
     }
 
+    async fn has(&self, stream: &StreamId) -> Result<bool> {
+        Live(&self.0).has(stream).await
+    }
+
     async fn streams(&self, prefix: &str) -> Result<Vec<StreamId>> {
         Live(&self.0).streams(prefix).await
     }

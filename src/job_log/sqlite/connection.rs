@@ -82,8 +82,8 @@ impl Connection {
         .await
     }
 
-    /// Whether there is a log at the path; an error if it could not be opened for writing, or made.
-    pub async fn check(&self) -> Result<bool> {
+    /// The version of the log at the path, 0 where there is none; an error if it could not be opened for writing, or made.
+    pub async fn check(&self) -> Result<i64> {
         let path = self.path.clone();
         self.on_thread(move |_| check(&path)).await
     }
@@ -122,18 +122,18 @@ fn connect(path: &Path, more: OpenFlags) -> rusqlite::Result<Db> {
 
 /// A log that is there is opened for writing, and nothing is written. For one that is not, another is made beside it and
 /// removed: its own name may be taken by a run that begins just now, whose log must not go.
-fn check(path: &Path) -> Result<bool> {
-    let is_there = match std::fs::metadata(path) {
-        Err(e) if is_absent(&e) => false,
+fn check(path: &Path) -> Result<i64> {
+    let found = match std::fs::metadata(path) {
+        Err(e) if is_absent(&e) => 0,
         _ => {
             let mut db = connect(path, OpenFlags::empty()).map_err(|e| error::of_opening(&e, path))?;
             schema::examine(&mut db, path)?
         }
     };
-    if !is_there {
+    if found == 0 {
         make_beside(path)?;
     }
-    Ok(is_there)
+    Ok(found)
 }
 
 fn make_beside(path: &Path) -> Result<()> {

@@ -112,9 +112,8 @@ impl super::JobLog for JobLog {
     }
 
     async fn check(&self) -> Result<String> {
-        let is_there = self.connection.check().await?;
-        let made = if is_there { "" } else { "; the first run makes it" };
-        Ok(format!("SQLite file {}, table version {}{made}", self.connection.path().display(), schema::VERSION))
+        let found = schema::in_words(self.connection.check().await?, schema::VERSION);
+        Ok(format!("SQLite file {}, {found}", self.connection.path().display()))
     }
 }
 

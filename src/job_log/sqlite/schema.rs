@@ -62,15 +62,25 @@ pub(super) fn prepare(db: &mut Connection, path: &Path) -> Result<String> {
     db.query_row("SELECT id FROM job_log_id", [], |row| row.get(0)).map_err(refused)
 }
 
-/// Whether the file holds a log, old or new, which is then one that can be written to. Writes nothing.
-pub(super) fn examine(db: &mut Connection, path: &Path) -> Result<bool> {
+/// The version of the log that the file holds, which is then one that can be written to; 0 where there is none yet. Writes
+/// nothing.
+pub(super) fn examine(db: &mut Connection, path: &Path) -> Result<i64> {
     let refused = |e: rusqlite::Error| error::of(&e, path);
     let found = version(db).map_err(refused)?;
     refuse_newer(found, path)?;
     refuse_foreign(db, found, path)?;
     let write = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(refused)?;
     write.rollback().map_err(refused)?;
-    Ok(found > 0)
+    Ok(found)
+}
+
+/// What [`examine`] has found, and what becomes of it.
+pub(super) fn in_words(found: i64, ours: i64) -> String {
+    match found {
+        0 => format!("table version {ours}; the first run makes it"),
+        _ if found < ours => format!("table version {found}; the next run brings it to {ours}"),
+        _ => format!("table version {found}"),
+    }
 }
 
 fn version(db: &Connection) -> rusqlite::Result<i64> {
@@ -136,5 +146,22 @@ fn refuse_foreign(db: &Connection, found: i64, path: &Path) -> Result<()> {
         ))
         .hint("Name another file in [job_log] `url`.")),
         false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_that_was_found_is_told() {
+        assert_eq!(in_words(0, 2), "table version 2; the first run makes it");
+        assert_eq!(in_words(1, 2), "table version 1; the next run brings it to 2");
+        assert_eq!(in_words(2, 2), "table version 2");
+        let mut db = Connection::open_in_memory().unwrap();
+        let path = Path::new("log.db");
+        assert_eq!(examine(&mut db, path).unwrap(), 0);
+        prepare(&mut db, path).unwrap();
+        assert_eq!(examine(&mut db, path).unwrap(), VERSION);
     }
 }

@@ -74,6 +74,8 @@ fn kind(number: u16) -> Option<Kind> {
         3159 => Kind::Config,
         // Too many connections, of all or of one user.
         1040 | 1129 | 1203 | 1226 => Kind::Unavailable,
+        // A Galera node that is not ready ("unknown command" to all others).
+        1047 => Kind::Unavailable,
         // Shutting down, killed, timed out, cut off. (1927 and 1969 are MariaDB's, 3024, 3169 and 4031 MySQL's.)
         1053 | 1077..=1080 | 1152 | 1158..=1161 | 1184 | 1317 | 1927 | 1969 | 3024 | 3168 | 3169 | 4031 => {
             Kind::Unavailable
@@ -121,6 +123,7 @@ fn meaning(number: u16) -> Option<&'static str> {
         1040 => "the server has too many connections",
         1044 => "the user may not use the database",
         1045 | 1698 => "the server refuses this user and password",
+        1047 => "the server does not know the command, or is a Galera node that is not ready",
         1049 => "there is no such database",
         1053 | 1077..=1080 => "the server is shutting down",
         1129 => "the server has blocked this host after failed connections",
@@ -201,6 +204,8 @@ mod tests {
             (1146, Doing::Preparing, Kind::Config),
             (1064, Doing::Preparing, Kind::Config),
             (9999, Doing::Preparing, Kind::Config),
+            (1047, Doing::Preparing, Kind::Unavailable),
+            (1047, Doing::Reading, Kind::Unavailable),
             (1146, Doing::Reading, Kind::Schema),
             (1054, Doing::Reading, Kind::Schema),
             (1053, Doing::Reading, Kind::Unavailable),

@@ -40,7 +40,7 @@ pub const MAKER: Maker = Maker {
     check: config::check,
     check_mode,
     check_stream: |section| Policies::of(section).map(drop),
-    table: |_, text| Some(text.to_owned()),
+    table: |_, text| Some(catalog::own_name(text).to_owned()),
     make,
 };
 

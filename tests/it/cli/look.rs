@@ -241,3 +241,71 @@ fn check_shows_what_each_stream_writes_and_where() {
     assert!(said.contains(&wanted), "{said}");
     assert!(said.contains("\nstream far: ok\n  writes parquet, zstd\n"), "{said}");
 }
+
+/// A folder in which `rest` has run with these tables.
+fn run_with_tables(tables: &str) -> Folder {
+    let folder = folder();
+    retable(&folder, tables);
+    with(&folder, "run", &SET).expect(0);
+    folder
+}
+
+fn retable(folder: &Folder, tables: &str) {
+    fs::write(folder.join("pipeline.conf"), CONFIG.replace("items, users", tables)).unwrap();
+}
+
+#[test]
+fn a_loss_of_a_table_that_was_dropped_is_no_failure() {
+    let folder = run_with_tables("item*, users");
+    let files = with(&folder, "files rest.users", &SET).expect(0).out;
+    fs::remove_file(files.trim()).unwrap();
+    with(&folder, "check", &SET).expect(73);
+    retable(&folder, "item*");
+    let said = with(&folder, "check", &SET).expect(0).out;
+    let wanted = format!(
+        "  holds all live files of its streams: 2\n  rest.users: 1 of 1 live files are missing, the first of them {}; \
+         [stream rest] has no such table any more\n",
+        files.trim()
+    );
+    assert!(said.contains(&wanted), "{said}");
+    retable(&folder, "item*, USER?");
+    with(&folder, "check", &SET).expect(73);
+    retable(&folder, "items");
+    with(&folder, "check", &SET).expect(0);
+    let kept = with(&folder, "files rest", &SET).expect(0).out;
+    assert_eq!(kept.lines().count(), 1, "{kept}");
+    assert_eq!(with(&folder, "files rest.users", &SET).expect(0).out, files);
+}
+
+#[test]
+fn a_longer_section_has_its_files_to_itself() {
+    let longer = "[stream rest.eu]\nsource = shop\ndestination = lake\ntables = more\n";
+    for tables in ["items, users", "item*, user*"] {
+        let folder = folder();
+        folder.shop("create table more (id integer primary key); insert into more values (1);");
+        let config = format!("{}{longer}", CONFIG.replace("items, users", tables));
+        fs::write(folder.join("pipeline.conf"), config).unwrap();
+        with(&folder, "run", &SET).expect(0);
+        let files = with(&folder, "files rest", &SET).expect(0).out;
+        assert_eq!((files.lines().count(), files.contains("/more/")), (2, false), "{files}");
+        for name in ["rest.eu", "rest.eu.more"] {
+            let files = with(&folder, &format!("files {name}"), &SET).expect(0).out;
+            assert_eq!((files.lines().count(), files.contains("/more/")), (1, true), "{files}");
+        }
+        let said = with(&folder, "check", &SET).expect(0).out;
+        assert!(said.contains("\n  holds all live files of its streams: 4\n"), "{said}");
+    }
+}
+
+#[test]
+fn a_table_written_in_another_way_is_found() {
+    let folder = run_with_tables("ITEMS, main.users");
+    for tables in ["ITEMS, main.users", "items, USERS"] {
+        retable(&folder, tables);
+        assert_eq!(with(&folder, "files rest", &SET).expect(0).out.lines().count(), 2);
+    }
+    let files = with(&folder, "files rest.users", &SET).expect(0).out;
+    fs::remove_file(files.trim()).unwrap();
+    let said = with(&folder, "check", &SET).expect(73).out;
+    assert!(said.contains("files of stream rest.users: failed"), "{said}");
+}

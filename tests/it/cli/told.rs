@@ -173,3 +173,25 @@ fn the_keys_of_a_log_line_stand_before_what_to_do() {
     assert!(lines[failed].ends_with("has no entry stream=orders error_kind=\"conflict\""), "{said}");
     assert!(lines[failed + 1].starts_with("  Is this the right bucket"), "{said}");
 }
+
+#[test]
+fn names_of_columns_that_a_missing_table_keeps_unchecked_are_told() {
+    let folder = folder();
+    let write = |tables: &str, column: &str| {
+        let config = format!("{}read_as_text = {column}\n", CONFIG.replace("items, users", tables));
+        std::fs::write(folder.join("pipeline.conf"), config).unwrap();
+    };
+    write("items, gone", "idd");
+    let ended = folder.run("run rest").expect(2);
+    let summary = ended.summary();
+    let mut states = summary["streams"].as_array().unwrap().iter().map(|s| (s["stream"].as_str(), s["state"].as_str()));
+    assert!(states.any(|state| state == (Some("rest.items"), Some("done"))), "{summary}");
+    let wanted = "names of columns could not be checked, since not all tables can be read: pipeline.conf:18: [stream rest] \
+                  `read_as_text` names `idd`, which is no column that this stream reads (did you mean `id`?)";
+    let line = ended.err.lines().find(|line| line.contains(wanted)).unwrap_or_else(|| panic!("{}", ended.err));
+    assert!(line.contains("WARN") && line.ends_with("stream=\"rest\" unread=\"rest.gone\""), "{line}");
+    write("items, users", "idd");
+    assert!(folder.run("run rest").expect(2).err.contains("which is no column that this stream reads"));
+    write("items, gone", "id");
+    assert!(!folder.run("run rest").expect(2).err.contains("could not be checked"));
+}

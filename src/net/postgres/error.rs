@@ -132,7 +132,7 @@ fn hint(code: &str) -> Option<&'static str> {
 }
 
 /// The server's words, but only of those kinds of errors whose words never hold a value of a cell.
-fn told(refusal: &DbError) -> String {
+pub fn told(refusal: &DbError) -> String {
     let code = refusal.code().code();
     let class = code.get(..2).unwrap_or_default();
     match ["08", "0A", "25", "26", "28", "3D", "3F", "40", "42", "53", "55", "57"].contains(&class) {

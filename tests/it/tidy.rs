@@ -21,10 +21,23 @@ const USES: &[(&str, &[&str])] = &[
 ];
 
 /// Rooms in which no sibling may know another.
-const HOUSES: &[&str] = &["source", "destination/files/stores"];
+const HOUSES: &[&str] = &["net", "source", "destination/files/stores", "job_log"];
 
 /// What those siblings share, and the registry.
-const SHARED: &[&str] = &["mod", "feed", "listing", "pattern", "key", "prefix"];
+const SHARED: &[&str] = &[
+    "mod",
+    "credentials",
+    "tls",
+    "feed",
+    "listing",
+    "pattern",
+    "key",
+    "prefix",
+    "lease",
+    "process",
+    "server",
+    "tally",
+];
 
 const LONGEST_FILE: usize = 500;
 const DRAWERS: &[&str] = &["utils", "util", "common", "helpers", "helper", "base", "manager", "misc"];

@@ -101,7 +101,7 @@ impl Driver for Postgres {
             // Its error comes to whoever waits for an answer, as that of a closed connection.
             let _ = pin!(connection).await;
         });
-        Ok(Box::new(Connection { client, settings: self.settings.clone(), driver }))
+        Ok(Box::new(Connection { client, settings: self.settings.clone(), driver, is_busy: false }))
     }
 }
 
@@ -110,12 +110,16 @@ struct Connection {
     settings: Arc<Settings>,
     /// The task that serves the connection.
     driver: JoinHandle<()>,
+    /// Within a transaction, or in the middle of a statement.
+    is_busy: bool,
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        // Also in the middle of a statement: then the server rolls back as soon as it sees that nobody is there.
-        self.driver.abort();
+        // Nobody is there any more, which ends the server's work too. One at rest says goodbye by itself.
+        if self.is_busy {
+            self.driver.abort();
+        }
     }
 }
 
@@ -143,11 +147,14 @@ impl Connection {
 #[async_trait]
 impl Session for Connection {
     async fn begin(&mut self) -> Result<()> {
+        self.is_busy = true;
         self.run(BEGIN).await
     }
 
     async fn commit(&mut self) -> Result<()> {
-        self.run("COMMIT").await
+        self.run("COMMIT").await?;
+        self.is_busy = false;
+        Ok(())
     }
 
     async fn query(&mut self, sql: &str, values: &[Cell]) -> Result<Vec<Record>> {

@@ -33,22 +33,23 @@ impl Leases for Table {
                 let standing = standing(&mut db, &row).await?;
                 // After the row is ours to change: what the wait for it took must not make its holder look alive or dead.
                 let (asked, now) = (Instant::now(), db.now().await?);
-                match standing {
-                    None => insert(&mut db, &row, &now).await?,
-                    Some(standing) => {
-                        // Our own stands there if it was written, and the word that it was got lost.
-                        let is_own = standing.token == row.token;
-                        if let Some(conflict) = standing.conflict(parsed(&now)?, self.lost_after).filter(|_| !is_own) {
-                            return Err(conflict);
+                // Our own stands there if it was written, and the word that it was got lost.
+                let others = standing.as_ref().filter(|standing| standing.token != row.token);
+                let at = parsed(&now)?;
+                let taken = match others.and_then(|standing| standing.conflict(at, self.lost_after)) {
+                    Some(conflict) => Err(conflict),
+                    None => {
+                        if let Some(standing) = &standing {
+                            delete(&mut db, standing).await?;
                         }
-                        delete(&mut db, &standing).await?;
                         insert(&mut db, &row, &now).await?;
+                        Ok(asked)
                     }
-                }
+                };
                 db.commit().await?;
-                Ok(asked)
+                Ok(taken)
             })
-            .await
+            .await?
     }
 
     async fn beat(&self, row: &Row) -> Result<bool> {

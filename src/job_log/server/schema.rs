@@ -68,7 +68,7 @@ async fn found(session: &mut dyn Session, driver: &dyn Driver) -> Result<Option<
     let are_there = is_there(session, driver, "job_log").await? || is_there(session, driver, "job_log_lease").await?;
     let mut found = None;
     if is_there(session, driver, "job_log_id").await? {
-        let rows = session.query("SELECT id, version FROM job_log_id", &[]).await?;
+        let rows = session.query("SELECT id, version FROM job_log_id ORDER BY id", &[]).await?;
         found = rows.first().map(|row| Ok::<_, Error>((row.text(0)?, row.number(1)?))).transpose()?;
     }
     match &found {

@@ -38,7 +38,7 @@ pub fn connecting(error: &tokio_postgres::Error, endpoint: &Endpoint<'_>) -> Err
 /// No connection within the time allowed.
 pub fn too_slow(endpoint: &Endpoint<'_>) -> Error {
     let seconds = endpoint.connect_timeout.as_secs_f32();
-    Error::unavailable(format!("{}: no connection within {seconds} s", endpoint.to_string()))
+    Error::unavailable(format!("{endpoint}: no connection within {seconds} s"))
         .hint("Check `hostname` and `port`, or allow more with `connect_timeout`.")
 }
 

@@ -2,6 +2,8 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tidemark::error::Kind;
@@ -148,6 +150,43 @@ pub async fn broken_connections_are_made_anew(server: &dyn Server) {
     assert_eq!((rows[0].commits, rows[0].rows, rows[0].state.as_str()), (5, 5, "done"));
     lease.release().await;
     assert!(log.holders("shop").await.unwrap().is_empty());
+}
+
+pub async fn one_holder_at_a_time_whatever_breaks(server: &dyn Server) {
+    let held = Arc::new(AtomicU32::new(0));
+    let takers: Vec<_> = (0..4)
+        .map(|_| {
+            let (log, held) = (at(server.url(), Timing::default()), held.clone());
+            tokio::spawn(async move {
+                for _ in 0..15 {
+                    let lease = loop {
+                        match log.lease("shop", "orders").await {
+                            Ok(lease) => break lease,
+                            Err(error) if error.kind() == Kind::Conflict => {}
+                            // The very first connection may be the one that is ended.
+                            Err(error) => assert_eq!(error.kind(), Kind::Unavailable, "{error}"),
+                        }
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    };
+                    assert_eq!(held.fetch_add(1, Ordering::SeqCst), 0, "two hold it");
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    held.fetch_sub(1, Ordering::SeqCst);
+                    lease.release().await;
+                }
+            })
+        })
+        .collect();
+    let mut takers = futures_util::future::join_all(takers);
+    loop {
+        tokio::select! {
+            ended = &mut takers => {
+                ended.into_iter().for_each(|taker| taker.unwrap());
+                break;
+            }
+            () = tokio::time::sleep(Duration::from_millis(60)) => server.kill_connections().await,
+        }
+    }
+    assert!(at(server.url(), TIMING).holders("shop").await.unwrap().is_empty());
 }
 
 /// The server commits, and the connection breaks before it can say so: what is done again must come to the same.

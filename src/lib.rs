@@ -1,6 +1,6 @@
 //! Tidemark copies tables, collections and API endpoints into files that data platforms load, exactly once.
 //!
-//! Use goes one way: `cli` → `pipeline` → `source`, `destination`, `job_log` → `format` → `config`, `record` → `error`.
+//! Use goes one way: `cli` → `pipeline` → `source`, `destination`, `job_log` → `format`, `net` → `config`, `record` → `error`.
 //! ARCHITECTURE.md says what each room is for.
 
 #![forbid(unsafe_code)]
@@ -11,6 +11,7 @@ pub mod destination;
 pub mod error;
 pub mod format;
 pub mod job_log;
+pub mod net;
 pub mod pipeline;
 pub mod record;
 pub mod source;

@@ -66,7 +66,7 @@ pub(super) async fn command(console: &Console, config: Result<Config>, wanted: &
 
 async fn look(config: &Config, wanted: &args::Status) -> Result<Report> {
     config.pipeline.have(["name"])?;
-    config.job_log.have(["url"])?;
+    config.job_log.have(job_log::KIND.keys.iter().copied().flatten().map(|key| key.name))?;
     let pipeline = config.pipeline.text("name")?;
     let log = job_log::of(&config.job_log)?;
     let rows = log.runs(pipeline, None, wanted.runs.unwrap_or(1).max(1)).await?;
@@ -77,7 +77,7 @@ async fn look(config: &Config, wanted: &args::Status) -> Result<Report> {
         let mark = log.mark(pipeline, &name).await?;
         streams.push(stream(name, runs, mark, &holders, Timestamp::now()));
     }
-    let job_log = config.job_log.text("url")?.to_owned();
+    let job_log = job_log::place(&config.job_log)?;
     Ok(Report { pipeline: pipeline.to_owned(), job_log, streams })
 }
 

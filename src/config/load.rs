@@ -15,7 +15,7 @@ pub struct Registry {
     pub destinations: &'static [&'static Kind],
     /// Keys of the formats: in a `[destination]` or a `[stream]`, where the stream's wins.
     pub format_keys: &'static [Key],
-    pub job_log_keys: &'static [Key],
+    pub job_log: &'static Kind,
     pub pipeline_keys: &'static [Key],
     /// Keys of the pipeline that a `[stream]` may set for itself.
     pub pipeline_stream_keys: &'static [Key],
@@ -136,7 +136,7 @@ impl Loader<'_> {
         let (mut sources, mut destinations) = (BTreeMap::new(), BTreeMap::new());
         let mut pipeline =
             self.empty("pipeline", keys(&[self.registry.pipeline_keys, self.registry.pipeline_stream_keys]));
-        let mut job_log = self.empty("job_log", keys(&[self.registry.job_log_keys]));
+        let mut job_log = self.empty("job_log", keys(self.registry.job_log.keys));
         for section in raw {
             let (kind, name) = section.header.split_once(' ').unwrap_or((&section.header, ""));
             match (kind, name) {

@@ -29,8 +29,8 @@ pub(super) struct Row {
 #[async_trait]
 pub(super) trait Leases: Send + Sync {
     /// Writes `row` where none stands for its stream, or where the one that stands is not alive by
-    /// [`Row::conflict`]; in one step against all other takers.
-    async fn take(&self, row: Row) -> Result<()>;
+    /// [`Row::conflict`]; in one step against all other takers. Returns a moment that is not after the time it wrote.
+    async fn take(&self, row: Row) -> Result<Instant>;
 
     /// Renews `heartbeat_at` of the row with the token; `false` if there is none.
     async fn beat(&self, row: &Row) -> Result<bool>;
@@ -133,22 +133,30 @@ pub(super) async fn take(
     // Made before the row is: if the caller goes away in between, dropping it deletes the row.
     let mut lease =
         Lease { leases: leases.clone(), row: row.clone(), _token: token, lost, heartbeat: None, released: false };
-    leases.take(row.clone()).await?;
-    lease.heartbeat = Some(tokio::spawn(keep_alive(leases, row, timing, report)));
+    let taken = leases.take(row.clone()).await?;
+    lease.heartbeat = Some(tokio::spawn(keep_alive(leases, row, timing, taken, report)));
     Ok(Box::new(lease))
 }
 
-async fn keep_alive(leases: Arc<dyn Leases>, row: Row, timing: Timing, report: watch::Sender<Option<Error>>) {
+async fn keep_alive(
+    leases: Arc<dyn Leases>,
+    row: Row,
+    timing: Timing,
+    taken: Instant,
+    report: watch::Sender<Option<Error>>,
+) {
     let mut ticks = tokio::time::interval(timing.heartbeat_every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut renewed = Instant::now();
-    // One heartbeat before others may take it, so that there is never a moment with two holders.
-    let patience = timing.lost_after.saturating_sub(timing.heartbeat_every);
+    // Counted from before the heartbeat was sent: when it was written, between then and its answer, only the log knows.
+    let mut renewed = taken;
+    let patience = timing.patience();
     loop {
         ticks.tick().await;
-        let why = match leases.beat(&row).await {
+        let sent = Instant::now();
+        let beat = tokio::time::timeout_at(renewed + patience, leases.beat(&row)).await;
+        let why = match beat.unwrap_or_else(|_| Err(Error::unavailable("the job log does not answer"))) {
             Ok(true) => {
-                renewed = Instant::now();
+                renewed = sent;
                 continue;
             }
             Ok(false) => "it was taken over, or its row in the job log was deleted".to_owned(),

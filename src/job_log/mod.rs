@@ -1,12 +1,19 @@
 //! The job log: what ran, how far it came, and who may run. A copy of what the destinations know, for people,
 //! schedulers and `tidemark status`; it can be lost and rebuilt.
 //!
-//! A new kind of job log is a folder here and a line in [`of`]. What every kind must decide alike is written once:
+//! A new kind of job log is a folder here and a line in [`with_timing`] and [`place`]; one on a server is a driver for
+//! `server`, which has the statements. What every kind must decide alike is written once:
 //! what a commit changes in a run's row ([`tally`]), whether a holder lives ([`process`]), how a lease is kept
 //! ([`lease`]).
 
 mod lease;
+#[cfg(feature = "mysql")]
+mod mysql;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod process;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod server;
 pub mod sqlite;
 mod tally;
 
@@ -16,19 +23,32 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::Serialize;
 
-use crate::config::{Key, Section, Value};
+use crate::config::{Key, Kind, Section, Value};
 use crate::error::{Error, Result};
+use crate::net::tls;
 use crate::record::{Commit, Mode};
 
-/// Keys of `[job_log]`.
-pub const KEYS: &[Key] = &[Key::new(
-    "url",
-    Value::Url,
-    "Where runs, marks and leases are kept: `sqlite:PATH`, one file on a local disk. A relative path is taken from the \
-     folder of this file.",
-)
-.default("sqlite:tidemark.db")
-.example("sqlite:tidemark.db")];
+/// What may stand in `[job_log]`.
+pub const KIND: Kind = Kind {
+    name: "job_log",
+    about: "Where runs, marks and leases are kept.",
+    keys: &[KEYS, tls::KEYS],
+    stream_keys: &[],
+};
+
+const KEYS: &[Key] = &[
+    Key::new(
+        "url",
+        Value::Url,
+        "`sqlite:PATH`, one file on a local disk, for the runs of one machine; a relative path is taken from the folder of \
+         this file. Or a database for the runs of several: `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, or the same with \
+         `mysql://` for MySQL and MariaDB. In its password, @ : / ? # % are percent-encoded.",
+    )
+    .default("sqlite:tidemark.db")
+    .secret()
+    .example("sqlite:tidemark.db"),
+    Key::new("connect_timeout", Value::Duration, "How long connecting to a server may take.").default("10s"),
+];
 
 /// The job log that `[job_log]` names, opened for writing.
 pub async fn open(section: &Section) -> Result<Arc<dyn JobLog>> {
@@ -39,17 +59,68 @@ pub async fn open(section: &Section) -> Result<Arc<dyn JobLog>> {
 
 /// The job log that `[job_log]` names. Connects to nothing yet; reading it creates nothing.
 pub fn of(section: &Section) -> Result<Arc<dyn JobLog>> {
-    let url = section.text("url")?;
-    let scheme = url.split_once(':').map_or(url, |(scheme, _)| scheme);
-    match scheme {
+    with_timing(section, Timing::default())
+}
+
+/// As [`of`], with durations of tests.
+pub fn with_timing(section: &Section, timing: Timing) -> Result<Arc<dyn JobLog>> {
+    match scheme(section)? {
         "sqlite" => {
-            let path = sqlite::path(url).map_err(|refusal| section.error("url", refusal))?;
-            Ok(Arc::new(sqlite::JobLog::new(section.folder().join(path), Timing::default())))
+            for key in ["tls", "tls_ca", "tls_cert", "tls_key", "connect_timeout"] {
+                if section.is_set(key) {
+                    return Err(section.error(key, "is for a job log on a server, not for a file"));
+                }
+            }
+            let path = sqlite::path(section.text("url")?).map_err(|refusal| section.error("url", refusal))?;
+            Ok(Arc::new(sqlite::JobLog::new(section.folder().join(path), timing)))
         }
-        // The URL itself may hold a password: only its scheme is shown.
-        _ => Err(section
-            .error("url", format!("has the scheme `{scheme}`, but job logs are only kept in SQLite so far"))
-            .hint("Write `url = sqlite:tidemark.db`, or any other path.")),
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => Ok(Arc::new(postgres::of(section, timing)?)),
+        #[cfg(feature = "mysql")]
+        "mysql" | "mariadb" => Ok(Arc::new(mysql::of(section, timing)?)),
+        scheme => Err(unknown(section, scheme)),
+    }
+}
+
+/// Where the job log is, for people: its URL without user and password.
+pub fn place(section: &Section) -> Result<String> {
+    match scheme(section)? {
+        "sqlite" => Ok(section.text("url")?.to_owned()),
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => postgres::place(section),
+        #[cfg(feature = "mysql")]
+        "mysql" | "mariadb" => mysql::place(section),
+        scheme => Err(unknown(section, scheme)),
+    }
+}
+
+fn scheme(section: &Section) -> Result<&str> {
+    let url = section.text("url")?;
+    Ok(url.split_once(':').map_or("", |(scheme, _)| scheme))
+}
+
+/// The URL itself may hold a password: only its scheme is shown.
+fn unknown(section: &Section, scheme: &str) -> Error {
+    section
+        .error("url", format!("has the scheme `{scheme}`, but job logs are kept in {KEPT_IN}"))
+        .hint("Write `url = sqlite:tidemark.db`, or any other path.")
+}
+
+/// What this program was built with.
+const KEPT_IN: &str = match (cfg!(feature = "postgres"), cfg!(feature = "mysql")) {
+    (true, true) => "SQLite, PostgreSQL, MySQL and MariaDB",
+    (true, false) => "SQLite and PostgreSQL",
+    (false, true) => "SQLite, MySQL and MariaDB",
+    (false, false) => "SQLite",
+};
+
+/// The key, which must leave time for more than one try while a lease is kept.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+fn connect_timeout(section: &Section) -> Result<Duration> {
+    let timeout = section.duration("connect_timeout")?;
+    match (Duration::from_secs(1)..=Duration::from_secs(15)).contains(&timeout) {
+        true => Ok(timeout),
+        false => Err(section.error("connect_timeout", "must be between 1 s and 15 s")),
     }
 }
 
@@ -63,6 +134,14 @@ pub const LOST_AFTER: Duration = Duration::from_secs(60);
 pub struct Timing {
     pub heartbeat_every: Duration,
     pub lost_after: Duration,
+}
+
+impl Timing {
+    /// How long a holder that cannot renew its lease counts on it: until one heartbeat before others may take it, so that
+    /// there is never a moment with two holders.
+    fn patience(self) -> Duration {
+        self.lost_after.saturating_sub(self.heartbeat_every)
+    }
 }
 
 impl Default for Timing {

@@ -82,7 +82,7 @@ pub fn registry() -> Registry {
         sources: &SOURCES,
         destinations: &DESTINATIONS,
         format_keys: format::KEYS,
-        job_log_keys: job_log::KEYS,
+        job_log: &job_log::KIND,
         pipeline_keys: KEYS,
         pipeline_stream_keys: STREAM_KEYS,
         stream_keys: source::STREAM_KEYS,

@@ -2,8 +2,6 @@
 //!
 //! A new source is a folder here and a line in [`SOURCES`].
 
-#[cfg(any(feature = "mysql", feature = "postgres"))]
-mod credentials;
 pub mod feed;
 pub mod listing;
 #[cfg(feature = "mysql")]
@@ -13,7 +11,6 @@ pub mod pattern;
 mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-pub mod tls;
 
 use std::sync::Arc;
 

@@ -11,7 +11,7 @@ use tidemark::job_log::{JobLog, Lease, NewRun, RunEnd, RunRow, RunState, Timing}
 use tidemark::record::{Commit, Generations, Mode, PartInfo, Position, Publication};
 
 /// The timing that a backend opens its logs with, so that tests need not wait for a minute.
-pub const TIMING: Timing = Timing { heartbeat_every: Duration::from_millis(50), lost_after: Duration::from_secs(1) };
+pub const TIMING: Timing = Timing { heartbeat_every: Duration::from_millis(50), lost_after: Duration::from_secs(3) };
 
 #[async_trait]
 pub trait Backend: Send + Sync {

@@ -239,16 +239,45 @@ async fn two_logs_are_told_apart() {
     assert_ne!(one.holder(), other.holder());
 }
 
+fn section(values: &[(&str, &str)]) -> Section {
+    Section::of_keys("job_log", job_log::KIND.keys.iter().copied().flatten().collect(), values).unwrap()
+}
+
 #[test]
 fn other_schemes_are_named_and_their_secrets_are_not() {
-    let section = |url| Section::of_keys("job_log", job_log::KEYS.iter().collect(), &[("url", url)]).unwrap();
-    let error = job_log::of(&section("postgres://u:hunter2@db/x")).err().unwrap();
+    let error = job_log::of(&section(&[("url", "mongodb://u:hunter2@db/x")])).err().unwrap();
     assert_eq!(error.kind(), Kind::Config);
-    assert_eq!(
-        error.to_string(),
-        "command line:0: [job_log] `url` has the scheme `postgres`, but job logs are only kept in SQLite so far\n  \
-         Write `url = sqlite:tidemark.db`, or any other path."
+    assert!(error.message().starts_with("command line:0: [job_log] `url` has the scheme `mongodb`, but"), "{error}");
+    assert!(
+        error.advice().unwrap().contains("sqlite:tidemark.db") && !error.to_string().contains("hunter2"),
+        "{error}"
     );
-    assert!(job_log::of(&section("sqlite:")).is_err());
-    assert!(job_log::of(&section("sqlite:x.db")).is_ok());
+    assert!(job_log::of(&section(&[("url", "sqlite:")])).is_err());
+    assert!(job_log::of(&section(&[("url", "sqlite:x.db")])).is_ok());
+    // What only a server has is no key of a file's.
+    let error = job_log::of(&section(&[("url", "sqlite:x.db"), ("tls", "require")])).err().unwrap();
+    assert!(error.message().contains("`tls`"), "{error}");
+}
+
+#[cfg(all(feature = "mysql", feature = "postgres"))]
+#[test]
+fn a_server_is_shown_without_its_login() {
+    let place = |url| job_log::place(&section(&[("url", url)])).unwrap();
+    assert_eq!(place("postgresql://u:hunter2@127.0.0.1/log?sslmode=disable"), "postgres://127.0.0.1:5432/log");
+    assert_eq!(place("mariadb://u:hunter2@[::1]:33/log"), "mysql://[::1]:33/log");
+    assert_eq!(place("sqlite:x.db"), "sqlite:x.db");
+    for values in [
+        &[("url", "postgres://u:hunter2@127.0.0.1")][..],
+        &[("url", "mysql://u:hunter2@127.0.0.1")],
+        &[("url", "mysql://:hunter2@127.0.0.1/log")],
+        &[("url", "mysql://u:hunter2@127.0.0.1/log?x=y")],
+        &[("url", "mysql://u:hunter2@db/log"), ("tls_ca", "/nowhere.pem")],
+        &[("url", "postgres://u:hunter2@db/log?sslmode=require"), ("tls", "off")],
+        &[("url", "postgres://u:hunter2@127.0.0.1/log"), ("connect_timeout", "1m")],
+        &[("url", "postgres://u:hunter2@%2Frun%2Fpostgresql/log"), ("tls", "require")],
+    ] {
+        let error = job_log::of(&section(values)).err().unwrap();
+        assert_eq!(error.kind(), Kind::Config);
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
 }

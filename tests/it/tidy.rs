@@ -12,18 +12,32 @@ const USES: &[(&str, &[&str])] = &[
     ("record", &["error"]),
     ("config", &["error"]),
     ("format", &["record", "config", "error"]),
-    ("source", &["record", "config", "error"]),
+    ("net", &["config", "error"]),
+    ("source", &["net", "record", "config", "error"]),
     ("destination", &["format", "record", "config", "error"]),
-    ("job_log", &["record", "config", "error"]),
-    ("pipeline", &["source", "destination", "job_log", "format", "record", "config", "error"]),
-    ("cli", &["pipeline", "source", "destination", "job_log", "format", "record", "config", "error"]),
+    ("job_log", &["net", "record", "config", "error"]),
+    ("pipeline", &["source", "destination", "job_log", "format", "net", "record", "config", "error"]),
+    ("cli", &["pipeline", "source", "destination", "job_log", "format", "net", "record", "config", "error"]),
 ];
 
 /// Rooms in which no sibling may know another.
-const HOUSES: &[&str] = &["source", "destination/files/stores"];
+const HOUSES: &[&str] = &["net", "source", "destination/files/stores", "job_log"];
 
 /// What those siblings share, and the registry.
-const SHARED: &[&str] = &["mod", "credentials", "feed", "listing", "pattern", "tls", "key", "prefix"];
+const SHARED: &[&str] = &[
+    "mod",
+    "credentials",
+    "tls",
+    "feed",
+    "listing",
+    "pattern",
+    "key",
+    "prefix",
+    "lease",
+    "process",
+    "server",
+    "tally",
+];
 
 const LONGEST_FILE: usize = 500;
 const DRAWERS: &[&str] = &["utils", "util", "common", "helpers", "helper", "base", "manager", "misc"];

@@ -14,6 +14,8 @@ mod formats;
 mod from_config;
 #[cfg(feature = "gcs")]
 mod gcs;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod job_log;
 #[cfg(all(feature = "mysql", feature = "postgres", feature = "s3"))]
 mod kill;
 #[cfg(feature = "mysql")]

@@ -23,7 +23,7 @@ pub fn example(registry: &Registry) -> String {
     file.keys(registry.pipeline_keys, &[]);
     file.keys(registry.pipeline_stream_keys, &[]);
     file.section("job_log", &[]);
-    file.keys(registry.job_log_keys, &[]);
+    registry.job_log.keys.iter().for_each(|group| file.keys(group, &[]));
     file.connectors("source", registry.sources, &[]);
     file.connectors("destination", registry.destinations, registry.format_keys);
     for (index, source) in registry.sources.iter().enumerate() {

@@ -37,7 +37,7 @@ pub fn reference(registry: &Registry) -> String {
     page.keys(&[registry.pipeline_stream_keys]);
     page.heading("## `[job_log]`");
     page.words("What ran, how far it came, and who may run: [job-log.md](job-log.md).");
-    page.keys(&[registry.job_log_keys]);
+    page.keys(registry.job_log.keys);
     page.heading("## `[source NAME]`");
     page.words(&format!("Where records come from. {}", types(registry.sources)));
     for kind in registry.sources {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Result as SqlResult, TransactionBehavior, params};
+use tokio::time::Instant;
 
 use super::connection::Connection;
 use crate::error::Result;
@@ -20,7 +21,7 @@ pub(super) struct Table {
 
 #[async_trait]
 impl Leases for Table {
-    async fn take(&self, row: Row) -> Result<()> {
+    async fn take(&self, mut row: Row) -> Result<Instant> {
         let lost_after = self.lost_after;
         self.connection
             .call(move |db| {
@@ -30,8 +31,12 @@ impl Leases for Table {
                 if let Some(conflict) = standing.and_then(|row| row.conflict(Timestamp::now(), lost_after)) {
                     return Ok(Err(conflict));
                 }
+                // The wait for other processes must not make it look older than it is.
+                let taken = Instant::now();
+                row.heartbeat_at = now();
+                row.taken_at.clone_from(&row.heartbeat_at);
                 write(&step, &row)?;
-                step.commit().map(Ok)
+                step.commit().map(|()| Ok(taken))
             })
             .await?
     }

@@ -1,13 +1,12 @@
 //! The keys of a MySQL source and its streams, and what they say together.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::url;
 use crate::config::{Key, Kind, Section, Value, nearest};
 use crate::error::Result;
-use crate::source::tls::{self, Tls};
+use crate::net::mysql::{Endpoint, Server, url};
+use crate::net::tls::{self, Tls};
 
 pub const KIND: Kind = Kind {
     name: "mysql",
@@ -93,12 +92,6 @@ pub struct Settings {
     pub section: Section,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Server {
-    Tcp { host: String, port: u16 },
-    Socket(PathBuf),
-}
-
 impl Settings {
     /// Checks all that can be known without a connection, the TLS files included.
     pub fn of(section: &Section) -> Result<Self> {
@@ -149,10 +142,19 @@ impl Settings {
 
     /// `host:port` or the socket's path, for messages.
     pub fn address(&self) -> String {
-        match &self.server {
-            Server::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
-            Server::Tcp { host, port } => format!("{host}:{port}"),
-            Server::Socket(path) => path.display().to_string(),
+        self.server.to_string()
+    }
+
+    /// What its connections are told.
+    pub fn endpoint(&self) -> Endpoint<'_> {
+        Endpoint {
+            server: &self.server,
+            username: &self.username,
+            password: self.password.as_deref(),
+            database: &self.database,
+            rustls: self.rustls.as_ref(),
+            connect_timeout: self.connect_timeout,
+            read_timeout: self.read_timeout,
         }
     }
 }

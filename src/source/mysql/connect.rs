@@ -1,18 +1,14 @@
 //! One connection: how it is made, what its session is told, and how it ends.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mysql_common::params::Params;
 use mysql_common::row::Row;
 use mysql_common::value::Value;
-use rustls::pki_types::ServerName;
-use socket2::{SockRef, TcpKeepalive};
-use tokio::net::TcpStream;
 
-use super::client::{Client, Column, Duplex, Failure, Login, Statement};
-use super::config::{Server, Settings};
+use super::client::{Client, Column, Failure, Statement};
+use super::config::Settings;
 use super::error::{self, Doing};
 use crate::error::{Context, Error, Result};
 
@@ -25,19 +21,10 @@ pub struct Connection {
     pub is_mariadb: bool,
 }
 
-/// The connection's own sign of life, for networks that forget silent ones.
-const KEEPALIVE: Duration = Duration::from_secs(30);
-
 impl Connection {
     /// Logs in and sets the session up.
     pub async fn open(settings: &Arc<Settings>) -> Result<Self> {
-        let client = match tokio::time::timeout(settings.connect_timeout, log_in(settings)).await {
-            Ok(client) => client.map_err(|failure| connect_failure(settings, failure))?,
-            Err(_) => {
-                let seconds = settings.connect_timeout.as_secs();
-                return Err(connect_failure(settings, Failure::Silent { key: "connect_timeout", seconds }));
-            }
-        };
+        let client = settings.endpoint().log_in().await.map_err(|failure| connect_failure(settings, failure))?;
         let mut connection = Self { client, settings: settings.clone(), is_mariadb: false };
         let set_up = connection.set_up().await;
         set_up.map_err(|failure| error::of(failure, Doing::Connecting)).at(|| settings.address())?;
@@ -109,39 +96,6 @@ impl Connection {
     /// Says goodbye. What goes wrong then is nobody's concern any more.
     pub async fn close(self) {
         let _ = tokio::time::timeout(Duration::from_secs(5), self.client.quit()).await;
-    }
-}
-
-async fn log_in(settings: &Settings) -> Result<Client, Failure> {
-    let tls = match (&settings.rustls, &settings.server) {
-        (Some(config), Server::Tcp { host, .. }) => {
-            let name = ServerName::try_from(host.to_owned());
-            Some((config.clone(), name.map_err(|_| Failure::HostName)?))
-        }
-        _ => None,
-    };
-    let login = Login {
-        username: &settings.username,
-        password: settings.password.as_deref().unwrap_or_default(),
-        database: &settings.database,
-        tls,
-        is_private: matches!(settings.server, Server::Socket(_)),
-    };
-    Client::log_in(dial(&settings.server).await?, login, settings.read_timeout).await
-}
-
-async fn dial(server: &Server) -> io::Result<Box<dyn Duplex>> {
-    match server {
-        Server::Tcp { host, port } => {
-            let stream = TcpStream::connect((host.as_str(), *port)).await?;
-            stream.set_nodelay(true)?;
-            SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
-            Ok(Box::new(stream))
-        }
-        #[cfg(unix)]
-        Server::Socket(path) => Ok(Box::new(tokio::net::UnixStream::connect(path).await?)),
-        #[cfg(not(unix))]
-        Server::Socket(_) => Err(io::ErrorKind::Unsupported.into()),
     }
 }
 

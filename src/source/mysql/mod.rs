@@ -3,12 +3,10 @@
 mod calendar;
 mod catalog;
 mod cells;
-mod client;
 mod config;
 mod connect;
 mod decode;
 mod digits;
-mod error;
 mod geometry;
 mod name;
 mod notes;
@@ -17,7 +15,6 @@ mod position;
 mod refusal;
 mod snapshot;
 mod types;
-mod url;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,6 +33,7 @@ use super::listing::{self, Catalog, Listing};
 use super::{Description, Maker, Reader, Selection, Source, Stream, Tables, feed, pattern};
 use crate::config::Section;
 use crate::error::{Context, Result};
+use crate::net::mysql::{client, error};
 use crate::record::{Event, Mode, Position};
 
 /// The registration.

@@ -1,12 +1,11 @@
 //! The keys of a PostgreSQL source and its streams, and what they say together.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use super::url;
 use crate::config::{Key, Kind, Section, Value, nearest};
 use crate::error::{Error, Result};
-use crate::source::tls::{self, Tls};
+use crate::net::postgres::{Endpoint, Host, url};
+use crate::net::tls::{self, Tls};
 
 pub const KIND: Kind = Kind {
     name: "postgres",
@@ -104,22 +103,6 @@ pub struct Settings {
     pub rustls: Option<rustls::ClientConfig>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Host {
-    Name(String),
-    /// The folder of a Unix socket.
-    Socket(PathBuf),
-}
-
-impl Host {
-    pub fn of(text: &str) -> Self {
-        match text.starts_with('/') {
-            true => Host::Socket(text.into()),
-            false => Host::Name(text.trim_start_matches('[').trim_end_matches(']').to_owned()),
-        }
-    }
-}
-
 impl Settings {
     /// Checks all that can be known without a connection, the TLS files included.
     pub fn of(section: &Section) -> Result<Self> {
@@ -181,10 +164,22 @@ impl Settings {
 
     /// `host:port`, for messages.
     pub fn address(&self) -> String {
-        match &self.host {
-            Host::Name(name) if name.contains(':') => format!("[{name}]:{}", self.port),
-            Host::Name(name) => format!("{name}:{}", self.port),
-            Host::Socket(folder) => format!("{}/.s.PGSQL.{}", folder.display(), self.port),
+        self.endpoint().to_string()
+    }
+
+    /// What its connections are told.
+    pub fn endpoint(&self) -> Endpoint<'_> {
+        Endpoint {
+            host: &self.host,
+            port: self.port,
+            username: &self.username,
+            password: self.password.as_deref(),
+            database: &self.database,
+            application_name: &self.application_name,
+            connect_timeout: self.connect_timeout,
+            keepalive: self.keepalive,
+            tls: &self.tls,
+            rustls: self.rustls.as_ref(),
         }
     }
 }

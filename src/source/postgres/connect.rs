@@ -1,16 +1,13 @@
 //! One connection: how it is made, what its transactions set, how it ends.
 
-use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 
 use tokio::task::{AbortHandle, JoinHandle};
-use tokio_postgres::config::SslMode;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, NoTls, Row};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_postgres::{Client, Row};
 
-use super::config::{Host, Settings};
+use super::config::Settings;
 use super::error;
 use super::name::literal;
 use crate::error::{Error, Result};
@@ -43,10 +40,7 @@ pub enum Sees<'a> {
 
 impl Session {
     pub async fn connect(settings: &Arc<Settings>) -> Result<Self> {
-        let connecting = dial(settings);
-        let (client, connection, version) = tokio::time::timeout(settings.connect_timeout, connecting)
-            .await
-            .map_err(|_| error::too_slow(settings))??;
+        let (client, connection, version) = settings.endpoint().log_in().await?;
         let ended = Arc::new(OnceLock::new());
         let driver = {
             let (settings, ended) = (settings.clone(), ended.clone());
@@ -54,7 +48,7 @@ impl Session {
                 let mut connection = pin!(connection);
                 if let Err(e) = connection.as_mut().await {
                     // Before the connection is dropped, and whoever waits for it hears that it is closed.
-                    let _ = ended.set(error::running(&e, &settings));
+                    let _ = ended.set(error::running(&e, &settings.endpoint()));
                 }
             })
         };
@@ -87,7 +81,7 @@ impl Session {
     pub fn error(&self, e: &tokio_postgres::Error) -> Error {
         match self.ended.get().filter(|_| e.is_closed()) {
             Some(reason) => reason.clone(),
-            None => error::running(e, &self.settings),
+            None => error::running(e, &self.settings.endpoint()),
         }
     }
 
@@ -181,56 +175,3 @@ const SETTINGS: [(&str, &str); 10] = [
     ("statement_timeout", "0"),
     ("idle_in_transaction_session_timeout", "0"),
 ];
-
-type Connection = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>> + Send>>;
-
-async fn dial(settings: &Settings) -> Result<(Client, Connection, u32)> {
-    let mut config = tokio_postgres::Config::new();
-    match &settings.host {
-        Host::Name(name) => config.host(name),
-        Host::Socket(folder) => config.host_path(folder),
-    };
-    config
-        .port(settings.port)
-        .user(&settings.username)
-        .dbname(&settings.database)
-        .application_name(&settings.application_name)
-        .connect_timeout(settings.connect_timeout)
-        .keepalives_idle(settings.keepalive)
-        .keepalives_interval(settings.keepalive / 4)
-        .keepalives_retries(4);
-    if let Some(password) = &settings.password {
-        config.password(password);
-    }
-    let failed = |e: tokio_postgres::Error| error::connecting(&e, settings);
-    let Some(rustls) = &settings.rustls else {
-        config.ssl_mode(SslMode::Disable);
-        let (client, connection) = config.connect(NoTls).await.map_err(failed)?;
-        let version = major(connection.parameter("server_version"));
-        return Ok((client, Box::pin(connection), version));
-    };
-    config.ssl_mode(SslMode::Require);
-    let rustls = MakeRustlsConnect::new(rustls.clone());
-    let (client, connection) = config.connect(rustls).await.map_err(failed)?;
-    let version = major(connection.parameter("server_version"));
-    Ok((client, Box::pin(connection), version))
-}
-
-/// `15.18 (Debian 15.18-0+deb12u1)`, `18beta1`: the number at the start, 0 where there is none.
-fn major(server_version: Option<&str>) -> u32 {
-    let text = server_version.unwrap_or_default();
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    text[..end].parse().unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::major;
-
-    #[test]
-    fn reads_the_major_version() {
-        assert_eq!(major(Some("15.18 (Debian 15.18-0+deb12u1)")), 15);
-        assert_eq!(major(Some("18beta1")), 18);
-        assert_eq!(major(None), 0);
-    }
-}

@@ -6,14 +6,12 @@ mod config;
 mod connect;
 mod copy;
 mod decode;
-mod error;
 mod name;
 mod plan;
 mod position;
 mod snapshot;
 mod type_catalog;
 mod types;
-mod url;
 
 use std::sync::Arc;
 
@@ -33,6 +31,7 @@ use super::listing::{self, Catalog, Found, Listing};
 use super::{Description, Maker, Reader, Selection, Source, Stream, feed};
 use crate::config::Section;
 use crate::error::{Error, Kind, Result};
+use crate::net::postgres::error;
 use crate::record::{Event, Mode, Position};
 
 pub const MAKER: Maker = Maker {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::error::{Error, Result};
+pub use crate::net::postgres::{quoted, readable};
 
 /// A table's full name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,25 +57,6 @@ impl fmt::Display for Name {
         write!(f, "{}.{}", quoted(&self.schema), quoted(&self.table))
     }
 }
-
-/// An identifier in double quotes.
-pub fn quoted(identifier: &str) -> String {
-    format!("\"{}\"", identifier.replace('"', "\"\""))
-}
-
-/// An identifier for people to paste: in quotes only where SQL needs them, keywords aside.
-pub fn readable(identifier: &str) -> String {
-    let plain = |c: char| c.is_ascii_lowercase() || c == '_';
-    let bare = identifier.starts_with(plain) && identifier.chars().all(|c| plain(c) || c.is_ascii_digit());
-    match bare && !KEYWORDS.contains(&identifier) {
-        true => identifier.to_owned(),
-        false => quoted(identifier),
-    }
-}
-
-/// Words that tables are often called and that SQL reserves.
-const KEYWORDS: [&str; 12] =
-    ["all", "analyze", "case", "check", "column", "end", "group", "limit", "order", "references", "table", "user"];
 
 /// A text in single quotes, whatever `standard_conforming_strings` says.
 pub fn literal(text: &str) -> String {

@@ -191,9 +191,10 @@ fn a_key_twice_and_a_line_that_is_none() {
 fn a_job_log_of_an_unknown_scheme() {
     refused(
         "[source shop]",
-        "[job_log]\nurl = postgres://u:hunter2@db/log\n[source shop]",
+        "[job_log]\nurl = mongodb://u:hunter2@db/log\n[source shop]",
         concat!(
-            "pipeline.conf:2: [job_log] `url` has the scheme `postgres`, but job logs are only kept in SQLite so far\n",
+            "pipeline.conf:2: [job_log] `url` has the scheme `mongodb`, but job logs are kept in SQLite, PostgreSQL, \
+             MySQL and MariaDB\n",
             "  Write `url = sqlite:tidemark.db`, or any other path."
         ),
     );
@@ -424,15 +425,9 @@ fn each_kind_of_destination_serves_a_stream() {
 #[test]
 fn what_connectors_say_of_themselves_is_true() {
     let registry = registry();
-    let kinds = registry.sources.iter().chain(registry.destinations);
+    let kinds = registry.sources.iter().chain(registry.destinations).chain([&registry.job_log]);
     let connectors = kinds.flat_map(|kind| kind.keys.iter().copied().chain([kind.stream_keys]));
-    let others = [
-        registry.pipeline_keys,
-        registry.pipeline_stream_keys,
-        registry.job_log_keys,
-        registry.format_keys,
-        registry.stream_keys,
-    ];
+    let others = [registry.pipeline_keys, registry.pipeline_stream_keys, registry.format_keys, registry.stream_keys];
     for key in connectors.chain(others).flatten() {
         for value in [key.default, Some(key.example)].into_iter().flatten() {
             let is_filled_in = value.is_empty() || value.contains("${");

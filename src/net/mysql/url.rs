@@ -2,7 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 
-use crate::source::credentials;
+use crate::net::credentials;
 
 /// The parts of a URL; what it does not say is `None`.
 pub struct Address {

@@ -63,7 +63,8 @@ pub fn is_missing(number: u16) -> bool {
     matches!(number, 1049 | 1051 | 1146)
 }
 
-fn kind(number: u16) -> Option<Kind> {
+/// What a number means whatever was being done; `None` where that decides.
+pub fn kind(number: u16) -> Option<Kind> {
     Some(match number {
         // Rights: of an account, a database, a table, a column, a statement.
         1044 | 1045 | 1095 | 1130 | 1142 | 1143 | 1227 | 1345 | 1370 | 1410 | 1698 => Kind::Denied,
@@ -118,7 +119,8 @@ fn of_server(error: &Refusal, doing: Doing) -> Error {
     }
 }
 
-fn meaning(number: u16) -> Option<&'static str> {
+/// What a number means, in a few words.
+pub fn meaning(number: u16) -> Option<&'static str> {
     Some(match number {
         1040 => "the server has too many connections",
         1044 => "the user may not use the database",

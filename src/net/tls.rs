@@ -1,4 +1,4 @@
-//! TLS as every networked source takes it: the same four keys, the same defaults.
+//! TLS as every server is asked for it: the same four keys, the same defaults.
 
 mod client;
 

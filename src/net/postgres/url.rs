@@ -2,7 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 
-use crate::source::credentials;
+use crate::net::credentials;
 
 /// The parts of a URL.
 pub struct Address {

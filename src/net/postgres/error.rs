@@ -5,18 +5,17 @@ use std::io;
 
 use tokio_postgres::error::DbError;
 
-use super::config::Settings;
-use super::name::readable;
+use super::{Endpoint, readable};
 use crate::error::{Error, Kind};
 
 /// An error while a connection is made.
-pub fn connecting(error: &tokio_postgres::Error, settings: &Settings) -> Error {
-    let address = settings.address();
+pub fn connecting(error: &tokio_postgres::Error, endpoint: &Endpoint<'_>) -> Error {
+    let address = endpoint.to_string();
     if let Some(refusal) = error.as_db_error() {
-        return login(refusal, settings).at(address);
+        return login(refusal, endpoint).at(address);
     }
     if let Some(failure) = find_tls(error) {
-        return handshake(failure, settings).at(address);
+        return handshake(failure, endpoint).at(address);
     }
     match Stage::of(error) {
         Stage::Password => Error::denied(format!("{address}: the server asks for a password, and there is none"))
@@ -37,18 +36,18 @@ pub fn connecting(error: &tokio_postgres::Error, settings: &Settings) -> Error {
 }
 
 /// No connection within the time allowed.
-pub fn too_slow(settings: &Settings) -> Error {
-    let seconds = settings.connect_timeout.as_secs_f32();
-    Error::unavailable(format!("{}: no connection within {seconds} s", settings.address()))
+pub fn too_slow(endpoint: &Endpoint<'_>) -> Error {
+    let seconds = endpoint.connect_timeout.as_secs_f32();
+    Error::unavailable(format!("{endpoint}: no connection within {seconds} s"))
         .hint("Check `hostname` and `port`, or allow more with `connect_timeout`.")
 }
 
 /// An error of a statement on an open connection.
-pub fn running(error: &tokio_postgres::Error, settings: &Settings) -> Error {
+pub fn running(error: &tokio_postgres::Error, endpoint: &Endpoint<'_>) -> Error {
     if let Some(refusal) = error.as_db_error() {
         return statement(refusal);
     }
-    let address = settings.address();
+    let address = endpoint.to_string();
     if error.is_closed() {
         return Error::unavailable(format!("{address}: the server closed the connection"));
     }
@@ -63,11 +62,11 @@ pub fn code(error: &tokio_postgres::Error) -> &str {
     error.code().map_or("", |code| code.code())
 }
 
-fn login(refusal: &DbError, settings: &Settings) -> Error {
-    let role = readable(&settings.username);
+fn login(refusal: &DbError, endpoint: &Endpoint<'_>) -> Error {
+    let role = readable(endpoint.username);
     match refusal.code().code() {
         "28P01" => Error::denied(format!("role {role} is refused: wrong password, or no such role")).hint(
-            match settings.password {
+            match endpoint.password {
                 Some(_) => "Check `username` and `password`.",
                 None => "Set `password` or `password_file`.",
             },
@@ -75,9 +74,9 @@ fn login(refusal: &DbError, settings: &Settings) -> Error {
         "28000" => Error::denied(format!("role {role} is refused: {}", told(refusal)))
             .hint("The server's pg_hba.conf must let this role in from this machine, and the role needs LOGIN."),
         "42501" => Error::denied(told(refusal))
-            .hint(format!("GRANT CONNECT ON DATABASE {} TO {role};", readable(&settings.database))),
+            .hint(format!("GRANT CONNECT ON DATABASE {} TO {role};", readable(endpoint.database))),
         "3D000" => {
-            Error::config(format!("there is no database {}", readable(&settings.database))).hint("Check `database`.")
+            Error::config(format!("there is no database {}", readable(endpoint.database))).hint("Check `database`.")
         }
         _ => statement(refusal),
     }
@@ -133,7 +132,7 @@ fn hint(code: &str) -> Option<&'static str> {
 }
 
 /// The server's words, but only of those kinds of errors whose words never hold a value of a cell.
-fn told(refusal: &DbError) -> String {
+pub fn told(refusal: &DbError) -> String {
     let code = refusal.code().code();
     let class = code.get(..2).unwrap_or_default();
     match ["08", "0A", "25", "26", "28", "3D", "3F", "40", "42", "53", "55", "57"].contains(&class) {
@@ -161,9 +160,9 @@ impl Stage {
     }
 }
 
-fn handshake(failure: &rustls::Error, settings: &Settings) -> Error {
+fn handshake(failure: &rustls::Error, endpoint: &Endpoint<'_>) -> Error {
     use rustls::CertificateError as Bad;
-    let own = match &settings.tls.ca {
+    let own = match &endpoint.tls.ca {
         Some(path) => format!("the authorities of `tls_ca` ({})", path.display()),
         None => "this system's authorities".to_owned(),
     };

@@ -1,0 +1,164 @@
+//! The job log in a database of a server, for the runs of several machines. What differs from server to server is a
+//! [`Driver`](session::Driver).
+
+mod leases;
+mod runs;
+mod schema;
+pub mod session;
+mod sessions;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use self::schema::State;
+use self::session::{Driver, Session};
+use self::sessions::Sessions;
+use super::process::Process;
+use super::{Held, Lease, Mark, NewRun, RunEnd, RunRow, Timing, lease};
+use crate::error::{Error, Result};
+use crate::record::Commit;
+
+/// A job log on a server. It is connected to with the first call, and the tables are made, where they are missing, with
+/// the first call that writes.
+pub struct JobLog {
+    sessions: Arc<Sessions>,
+    timing: Timing,
+}
+
+impl JobLog {
+    pub(super) fn new(driver: Arc<dyn Driver>, timing: Timing) -> Self {
+        Self { sessions: Arc::new(Sessions::new(driver, timing.patience())), timing }
+    }
+
+    async fn check_with(&self, session: &mut dyn Session) -> Result<String> {
+        let state = schema::state(session, self.sessions.driver()).await?;
+        let is_there = matches!(state, State::Ready(_));
+        session.check_rights(is_there).await?;
+        let made = if is_there { "" } else { "; the first run makes the tables" };
+        let (server, place) = (session.version().await?, self.sessions.driver().place());
+        Ok(format!("{server}, {place}, table version {}{made}", schema::VERSION))
+    }
+}
+
+#[async_trait]
+impl super::JobLog for JobLog {
+    async fn lease(&self, pipeline: &str, stream: &str) -> Result<Box<dyn Lease>> {
+        let leases = leases::Table { sessions: self.sessions.clone(), lost_after: self.timing.lost_after };
+        lease::take(Arc::new(leases), pipeline, stream, self.timing).await
+    }
+
+    async fn mark(&self, pipeline: &str, stream: &str) -> Result<Option<Mark>> {
+        self.sessions
+            .again(|| async {
+                let Some(mut db) = self.sessions.look().await? else { return Ok(None) };
+                let mark = runs::mark(&mut db, pipeline, stream).await?;
+                db.commit().await?;
+                Ok(mark)
+            })
+            .await
+    }
+
+    async fn start(&self, run: &NewRun) -> Result<()> {
+        self.sessions
+            .again(|| async {
+                let mut db = self.sessions.begin().await?;
+                runs::start(&mut db, run).await?;
+                db.commit().await
+            })
+            .await
+    }
+
+    async fn record(&self, pipeline: &str, stream: &str, commit: &Commit) -> Result<()> {
+        self.sessions
+            .again(|| async {
+                let mut db = self.sessions.begin().await?;
+                runs::record(&mut db, pipeline, stream, commit).await?;
+                db.commit().await
+            })
+            .await
+    }
+
+    async fn progress(&self, run: &str, rows: u64, bytes: u64) -> Result<()> {
+        self.sessions
+            .again(|| async {
+                let mut db = self.sessions.begin().await?;
+                runs::progress(&mut db, run, rows, bytes).await?;
+                db.commit().await
+            })
+            .await
+    }
+
+    async fn forget(&self, pipeline: &str, stream: &str) -> Result<()> {
+        self.sessions
+            .again(|| async {
+                let mut db = self.sessions.begin().await?;
+                runs::forget(&mut db, pipeline, stream).await?;
+                db.commit().await
+            })
+            .await
+    }
+
+    async fn finish(&self, run: &str, end: &RunEnd) -> Result<()> {
+        self.sessions
+            .again(|| async {
+                let mut db = self.sessions.begin().await?;
+                runs::finish(&mut db, run, end).await?;
+                db.commit().await
+            })
+            .await
+    }
+
+    fn holder(&self) -> Value {
+        let process = Process::current();
+        json!({ "host": process.host, "pid": process.pid, "job_log": self.sessions.id() })
+    }
+
+    async fn runs(&self, pipeline: &str, stream: Option<&str>, per_stream: usize) -> Result<Vec<RunRow>> {
+        self.sessions
+            .again(|| async {
+                let Some(mut db) = self.sessions.look().await? else { return Ok(Vec::new()) };
+                let rows = runs::newest(&mut db, pipeline, stream, per_stream).await?;
+                db.commit().await?;
+                Ok(rows)
+            })
+            .await
+    }
+
+    async fn holders(&self, pipeline: &str) -> Result<Vec<Held>> {
+        self.sessions
+            .again(|| async {
+                let Some(mut db) = self.sessions.look().await? else { return Ok(Vec::new()) };
+                let held = leases::all(&mut db, pipeline, self.timing.lost_after).await?;
+                db.commit().await?;
+                Ok(held)
+            })
+            .await
+    }
+
+    async fn prepare(&self) -> Result<()> {
+        self.sessions.again(|| async { self.sessions.begin().await?.commit().await }).await
+    }
+
+    async fn check(&self) -> Result<String> {
+        self.sessions
+            .again(|| async {
+                let mut session = self.sessions.connect().await?;
+                self.check_with(&mut *session).await
+            })
+            .await
+    }
+}
+
+/// An error of a connection as [job_log] has it: its server, user, password and database are all in one key.
+pub(super) fn of_url(error: &Error) -> Error {
+    let advice = error.advice().unwrap_or_default();
+    let single = ["`hostname`", "`port`", "`username`", "`password`", "`database`"];
+    let plain = Error::new(error.kind(), error.message());
+    match single.iter().any(|key| advice.contains(key)) {
+        true => plain.hint("Check the server, user, password and database of [job_log] `url`."),
+        false if advice.is_empty() => plain,
+        false => plain.hint(advice),
+    }
+}

@@ -1,0 +1,174 @@
+//! The statements on the table `job_log`, in SQL that all servers take. Each may be done twice.
+
+use super::session::{Cell, Record};
+use super::sessions::Transaction;
+use crate::error::Result;
+use crate::job_log::tally::{Tally, ends_run};
+use crate::job_log::{DIED, Mark, NewRun, RunEnd, RunRow, at, error_columns};
+use crate::record::Commit;
+
+const COLUMNS: &str = "run_id, pipeline, stream, mode, state, low_water_mark, high_water_mark, seq, commits, \"rows\", \
+                       bytes, started_at, updated_at, finished_at, error_kind, error";
+
+pub async fn mark(db: &mut Transaction<'_>, pipeline: &str, stream: &str) -> Result<Option<Mark>> {
+    let sql = "SELECT seq, high_water_mark FROM job_log WHERE pipeline = ? AND stream = ? AND seq IS NOT NULL
+        ORDER BY seq DESC, updated_at DESC LIMIT 1";
+    let rows = db.query(sql, &[pipeline.into(), stream.into()]).await?;
+    rows.first().map(|row| Ok(Mark { seq: row.number(0)?, position: row.maybe_text(1)? })).transpose()
+}
+
+pub async fn start(db: &mut Transaction<'_>, run: &NewRun) -> Result<()> {
+    let now = db.now().await?;
+    let now = now.as_str();
+    // It was last heard of when its row was last touched: nobody knows when it ended. (MySQL assigns from left to right.)
+    db.query(
+        "UPDATE job_log SET state = 'failed', finished_at = updated_at, updated_at = ?, error_kind = 'unavailable',
+            error = ?
+        WHERE pipeline = ? AND stream = ? AND state = 'running' AND run_id <> ?",
+        &[now.into(), DIED.into(), (&*run.pipeline).into(), (&*run.stream).into(), (&*run.run).into()],
+    )
+    .await?;
+    if of_run(db, &run.run).await?.is_some() {
+        let sql = "UPDATE job_log SET state = 'running', updated_at = ?, finished_at = NULL, error_kind = NULL,
+                error = NULL
+            WHERE run_id = ?";
+        db.query(sql, &[now.into(), (&*run.run).into()]).await?;
+        return Ok(());
+    }
+    let sql = "INSERT INTO job_log (run_id, pipeline, stream, mode, state, low_water_mark, started_at, updated_at)
+        VALUES (?, ?, ?, ?, 'running', ?, ?, ?)";
+    let values = [
+        (&*run.run).into(),
+        (&*run.pipeline).into(),
+        (&*run.stream).into(),
+        run.mode.name().into(),
+        run.low_water_mark.as_deref().into(),
+        now.into(),
+        now.into(),
+    ];
+    db.query(sql, &values).await.map(drop)
+}
+
+pub async fn record(db: &mut Transaction<'_>, pipeline: &str, stream: &str, commit: &Commit) -> Result<()> {
+    let now = db.now().await?;
+    let (run, made_at) = (commit.run.as_str(), at(&commit.at));
+    let before = match of_run(db, run).await? {
+        Some(tally) => tally,
+        None => {
+            let sql = "INSERT INTO job_log (run_id, pipeline, stream, mode, state, started_at, updated_at, finished_at)
+                VALUES (?, ?, ?, ?, 'stopped', ?, ?, ?)";
+            let (mode, made_at) = (commit.mode.name(), made_at.as_str());
+            let values = [run, pipeline, stream, mode, made_at, &now, made_at].map(Cell::from);
+            db.query(sql, &values).await?;
+            Tally::default()
+        }
+    };
+    let Some(after) = before.after(commit) else { return Ok(()) };
+    let values = [
+        after.seq.into(),
+        after.high_water_mark.as_deref().into(),
+        after.commits.into(),
+        after.rows.into(),
+        after.bytes.into(),
+        now.as_str().into(),
+        run.into(),
+    ];
+    let sql = "UPDATE job_log SET seq = ?, high_water_mark = ?, commits = ?, \"rows\" = ?, bytes = ?, updated_at = ?
+        WHERE run_id = ?";
+    db.query(sql, &values).await?;
+    // The commit is the newest sign of a run that is over; and if it was its last step, the run came to its end.
+    let sql = "UPDATE job_log SET finished_at = ? WHERE run_id = ? AND finished_at < ?";
+    db.query(sql, &[&*made_at, run, &*made_at].map(Cell::from)).await?;
+    if ends_run(commit) {
+        let sql = "UPDATE job_log SET state = 'done', error_kind = NULL, error = NULL
+            WHERE run_id = ? AND (state = 'stopped' OR (state = 'failed' AND error = ?))";
+        db.query(sql, &[run, DIED].map(Cell::from)).await?;
+    }
+    Ok(())
+}
+
+pub async fn progress(db: &mut Transaction<'_>, run: &str, rows: u64, bytes: u64) -> Result<()> {
+    let now = db.dialect().now;
+    let sql = format!(
+        "UPDATE job_log SET \"rows\" = ?, bytes = ?, updated_at = {now} WHERE run_id = ? AND state = 'running'"
+    );
+    db.query(&sql, &[rows.into(), bytes.into(), run.into()]).await.map(drop)
+}
+
+pub async fn forget(db: &mut Transaction<'_>, pipeline: &str, stream: &str) -> Result<()> {
+    let sql = "UPDATE job_log SET seq = NULL, high_water_mark = NULL, commits = 0, \"rows\" = 0, bytes = 0
+        WHERE pipeline = ? AND stream = ? AND state <> 'running'";
+    db.query(sql, &[pipeline.into(), stream.into()]).await.map(drop)
+}
+
+pub async fn finish(db: &mut Transaction<'_>, run: &str, end: &RunEnd) -> Result<()> {
+    let (error_kind, error) = error_columns(end.error.as_ref());
+    let now = db.now().await?;
+    let sql = "UPDATE job_log SET state = ?, error_kind = ?, error = ?, finished_at = ?, updated_at = ?
+        WHERE run_id = ?";
+    let values = [
+        end.state.name().into(),
+        error_kind.into(),
+        error.as_deref().into(),
+        now.as_str().into(),
+        now.as_str().into(),
+        run.into(),
+    ];
+    db.query(sql, &values).await.map(drop)
+}
+
+pub async fn newest(
+    db: &mut Transaction<'_>,
+    pipeline: &str,
+    stream: Option<&str>,
+    per_stream: usize,
+) -> Result<Vec<RunRow>> {
+    let only = if stream.is_some() { "AND stream = ?" } else { "" };
+    let sql = format!(
+        "SELECT {COLUMNS} FROM (
+            SELECT {COLUMNS}, row_number() OVER (PARTITION BY stream ORDER BY started_at DESC, run_id DESC) AS place
+            FROM job_log WHERE pipeline = ? {only}
+        ) AS numbered WHERE place <= ? ORDER BY started_at DESC, run_id DESC"
+    );
+    let mut values = vec![Cell::from(pipeline)];
+    values.extend(stream.map(Cell::from));
+    values.push(u64::try_from(per_stream).unwrap_or(u64::MAX).into());
+    db.query(&sql, &values).await?.iter().map(run_row).collect()
+}
+
+fn run_row(row: &Record) -> Result<RunRow> {
+    Ok(RunRow {
+        run_id: row.text(0)?,
+        pipeline: row.text(1)?,
+        stream: row.text(2)?,
+        mode: row.text(3)?,
+        state: row.text(4)?,
+        low_water_mark: row.maybe_text(5)?,
+        high_water_mark: row.maybe_text(6)?,
+        seq: row.maybe_number(7)?,
+        commits: row.number(8)?,
+        rows: row.number(9)?,
+        bytes: row.number(10)?,
+        started_at: row.text(11)?,
+        updated_at: row.text(12)?,
+        finished_at: row.maybe_text(13)?,
+        error_kind: row.maybe_text(14)?,
+        error: row.maybe_text(15)?,
+    })
+}
+
+/// The row of a run as far as commits change it, which nobody else changes until the transaction's end.
+async fn of_run(db: &mut Transaction<'_>, run: &str) -> Result<Option<Tally>> {
+    let sql = "SELECT seq, high_water_mark, commits, \"rows\", bytes FROM job_log WHERE run_id = ? FOR UPDATE";
+    let rows = db.query(sql, &[run.into()]).await?;
+    let tally = |row: &Record| {
+        Ok(Tally {
+            seq: row.maybe_number(0)?,
+            high_water_mark: row.maybe_text(1)?,
+            commits: row.number(2)?,
+            rows: row.number(3)?,
+            bytes: row.number(4)?,
+        })
+    };
+    rows.first().map(tally).transpose()
+}

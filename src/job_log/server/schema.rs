@@ -1,0 +1,90 @@
+//! The tables, and their version, which the row of `job_log_id` holds.
+
+use super::session::{Driver, Session};
+use crate::error::{Error, Result};
+
+/// The version of the tables that this program writes.
+pub const VERSION: u64 = 1;
+
+/// What a database has of a job log.
+pub enum State {
+    /// Nothing, or less than this version's tables.
+    Missing,
+    /// This version's tables, with the log's own id.
+    Ready(String),
+}
+
+/// Looks, and changes nothing. Refuses tables that are newer than this program, or not of its making.
+pub async fn state(session: &mut dyn Session, driver: &dyn Driver) -> Result<State> {
+    let found = found(session, driver).await?;
+    Ok(match found {
+        Some((id, version)) if version == VERSION => State::Ready(id),
+        _ => State::Missing,
+    })
+}
+
+/// Sees to it that the tables are there, at this program's version; the log's own id, which tells it from every other.
+pub async fn prepare(session: &mut dyn Session, driver: &dyn Driver) -> Result<String> {
+    if let State::Ready(id) = state(session, driver).await? {
+        return Ok(id);
+    }
+    session.begin().await?;
+    session.lock().await?;
+    let id = migrate(session, driver).await?;
+    session.commit().await?;
+    session.unlock().await?;
+    Ok(id)
+}
+
+/// Under the lock. Where the server commits every step by itself, a process that dies in between leaves a version that is
+/// behind, and the next one takes the steps again: each does nothing where it has been taken.
+async fn migrate(session: &mut dyn Session, driver: &dyn Driver) -> Result<String> {
+    let dialect = driver.dialect();
+    // Another process may have done it while this one waited.
+    let (id, version) = match found(session, driver).await? {
+        Some(found) => found,
+        None => {
+            let id = uuid::Uuid::now_v7().to_string();
+            session.query(dialect.make_id, &[]).await?;
+            session.query("INSERT INTO job_log_id (id, version) VALUES (?, 0)", &[id.as_str().into()]).await?;
+            (id, 0)
+        }
+    };
+    for steps in dialect.migrations.iter().skip(usize::try_from(version).unwrap_or(usize::MAX)) {
+        for step in *steps {
+            session.query(step, &[]).await?;
+        }
+    }
+    if version < VERSION {
+        session.query("UPDATE job_log_id SET version = ?", &[VERSION.into()]).await?;
+    }
+    Ok(id)
+}
+
+/// The log's id, and the version of its tables.
+async fn found(session: &mut dyn Session, driver: &dyn Driver) -> Result<Option<(String, u64)>> {
+    let place = driver.place();
+    // In this order: another process that makes the tables meanwhile makes these after the id, or all at once.
+    let are_there = is_there(session, driver, "job_log").await? || is_there(session, driver, "job_log_lease").await?;
+    let mut found = None;
+    if is_there(session, driver, "job_log_id").await? {
+        let rows = session.query("SELECT id, version FROM job_log_id ORDER BY id", &[]).await?;
+        found = rows.first().map(|row| Ok::<_, Error>((row.text(0)?, row.number(1)?))).transpose()?;
+    }
+    match &found {
+        Some((_, version)) if *version > VERSION => Err(Error::config(format!(
+            "job log {place}: its tables have version {version}, and this program supports versions up to {VERSION}"
+        ))
+        .hint("A newer tidemark wrote them: use that one, or name another database in [job_log] `url`.")),
+        None if are_there => {
+            let message = format!("job log {place}: holds a table `job_log` that tidemark did not make");
+            Err(Error::config(message).hint("Name another database in [job_log] `url`."))
+        }
+        _ => Ok(found),
+    }
+}
+
+async fn is_there(session: &mut dyn Session, driver: &dyn Driver, table: &str) -> Result<bool> {
+    let rows = session.query(driver.dialect().tables_named, &[table.into()]).await?;
+    Ok(rows.first().map(|row| row.number(0)).transpose()?.is_some_and(|count| count > 0))
+}

@@ -79,7 +79,7 @@ pub async fn a_lost_snapshot_ends_the_run(server: &str) {
     all(&*source, "t").await.unwrap();
     database
         .run(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
              WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL",
         )
         .await;

@@ -31,9 +31,13 @@ pub fn of(failure: Failure, doing: Doing) -> Error {
         Failure::NoTls => Error::config("the server offers no TLS")
             .hint("Set `tls = off` if the network to the server is safe without it."),
         Failure::HostName => Error::config("`hostname` is not a name that a certificate can have"),
-        Failure::Login(method) => {
-            Error::denied(format!("the server asks for the login method `{method}`, which is not supported"))
-        }
+        Failure::Login { user, method } => Error::denied(format!(
+            "the server asks user `{user}` for the login method `{method}`, which is not supported"
+        ))
+        .hint(
+            "Check `username`: MySQL also asks so for users that it does not have. If it is right, an administrator can run \
+             ALTER USER … IDENTIFIED WITH caching_sha2_password.",
+        ),
         Failure::Cleartext => Error::denied("the server asks for a login method that sends the password in the clear"),
         Failure::Placeholders => Error::config("the statement has placeholders (`?`), for which there are no values"),
         Failure::Protocol(expected) => {

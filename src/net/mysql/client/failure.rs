@@ -15,8 +15,9 @@ pub enum Failure {
     NoTls,
     /// `hostname` cannot stand in a certificate.
     HostName,
-    /// The server asks for a login method that is not spoken here.
-    Login(String),
+    /// The server asks for a login method that is not spoken here. MySQL does so of a user that it does not have, too, so
+    /// that nobody learns which it has.
+    Login { user: String, method: String },
     /// The server asks for a login method that gives the password away.
     Cleartext,
     /// The statement has placeholders, and there are no values for them.

@@ -61,7 +61,7 @@ pub async fn log_in(packets: &mut Packets, login: Login<'_>) -> Result<Capabilit
             [0xff, ..] => return Err(refusal(payload, greeting.capabilities)),
             [0xfe, _, ..] if !switched => {
                 switched = true;
-                switch(payload, &mut greeting)?;
+                switch(payload, login.username, &mut greeting)?;
                 let proof = greeting.plugin.gen_data(Some(login.password), &greeting.nonce);
                 let proof = proof.as_deref().unwrap_or_default();
                 packets.send(|out| out.extend_from_slice(proof)).await?;
@@ -105,7 +105,7 @@ fn greeting(payload: &[u8], wants_tls: bool) -> Result<Greeting, Failure> {
 }
 
 /// Takes the method that the server asks for.
-fn switch(payload: &[u8], greeting: &mut Greeting) -> Result<(), Failure> {
+fn switch(payload: &[u8], user: &str, greeting: &mut Greeting) -> Result<(), Failure> {
     let request = ParseBuf(payload).parse::<AuthSwitchRequest<'_>>(());
     let request = request.map_err(|_| Failure::Protocol("a login method"))?;
     greeting.plugin = match request.auth_plugin() {
@@ -113,7 +113,10 @@ fn switch(payload: &[u8], greeting: &mut Greeting) -> Result<(), Failure> {
             plugin.into_owned()
         }
         AuthPlugin::MysqlClearPassword | AuthPlugin::MysqlOldPassword => return Err(Failure::Cleartext),
-        other => return Err(Failure::Login(String::from_utf8_lossy(other.as_bytes()).into_owned())),
+        other => {
+            let method = String::from_utf8_lossy(other.as_bytes()).into_owned();
+            return Err(Failure::Login { user: user.to_owned(), method });
+        }
     };
     greeting.nonce = request.plugin_data().to_vec();
     Ok(())

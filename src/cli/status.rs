@@ -66,7 +66,7 @@ pub(super) async fn command(console: &Console, config: Result<Config>, wanted: &
 
 async fn look(config: &Config, wanted: &args::Status) -> Result<Report> {
     config.pipeline.have(["name"])?;
-    config.job_log.have(job_log::KIND.keys.iter().copied().flatten().map(|key| key.name))?;
+    config.job_log.have(job_log::KIND.own_keys().map(|key| key.name))?;
     let pipeline = config.pipeline.text("name")?;
     let log = job_log::of(&config.job_log)?;
     let rows = log.runs(pipeline, None, wanted.runs.unwrap_or(1).max(1)).await?;

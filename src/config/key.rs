@@ -16,6 +16,13 @@ pub struct Kind {
     pub stream_keys: &'static [Key],
 }
 
+impl Kind {
+    /// The keys of its own section, but for those that may stand in a `[stream]` section too.
+    pub fn own_keys(&self) -> impl Iterator<Item = &'static Key> {
+        self.keys.iter().copied().flatten()
+    }
+}
+
 /// One key.
 #[derive(Debug, Clone, Copy)]
 pub struct Key {

@@ -36,7 +36,7 @@ impl Section {
 
     /// A section of a kind with these values and no file behind it: for tests, and for what a command line says.
     pub fn of_kind(kind: &Kind, values: &[(&str, &str)]) -> Result<Self> {
-        let keys = kind.keys.iter().copied().flatten().chain(kind.stream_keys).collect();
+        let keys = kind.own_keys().chain(kind.stream_keys).collect();
         Self::of_keys(kind.name, keys, values)
     }
 

@@ -28,9 +28,6 @@ pub trait Destination: Send + Sync {
     /// The stream's entries `from..=to`.
     async fn range(&self, stream: &StreamId, from: u64, to: u64) -> Result<Vec<Commit>>;
 
-    /// The absolute paths or URLs of the stream's live parts, in the order in which they were written.
-    async fn files(&self, stream: &StreamId) -> Result<Vec<String>>;
-
     /// Where the data of a table is, for people.
     fn location(&self, table: &str) -> String;
 }
@@ -41,7 +38,7 @@ pub trait Place: Send + Sync {
     /// The destination as one stream wants it, with its own format and keys.
     fn destination(&self, stream: &Section, memory: &Arc<Memory>) -> Result<Arc<dyn Destination>>;
 
-    /// As [`Destination::files`]; needs none of the stream's keys.
+    /// The absolute paths or URLs of the stream's live parts, in the order in which they were written.
     async fn files(&self, stream: &StreamId) -> Result<Vec<String>>;
 
     /// Whether the stream has a commit log here.

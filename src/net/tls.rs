@@ -8,8 +8,6 @@ use std::path::PathBuf;
 use crate::config::{Key, Section, Value};
 use crate::error::Result;
 
-pub use client::rustls_config;
-
 pub const KEYS: &[Key] = &[
     Key::new(
         "tls",
@@ -63,6 +61,19 @@ impl Tls {
             return Err(section.error("tls_cert", "cannot be used with TLS off"));
         }
         Ok(Self { mode, ca, client })
+    }
+
+    /// What a driver needs to speak TLS as the section says; `None` where it is off. Over a Unix socket there is none. Reads
+    /// the files that the keys name; makes no connection.
+    pub fn set_up(&self, section: &Section, is_socket: bool) -> Result<Option<rustls::ClientConfig>> {
+        match self.mode {
+            Mode::Off => Ok(None),
+            _ if is_socket => Err(section.error("tls", "cannot be used over a Unix socket")),
+            _ => match client::rustls_config(self) {
+                Ok(config) => Ok(Some(config)),
+                Err(e) => Err(section.error("tls", format!("cannot be set up: {e}"))),
+            },
+        }
     }
 }
 

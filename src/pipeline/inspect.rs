@@ -53,7 +53,7 @@ pub async fn check(config: &Config) -> Vec<Finding> {
     }
     let mut writers = Writers::of(config);
     for name in config.sources.keys() {
-        findings.extend(check_source(config, &mut writers, name).await);
+        findings.extend(check_source(config, &mut places, &mut writers, name).await);
     }
     findings
 }
@@ -126,7 +126,7 @@ async fn files_there(config: &Config, place: &dyn Place, section: &StreamSection
     Ok(there)
 }
 
-async fn check_source(config: &Config, writers: &mut Writers, name: &str) -> Vec<Finding> {
+async fn check_source(config: &Config, places: &mut Places, writers: &mut Writers, name: &str) -> Vec<Finding> {
     let connected = async {
         let source = make_source(config, name)?;
         source.identity().await?;
@@ -138,7 +138,7 @@ async fn check_source(config: &Config, writers: &mut Writers, name: &str) -> Vec
     };
     let mut findings = vec![Finding::of(format!("source {name}"), Ok(vec!["can be reached".to_owned()]))];
     for section in config.streams.iter().filter(|stream| stream.source == name) {
-        match check_stream(config, writers, section, &source).await {
+        match check_stream(config, places, writers, section, &source).await {
             Ok(found) => findings.extend(found),
             Err(error) => findings.push(Finding::of(format!("stream {}", section.name), Err(error))),
         }
@@ -149,13 +149,14 @@ async fn check_source(config: &Config, writers: &mut Writers, name: &str) -> Vec
 /// One finding about all streams of the section that can be read, and one about each that cannot.
 async fn check_stream(
     config: &Config,
+    places: &mut Places,
     writers: &mut Writers,
     section: &StreamSection,
     source: &Arc<dyn Source>,
 ) -> Result<Vec<Finding>> {
     // The destination's settings too: a format that cannot be, say.
     let memory = Memory::new(config.pipeline.bytes("max_memory")?, 1);
-    let destination = Places::default().of(config, &section.destination)?.destination(&section.section, &memory)?;
+    let destination = places.of(config, &section.destination)?.destination(&section.section, &memory)?;
     let selection = Selection::of(&section.name, &section.section, None)?;
     let Listing { streams, mut refused } = source.streams(&[selection]).await?;
     let mut notes = vec![format!("writes {}", format::in_words(&section.section)?)];
@@ -234,7 +235,7 @@ pub async fn files(config: &Config, wanted: &str) -> Result<Vec<String>> {
 /// A stream's destination, of which only its own keys are needed, not those that say how files are made.
 fn place_to_look(config: &Config, section: &StreamSection) -> Result<Arc<dyn Place>> {
     let (kind, keys) = &config.destinations[&section.destination];
-    keys.have(destination::kind(kind)?.keys.iter().copied().flatten().map(|key| key.name))?;
+    keys.have(destination::kind(kind)?.own_keys().map(|key| key.name))?;
     destination::place(kind, keys)
 }
 

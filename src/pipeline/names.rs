@@ -84,10 +84,7 @@ fn streams_of(config: &Config, section: &StreamSection) -> Vec<String> {
 
 /// Refuses the first name that no section may have a stream for.
 pub fn refuse_strangers(config: &Config, wanted: &[String]) -> Result<()> {
-    match wanted.iter().find(|wanted| !config.streams.iter().any(|section| may_name(wanted, section))) {
-        Some(stranger) => Err(unknown(config, stranger)),
-        None => Ok(()),
-    }
+    refuse_unless(may_name, config, wanted)
 }
 
 /// As [`refuse_strangers`], and also names that no table of the file has, where it names all of a section's.
@@ -102,6 +99,11 @@ pub fn refuse_unlisted(config: &Config, wanted: &[String]) -> Result<()> {
         };
         may_name(wanted, section) && streams_of(config, section).iter().any(is_one)
     };
+    refuse_unless(may_be, config, wanted)
+}
+
+/// Refuses the first name of which this is true for no section.
+fn refuse_unless(may_be: impl Fn(&str, &StreamSection) -> bool, config: &Config, wanted: &[String]) -> Result<()> {
     match wanted.iter().find(|wanted| !config.streams.iter().any(|section| may_be(wanted, section))) {
         Some(stranger) => Err(unknown(config, stranger)),
         None => Ok(()),

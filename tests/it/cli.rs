@@ -13,6 +13,27 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
+/// One stream by itself, and a section of two.
+const CONFIG: &str = "\
+[pipeline]
+name = test
+[source shop]
+type = sqlite
+path = shop.db
+[destination lake]
+type = local
+path = lake
+format = csv
+[stream orders]
+source = shop
+destination = lake
+table = orders
+[stream rest]
+source = shop
+destination = lake
+tables = items, users
+";
+
 /// A folder with a `pipeline.conf`, in which the program is run.
 struct Folder(tempfile::TempDir);
 

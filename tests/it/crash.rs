@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tidemark::destination::Destination;
+use tidemark::destination::Place;
 use tidemark::destination::files::layout::Layout;
 use tidemark::destination::files::log::Log;
 use tidemark::destination::files::store::Store;
 use tidemark::destination::files::stores::memory::Memory as MemoryStore;
-use tidemark::destination::files::{Files, Settings};
+use tidemark::destination::files::{Files, Settings, StorePlace};
 use tidemark::destination::memory::Memory;
 use tidemark::error::Result;
 use tidemark::job_log::RunState;
@@ -245,7 +245,7 @@ impl Case {
             assert_eq!(rows, (0..ROWS).map(|n| vec![n]).collect::<Vec<_>>(), "seed {}", self.seed);
             assert_eq!(publication.rows, ROWS as u64, "seed {}", self.seed);
         }
-        let live = Files::new(Arc::new(self.store.clone()), settings()).files(id).await.unwrap();
+        let live = StorePlace(Arc::new(self.store.clone())).files(id).await.unwrap();
         assert!(live.iter().all(|url| listed.iter().any(|path| url.ends_with(path))));
         listed
     }

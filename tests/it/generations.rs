@@ -90,10 +90,15 @@ impl Loads {
         self.publish(&mut *main, generation, last).await
     }
 
+    /// The URLs of the live files.
+    async fn live(&self) -> Vec<String> {
+        StorePlace(Arc::new(self.store.clone())).files(&self.id).await.unwrap()
+    }
+
     /// The generations that have files, each as often as it has some; those of the live one are all there.
     async fn with_files(&self) -> Vec<String> {
         let keys = self.store.list("", None).await.unwrap();
-        for url in self.files.files(&self.id).await.unwrap() {
+        for url in self.live().await {
             assert!(keys.iter().any(|key| url.ends_with(key)), "{url} is live and not there");
         }
         let parts = keys.iter().filter(|key| !key.starts_with("_commits/"));
@@ -234,7 +239,7 @@ async fn what_lands_among_the_parts_of_a_load_is_gone_before_it_is_published() {
         loads.publish(&mut *main, "g1", last).await;
         // What cannot be deleted keeps no load from being published.
         assert_eq!(loads.store.get(&late).await.unwrap().is_some(), refuses);
-        assert_eq!(loads.files.files(&loads.id).await.unwrap().len(), 2);
+        assert_eq!(loads.live().await.len(), 2);
     }
 }
 

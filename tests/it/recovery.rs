@@ -4,20 +4,20 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::json;
 use tidemark::destination::files::store::{Created, Store, Upload};
 use tidemark::destination::files::stores::memory::Memory as MemoryStore;
-use tidemark::destination::files::{Files, Settings};
+use tidemark::destination::files::{Files, Settings, StorePlace};
 use tidemark::destination::memory::Memory;
-use tidemark::destination::{Destination, Opening};
+use tidemark::destination::{Destination, Opening, Place};
 use tidemark::error::{Error, Kind, Result};
 use tidemark::job_log::{JobLog, RunState};
 use tidemark::pipeline::{Session, Sources, StreamReport, run_stream};
 use tidemark::record::{Event, Mode, Position, Seal, StreamId};
-use tidemark::source::{Description, Listing, Reader, Selection, Source, Stream, feed};
+use tidemark::source::{Reader, Source, feed};
 
 use crate::memory_log::MemoryLog;
-use crate::script::{self, Numbers, Script, Step};
+use crate::script::{self, Numbers, Script, Step, Through};
 
 fn files(store: Arc<dyn Store>) -> Arc<Files> {
     let memory = Memory::new(128 << 20, 1);
@@ -163,7 +163,7 @@ async fn an_end_without_a_checkpoint_is_no_end() {
         let error = report.error.unwrap_or_else(|| panic!("{mode}: taken for complete"));
         assert_eq!(error.kind(), Kind::Bug, "{error}");
         assert!(error.message().contains("ended without a checkpoint"), "{error}");
-        assert!(files(Arc::new(store.clone())).files(&StreamId::new("s")).await.unwrap().is_empty());
+        assert!(StorePlace(Arc::new(store.clone())).files(&StreamId::new("s")).await.unwrap().is_empty());
 
         let empty = Script { steps: vec![Step::Checkpoint { after: 0 }], acked: Arc::default() };
         let report = run(session(&store, &log, mode), empty).await;
@@ -200,29 +200,8 @@ fn a_task_that_was_cancelled_is_no_end() {
 }
 
 /// Breaks off after every so many rows, as a network does in a year.
-struct Flaky {
-    script: Script,
-    rows_between: i64,
-}
-
-#[async_trait]
-impl Source for Flaky {
-    async fn identity(&self) -> Result<Value> {
-        self.script.identity().await
-    }
-
-    async fn streams(&self, selections: &[Selection]) -> Result<Listing> {
-        self.script.streams(selections).await
-    }
-
-    async fn describe(&self, stream: &Stream) -> Result<Description> {
-        self.script.describe(stream).await
-    }
-
-    async fn open(&self, stream: &Stream, position: Option<&Position>) -> Result<Box<dyn Reader>> {
-        let inner = self.script.open(stream, position).await?;
-        Ok(Box::new(FlakyReader { inner, left: self.rows_between }))
-    }
+fn breaking_off(script: Script, rows: i64) -> impl Source {
+    Through { script, around: move |inner| Box::new(FlakyReader { inner, left: rows }) as _ }
 }
 
 struct FlakyReader {
@@ -247,7 +226,7 @@ impl Reader for FlakyReader {
 #[tokio::test(start_paused = true)]
 async fn a_commit_begins_the_count_of_retries_anew() {
     // Ten rows are a commit.
-    let sources = Shared::new(Flaky { script: rows(100), rows_between: 15 });
+    let sources = Shared::new(breaking_off(rows(100), 15));
     let session = session(&MemoryStore::new(), &MemoryLog::new(), Mode::Cdc);
     let report = run_stream(session, &sources, 1).await;
     assert_eq!((report.state, report.rows), (RunState::Done, 100), "over all attempts: {:?}", report.error);
@@ -258,7 +237,7 @@ async fn a_commit_begins_the_count_of_retries_anew() {
 
 #[tokio::test(start_paused = true)]
 async fn without_a_commit_retries_end() {
-    let sources = Shared::new(Flaky { script: rows(100), rows_between: 5 });
+    let sources = Shared::new(breaking_off(rows(100), 5));
     let session = session(&MemoryStore::new(), &MemoryLog::new(), Mode::Cdc);
     let report = run_stream(session, &sources, 3).await;
     assert_eq!(report.error.map(|error| error.kind()), Some(Kind::Unavailable));

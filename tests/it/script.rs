@@ -146,6 +146,31 @@ impl Source for Script {
     }
 }
 
+/// A script, each of whose readers is put into another.
+pub struct Through<F> {
+    pub script: Script,
+    pub around: F,
+}
+
+#[async_trait]
+impl<F: Fn(Box<dyn Reader>) -> Box<dyn Reader> + Send + Sync> Source for Through<F> {
+    async fn identity(&self) -> Result<Value> {
+        self.script.identity().await
+    }
+
+    async fn streams(&self, selections: &[Selection]) -> Result<Listing> {
+        self.script.streams(selections).await
+    }
+
+    async fn describe(&self, stream: &Stream) -> Result<Description> {
+        self.script.describe(stream).await
+    }
+
+    async fn open(&self, stream: &Stream, position: Option<&Position>) -> Result<Box<dyn Reader>> {
+        Ok((self.around)(self.script.open(stream, position).await?))
+    }
+}
+
 struct ScriptReader {
     rest: Vec<Step>,
     until: Option<Instant>,

@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::Value;
 use tidemark::destination::files::stores::memory::Memory as MemoryStore;
 use tidemark::destination::files::{Files, Settings};
 use tidemark::destination::memory::Memory;
@@ -12,43 +11,13 @@ use tidemark::error::Result;
 use tidemark::job_log::{JobLog, RunState, Timing, sqlite};
 use tidemark::pipeline::{Session, Sources, Stop, StreamReport, run_stream};
 use tidemark::record::{Event, Mode, Position};
-use tidemark::source::{Description, Listing, Reader, Selection, Source, Stream};
+use tidemark::source::{Reader, Source};
 use tokio::time::Instant;
 
 use crate::memory_log::MemoryLog;
-use crate::script::{self, Numbers, Script, Step};
+use crate::script::{self, Numbers, Script, Step, Through};
 
-/// A script that asks to stop after so many of its events.
-struct StopAfter {
-    script: Script,
-    events: Arc<Mutex<Option<usize>>>,
-    stopper: Arc<tidemark::pipeline::Stopper>,
-}
-
-#[async_trait]
-impl Source for StopAfter {
-    async fn identity(&self) -> Result<Value> {
-        self.script.identity().await
-    }
-
-    async fn streams(&self, selections: &[Selection]) -> Result<Listing> {
-        self.script.streams(selections).await
-    }
-
-    async fn describe(&self, stream: &Stream) -> Result<Description> {
-        self.script.describe(stream).await
-    }
-
-    async fn open(&self, stream: &Stream, position: Option<&Position>) -> Result<Box<dyn Reader>> {
-        let inner = self.script.open(stream, position).await?;
-        let reader = StoppingReader { inner, left: self.events.clone(), stopper: self.stopper.clone() };
-        if *reader.left.lock().unwrap() == Some(0) {
-            reader.stopper.stop();
-        }
-        Ok(Box::new(reader))
-    }
-}
-
+/// Asks to stop after so many of a script's events.
 struct StoppingReader {
     inner: Box<dyn Reader>,
     left: Arc<Mutex<Option<usize>>>,
@@ -90,7 +59,14 @@ fn session(store: &MemoryStore, mode: Mode) -> Session {
 async fn run(mut session: Session, script: Script, events: Option<usize>) -> StreamReport {
     let (stopper, stop) = Stop::new();
     session.stop = stop;
-    let source = StopAfter { script, events: Arc::new(Mutex::new(events)), stopper: Arc::new(stopper) };
+    let (left, stopper) = (Arc::new(Mutex::new(events)), Arc::new(stopper));
+    let around = move |inner| {
+        if *left.lock().unwrap() == Some(0) {
+            stopper.stop();
+        }
+        Box::new(StoppingReader { inner, left: left.clone(), stopper: stopper.clone() }) as _
+    };
+    let source = Through { script, around };
     run_stream(session, &One(Arc::new(source)), 0).await
 }
 

@@ -1,4 +1,4 @@
-//! Files of generations: of those that are live no more, and of one that is about to be.
+//! Files of generations: of one that is live, of one that is about to be, and of those that are live no more.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use super::layout::Layout;
 use super::log::Log;
 use super::store::Store;
 use crate::error::Result;
-use crate::record::Publication;
+use crate::record::{PartInfo, Publication};
 
 /// Deletes every part of these generations; their logs stay. Gives those that may still have some: the next entry
 /// carries them on, since nobody but the entries remembers them.
@@ -15,7 +15,7 @@ use crate::record::Publication;
 pub async fn delete(store: &dyn Store, stream: &Layout, generations: &[String]) -> Vec<String> {
     let mut left = Vec::new();
     for generation in generations {
-        match delete_one(store, stream, generation).await {
+        match delete_but(store, stream, generation, &HashSet::new()).await {
             Ok(0) => {}
             Ok(files) => tracing::debug!(generation, files, "deleted the files of an old generation"),
             Err(error) => {
@@ -27,18 +27,6 @@ pub async fn delete(store: &dyn Store, stream: &Layout, generations: &[String]) 
     left
 }
 
-async fn delete_one(store: &dyn Store, stream: &Layout, generation: &str) -> Result<usize> {
-    let mut files = 0;
-    for table in tables(store, stream, generation).await? {
-        let parts = Layout::generation_parts(&table, generation);
-        let keys = store.list(&parts, None).await?;
-        store.delete(&keys).await?;
-        store.sweep(&parts, &|_| true).await?;
-        files += keys.len();
-    }
-    Ok(files)
-}
-
 /// Deletes what lies among a generation's parts and is none of them: a store may carry out an upload of a killed process
 /// after the next one has swept. Readers who take the folder as it is would read its rows twice.
 ///
@@ -46,13 +34,8 @@ async fn delete_one(store: &dyn Store, stream: &Layout, generation: &str) -> Res
 /// added, whoever opens it again. What cannot be deleted is told and left; the commit log does not list it. Fails where
 /// the chunks' logs cannot be read.
 pub async fn tidy(store: &Arc<dyn Store>, stream: &Layout, publication: &Publication) -> Result<()> {
-    let generation = &publication.generation;
-    let mut listed = HashSet::new();
-    for (chunk, last) in &publication.chunks {
-        let log = Log::new(store.clone(), stream.chunk(generation, chunk));
-        listed.extend(log.live_parts(*last).await?.into_iter().map(|part| part.path));
-    }
-    match delete_others(&**store, stream, generation, &listed).await {
+    let listed = parts(store, stream, publication).await?.into_iter().map(|part| part.path).collect();
+    match delete_but(&**store, stream, &publication.generation, &listed).await {
         Ok(0) => {}
         Ok(files) => tracing::info!(files, "deleted files that an earlier run left uncommitted"),
         Err(error) => tracing::warn!(%error, "what an earlier run left uncommitted could not be deleted"),
@@ -60,26 +43,28 @@ pub async fn tidy(store: &Arc<dyn Store>, stream: &Layout, publication: &Publica
     Ok(())
 }
 
-async fn delete_others(
-    store: &dyn Store,
-    stream: &Layout,
-    generation: &str,
-    listed: &HashSet<String>,
-) -> Result<usize> {
-    let mut files = 0;
-    for table in tables(store, stream, generation).await? {
-        let parts = Layout::generation_parts(&table, generation);
-        let mut orphans = store.list(&parts, None).await?;
-        orphans.retain(|key| !listed.contains(key));
-        store.delete(&orphans).await?;
-        store.sweep(&parts, &|_| true).await?;
-        files += orphans.len();
+/// The parts of a generation, in the order in which they were written.
+pub async fn parts(store: &Arc<dyn Store>, stream: &Layout, publication: &Publication) -> Result<Vec<PartInfo>> {
+    let mut parts = Vec::new();
+    for (chunk, last) in &publication.chunks {
+        let log = Log::new(store.clone(), stream.chunk(&publication.generation, chunk));
+        parts.extend(log.live_parts(*last).await?);
     }
-    Ok(files)
+    Ok(parts)
 }
 
-/// The tables that have parts of a generation, or may have.
-async fn tables(store: &dyn Store, stream: &Layout, generation: &str) -> Result<BTreeSet<String>> {
+/// Deletes the files of a generation but for these, and its unfinished uploads; how many files.
+async fn delete_but(store: &dyn Store, stream: &Layout, generation: &str, kept: &HashSet<String>) -> Result<usize> {
     let logs = store.list(&stream.generation_logs(generation), None).await?;
-    Ok(logs.iter().filter_map(|key| stream.generation_marked_table(generation, key)).collect())
+    let tables: BTreeSet<_> = logs.iter().filter_map(|key| stream.generation_marked_table(generation, key)).collect();
+    let mut files = 0;
+    for table in tables {
+        let parts = Layout::generation_parts(&table, generation);
+        let mut others = store.list(&parts, None).await?;
+        others.retain(|key| !kept.contains(key));
+        store.delete(&others).await?;
+        store.sweep(&parts, &|_| true).await?;
+        files += others.len();
+    }
+    Ok(files)
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
+use super::generations;
 use super::layout::{self, Layout};
 use super::log::Log;
 use super::store::Store;
@@ -28,15 +29,10 @@ impl Live<'_> {
 
     /// The parts that are live as of the stream's entry `newest`.
     async fn parts(&self, stream: &StreamId, newest: &Commit) -> Result<Vec<PartInfo>> {
-        let Some(publication) = newest.generations.live() else {
-            return self.log(stream).live_parts(newest.seq).await;
-        };
-        let mut parts = Vec::new();
-        for (chunk, last) in &publication.chunks {
-            let chunk = stream.chunk(&publication.generation, chunk);
-            parts.extend(self.log(&chunk).live_parts(*last).await?);
+        match newest.generations.live() {
+            Some(publication) => generations::parts(self.0, &Layout::of(stream), publication).await,
+            None => self.log(stream).live_parts(newest.seq).await,
         }
-        Ok(parts)
     }
 
     /// Whether there is a commit log: its first entry is never deleted.

@@ -94,10 +94,6 @@ impl Destination for Files {
         self.log(stream).range(from, to).await
     }
 
-    async fn files(&self, stream: &StreamId) -> Result<Vec<String>> {
-        Live(&self.store).files(stream).await
-    }
-
     fn location(&self, table: &str) -> String {
         self.store.url(&Layout::table(table))
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 use crate::config::Section;
 use crate::error::Result;
 use crate::net::mysql::{Endpoint, Server, url};
-use crate::net::tls::{self, Tls};
+use crate::net::tls::Tls;
 
 /// A checked `[job_log]` section whose `url` names a MySQL or MariaDB server.
 pub struct Settings {
@@ -27,11 +27,7 @@ impl Settings {
     pub fn of(section: &Section) -> Result<Self> {
         let address = url::parse(section.text("url")?).map_err(|problem| section.error("url", problem))?;
         let host = address.host.trim_matches(['[', ']']).to_owned();
-        let tls = Tls::of(section, &host)?;
-        let rustls = match tls.mode {
-            tls::Mode::Off => None,
-            _ => Some(tls::rustls_config(&tls).map_err(|e| section.error("tls", format!("cannot be set up: {e}")))?),
-        };
+        let rustls = Tls::of(section, &host)?.set_up(section, false)?;
         let server = Server::Tcp { host, port: address.port.unwrap_or(PORT) };
         let database = address.database.ok_or_else(|| section.error("url", "names no database"))?;
         Ok(Self {

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use crate::config::Section;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::net::postgres::{Endpoint, Host, url};
-use crate::net::tls::{self, Tls};
+use crate::net::tls::Tls;
 
 /// A checked `[job_log]` section whose `url` names a PostgreSQL server.
 pub struct Settings {
@@ -27,29 +27,15 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 impl Settings {
     /// Checks all that can be known without a connection, the TLS files included.
     pub fn of(section: &Section) -> Result<Self> {
-        let address = url::parse(section.text("url")?).map_err(|problem| section.error("url", problem))?;
-        let (mut said, mut application_name) = (Vec::new(), "tidemark".to_owned());
-        for (key, value) in &address.options {
-            match *key {
-                "application_name" => application_name.clone_from(value),
-                key if section.is_set(key) => return Err(section.error(key, "is also in `url`")),
-                key => said.push((key, value.as_str())),
-            }
-        }
-        let keys = super::super::KIND.keys.iter().copied().flatten().collect();
-        let said = Section::of_keys(section.header(), keys, &said)
-            .map_err(|e| Error::config(section.error("url", e.message()).message()))?;
+        let mut address = url::parse(section.text("url")?).map_err(|problem| section.error("url", problem))?;
+        // No key of [job_log].
+        let names = address.options.extract_if(.., |(key, _)| *key == "application_name");
+        let application_name = names.last().map_or_else(|| "tidemark".to_owned(), |(_, name)| name);
         let written = section;
-        let section = &section.over(&said);
+        let section = &address.over(section, super::super::KIND.own_keys().collect())?;
         let host = Host::of(&address.host);
         let tls = Tls::of(section, &address.host)?;
-        if matches!(host, Host::Socket(_)) && tls.mode != tls::Mode::Off {
-            return Err(written.error("tls", "cannot be used over a Unix socket"));
-        }
-        let rustls = match tls.mode {
-            tls::Mode::Off => None,
-            _ => Some(tls::rustls_config(&tls).map_err(|e| written.error("tls", format!("cannot be set up: {e}")))?),
-        };
+        let rustls = tls.set_up(written, matches!(host, Host::Socket(_)))?;
         let mut settings = Self {
             host,
             port: address.port.unwrap_or(PORT),

@@ -2,6 +2,8 @@
 
 use percent_encoding::percent_decode_str;
 
+use crate::config::{Key, Section};
+use crate::error::Error;
 use crate::net::credentials;
 
 /// The parts of a URL.
@@ -13,6 +15,19 @@ pub struct Address {
     pub database: String,
     /// Its options, as the keys that say the same.
     pub options: Vec<(&'static str, String)>,
+}
+
+impl Address {
+    /// The section with what the options say: `?sslmode=require` is the key `tls`. `keys` are those that there are.
+    pub fn over(&self, section: &Section, keys: Vec<&'static Key>) -> Result<Section, Error> {
+        if let Some((key, _)) = self.options.iter().find(|(key, _)| section.is_set(key)) {
+            return Err(section.error(key, "is also in `url`"));
+        }
+        let values: Vec<_> = self.options.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        let said = Section::of_keys(section.header(), keys, &values)
+            .map_err(|e| Error::config(section.error("url", e.message()).message()))?;
+        Ok(section.over(&said))
+    }
 }
 
 /// Takes a URL apart, or says what is wrong with it. Never repeats the URL, which may hold a password.

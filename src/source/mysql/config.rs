@@ -101,14 +101,7 @@ impl Settings {
             Server::Tcp { host, .. } => host.as_str(),
             Server::Socket(_) => "",
         };
-        let tls = Tls::of(section, host)?;
-        if matches!(server, Server::Socket(_)) && tls.mode != tls::Mode::Off {
-            return Err(section.error("tls", "cannot be used over a Unix socket"));
-        }
-        let rustls = match tls.mode {
-            tls::Mode::Off => None,
-            _ => Some(tls::rustls_config(&tls).map_err(|e| section.error("tls", format!("cannot be set up: {e}")))?),
-        };
+        let rustls = Tls::of(section, host)?.set_up(section, matches!(server, Server::Socket(_)))?;
         let (username, password, database) = match said {
             Some(said) => (said.username, said.password, said.database),
             None => (None, None, None),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::{Key, Kind, Section, Value, nearest};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::net::postgres::{Endpoint, Host, url};
 use crate::net::tls::{self, Tls};
 
@@ -124,12 +124,12 @@ impl Settings {
                 options: Vec::new(),
             },
         };
-        let password = match (address.password, section.get("password")) {
+        let password = match (address.password.clone(), section.get("password")) {
             (Some(_), Some(_)) => return Err(section.error("password", "is also in `url`")),
             (one, other) => one.or_else(|| other.map(str::to_owned)),
         };
         let written = section;
-        let section = &with_options(section, &address.options)?;
+        let section = &address.over(section, KEYS.iter().chain(tls::KEYS).collect())?;
         let port = match address.port {
             Some(port) => port,
             None => {
@@ -138,13 +138,7 @@ impl Settings {
         };
         let tls = Tls::of(section, &address.host)?;
         let host = Host::of(&address.host);
-        if matches!(host, Host::Socket(_)) && tls.mode != tls::Mode::Off {
-            return Err(written.error("tls", "cannot be used over a Unix socket"));
-        }
-        let rustls = match tls.mode {
-            tls::Mode::Off => None,
-            _ => Some(tls::rustls_config(&tls).map_err(|e| written.error("tls", format!("cannot be set up: {e}")))?),
-        };
+        let rustls = tls.set_up(written, matches!(host, Host::Socket(_)))?;
         Ok(Self {
             host,
             port,
@@ -182,20 +176,6 @@ impl Settings {
             rustls: self.rustls.as_ref(),
         }
     }
-}
-
-/// The section with what the URL's options say: `?sslmode=require` is the key `tls`.
-fn with_options(section: &Section, options: &[(&'static str, String)]) -> Result<Section> {
-    for (key, _) in options {
-        if section.is_set(key) {
-            return Err(section.error(key, "is also in `url`"));
-        }
-    }
-    let keys = KEYS.iter().chain(tls::KEYS).collect();
-    let values: Vec<_> = options.iter().map(|(key, value)| (*key, value.as_str())).collect();
-    let written = Section::of_keys(section.header(), keys, &values)
-        .map_err(|e| Error::config(section.error("url", e.message()).message()))?;
-    Ok(section.over(&written))
 }
 
 /// What becomes of a value that its column's type does not hold.

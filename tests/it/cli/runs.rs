@@ -9,27 +9,7 @@ use serde_json::Value;
 use tidemark::job_log::{JobLog, NewRun, Timing, sqlite};
 use tidemark::record::Mode;
 
-use super::{Ended, Folder};
-
-const CONFIG: &str = "\
-[pipeline]
-name = test
-[source shop]
-type = sqlite
-path = shop.db
-[destination lake]
-type = local
-path = lake
-format = csv
-[stream orders]
-source = shop
-destination = lake
-table = orders
-[stream rest]
-source = shop
-destination = lake
-tables = items, users
-";
+use super::{CONFIG, Ended, Folder};
 
 const SHOP: &str = "
 create table orders (id integer primary key, total decimal(10,2));

@@ -3,27 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::Folder;
-
-const CONFIG: &str = "\
-[pipeline]
-name = test
-[source shop]
-type = sqlite
-path = shop.db
-[destination lake]
-type = local
-path = lake
-format = csv
-[stream orders]
-source = shop
-destination = lake
-table = orders
-[stream rest]
-source = shop
-destination = lake
-tables = items, users
-";
+use super::{CONFIG, Folder};
 
 fn folder() -> Folder {
     let folder = Folder::new(CONFIG);

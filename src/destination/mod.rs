@@ -105,6 +105,27 @@ pub struct Opening {
     pub take_over: bool,
 }
 
+impl Opening {
+    /// A stream belongs to one source and one pipeline for ever: refuses one whose entry 0 says another.
+    pub fn refuse_stranger(&self, first: &Commit) -> Result<()> {
+        if first.identity == self.identity {
+            return Ok(());
+        }
+        let mut differences = Vec::new();
+        for key in ["pipeline", "source", "table"] {
+            let (theirs, ours) = (&first.identity[key], &self.identity[key]);
+            if theirs != ours {
+                differences.push(format!("its {key} is {theirs}, ours is {ours}"));
+            }
+        }
+        let differences = differences.join("; ");
+        Err(Error::conflict(format!("a stream of this name at this destination is another one: {differences}")).hint(
+            "Give the stream another name, or the destination another `prefix` (for `local`, another `path`). The files \
+             under the old name stay until you delete them.",
+        ))
+    }
+}
+
 /// An open stream: rows go in, and become visible with a commit, all or none.
 #[async_trait]
 pub trait Writer: Send {

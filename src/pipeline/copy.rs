@@ -10,7 +10,7 @@ use super::stop::Stop;
 use crate::destination::Writer;
 use crate::error::{Error, Result};
 use crate::job_log::Lease;
-use crate::record::{Commit, Event, Mode, Position, Seal};
+use crate::record::{Checkpoint, Commit, Event, Mode, Seal};
 use crate::source::Reader;
 
 /// How long a stop waits for the next checkpoint before it gives up the rows after the last one. Not at all where no
@@ -70,7 +70,7 @@ enum Step {
 /// What is known since the last commit.
 struct Since {
     at: Instant,
-    checkpoint: Option<Position>,
+    checkpoint: Option<Checkpoint>,
     /// Rows came after the checkpoint: only a later one covers them.
     open: bool,
     /// A checkpoint has come in this copy, so that another may be near.
@@ -101,8 +101,8 @@ impl Copy<'_> {
                         self.writer.write(rows).await?;
                         self.ledger.took(count as u64, bytes as u64);
                     }
-                    Some(Event::Checkpoint(position)) => {
-                        since.checkpoint = Some(position);
+                    Some(Event::Checkpoint(checkpoint)) => {
+                        since.checkpoint = Some(checkpoint);
                         since.open = false;
                         since.seen = true;
                         since.can_end = true;
@@ -151,19 +151,19 @@ impl Copy<'_> {
 
     /// Commits the last checkpoint. The three lines whose order matters.
     async fn commit(&mut self, since: &mut Since, sequence: &Sequence, complete: bool) -> Result<()> {
-        let position = since.checkpoint.take();
+        let reached = since.checkpoint.take();
+        let last = self.writer.last();
+        let at = reached.clone().or_else(|| last.checkpoint());
         let seal = Seal {
-            position: position.clone().or_else(|| self.writer.last().position.clone()),
             last_seq: sequence.last(),
             complete,
-            publishes: None,
-            retires: Vec::new(),
-            state: self.writer.last().state.clone(),
+            state: at.as_ref().map_or_else(|| last.state.clone(), |checkpoint| checkpoint.state.clone()),
+            ..Seal::at(at.map(|checkpoint| checkpoint.position))
         };
         let commit = self.writer.commit(seal).await?;
         self.ledger.committed(&commit).await?;
-        if let Some(position) = &position {
-            self.reader.ack(position).await?;
+        if let Some(reached) = &reached {
+            self.reader.ack(&reached.position).await?;
         }
         since.at = Instant::now();
         Ok(())

@@ -267,8 +267,8 @@ async fn copy_chunk(
     writer: &mut dyn Writer,
     lease: &dyn Lease,
 ) -> Result<Ended> {
-    let position = writer.last().position.clone();
-    let mut reader = source.open(&session.stream, position.as_ref()).await?;
+    let after = writer.last().checkpoint();
+    let mut reader = source.open(&session.stream, after.as_ref()).await?;
     let mut account = Account::new(session, true);
     let copy = Copy {
         reader: &mut *reader,

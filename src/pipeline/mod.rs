@@ -1,5 +1,6 @@
 //! What `tidemark run` does: plans the streams of a configuration, runs them side by side, each through the one loop.
 
+mod append;
 mod checks;
 mod columns;
 mod copy;

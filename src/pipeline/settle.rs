@@ -40,13 +40,18 @@ fn shown(position: Option<&str>) -> String {
     full::moment(position).map_or_else(|| position.to_owned(), |at| format!("load of {at}"))
 }
 
-/// Tells the job log of the fence and of commits before it that it has not heard of, because their run died in between.
-pub async fn catch_up(session: &Session, mark: Option<&Mark>, fence: &Commit) -> Result<()> {
-    let from = mark.map_or(0, |mark| mark.seq + 1).max(fence.seq.saturating_sub(CATCH_UP));
-    if from < fence.seq {
-        for commit in session.destination.range(&session.stream.id, from, fence.seq - 1).await? {
+/// Tells the job log of the newest entry, and of those before it that it has not heard of because their run died in
+/// between.
+pub async fn catch_up(session: &Session, newest: &Commit) -> Result<()> {
+    let mark = session.job_log.mark(&session.pipeline, session.stream.id.name()).await?;
+    if mark.as_ref().is_some_and(|mark| mark.seq >= newest.seq) {
+        return Ok(());
+    }
+    let from = mark.map_or(0, |mark| mark.seq + 1).max(newest.seq.saturating_sub(CATCH_UP));
+    if from < newest.seq {
+        for commit in session.destination.range(&session.stream.id, from, newest.seq - 1).await? {
             session.record(&commit).await?;
         }
     }
-    session.record(fence).await
+    session.record(newest).await
 }

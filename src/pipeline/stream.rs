@@ -8,13 +8,14 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::copy::{Copy, Ended};
-use super::session::{Account, Session, Totals};
+use super::append::{self, Begun};
+use super::copy::Ended;
+use super::session::{Session, Totals};
 use super::{Notice, StreamReport, full, settle};
 use crate::destination::Writer;
 use crate::error::{Error, Result};
 use crate::job_log::{Lease, NewRun, RunEnd, RunState};
-use crate::record::{Mode, Position};
+use crate::record::{Checkpoint, Commit, Mode, Position};
 use crate::source::{Description, Listing, Reader, Selection, Source, Stream};
 
 /// The wait before the first retry; it doubles with each.
@@ -50,15 +51,15 @@ impl Source for Shared<'_> {
         self.shared.describe(stream).await
     }
 
-    async fn open(&self, stream: &Stream, position: Option<&Position>) -> Result<Box<dyn Reader>> {
-        self.is_read.fetch_or(position.is_none(), Ordering::Relaxed);
-        let failure = match (self.shared.open(stream, position).await, &self.own) {
+    async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
+        self.is_read.fetch_or(after.is_none(), Ordering::Relaxed);
+        let failure = match (self.shared.open(stream, after).await, &self.own) {
             (Err(failure), Some(_)) if failure.kind().is_retried() => failure,
             (opened, _) => return opened,
         };
         let Some(own) = &self.own else { return Err(failure) };
-        let reader = own.open(stream, position).await?;
-        if stream.selection.mode == Mode::Full && position.is_none() {
+        let reader = own.open(stream, after).await?;
+        if stream.selection.mode == Mode::Full && after.is_none() {
             let reason = failure.message();
             tracing::warn!(stream = %stream.id, now = now(), reason, "read again as of now");
         }
@@ -167,12 +168,27 @@ pub fn wait_before(attempt: u32) -> Duration {
 }
 
 async fn once(session: &mut Session, source: &Shared<'_>, lease: &dyn Lease) -> Result<Outcome> {
-    let mut writer = open(session).await?;
-    let result = match session.opening.mode {
-        Mode::Full => full::load(session, source, &mut *writer, lease).await,
-        Mode::Incremental | Mode::Cdc => append(session, source, &mut *writer, lease).await,
+    let shown = |position: Option<&Position>| position.map(ToString::to_string);
+    let (writer, result) = match session.opening.mode {
+        Mode::Full => {
+            let mut writer = open(session).await?;
+            let loaded = full::load(session, source, &mut *writer, lease).await;
+            (writer, loaded)
+        }
+        Mode::Incremental | Mode::Cdc => match append::begin(session, source, lease).await? {
+            Begun::Open(mut writer, mut reader) => {
+                let copied = append::copy(session, &mut *reader, &mut *writer, lease).await;
+                (writer, copied)
+            }
+            Begun::NothingNew(position) => {
+                return Ok(Outcome { ended: Ended::AtTheEnd, high_water_mark: shown(position.as_ref()) });
+            }
+            Begun::Stopped(position) => {
+                return Ok(Outcome { ended: Ended::Stopped, high_water_mark: shown(position.as_ref()) });
+            }
+        },
     };
-    let high_water_mark = writer.last().position.as_ref().map(ToString::to_string);
+    let high_water_mark = shown(writer.last().position.as_ref());
     match result {
         Ok(ended) => {
             match ended {
@@ -192,26 +208,46 @@ async fn once(session: &mut Session, source: &Shared<'_>, lease: &dyn Lease) -> 
 ///
 /// A destination that is behind is refused before anything is written there; a stranger's stream, by the opening, before
 /// the job log hears anything of it.
-async fn open(session: &mut Session) -> Result<Box<dyn Writer>> {
-    let (pipeline, stream) = (session.pipeline.clone(), session.stream.id.name().to_owned());
-    let mut mark = session.job_log.mark(&pipeline, &stream).await?;
+pub async fn open(session: &mut Session) -> Result<Box<dyn Writer>> {
+    let found = look(session).await?;
+    let writer = session.destination.open(&session.stream.id, &session.opening).await?;
+    if found.is_behind {
+        let (pipeline, stream) = (&session.pipeline, session.stream.id.name());
+        tracing::warn!(stream, "the job log forgets what the destination does not hold");
+        session.job_log.forget(pipeline, stream).await?;
+    }
+    settle::catch_up(session, writer.last()).await?;
+    Ok(writer)
+}
+
+/// The newest entry of a destination that is not behind the job log; `None` where there is none, or it is to be opened
+/// in any case.
+pub async fn newest(session: &mut Session) -> Result<Option<Commit>> {
+    let found = look(session).await?;
+    Ok(found.newest.filter(|_| !found.is_behind))
+}
+
+/// What a destination has of the stream.
+struct Found {
+    newest: Option<Commit>,
+    /// It has less than the job log knows of, and is to be believed all the same.
+    is_behind: bool,
+}
+
+/// Refuses a destination that is behind the job log, unless the request says otherwise.
+async fn look(session: &mut Session) -> Result<Found> {
+    let mark = session.job_log.mark(&session.pipeline, session.stream.id.name()).await?;
     session.opening.after = mark.as_ref().map(|mark| mark.seq);
     let newest = session.destination.last(&session.stream.id, session.opening.after).await?;
     let behind = settle::refuse_behind(mark.as_ref(), newest.as_ref()).err();
-    if let Some(behind) = &behind {
-        if !session.adopt_destination {
-            return Err(behind.clone());
+    match behind {
+        None => Ok(Found { newest, is_behind: false }),
+        Some(_) if session.adopt_destination => {
+            session.opening.after = None;
+            Ok(Found { newest, is_behind: true })
         }
-        session.opening.after = None;
+        Some(behind) => Err(behind),
     }
-    let writer = session.destination.open(&session.stream.id, &session.opening).await?;
-    if behind.is_some() {
-        tracing::warn!(%stream, "the job log forgets what the destination does not hold");
-        session.job_log.forget(&pipeline, &stream).await?;
-        mark = None;
-    }
-    settle::catch_up(session, mark.as_ref(), writer.last()).await?;
-    Ok(writer)
 }
 
 /// Says so where a full load was read to its end by an earlier run, and only published by this one, at `mark`.
@@ -221,23 +257,6 @@ fn warn_of_earlier_rows(session: &Session, source: &Shared<'_>, mark: Option<&st
     }
     let earlier = mark.and_then(full::moment).unwrap_or_default();
     tracing::warn!(stream = %session.stream.id, now = now(), "published as an earlier run read it, at {earlier}");
-}
-
-/// A stream that grows: everything after the last commit.
-async fn append(session: &Session, source: &dyn Source, writer: &mut dyn Writer, lease: &dyn Lease) -> Result<Ended> {
-    let position = writer.last().position.clone();
-    let mut reader = source.open(&session.stream, position.as_ref()).await?;
-    let mut account = Account::new(session, false);
-    let copy = Copy {
-        reader: &mut *reader,
-        writer,
-        lease,
-        ledger: &mut account,
-        limits: session.limits,
-        mode: session.opening.mode,
-        stop: session.stop.clone(),
-    };
-    copy.run().await
 }
 
 /// A report of a stream that failed before it could begin.
@@ -270,7 +289,7 @@ mod tests {
             Err(Error::bug("not asked for"))
         }
 
-        async fn open(&self, _: &Stream, _: Option<&Position>) -> Result<Box<dyn Reader>> {
+        async fn open(&self, _: &Stream, _: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
             match &self.1 {
                 Some(error) => Err(error.clone()),
                 None => Ok(Box::new(Named(self.0))),
@@ -283,7 +302,7 @@ mod tests {
     #[async_trait]
     impl Reader for Named {
         async fn next(&mut self) -> Result<Option<Event>> {
-            Ok(Some(Event::Checkpoint(Position::new(self.0.into()))))
+            Ok(Some(Event::Checkpoint(Position::new(self.0.into()).into())))
         }
     }
 
@@ -292,14 +311,14 @@ mod tests {
         let keys = STREAM_KEYS.iter().collect();
         let section = Section::of_keys("stream s", keys, &[("table", "t")]).unwrap();
         let selection = Arc::new(Selection::of("s", &section, Some(Mode::Full)).unwrap());
-        let stream = Stream { id: StreamId::new("s"), selection, table: "t".to_owned(), estimate: None };
+        let stream = Stream { id: StreamId::new("s"), selection, table: "t".to_owned(), estimate: None, range: None };
         let is_read = AtomicBool::new(false);
         let own = (attempt > 0).then(|| Arc::new(Told("own", None)) as Arc<dyn Source>);
         let source = Shared { shared: Arc::new(Told("shared", shared)), own, is_read: &is_read };
         let event = source.open(&stream, None).await?.next().await?;
         assert!(is_read.load(Ordering::Relaxed));
         match event {
-            Some(Event::Checkpoint(position)) => Ok(position.as_value().as_str().unwrap().to_owned()),
+            Some(Event::Checkpoint(at)) => Ok(at.position.as_value().as_str().unwrap().to_owned()),
             _ => Err(Error::bug("no checkpoint")),
         }
     }

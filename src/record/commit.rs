@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Mode, Position};
+use super::{Checkpoint, Mode, Position};
 
 /// One entry of a stream's commit log: rows and position made visible together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,6 +50,12 @@ impl Commit {
     /// Whether it only keeps earlier writers out.
     pub fn is_fence(&self) -> bool {
         self.fences.first() == Some(&self.seq)
+    }
+
+    /// Where the source is to be opened next; `None` at its beginning.
+    pub fn checkpoint(&self) -> Option<Checkpoint> {
+        let position = self.position.clone()?;
+        Some(Checkpoint { position, state: self.state.clone() })
     }
 
     /// Who wrote it, for people: `process 12 on host a`.

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
+use serde_json::Value;
 
 use super::{Position, Table};
 
@@ -10,7 +11,22 @@ pub enum Event {
     /// Rows of one table. A batch without rows announces the table, so that an empty one arrives too.
     Rows(Rows),
     /// Everything before this event is covered by the position: a safe place to commit, and to open at.
-    Checkpoint(Position),
+    Checkpoint(Checkpoint),
+}
+
+/// A safe place: where to go on, and what is needed to be right there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    pub position: Position,
+    /// What the source needs besides the position and is not for people: kept in the commit log, and not in the job log.
+    /// Null where there is nothing.
+    pub state: Value,
+}
+
+impl From<Position> for Checkpoint {
+    fn from(position: Position) -> Self {
+        Self { position, state: Value::Null }
+    }
 }
 
 /// Rows of one table as one Arrow batch, whose schema is the table's.

@@ -55,22 +55,38 @@ impl fmt::Display for Mode {
 
 /// The name of something that is read, committed and resumed on its own.
 ///
-/// A stream has a name; a sub-stream (a chunk of a full load) has a path below it. Each has a commit log of its own.
+/// A stream has a name; a sub-stream has a path below it. Each has a commit log of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamId {
     name: String,
-    chunk: Option<(String, String)>,
+    sub: Option<Sub>,
+}
+
+/// What a sub-stream is of its stream.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Sub {
+    /// A chunk of a full load.
+    Chunk { generation: String, chunk: String },
+    /// A window that is read without moving the stream's mark.
+    Window(String),
 }
 
 impl StreamId {
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), chunk: None }
+        Self { name: name.into(), sub: None }
     }
 
     /// The sub-stream of one chunk of one generation of this stream.
     #[must_use]
     pub fn chunk(&self, generation: &str, chunk: &str) -> Self {
-        Self { name: self.name.clone(), chunk: Some((generation.to_owned(), chunk.to_owned())) }
+        let sub = Sub::Chunk { generation: generation.to_owned(), chunk: chunk.to_owned() };
+        Self { name: self.name.clone(), sub: Some(sub) }
+    }
+
+    /// The sub-stream of a window of this stream.
+    #[must_use]
+    pub fn window(&self, id: &str) -> Self {
+        Self { name: self.name.clone(), sub: Some(Sub::Window(id.to_owned())) }
     }
 
     /// The stream's own name, also for a sub-stream.
@@ -78,17 +94,18 @@ impl StreamId {
         &self.name
     }
 
-    /// Generation and chunk, for a sub-stream.
-    pub fn generation_chunk(&self) -> Option<(&str, &str)> {
-        self.chunk.as_ref().map(|(generation, chunk)| (generation.as_str(), chunk.as_str()))
+    /// What it is of its stream; `None` for the stream itself.
+    pub fn sub(&self) -> Option<&Sub> {
+        self.sub.as_ref()
     }
 }
 
 impl fmt::Display for StreamId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)?;
-        match &self.chunk {
-            Some((generation, chunk)) => write!(f, "/{generation}/{chunk}"),
+        match &self.sub {
+            Some(Sub::Chunk { generation, chunk }) => write!(f, "/{generation}/{chunk}"),
+            Some(Sub::Window(id)) => write!(f, "@{id}"),
             None => Ok(()),
         }
     }

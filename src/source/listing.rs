@@ -142,7 +142,7 @@ fn own(selection: &Selection, error: Error) -> Result<Error> {
 }
 
 fn stream(selection: &Arc<Selection>, name: &str, table: String, estimate: Option<u64>) -> Stream {
-    Stream { id: selection.stream_id(name), selection: selection.clone(), table, estimate }
+    Stream { id: selection.stream_id(name), selection: selection.clone(), table, estimate, range: None }
 }
 
 #[cfg(test)]

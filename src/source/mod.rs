@@ -20,7 +20,7 @@ use serde_json::Value;
 pub use self::listing::Listing;
 use crate::config::{Key, Kind, Section, Value as Wants};
 use crate::error::{Error, Result};
-use crate::record::{Event, Mode, Position, StreamId, Table};
+use crate::record::{Checkpoint, Event, Mode, Position, Range, StreamId, Table};
 
 /// A database, or whatever else holds tables, under one `[source]` section.
 ///
@@ -40,9 +40,9 @@ pub trait Source: Send + Sync {
     /// How each column of the stream will arrive, and what a user should know before the first run.
     async fn describe(&self, stream: &Stream) -> Result<Description>;
 
-    /// Opens `stream` just after `position`, or at its beginning: loses nothing after it, repeats nothing before it.
+    /// Opens `stream` just after a checkpoint, or at its beginning: loses nothing after it, repeats nothing before it.
     /// A position that the source no longer holds is `Kind::Lost`.
-    async fn open(&self, stream: &Stream, position: Option<&Position>) -> Result<Box<dyn Reader>>;
+    async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>>;
 }
 
 /// An open stream.
@@ -181,6 +181,8 @@ pub struct Stream {
     pub table: String,
     /// Rows, by the source's statistics: for progress only.
     pub estimate: Option<u64>,
+    /// The part of it that is read; all of it where `None`.
+    pub range: Option<Range>,
 }
 
 /// What `check` shows of a stream.

@@ -12,7 +12,7 @@ use tidemark::destination::memory::Memory;
 use tidemark::error::{Error, Result};
 use tidemark::format;
 use tidemark::pipeline::{Sources, run_stream};
-use tidemark::record::{BatchBuilder, Datum, Event, Mode, Position, Rows, Table};
+use tidemark::record::{BatchBuilder, Checkpoint, Datum, Event, Mode, Rows, Table};
 use tidemark::source::{Description, Listing, Reader, Selection, Source, Stream};
 
 use crate::memory_log::MemoryLog;
@@ -42,7 +42,7 @@ impl Source for Gives {
         Ok(Description { table: Script::tables()[0].clone(), notes: Vec::new() })
     }
 
-    async fn open(&self, _: &Stream, _: Option<&Position>) -> Result<Box<dyn Reader>> {
+    async fn open(&self, _: &Stream, _: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
         Ok(Box::new(*self))
     }
 }

@@ -187,7 +187,7 @@ fn a_task_that_was_cancelled_is_no_end() {
     let (reading, polling) = (runtime(), runtime());
     let mut reader = reading.block_on(async {
         let reader = feed::from_task(|outlet| async move {
-            let _ = outlet.send(Event::Checkpoint(Position::new(json!(1)))).await;
+            let _ = outlet.send(Event::Checkpoint(Position::new(json!(1)).into())).await;
             std::future::pending().await
         });
         tokio::task::yield_now().await;
@@ -244,7 +244,7 @@ async fn without_a_commit_retries_end() {
     assert_eq!(sources.own(), [1, 2, 3]);
 }
 
-/// Whatever a later run needs to be right outlives openings and commits that have nothing to say about it.
+/// Whatever a later run needs to be right outlives openings, and is replaced with the position that it goes with.
 #[tokio::test(start_paused = true)]
 async fn the_state_is_carried_on() {
     let (store, log, id) = (MemoryStore::new(), MemoryLog::new(), StreamId::new("s"));
@@ -257,5 +257,27 @@ async fn the_state_is_carried_on() {
 
     assert_eq!(run(session(&store, &log, Mode::Cdc), rows(15)).await.state, RunState::Done);
     let last = files.last(&id, None).await.unwrap().unwrap();
-    assert_eq!((last.last_seq, last.state), (15, json!({ "skipped": [1] })));
+    assert_eq!((last.last_seq, last.state), (15, json!(null)));
+}
+
+/// The destination is looked at, and nothing is left there.
+#[tokio::test(start_paused = true)]
+async fn a_run_that_finds_nothing_new_leaves_no_entry() {
+    let (store, log) = (MemoryStore::new(), MemoryLog::new());
+    assert_eq!(run(session(&store, &log, Mode::Incremental), rows(25)).await.rows, 25);
+    let before = store.list("", None).await.unwrap();
+    let report = run(session(&store, &log, Mode::Incremental), rows(25)).await;
+    assert_eq!((report.state, report.rows), (RunState::Done, 0), "{:?}", report.error);
+    assert_eq!(report.high_water_mark.as_deref(), Some("{\"after\":25}"));
+    assert_eq!(store.list("", None).await.unwrap(), before);
+    // A stranger's is not taken for ours, though nothing would be written there.
+    let mut stranger = session(&store, &MemoryLog::new(), Mode::Incremental);
+    stranger.opening.identity = json!("stranger");
+    assert_eq!(run(stranger, rows(25)).await.error.unwrap().kind(), Kind::Conflict);
+    // A job log that has lost the stream hears of it all the same.
+    let other = MemoryLog::new();
+    let mut session = session(&store, &other, Mode::Incremental);
+    session.opening.run = "other".to_owned();
+    run(session, rows(25)).await;
+    assert_eq!(other.mark("test", "s").await.unwrap(), log.mark("test", "s").await.unwrap());
 }

@@ -15,7 +15,7 @@ use tidemark::error::Result;
 use tidemark::format::{Encoder, Format};
 use tidemark::job_log::JobLog;
 use tidemark::pipeline::{Limits, Notice, Observer, Session, Stop};
-use tidemark::record::{Event, Mode, Position, Rows, StreamId, Table};
+use tidemark::record::{Checkpoint, Event, Mode, Position, Rows, StreamId, Table};
 use tidemark::source::{Description, Listing, Reader, STREAM_KEYS, Selection, Source, Stream};
 use tokio::time::{Duration, Instant};
 
@@ -75,7 +75,13 @@ impl Script {
         let keys: Vec<&'static Key> = STREAM_KEYS.iter().collect();
         let section = Section::of_keys("stream s", keys, &[("table", "a")]).unwrap();
         let selection = Selection::of(name, &section, Some(mode)).unwrap();
-        Stream { id: StreamId::new(name), selection: Arc::new(selection), table: "a".to_owned(), estimate: None }
+        Stream {
+            id: StreamId::new(name),
+            selection: Arc::new(selection),
+            table: "a".to_owned(),
+            estimate: None,
+            range: None,
+        }
     }
 }
 
@@ -127,8 +133,8 @@ impl Source for Script {
         Ok(Description { table: Self::tables()[0].clone(), notes: Vec::new() })
     }
 
-    async fn open(&self, _: &Stream, position: Option<&Position>) -> Result<Box<dyn Reader>> {
-        let after = position.map_or(0, |position| position.as_value()["after"].as_i64().unwrap());
+    async fn open(&self, _: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
+        let after = after.map_or(0, |after| after.position.as_value()["after"].as_i64().unwrap());
         let rest = self.steps.iter().skip_while(|step| match step {
             Step::Rows { to, .. } => *to <= after,
             Step::Checkpoint { after: at } => *at <= after,
@@ -166,8 +172,8 @@ impl<F: Fn(Box<dyn Reader>) -> Box<dyn Reader> + Send + Sync> Source for Through
         self.script.describe(stream).await
     }
 
-    async fn open(&self, stream: &Stream, position: Option<&Position>) -> Result<Box<dyn Reader>> {
-        Ok((self.around)(self.script.open(stream, position).await?))
+    async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
+        Ok((self.around)(self.script.open(stream, after).await?))
     }
 }
 
@@ -190,7 +196,9 @@ impl Reader for ScriptReader {
         }
         Ok(match self.rest.pop() {
             None => None,
-            Some(Step::Checkpoint { after }) => Some(Event::Checkpoint(Position::new(json!({ "after": after })))),
+            Some(Step::Checkpoint { after }) => {
+                Some(Event::Checkpoint(Position::new(json!({ "after": after })).into()))
+            }
             Some(Step::Wait(_)) => None,
             Some(Step::Rows { table, from, to }) => {
                 let table = Script::tables()[table].clone();

@@ -17,7 +17,7 @@ use arrow_schema::DataType;
 use rusqlite::Connection;
 use tidemark::config::Section;
 use tidemark::error::{Error, Kind, Result};
-use tidemark::record::{Event, Position, Table};
+use tidemark::record::{Checkpoint, Event, Table};
 use tidemark::source::{self, Reader, STREAM_KEYS, Selection, Source, Stream};
 
 /// A database file that goes away with the test.
@@ -66,7 +66,7 @@ async fn streams(source: &dyn Source, values: &[(&str, &str)]) -> Result<Vec<Str
 struct Read {
     table: Arc<Table>,
     batches: Vec<RecordBatch>,
-    end: Position,
+    end: Checkpoint,
 }
 
 impl Read {
@@ -99,7 +99,7 @@ async fn drain(mut reader: Box<dyn Reader>) -> Result<Read> {
                 announced.get_or_insert(rows.table);
                 batches.push(rows.batch);
             }
-            Event::Checkpoint(position) => end = Some(position),
+            Event::Checkpoint(checkpoint) => end = Some(checkpoint),
         }
     }
     Ok(Read { table: announced.expect("announced"), batches, end: end.expect("ends with a checkpoint") })

@@ -7,12 +7,14 @@
 //! _commits/<stream>/<seq:020>.summary.json                       live parts up to there
 //! _commits/<stream>/_tables/<table>                              tables that may hold parts of the stream
 //! _commits/<stream>/<generation>/<chunk>/…                       the same three, of a chunk
+//! <table>/<stream>@<id>-<seq:020>-<n:06>.<ext>                   parts of a window
+//! _commits/<stream>/@<id>/…                                      its log
 //! ```
 //! Names are percent-encoded, so that any table has a folder and none of them is another's, or one of ours.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use crate::record::StreamId;
+use crate::record::{StreamId, Sub};
 
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-').remove(b'.');
 
@@ -53,9 +55,10 @@ impl Layout {
     pub fn of(stream: &StreamId) -> Self {
         let name = encode(stream.name());
         let whole = Self { log: format!("_commits/{name}"), file: name, generation: None };
-        match stream.generation_chunk() {
+        match stream.sub() {
             None => whole,
-            Some((generation, chunk)) => whole.chunk(generation, chunk),
+            Some(Sub::Chunk { generation, chunk }) => whole.chunk(generation, chunk),
+            Some(Sub::Window(id)) => whole.window(id),
         }
     }
 
@@ -67,6 +70,12 @@ impl Layout {
             file: format!("{}.{chunk}", self.file),
             generation: Some(generation),
         }
+    }
+
+    /// Those of a window of this stream: beside the stream's own files, since its rows are of the same table.
+    pub fn window(&self, id: &str) -> Self {
+        let id = encode(id);
+        Self { log: format!("{}/@{id}", self.log), file: format!("{}@{id}", self.file), generation: None }
     }
 
     pub fn entry(&self, seq: u64) -> String {

@@ -47,7 +47,7 @@ async fn fence(log: &Log, stream: &StreamId, id: &str, opening: &Opening) -> Res
     for _ in 0..TRIES {
         let newest = log.newest(after).await?;
         if let Some(newest) = &newest {
-            refuse_strangers(log, opening).await?;
+            opening.refuse_stranger(&log.read(0).await?)?;
             refuse_held(stream, newest, opening)?;
         }
         let fence = above(newest, id, opening);
@@ -63,29 +63,6 @@ async fn fence(log: &Log, stream: &StreamId, id: &str, opening: &Opening) -> Res
     }
     Err(Error::conflict("other processes keep opening this stream")
         .hint("Stop them: only one process may write a stream at a time."))
-}
-
-/// A stream belongs to one source and one pipeline for ever.
-async fn refuse_strangers(log: &Log, opening: &Opening) -> Result<()> {
-    let first = log.read(0).await?;
-    if first.identity == opening.identity {
-        return Ok(());
-    }
-    let mut differences = Vec::new();
-    for key in ["pipeline", "source", "table"] {
-        let (theirs, ours) = (&first.identity[key], &opening.identity[key]);
-        if theirs != ours {
-            differences.push(format!("its {key} is {theirs}, ours is {ours}"));
-        }
-    }
-    Err(Error::conflict(format!(
-        "a stream of this name at this destination is another one: {}",
-        differences.join("; ")
-    ))
-    .hint(
-        "Give the stream another name, or the destination another `prefix` (for `local`, another `path`). The files under \
-         the old name stay until you delete them.",
-    ))
 }
 
 /// A run that is under way by another job log's word, as far as this destination can tell.

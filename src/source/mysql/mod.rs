@@ -34,7 +34,7 @@ use super::{Description, Maker, Reader, Selection, Source, Stream, Tables, feed,
 use crate::config::Section;
 use crate::error::{Context, Result};
 use crate::net::mysql::{client, error};
-use crate::record::{Event, Mode, Position};
+use crate::record::{Checkpoint, Event, Mode};
 
 /// The registration.
 pub const MAKER: Maker = Maker {
@@ -102,12 +102,12 @@ impl Source for Mysql {
         Ok(Description { table: plan.table, notes })
     }
 
-    async fn open(&self, stream: &Stream, position: Option<&Position>) -> Result<Box<dyn Reader>> {
-        if let Some(position) = position.cloned() {
-            position::check(&position)?;
+    async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
+        if let Some(checkpoint) = after.cloned() {
+            position::check(&checkpoint.position)?;
             return Ok(feed::from_task(|outlet| async move {
                 // A closed outlet means that nobody wants to know.
-                let _ = outlet.send(Event::Checkpoint(position)).await;
+                let _ = outlet.send(Event::Checkpoint(checkpoint)).await;
                 Ok(())
             }));
         }
@@ -152,7 +152,7 @@ impl Catalog for Lister<'_> {
         }
         let id = selection.stream_id(text);
         let table = name.written(&self.settings.database);
-        let stream = Stream { id, selection: Arc::new(selection.clone()), table, estimate: None };
+        let stream = Stream { id, selection: Arc::new(selection.clone()), table, estimate: None, range: None };
         Plan::of(self.connection, self.settings, &stream).await?;
         Ok(self.found(selection, name, None))
     }

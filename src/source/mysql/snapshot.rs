@@ -68,7 +68,7 @@ impl Snapshot {
         }
         batch.warn(plan);
         warn_of_warnings(connection, plan).await;
-        outlet.send(Event::Checkpoint(position::end(*at, batch.all_rows))).await?;
+        outlet.send(Event::Checkpoint(position::end(*at, batch.all_rows).into())).await?;
         Ok(())
     }
 }

@@ -65,7 +65,7 @@ async fn send_all(
     session.close().await;
     batches.report();
     // Nobody listens any more: then nobody wants to know.
-    let _ = outlet.send(Event::Checkpoint(moment.position())).await;
+    let _ = outlet.send(Event::Checkpoint(moment.position().into())).await;
     Ok(())
 }
 

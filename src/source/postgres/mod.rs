@@ -32,7 +32,7 @@ use super::{Description, Maker, Reader, Selection, Source, Stream, feed};
 use crate::config::Section;
 use crate::error::{Error, Kind, Result};
 use crate::net::postgres::error;
-use crate::record::{Event, Mode, Position};
+use crate::record::{Checkpoint, Event, Mode};
 
 pub const MAKER: Maker = Maker {
     kind: config::KIND,
@@ -193,12 +193,11 @@ impl Source for Postgres {
         Ok(Description { table: plan.table.clone(), notes: plan.notes() })
     }
 
-    async fn open(&self, stream: &Stream, position: Option<&Position>) -> Result<Box<dyn Reader>> {
-        if let Some(position) = position {
-            position::check_done(position)?;
-            let position = position.clone();
+    async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
+        if let Some(checkpoint) = after.cloned() {
+            position::check_done(&checkpoint.position)?;
             return Ok(feed::from_task(|outlet| async move {
-                let _ = outlet.send(Event::Checkpoint(position)).await;
+                let _ = outlet.send(Event::Checkpoint(checkpoint)).await;
                 Ok(())
             }));
         }

@@ -29,7 +29,7 @@ use super::listing::{self, Catalog, Found, Listing};
 use super::{Description, Maker, Reader, Selection, Source, Stream, Tables, feed};
 use crate::config::Section;
 use crate::error::{Error, Result};
-use crate::record::{Event, Mode, Position, StreamId};
+use crate::record::{Checkpoint, Event, Mode, StreamId};
 
 /// Reading a file up to this size is over before a waiting writer minds.
 const NOTICED_BYTES: u64 = 64 << 20;
@@ -81,13 +81,13 @@ impl Source for Sqlite {
         blocking(move || describe(&settings, &stream)).await
     }
 
-    async fn open(&self, stream: &Stream, position: Option<&Position>) -> Result<Box<dyn Reader>> {
-        if let Some(position) = position.cloned() {
-            position::check(&position)?;
+    async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
+        if let Some(checkpoint) = after.cloned() {
+            position::check(&checkpoint.position)?;
             self.run.lock().await.finish(&stream.id);
             return Ok(feed::from_task(|outlet| async move {
                 // A closed outlet means that nobody wants to know.
-                let _ = outlet.send(Event::Checkpoint(position)).await;
+                let _ = outlet.send(Event::Checkpoint(checkpoint)).await;
                 Ok(())
             }));
         }

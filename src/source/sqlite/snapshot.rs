@@ -26,7 +26,7 @@ pub fn read(outlet: &Outlet, path: &Path, loan: Loan, stream: &StreamId, plan: &
     loan.finish(stream);
     drop(loan);
     // A closed outlet means that nobody wants to know.
-    let _ = outlet.blocking_send(Event::Checkpoint(position));
+    let _ = outlet.blocking_send(Event::Checkpoint(position.into()));
     Ok(())
 }
 

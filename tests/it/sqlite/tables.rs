@@ -84,7 +84,7 @@ async fn an_empty_table_arrives_and_its_end_is_not_read_again() {
     assert!(matches!(again.next().await.unwrap(), Some(Event::Checkpoint(end)) if end == read.end));
     assert!(again.next().await.unwrap().is_none());
     let foreign = Position::new(serde_json::json!({ "lsn": "0/1" }));
-    assert_eq!(source.open(stream, Some(&foreign)).await.map(|_| ()).unwrap_err().kind(), Kind::Lost);
+    assert_eq!(source.open(stream, Some(&foreign.into())).await.map(|_| ()).unwrap_err().kind(), Kind::Lost);
 }
 
 #[tokio::test]

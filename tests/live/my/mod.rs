@@ -12,7 +12,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder, Value};
 use tidemark::config::{Key, Section};
 use tidemark::error::Result;
-use tidemark::record::{Event, Position, Table};
+use tidemark::record::{Checkpoint, Event, Table};
 use tidemark::source::{Description, Reader, STREAM_KEYS, Selection, Source, Stream, maker};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -220,7 +220,7 @@ pub fn selection(values: &[(&str, &str)]) -> Selection {
 pub struct Read {
     pub table: Arc<Table>,
     pub batches: Vec<RecordBatch>,
-    pub end: Position,
+    pub end: Checkpoint,
 }
 
 impl Read {
@@ -243,7 +243,7 @@ pub async fn drain(mut reader: Box<dyn Reader>) -> Result<Read> {
                 assert_eq!(rows.batch.schema(), first.table.schema);
                 batches.push(rows.batch);
             }
-            Event::Checkpoint(position) => end = Some(position),
+            Event::Checkpoint(checkpoint) => end = Some(checkpoint),
         }
     }
     Ok(Read { table: first.table, batches, end: end.expect("a checkpoint") })

@@ -94,7 +94,7 @@ pub async fn an_end_is_kept(server: &Server) {
     assert_eq!(again, read.end);
     assert!(reader.next().await.unwrap().is_none());
     let foreign = tidemark::record::Position::new(serde_json::json!({ "lsn": 1 }));
-    assert_eq!(source.open(&stream, Some(&foreign)).await.err().unwrap().kind(), Kind::Lost);
+    assert_eq!(source.open(&stream, Some(&foreign.into())).await.err().unwrap().kind(), Kind::Lost);
 }
 
 /// Rows beyond 16 MiB come in several packets.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use arrow_array::{Array, RecordBatch};
 use tidemark::config::Section;
 use tidemark::error::{Error, Kind};
-use tidemark::record::{Event, Position, Table};
+use tidemark::record::{Checkpoint, Event, Table};
 use tidemark::source::{self, Maker, Reader, STREAM_KEYS, Selection, Source, Stream};
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
@@ -179,7 +179,7 @@ pub async fn refusal(source: &dyn Source, values: &[(&str, &str)]) -> Error {
 pub struct Read {
     pub table: Arc<Table>,
     pub batches: Vec<RecordBatch>,
-    pub position: Position,
+    pub end: Checkpoint,
 }
 
 impl Read {
@@ -200,7 +200,7 @@ pub async fn read(mut reader: Box<dyn Reader>) -> Result<Read, Error> {
     let Some(Event::Rows(first)) = reader.next().await? else { panic!("no announcement") };
     assert_eq!(first.batch.num_rows(), 0, "the first event is the announcement");
     let mut batches = Vec::new();
-    let position = loop {
+    let end = loop {
         match reader.next().await?.expect("a checkpoint before the end") {
             Event::Rows(rows) => {
                 assert_eq!(rows.table, first.table);
@@ -208,11 +208,11 @@ pub async fn read(mut reader: Box<dyn Reader>) -> Result<Read, Error> {
                 assert!(rows.batch.num_rows() > 0);
                 batches.push(rows.batch);
             }
-            Event::Checkpoint(position) => break position,
+            Event::Checkpoint(checkpoint) => break checkpoint,
         }
     };
     assert!(reader.next().await?.is_none());
-    Ok(Read { table: first.table, batches, position })
+    Ok(Read { table: first.table, batches, end })
 }
 
 /// Asserts an error's kind, and that its message or advice has all of `words`.

@@ -44,7 +44,7 @@ pub async fn all_tables_of_a_run_at_one_moment(server: &str) {
         tokio::time::sleep(Duration::from_millis(50)).await;
         let second = all(&*source, "b").await.unwrap();
         let third = all(&*source, "a").await.unwrap();
-        assert_eq!(second.position, third.position);
+        assert_eq!(second.end, third.end);
         assert_eq!(third.column("v"), values);
         values.extend(second.column("v"));
         values.sort_by_key(|value| value.as_ref().unwrap().parse::<i32>().unwrap());
@@ -69,7 +69,7 @@ pub async fn a_server_that_exports_no_snapshot(server: &str) {
     database.run("INSERT INTO t VALUES (2)").await;
     let after = all(&*source, "t").await.unwrap();
     assert_eq!((before.rows(), after.rows()), (1, 2));
-    assert_ne!(before.position, after.position);
+    assert_ne!(before.end, after.end);
 }
 
 pub async fn a_lost_snapshot_ends_the_run(server: &str) {

@@ -145,9 +145,9 @@ pub async fn an_empty_table_has_its_schema(server: &str) {
     database.run("CREATE TABLE t (id int PRIMARY KEY, v text[])").await;
     let read = database.read(&[("table", "t")]).await;
     assert_eq!((read.rows(), read.table.schema.fields().len(), read.table.key.len()), (0, 2, 1));
-    assert_eq!(read.position.as_value()["done"], true);
-    assert!(read.position.as_value()["lsn"].as_str().unwrap().contains('/'));
-    assert!(read.position.as_value()["snapshot"].as_str().unwrap().contains(':'));
+    assert_eq!(read.end.position.as_value()["done"], true);
+    assert!(read.end.position.as_value()["lsn"].as_str().unwrap().contains('/'));
+    assert!(read.end.position.as_value()["snapshot"].as_str().unwrap().contains(':'));
 }
 
 pub async fn odd_tables(server: &str) {
@@ -221,14 +221,14 @@ pub async fn a_read_table_is_not_read_again(server: &str) {
     let source = database.source();
     let stream = only(&*source, &[("table", "t")]).await;
     let done = read(source.open(&stream, None).await.unwrap()).await.unwrap();
-    let mut reader = source.open(&stream, Some(&done.position)).await.unwrap();
+    let mut reader = source.open(&stream, Some(&done.end)).await.unwrap();
     match reader.next().await.unwrap() {
-        Some(Event::Checkpoint(position)) => assert_eq!(position, done.position),
+        Some(Event::Checkpoint(end)) => assert_eq!(end, done.end),
         other => panic!("{other:?}"),
     }
     assert!(reader.next().await.unwrap().is_none());
     let foreign = tidemark::record::Position::new(serde_json::json!({"binlog": 4}));
-    let error = source.open(&stream, Some(&foreign)).await.err().unwrap();
+    let error = source.open(&stream, Some(&foreign.into())).await.err().unwrap();
     assert_error(&error, Kind::Lost, &["resume_within"]);
 }
 

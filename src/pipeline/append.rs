@@ -1,0 +1,129 @@
+//! A stream that grows: everything after its last commit, and no entry where there is nothing.
+
+use std::collections::VecDeque;
+
+use async_trait::async_trait;
+
+use super::copy::{Copy, Ended};
+use super::session::{Account, Session};
+use super::settle;
+use crate::destination::Writer;
+use crate::error::Result;
+use crate::job_log::Lease;
+use crate::record::{Checkpoint, Event, Position};
+use crate::source::{Reader, Source};
+
+/// How a growing stream begins.
+pub enum Begun {
+    /// Opened for writing, to be read from there on.
+    Open(Box<dyn Writer>, Box<dyn Reader>),
+    /// There is nothing after the last commit.
+    NothingNew(Option<Position>),
+    Stopped(Option<Position>),
+}
+
+/// Looks whether there is something new before the stream is opened for writing, which leaves an entry.
+pub async fn begin(session: &mut Session, source: &dyn Source, lease: &dyn Lease) -> Result<Begun> {
+    let newest = super::stream::newest(session).await?;
+    // An unfinished run may have left files, which only an opening sweeps; and a stream's first run is to leave its name.
+    let Some(newest) = newest.filter(|newest| newest.complete) else {
+        return open(session, source, None).await;
+    };
+    let first = session.destination.range(&session.stream.id, 0, 0).await?;
+    first.iter().try_for_each(|first| session.opening.refuse_stranger(first))?;
+    let after = newest.checkpoint();
+    let mut reader = source.open(&session.stream, after.as_ref()).await?;
+    let mut stop = session.stop.clone();
+    let news = tokio::select! {
+        news = news(&mut *reader, after.as_ref()) => news?,
+        lost = lease.lost() => return Err(lost),
+        () = stop.requested() => return Ok(Begun::Stopped(newest.position)),
+    };
+    match news {
+        Some(first) => open(session, source, Some((after, Peeked { first, reader }))).await,
+        None => {
+            settle::catch_up(session, &newest).await?;
+            Ok(Begun::NothingNew(newest.position))
+        }
+    }
+}
+
+/// The first events, where any of them is worth a commit: rows, or another position than the one it was opened at.
+async fn news(reader: &mut dyn Reader, after: Option<&Checkpoint>) -> Result<Option<VecDeque<Event>>> {
+    let mut first = VecDeque::new();
+    let mut is_covered = false;
+    while let Some(event) = reader.next().await? {
+        let is_news = match &event {
+            Event::Rows(rows) => rows.batch.num_rows() > 0,
+            Event::Checkpoint(checkpoint) => Some(checkpoint) != after,
+        };
+        is_covered = matches!(event, Event::Checkpoint(_));
+        first.push_back(event);
+        if is_news {
+            return Ok(Some(first));
+        }
+    }
+    // A reader that broke off without a word is the loop's to refuse.
+    Ok((!is_covered).then_some(first))
+}
+
+async fn open(
+    session: &mut Session,
+    source: &dyn Source,
+    peeked: Option<(Option<Checkpoint>, Peeked)>,
+) -> Result<Begun> {
+    let writer = super::stream::open(session).await?;
+    let after = writer.last().checkpoint();
+    let reader: Box<dyn Reader> = match peeked {
+        Some((from, peeked)) if from == after => Box::new(peeked),
+        // Somebody has committed since we looked.
+        _ => match source.open(&session.stream, after.as_ref()).await {
+            Ok(reader) => reader,
+            Err(error) => {
+                writer.abort().await;
+                return Err(error);
+            }
+        },
+    };
+    Ok(Begun::Open(writer, reader))
+}
+
+/// Copies what the reader gives.
+pub async fn copy(
+    session: &Session,
+    reader: &mut dyn Reader,
+    writer: &mut dyn Writer,
+    lease: &dyn Lease,
+) -> Result<Ended> {
+    let mut account = Account::new(session, false);
+    let copy = Copy {
+        reader,
+        writer,
+        lease,
+        ledger: &mut account,
+        limits: session.limits,
+        mode: session.opening.mode,
+        stop: session.stop.clone(),
+    };
+    copy.run().await
+}
+
+/// A reader whose first events were looked at.
+struct Peeked {
+    first: VecDeque<Event>,
+    reader: Box<dyn Reader>,
+}
+
+#[async_trait]
+impl Reader for Peeked {
+    async fn next(&mut self) -> Result<Option<Event>> {
+        match self.first.pop_front() {
+            Some(event) => Ok(Some(event)),
+            None => self.reader.next().await,
+        }
+    }
+
+    async fn ack(&mut self, position: &Position) -> Result<()> {
+        self.reader.ack(position).await
+    }
+}

@@ -14,8 +14,24 @@ use crate::{format, source};
 /// The table is part of the stream's identity, and its section may come to have more of them; the mode is told by the
 /// position. The others decide how files are cut and kept, not what a reader finds in them. Any key that is not named
 /// here counts: a new one at worst makes a load begin again, and never lets two definitions mix.
-const HARMLESS: &[&str] =
-    &["table", "tables", "mode", "part_bytes", "keep_generations", "compression_level", "row_group_bytes"];
+const HARMLESS: &[&str] = &[
+    "table",
+    "tables",
+    "mode",
+    "part_bytes",
+    "keep_generations",
+    "compression_level",
+    "row_group_bytes",
+    // Of incremental reading, which has a position of its own.
+    "cursor",
+    "start",
+    "lookback",
+    "settle",
+    "max_hold",
+    "on_max_hold",
+    "null_cursor",
+    "max_ties",
+];
 
 /// The digest of everything that decides which rows are read, what columns they have and what files hold them, of a
 /// stream's section with all that it takes over.

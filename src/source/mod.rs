@@ -4,6 +4,7 @@
 
 mod cursor;
 pub mod feed;
+mod keys;
 pub mod listing;
 #[cfg(feature = "mysql")]
 mod mysql;
@@ -18,8 +19,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::Value;
 
+pub use self::keys::STREAM_KEYS;
 pub use self::listing::Listing;
-use crate::config::{Key, Kind, Section, Value as Wants};
+use crate::config::{Kind, Section};
 use crate::error::{Error, Result};
 use crate::record::{Checkpoint, Event, Mode, Position, Range, StreamId, Table};
 
@@ -193,28 +195,6 @@ pub struct Description {
     /// Sentences for the user: a missing key, a type that arrives as text, a right beyond what is needed.
     pub notes: Vec<String>,
 }
-
-/// Keys of a `[stream]` that every source understands.
-pub const STREAM_KEYS: &[Key] = &[
-    Key::new("table", Wants::Text, "The table to read. One of `table`, `tables` and `query` is needed.")
-        .example("orders"),
-    Key::new(
-        "tables",
-        Wants::List,
-        "Several tables, each a stream of its own named `STREAM.TABLE`; `*` and `?` match any text.",
-    )
-    .example("customers, orders, inv_*"),
-    Key::new("query", Wants::Sql, "A query whose result is read as one table, named after the stream.")
-        .example("select id, total from orders"),
-    Key::new("as", Wants::Text, "The table's name at the destination, in place of its own."),
-    Key::new("mode", Wants::OneOf(&["full", "incremental", "cdc"]), "How the stream is read.").default("full"),
-    Key::new("columns", Wants::List, "The columns to read, in this order; all of them where absent.")
-        .example("id, name, price"),
-    Key::new("exclude_columns", Wants::List, "Columns to leave out.").example("password_hash"),
-    Key::new("where", Wants::Sql, "A condition on the rows to read, in the source's SQL.")
-        .example("deleted_at is null"),
-    Key::new("primary_key", Wants::List, "The key's columns, where the source does not tell of them.").example("id"),
-];
 
 /// How a source is made from its section.
 pub struct Maker {

@@ -1,10 +1,11 @@
 //! What one run reads: from where to where, in what order, and the places between.
 
+use arrow_array::RecordBatch;
 use serde_json::Value;
 
 use super::{After, Bound, Compare, Grain, Nulls, Place, Seen, Settings, Sieve, Waiting, compare};
 use crate::error::Result;
-use crate::record::{Checkpoint, Position};
+use crate::record::{Checkpoint, Event, Position, Rows};
 
 /// The columns that rows are ordered by, as SQL.
 #[derive(Debug, Clone)]
@@ -132,8 +133,33 @@ impl Reading {
         Ok(is_needed.then(|| Sieve::new(seen, most, groups)))
     }
 
+    /// A batch with the checkpoints that are safe in it and behind it. `marks` are those of the last row that came.
+    pub fn events(
+        &mut self,
+        rows: Rows,
+        marks: Option<&[Option<String>]>,
+        sieve: Option<&mut Sieve>,
+    ) -> Result<Vec<Event>> {
+        let is_safe = sieve.as_ref().is_none_or(|sieve| sieve.is_stop_safe());
+        if self.order.is_exact {
+            let checkpoint = marks.filter(|_| is_safe).map(|marks| self.behind(marks)).transpose()?.flatten();
+            return Ok([Event::Rows(rows)].into_iter().chain(checkpoint.map(Event::Checkpoint)).collect());
+        }
+        let Some(boundary) = sieve.and_then(Sieve::take_boundary).filter(|_| is_safe) else {
+            return Ok(vec![Event::Rows(rows)]);
+        };
+        let count = rows.batch.num_rows();
+        let (before, behind) =
+            (rows.batch.slice(0, boundary.rows), rows.batch.slice(boundary.rows, count - boundary.rows));
+        let checkpoint = self.behind(&boundary.cursor())?;
+        let part = |batch: RecordBatch| Some(Event::Rows(Rows { table: rows.table.clone(), batch }));
+        let events = [part(before), checkpoint.map(Event::Checkpoint), part(behind)];
+        let is_something = |event: &Event| !matches!(event, Event::Rows(rows) if rows.batch.num_rows() == 0);
+        Ok(events.into_iter().flatten().filter(is_something).collect())
+    }
+
     /// The place behind a row with these marks, where a later statement or run can go on; `None` where it cannot.
-    pub fn behind(&mut self, marks: &[Option<String>]) -> Result<Option<Checkpoint>> {
+    fn behind(&mut self, marks: &[Option<String>]) -> Result<Option<Checkpoint>> {
         let count = self.order.cursor.len();
         let values = |marks: &[Option<String>]| marks.iter().cloned().collect::<Option<Vec<_>>>();
         let key = marks.get(count..count + self.order.key.len()).and_then(values);
@@ -146,9 +172,23 @@ impl Reading {
     }
 
     /// The place at the end. `sieve` has looked at all rows.
-    pub fn end(self, sieve: Option<Sieve>) -> Result<Checkpoint> {
+    pub fn end(self, sieve: Option<Sieve>, stream: &str) -> Result<Checkpoint> {
         let place = Place { mark: Some(self.to), after: self.again, waiting: self.waiting, ..self.place };
-        let state = sieve.map(|sieve| sieve.fresh().state()).unwrap_or_default();
+        let skipped = sieve.as_ref().map_or(0, |sieve| sieve.skipped);
+        let fresh = sieve.map(Sieve::fresh).unwrap_or_default();
+        if skipped > 0 {
+            tracing::debug!(stream, rows = skipped, "rows were read again and known again");
+        }
+        if fresh.beyond() > 0 {
+            let (rows, most) = (fresh.beyond(), self.max_ties);
+            tracing::warn!(
+                stream,
+                rows,
+                most,
+                "rows will be delivered again by the next run: there are more than `max_ties`"
+            );
+        }
+        let state = fresh.state();
         Ok(Checkpoint { position: place.position()?, state })
     }
 }

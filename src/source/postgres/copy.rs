@@ -51,6 +51,10 @@ impl Copying {
         self.batches.sieve.as_mut()
     }
 
+    pub fn into_sieve(self) -> Option<Sieve> {
+        self.batches.sieve
+    }
+
     /// Says what the policies made of odd values.
     pub fn report(&self) {
         self.batches.report();

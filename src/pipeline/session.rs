@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::columns::OnChange;
 use super::copy::{Ledger, Limits};
 use super::{Notice, Observer, Stop};
 use crate::destination::{Destination, Opening};
@@ -26,6 +27,7 @@ pub struct Session {
     pub adopt_destination: bool,
     /// A full load that was begun longer ago is given up rather than continued.
     pub resume_within: Duration,
+    pub on_schema_change: OnChange,
     pub observer: Arc<dyn Observer>,
     pub stop: Stop,
     /// How often the run has committed so far: a failure after a commit is the first in a row.

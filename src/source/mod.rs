@@ -19,6 +19,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::Value;
 
+pub use self::cursor::Wanted;
 pub use self::keys::STREAM_KEYS;
 pub use self::listing::Listing;
 use crate::config::{Kind, Section};
@@ -42,6 +43,12 @@ pub trait Source: Send + Sync {
 
     /// How each column of the stream will arrive, and what a user should know before the first run.
     async fn describe(&self, stream: &Stream) -> Result<Description>;
+
+    /// Cuts what is `wanted` of an incremental stream's cursor into windows, each a range to open the stream with, in the
+    /// cursor's order. `mark` is where the stream has come to. What is read of a window is what is there then.
+    async fn windows(&self, stream: &Stream, _wanted: &Wanted, _mark: Option<&Checkpoint>) -> Result<Vec<Range>> {
+        Err(stream.selection.section.fault("mode", "is not read by windows of a cursor"))
+    }
 
     /// Opens `stream` just after a checkpoint, or at its beginning: loses nothing after it, repeats nothing before it.
     /// A position that the source no longer holds is `Kind::Lost`.

@@ -3,7 +3,7 @@
 use arrow_array::RecordBatch;
 use serde_json::Value;
 
-use super::{After, Bound, Compare, Grain, Nulls, Place, Seen, Settings, Sieve, Waiting, compare};
+use super::{After, Bound, Compare, Grain, Nulls, Place, Seen, Settings, Sieve, Waiting, Window, compare};
 use crate::error::Result;
 use crate::record::{Checkpoint, Event, Position, Rows};
 
@@ -28,6 +28,15 @@ pub struct Column {
     pub literal: fn(&str) -> Result<String>,
 }
 
+/// Where rows end that are read.
+#[derive(Debug, Clone)]
+enum Upper {
+    /// With this cursor.
+    With(Vec<String>),
+    /// Before this value of its first column.
+    Before(String),
+}
+
 /// A range of rows that is read by one statement or several, one after the other.
 #[derive(Debug)]
 pub struct Reading {
@@ -39,7 +48,7 @@ pub struct Reading {
     state: Value,
     /// Where the next statement begins.
     after: Option<After>,
-    to: Vec<String>,
+    upper: Upper,
     /// What the next run reads again.
     again: Option<After>,
     waiting: Option<Waiting>,
@@ -70,7 +79,27 @@ impl Reading {
         let above = |mark: &Vec<String>| After { cursor: mark.clone(), key: Vec::new(), inclusive: false };
         let after = place.after.clone().or_else(|| place.mark.as_ref().map(above)).or_else(first);
         let (nulls, max_ties, waiting) = (settings.nulls, settings.max_ties, bound.waiting);
-        Some(Self { order, nulls, max_ties, place, state, after, to, again, waiting })
+        Some(Self { order, nulls, max_ties, place, state, after, upper: Upper::With(to), again, waiting })
+    }
+
+    /// A window, from its beginning or from `checkpoint` on; `None` where it holds nothing.
+    pub fn of_window(
+        settings: &Settings,
+        order: Order,
+        window: Window,
+        checkpoint: Option<&Checkpoint>,
+    ) -> Result<Option<Self>> {
+        let place = Place::of(checkpoint, settings)?;
+        let first = window.from.map(|from| After { cursor: vec![from], key: Vec::new(), inclusive: true });
+        let after = place.after.clone().or(first);
+        let upper = match (window.until, window.to) {
+            (Some(until), _) => Upper::Before(until),
+            (None, Some(to)) => Upper::With(to),
+            (None, None) => return Ok(None),
+        };
+        let (nulls, max_ties) = (Nulls::Skip, settings.max_ties);
+        let (state, again, waiting) = (Value::Null, None, None);
+        Ok(Some(Self { order, nulls, max_ties, place, state, after, upper, again, waiting }))
     }
 
     /// Which rows the next statement reads, besides those of the stream's own condition.
@@ -79,7 +108,12 @@ impl Reading {
         if let Some(after) = &self.after {
             conditions.push(self.beyond(after)?);
         }
-        conditions.push(self.compared(&self.order.cursor, Compare::LessOrEqual, &self.to)?);
+        conditions.push(match &self.upper {
+            Upper::With(to) => self.compared(&self.order.cursor, Compare::LessOrEqual, to)?,
+            Upper::Before(until) => {
+                self.compared(&self.order.cursor[..1], Compare::Less, std::slice::from_ref(until))?
+            }
+        });
         // What a row of several compares as is decided by its first values, though a later one be null.
         let later = self.order.cursor.iter().skip(1).map(|column| format!("{} is not null", column.sql));
         conditions.extend(later);
@@ -166,14 +200,21 @@ impl Reading {
         let (Some(cursor), Some(key)) = (marks.get(..count).and_then(values), key) else { return Ok(None) };
         self.after = Some(After { cursor, key, inclusive: false });
         // What this run may read the next one may, whoever is at work then.
-        let waiting = Waiting { high: self.to.clone(), transactions: Vec::new() };
-        let place = Place { after: self.after.clone(), waiting: Some(waiting), ..self.place.clone() };
+        let waiting = match &self.upper {
+            Upper::With(to) => Some(Waiting { high: to.clone(), transactions: Vec::new() }),
+            Upper::Before(_) => None,
+        };
+        let place = Place { after: self.after.clone(), waiting, ..self.place.clone() };
         Ok(Some(Checkpoint { position: place.position()?, state: self.state.clone() }))
     }
 
     /// The place at the end. `sieve` has looked at all rows.
     pub fn end(self, sieve: Option<Sieve>, stream: &str) -> Result<Checkpoint> {
-        let place = Place { mark: Some(self.to), after: self.again, waiting: self.waiting, ..self.place };
+        let mark = match self.upper {
+            Upper::With(to) => to,
+            Upper::Before(until) => vec![until],
+        };
+        let place = Place { mark: Some(mark), after: self.again, waiting: self.waiting, ..self.place };
         let skipped = sieve.as_ref().map_or(0, |sieve| sieve.skipped);
         let fresh = sieve.map(Sieve::fresh).unwrap_or_default();
         if skipped > 0 {

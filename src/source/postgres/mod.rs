@@ -15,6 +15,7 @@ mod query;
 mod snapshot;
 mod type_catalog;
 mod types;
+mod windows;
 
 use std::sync::Arc;
 
@@ -32,11 +33,11 @@ use self::position::Moment;
 use self::query::Query;
 use self::snapshot::Snapshot;
 use super::listing::{self, Catalog, Found, Listing};
-use super::{Description, Maker, Reader, Selection, Source, Stream, cursor, feed};
+use super::{Description, Maker, Reader, Selection, Source, Stream, Wanted, cursor, feed};
 use crate::config::Section;
 use crate::error::{Error, Kind, Result};
 use crate::net::postgres::error;
-use crate::record::{Checkpoint, Event, Mode};
+use crate::record::{Checkpoint, Event, Mode, Range};
 
 pub const MAKER: Maker = Maker {
     kind: config::KIND,
@@ -99,8 +100,9 @@ impl Postgres {
         let reader = Session::connect(&self.settings).await?;
         reader.begin(Sees::Latest).await.map_err(|e| reader.error(&e))?;
         let plan = Plan::make(&reader, stream).await?;
+        let window = stream.range.as_ref().map(cursor::Window::of).transpose()?;
         let (after, stream) = (after.cloned(), stream.id.to_string());
-        let query = Query { reader, looker, plan, settings, after, stream };
+        let query = Query { reader, looker, plan, settings, after, window, stream };
         Ok(feed::from_task(|outlet| query.read(outlet)))
     }
 
@@ -214,6 +216,15 @@ impl Source for Postgres {
         }
         self.give_back(session).await?;
         Ok(Description { table: plan.table.clone(), notes })
+    }
+
+    async fn windows(&self, stream: &Stream, wanted: &Wanted, mark: Option<&Checkpoint>) -> Result<Vec<Range>> {
+        let settings = cursor::Settings::of(&stream.selection.section)?;
+        let session = self.look().await?;
+        let plan = Plan::make(&session, stream).await?;
+        let windows = windows::cut(&session, &plan, &settings, wanted, mark).await?;
+        self.give_back(session).await?;
+        windows.iter().map(cursor::Window::range).collect()
     }
 
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {

@@ -13,7 +13,7 @@ use super::plan::{Plan, Scope};
 use super::probe::{Looking, Server};
 use crate::error::{Error, Result};
 use crate::record::{Checkpoint, Event, Rows};
-use crate::source::cursor::{self, Bound, Column, Expression, Grain, Nulls, Order, Place, Reading, Settings};
+use crate::source::cursor::{self, Bound, Column, Expression, Grain, Nulls, Order, Place, Reading, Settings, Window};
 use crate::source::feed::{Closed, Outlet};
 
 /// The cursor of a plan.
@@ -124,6 +124,8 @@ pub struct Query {
     pub plan: Plan,
     pub settings: Settings,
     pub after: Option<Checkpoint>,
+    /// What is read in place of what is new.
+    pub window: Option<Window>,
     pub stream: String,
 }
 
@@ -154,9 +156,13 @@ impl Query {
 
     /// What is to be read; where that is nothing, the place to stay at.
     async fn reading(&self) -> Result<(Option<Reading>, Checkpoint)> {
-        let place = Place::of(self.after.as_ref(), &self.settings)?;
-        let state = self.after.as_ref().map(|after| after.state.clone()).unwrap_or_default();
         let ordered = Ordered::of(&self.reader, &self.plan, &self.settings).await?;
+        let place = Place::of(self.after.as_ref(), &self.settings)?;
+        if let Some(window) = self.window.clone() {
+            let reading = Reading::of_window(&self.settings, ordered.order, window, self.after.as_ref())?;
+            return Ok((reading, place.position()?.into()));
+        }
+        let state = self.after.as_ref().map(|after| after.state.clone()).unwrap_or_default();
         let server = Server::look(&self.looker).await?;
         let (reader, looker, plan) = (&self.reader, &self.looker, &self.plan);
         let mut looking = Looking { reader, looker, plan, ordered: &ordered, server: &server };

@@ -31,6 +31,8 @@ pub struct Batch {
     room: Vec<u8>,
     /// What a row takes without its texts and bytes.
     row_bytes: usize,
+    /// The last row has come: the server says nothing more.
+    has_ended: bool,
 }
 
 impl Batch {
@@ -49,13 +51,17 @@ impl Batch {
             sieve,
             room: Vec::new(),
             row_bytes,
+            has_ended: false,
         }
     }
 
     /// The next batch of a statement under way, which has rows; `None` after the last row.
     pub async fn next(&mut self, connection: &mut Connection, plan: &Plan) -> Result<Option<Rows>> {
-        while let Some(row) = connection.row().await.map_err(|failure| error::of(failure, Doing::Reading))? {
-            self.add(row, plan)?;
+        while !self.has_ended {
+            match connection.row().await.map_err(|failure| error::of(failure, Doing::Reading))? {
+                Some(row) => self.add(row, plan)?,
+                None => self.has_ended = true,
+            }
             if self.is_full() {
                 return self.finish(plan).map(Some);
             }

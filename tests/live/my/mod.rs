@@ -1,6 +1,7 @@
 //! One suite for MySQL and MariaDB: what a source of type `mysql` must do on both.
 
 pub mod access;
+pub mod interleaved;
 pub mod reading;
 pub mod values;
 
@@ -48,6 +49,9 @@ macro_rules! my_suite {
             reading::a_killed_connection_is_no_end,
             reading::dropping_a_reader_ends_its_statement,
             reading::session_settings,
+            interleaved::milliseconds,
+            interleaved::microseconds,
+            interleaved::loses_without_a_mark,
         );
     };
     ($($module:ident::$name:ident),+ $(,)?) => {

@@ -2,6 +2,7 @@
 //!
 //! A new source is a folder here and a line in [`SOURCES`].
 
+mod cursor;
 pub mod feed;
 pub mod listing;
 #[cfg(feature = "mysql")]

@@ -26,16 +26,56 @@ impl From<Misfit> for Fault {
     }
 }
 
-/// Adds a row to the columns of a batch. Returns what its texts and bytes take.
+/// A row behind its marks.
+#[derive(Debug, Clone, Copy)]
+pub struct Body<'a> {
+    nulls: &'a [u8],
+    /// The bit of the first column.
+    first: usize,
+    values: &'a [u8],
+}
+
+impl Body<'_> {
+    fn is_null(&self, index: usize) -> bool {
+        let bit = self.first + index;
+        self.nulls[bit / 8] >> (bit % 8) & 1 == 1
+    }
+
+    /// The same bytes for the same row of so many columns, however many marks are before them.
+    pub fn bytes(&self, columns: usize, room: &mut Vec<u8>) {
+        room.clear();
+        room.extend((0..columns).map(|index| u8::from(self.is_null(index))));
+        room.extend_from_slice(self.values);
+    }
+}
+
+/// Takes the marks off a row, texts that are selected before its columns; their texts go into `marks`, in place of what is
+/// there.
 ///
 /// One byte of zero, a bitmap of the nulls that begins at its third bit, and the values of the others.
-pub fn row(payload: &[u8], columns: &[Planned], cells: &mut [Cells]) -> Result<usize, Trouble> {
-    let nulls = (columns.len() + 2).div_ceil(8);
+#[inline]
+pub fn split<'a>(
+    payload: &'a [u8],
+    columns: usize,
+    count: usize,
+    marks: &mut Vec<Option<&'a [u8]>>,
+) -> Result<Body<'a>, Trouble> {
+    let nulls = (count + columns + 2).div_ceil(8);
     let (nulls, mut values) = payload.get(1..).and_then(|rest| rest.split_at_checked(nulls)).ok_or(Trouble::Torn)?;
+    marks.clear();
+    for bit in 2..count + 2 {
+        let is_null = nulls[bit / 8] >> (bit % 8) & 1 == 1;
+        marks.push(if is_null { None } else { Some(text(&mut values).ok_or(Trouble::Torn)?) });
+    }
+    Ok(Body { nulls, first: count + 2, values })
+}
+
+/// Adds a row to the columns of a batch. Returns what its texts and bytes take.
+pub fn row(body: Body<'_>, columns: &[Planned], cells: &mut [Cells]) -> Result<usize, Trouble> {
+    let mut values = body.values;
     let mut bytes = 0;
     for (index, (column, cells)) in columns.iter().zip(cells).enumerate() {
-        let bit = index + 2;
-        if nulls[bit / 8] >> (bit % 8) & 1 == 1 {
+        if body.is_null(index) {
             cells.null();
             continue;
         }
@@ -178,6 +218,10 @@ mod tests {
         (columns, COLUMNS.iter().map(|&(_, _, of)| Cells::new(of, ZeroDates::Null)).collect())
     }
 
+    fn add(payload: &[u8], planned: &[Planned], cells: &mut [Cells]) -> Result<usize, Trouble> {
+        row(split(payload, planned.len(), 0, &mut Vec::new())?, planned, cells)
+    }
+
     /// No nulls: -1, 2^24 - 1, 2^64 - 1, 1.5, 2000-02-29 00:00:00.000001, -25:00:01, "añ", 300 bytes, -1.05.
     fn full() -> Vec<u8> {
         let mut row = vec![0, 0, 0, 0xff];
@@ -196,9 +240,9 @@ mod tests {
     #[test]
     fn each_value_takes_its_place() {
         let (planned, mut cells) = columns();
-        assert_eq!(row(&full(), &planned, &mut cells), Ok(308));
+        assert_eq!(add(&full(), &planned, &mut cells), Ok(308));
         // All nulls: nine bits from the third on.
-        assert_eq!(row(&[0, 0b1111_1100, 0b0000_0111], &planned, &mut cells), Ok(0));
+        assert_eq!(add(&[0, 0b1111_1100, 0b0000_0111], &planned, &mut cells), Ok(0));
         let arrays: Vec<_> = cells.iter_mut().map(|cells| cells.finish().unwrap()).collect();
         assert!(arrays.iter().all(|array| array.len() == 2 && array.is_valid(0) && array.is_null(1)));
         assert_eq!(arrays[0].as_primitive::<Int8Type>().value(0), -1);
@@ -212,13 +256,28 @@ mod tests {
     }
 
     #[test]
+    fn marks_are_taken_off_and_change_nothing_behind_them() {
+        let (planned, mut cells) = columns();
+        let full = full();
+        // Three marks, the second of them null.
+        let marked = [&[0, 0b1000, 0, 2, b'4', b'2', 1, b't'], &full[3..]].concat();
+        let (mut marks, mut with, mut without) = (Vec::new(), Vec::new(), Vec::new());
+        let body = split(&marked, planned.len(), 3, &mut marks).unwrap();
+        assert_eq!(row(body, &planned, &mut cells), Ok(308));
+        assert_eq!(marks, [Some(&b"42"[..]), None, Some(&b"t"[..])]);
+        body.bytes(planned.len(), &mut with);
+        split(&full, planned.len(), 0, &mut Vec::new()).unwrap().bytes(planned.len(), &mut without);
+        assert_eq!(with, without);
+    }
+
+    #[test]
     fn a_row_that_is_torn_is_told() {
         let (planned, mut cells) = columns();
         let full = full();
         for length in 0..full.len() {
-            assert_eq!(row(&full[..length], &planned, &mut cells), Err(Trouble::Torn), "{length} bytes");
+            assert_eq!(add(&full[..length], &planned, &mut cells), Err(Trouble::Torn), "{length} bytes");
         }
-        assert_eq!(row(&[&full[..], &[0]].concat(), &planned, &mut cells), Err(Trouble::Torn));
+        assert_eq!(add(&[&full[..], &[0]].concat(), &planned, &mut cells), Err(Trouble::Torn));
     }
 
     proptest! {
@@ -228,7 +287,7 @@ mod tests {
             let mut payload = full();
             let at = at.min(payload.len());
             payload.splice(at..(at + bytes.len()).min(full().len()), bytes);
-            let _ = row(&payload, &planned, &mut cells);
+            let _ = add(&payload, &planned, &mut cells);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! MySQL and MariaDB: tables, views and queries over the protocol of prepared statements, each as of one snapshot.
 
+mod batch;
 mod calendar;
 mod catalog;
 mod cells;

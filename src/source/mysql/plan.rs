@@ -12,7 +12,7 @@ use super::error::{self, Doing};
 use super::name::{Name, quoted};
 use super::types::{self, Known, Type};
 use crate::error::{Context, Error, Result};
-use crate::record::Table;
+use crate::record::{Mode, Table};
 use crate::source::{Selection, Stream, Tables};
 
 /// A prepared statement of one connection, and what comes of it.
@@ -25,6 +25,23 @@ pub struct Plan {
     pub statement: Statement,
     /// The section that policies stand in.
     pub header: String,
+    /// The columns, as they are selected.
+    items: String,
+    /// From where, with what columns are qualified with.
+    from: String,
+    alias: String,
+    filter: Option<String>,
+}
+
+/// Which rows of a plan a statement reads, in what order, and what it tells of them besides their columns.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    /// Besides the stream's own condition.
+    pub condition: Option<String>,
+    /// Expressions over [`Plan::column`], never bare names: those would mean what is selected, which may be cast.
+    pub order: Vec<String>,
+    /// Expressions that are texts, selected before the columns.
+    pub marks: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +90,24 @@ pub(super) enum Target<'a> {
     Query(&'a str),
 }
 
+impl Target<'_> {
+    fn sql(&self) -> String {
+        match self {
+            Target::Table(name) => name.to_string(),
+            // On lines of its own: a query may end in a comment.
+            Target::Query(sql) => format!("(\n{sql}\n) as `q`"),
+        }
+    }
+
+    /// What its columns are qualified with.
+    fn alias(&self) -> String {
+        match self {
+            Target::Table(name) => quoted(&name.table),
+            Target::Query(_) => "`q`".to_owned(),
+        }
+    }
+}
+
 /// What it takes to plan.
 pub(super) struct Planner<'a> {
     pub(super) connection: &'a mut Connection,
@@ -106,6 +141,31 @@ impl Plan {
     pub fn named(&self) -> String {
         format!("table {}", self.name)
     }
+
+    /// A column of what is read from, as conditions and orders name it.
+    pub fn column(&self, name: &str) -> String {
+        format!("{}.{}", self.alias, quoted(name))
+    }
+
+    /// From where on, what is read: `from … where … order by …`.
+    pub fn tail(&self, scope: &Scope) -> String {
+        let own = self.filter.as_ref().map(|filter| format!("({filter}\n)"));
+        let conditions: Vec<_> = own.into_iter().chain(scope.condition.clone()).collect();
+        let mut tail = format!("from {}", self.from);
+        if !conditions.is_empty() {
+            tail.push_str(&format!(" where {}", conditions.join(" and ")));
+        }
+        if !scope.order.is_empty() {
+            tail.push_str(&format!(" order by {}", scope.order.join(", ")));
+        }
+        tail
+    }
+
+    /// The statement that reads a scope of the plan.
+    pub fn select(&self, scope: &Scope) -> String {
+        let marks: String = scope.marks.iter().map(|mark| format!("{mark}, ")).collect();
+        format!("select {marks}{} {}", self.items, self.tail(scope))
+    }
 }
 
 impl Planner<'_> {
@@ -137,6 +197,10 @@ impl Planner<'_> {
             policies: self.policies,
             statement,
             header: self.selection.section.header().to_owned(),
+            items: bases.iter().map(|base| item(&base.name, base.cast)).collect::<Vec<_>>().join(", "),
+            from: self.from.sql(),
+            alias: self.from.alias(),
+            filter: self.selection.filter.clone(),
         })
     }
 
@@ -166,7 +230,9 @@ impl Planner<'_> {
         self.policies.check_names(&self.selection.section, &[(self.name.clone(), names.clone())])?;
         let all = self.bases(&statement).await?;
         let selection = self.selection;
-        if selection.columns.is_none() && selection.exclude_columns.is_empty() && selection.filter.is_none() {
+        let is_whole =
+            selection.columns.is_none() && selection.exclude_columns.is_empty() && selection.filter.is_none();
+        if is_whole && selection.mode == Mode::Full {
             return Ok((statement, all));
         }
         let chosen = selection.choose_columns(&self.name, &names)?;
@@ -254,11 +320,7 @@ impl Planner<'_> {
     }
 
     fn select(&self, items: &str) -> String {
-        // On lines of their own: a query or a condition may end in a comment.
-        let from = match &self.from {
-            Target::Table(name) => name.to_string(),
-            Target::Query(sql) => format!("(\n{sql}\n) as `q`"),
-        };
+        let from = self.from.sql();
         let filter = self.selection.filter.as_ref().map(|filter| format!(" where ({filter}\n)")).unwrap_or_default();
         format!("select {items} from {from}{filter}")
     }

@@ -1,20 +1,16 @@
 //! Reads a table or query from its first row to its last, as of one moment, in a stream.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use super::cells::{Cells, Misfit};
-use super::client::{Column, Failure};
+use super::batch::Batch;
+use super::client::Column;
 use super::connect::{Connection, number};
-use super::decode::{self, Trouble};
 use super::error::{self, Doing};
 use super::plan::{Plan, Planned, Wire};
 use super::position;
 use crate::error::{Context, Error, Result};
-use crate::record::{Event, Rows, Table};
+use crate::record::{Event, Rows};
 use crate::source::feed::{Closed, Outlet};
-use crate::source::{BATCH_BYTES, BATCH_ROWS};
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 
 /// A statement under way, whose rows are all of one moment.
 pub struct Snapshot {
@@ -56,15 +52,9 @@ impl Snapshot {
     async fn send_all(&mut self, outlet: &Outlet) -> Result<(), Stop> {
         let Self { connection, plan, at } = self;
         outlet.send(Event::Rows(Rows::none(plan.table.clone()))).await?;
-        let mut batch = Batch::new(plan);
-        while let Some(row) = connection.row().await? {
-            batch.add(row, plan)?;
-            if batch.is_full() {
-                outlet.send(Event::Rows(batch.finish(plan)?)).await?;
-            }
-        }
-        if batch.rows > 0 {
-            outlet.send(Event::Rows(batch.finish(plan)?)).await?;
+        let mut batch = Batch::new(plan, 0, None);
+        while let Some(rows) = batch.next(connection, plan).await? {
+            outlet.send(Event::Rows(rows)).await?;
         }
         batch.warn(plan);
         warn_of_warnings(connection, plan).await;
@@ -91,14 +81,8 @@ impl From<Error> for Stop {
     }
 }
 
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Self {
-        Stop::Failed(error::of(failure, Doing::Reading))
-    }
-}
-
 /// The server's own warnings, a `group_concat` cut short say. By number: their texts may quote values.
-async fn warn_of_warnings(connection: &mut Connection, plan: &Plan) {
+pub async fn warn_of_warnings(connection: &mut Connection, plan: &Plan) {
     if connection.warnings() == 0 {
         return;
     }
@@ -113,7 +97,7 @@ async fn warn_of_warnings(connection: &mut Connection, plan: &Plan) {
 }
 
 /// The server prepares a statement again when a table is altered, and says so only by other columns in the result.
-fn check_columns(now: &[Column], planned: &[Planned]) -> Result<()> {
+pub fn check_columns(now: &[Column], planned: &[Planned]) -> Result<()> {
     let same = now.len() == planned.len()
         && now
             .iter()
@@ -123,85 +107,4 @@ fn check_columns(now: &[Column], planned: &[Planned]) -> Result<()> {
         true => Ok(()),
         false => Err(Error::unavailable("the table was altered as reading began")),
     }
-}
-
-/// The batch being built.
-struct Batch {
-    table: Arc<Table>,
-    columns: Vec<Cells>,
-    rows: usize,
-    bytes: usize,
-    all_rows: u64,
-    /// What a row takes without its texts and bytes.
-    row_bytes: usize,
-}
-
-impl Batch {
-    fn new(plan: &Plan) -> Self {
-        let columns = plan.columns.iter().map(|column| Cells::new(column.of, plan.policies.zero_dates)).collect();
-        let row_bytes = plan.columns.len() * 8;
-        Self { table: plan.table.clone(), columns, rows: 0, bytes: 0, all_rows: 0, row_bytes }
-    }
-
-    fn add(&mut self, row: &[u8], plan: &Plan) -> Result<()> {
-        match decode::row(row, &plan.columns, &mut self.columns) {
-            Ok(bytes) => self.bytes += bytes + self.row_bytes,
-            Err(Trouble::Misfit(index, why)) => return Err(misfit(plan, index, self.all_rows + 1, why)),
-            Err(Trouble::Torn) => return Err(error::of(Failure::Protocol("a row"), Doing::Reading)),
-        }
-        self.rows += 1;
-        self.all_rows += 1;
-        Ok(())
-    }
-
-    fn is_full(&self) -> bool {
-        self.rows >= BATCH_ROWS || self.bytes >= BATCH_BYTES
-    }
-
-    fn finish(&mut self, plan: &Plan) -> Result<Rows> {
-        let first = self.all_rows - self.rows as u64 + 1;
-        let finished = self.columns.iter_mut().enumerate().map(|(index, column)| {
-            column.finish().map_err(|row| misfit(plan, index, first + row as u64, Misfit::Text))
-        });
-        let arrays = finished.collect::<Result<Vec<ArrayRef>>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
-        let batch = RecordBatch::try_new_with_options(self.table.schema.clone(), arrays, &options)
-            .map_err(|e| Error::bug(e.to_string()))?;
-        (self.rows, self.bytes) = (0, 0);
-        Ok(Rows { table: self.table.clone(), batch })
-    }
-
-    /// Says what was lost by the stream's own wish.
-    fn warn(&self, plan: &Plan) {
-        for (cells, column) in self.columns.iter().zip(&plan.columns).filter(|(cells, _)| cells.nulled > 0) {
-            tracing::warn!(
-                table = plan.name,
-                column = column.name,
-                count = cells.nulled,
-                "invalid dates arrived as null; `zero_dates = text` keeps them"
-            );
-        }
-    }
-}
-
-/// An error that names table, column and row, and the key that lets the value pass.
-fn misfit(plan: &Plan, index: usize, row: u64, why: Misfit) -> Error {
-    let Planned { name, of, .. } = &plan.columns[index];
-    let (what, hint) = match why {
-        Misfit::Text => (
-            "the text is not valid UTF-8".to_owned(),
-            format!("Set `bytes_columns = {name}` to read the bytes that are stored"),
-        ),
-        Misfit::Date => (
-            "an invalid date, such as 0000-00-00".to_owned(),
-            "Set `zero_dates = null`, which counts them, or `zero_dates = text`".to_owned(),
-        ),
-        Misfit::Boolean => ("a TINYINT(1) other than 0 and 1".to_owned(), "Set `tinyint1 = integer`".to_owned()),
-        Misfit::Digits => (
-            "a decimal has more digits than the server says its type has".to_owned(),
-            "Give the expression a type with `cast(… as decimal(p,s))` in the query".to_owned(),
-        ),
-        Misfit::Kind => return Error::bug(format!("column {name}: the server sent a value that is no {of:?}")),
-    };
-    Error::data(format!("column {name}, row {row} as read: {what}")).hint(format!("{hint}, in [{}].", plan.header))
 }

@@ -1,6 +1,7 @@
 //! PostgreSQL: whole tables by binary COPY, all tables of a run in one snapshot.
 
 mod altered;
+mod batches;
 mod catalog;
 mod config;
 mod connect;

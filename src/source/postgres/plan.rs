@@ -25,6 +25,8 @@ pub struct Plan {
     pub relation: Option<Relation>,
     /// `"public"."orders"`, or the query in brackets, named as the stream.
     from: String,
+    /// What columns are qualified with: `"orders"`.
+    alias: String,
     filter: Option<String>,
     /// Where the user's own SQL finds its names; the source's `schema`.
     path: String,
@@ -33,6 +35,17 @@ pub struct Plan {
 pub struct PlannedColumn {
     pub name: String,
     pub of: Type,
+}
+
+/// Which rows of a plan a statement reads, in what order, and what it tells of them besides their columns.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    /// Besides the stream's own condition.
+    pub condition: Option<String>,
+    /// Expressions over [`Plan::column`], never bare names: those would mean what is selected, which may be text.
+    pub order: Vec<String>,
+    /// Expressions whose texts stand behind the columns.
+    pub marks: Vec<String>,
 }
 
 impl Plan {
@@ -47,6 +60,7 @@ impl Plan {
             policies,
             relation: None,
             from: String::new(),
+            alias: String::new(),
             filter: selection.filter.clone(),
             path: session.settings().schema.clone(),
         };
@@ -55,7 +69,8 @@ impl Plan {
             Tables::Query(query) => {
                 // On lines of its own, as it may end in a comment; without the semicolon it may end in.
                 let query = query.trim().trim_end_matches(';');
-                plan.from = format!("(\n{query}\n) AS {}", quoted(&selection.name));
+                plan.alias = quoted(&selection.name);
+                plan.from = format!("(\n{query}\n) AS {}", plan.alias);
                 (None, selection.output_name(&selection.name))
             }
             _ => {
@@ -66,6 +81,7 @@ impl Plan {
                     key = catalog::primary_key(session, &relation).await?;
                     key = if key.iter().all(|column| chosen.contains(column)) { key } else { Vec::new() };
                 }
+                plan.alias = quoted(&name.table);
                 plan.from = name.to_string();
                 plan.relation = Some(relation);
                 (Some(chosen), selection.output_name(&stream.table))
@@ -91,7 +107,7 @@ impl Plan {
             Some(names) => names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", "),
             None => "*".to_owned(),
         };
-        let sql = format!("SELECT {list} {}", self.tail());
+        let sql = format!("SELECT {list} {}", self.tail(&Scope::default()));
         let statement = session.client().prepare(&sql).await.map_err(|e| blame(session, &e, selection))?;
         let mut found: Vec<(String, u32, i32)> = statement
             .columns()
@@ -124,24 +140,37 @@ impl Plan {
     /// Runs the very statement that COPY will run, for no rows: it checks every right, and leaves the locks of every
     /// table and partition that it reads with the transaction.
     async fn lock(&self, session: &Session, selection: &Selection) -> Result<()> {
-        let sql = format!("{} LIMIT 0", self.select());
+        let sql = format!("{} LIMIT 0", self.select(&Scope::default()));
         session.client().batch_execute(&sql).await.map_err(|e| blame(session, &e, selection))
     }
 
-    fn tail(&self) -> String {
-        match &self.filter {
-            Some(filter) => format!("FROM {}\nWHERE (\n{filter}\n)", self.from),
-            None => format!("FROM {}", self.from),
+    /// A column of what is read from, as conditions and orders name it.
+    pub fn column(&self, name: &str) -> String {
+        format!("{}.{}", self.alias, quoted(name))
+    }
+
+    /// From where on, what is read: `FROM … WHERE … ORDER BY …`.
+    pub fn tail(&self, scope: &Scope) -> String {
+        let own = self.filter.as_ref().map(|filter| format!("(\n{filter}\n)"));
+        let conditions: Vec<_> = own.into_iter().chain(scope.condition.clone()).collect();
+        let mut tail = format!("FROM {}", self.from);
+        if !conditions.is_empty() {
+            tail.push_str(&format!("\nWHERE {}", conditions.join(" AND ")));
         }
+        if !scope.order.is_empty() {
+            tail.push_str(&format!("\nORDER BY {}", scope.order.join(", ")));
+        }
+        tail
     }
 
-    fn select(&self) -> String {
-        let list: Vec<_> = self.columns.iter().map(PlannedColumn::expression).collect();
-        format!("SELECT {} {}", list.join(", "), self.tail())
+    fn select(&self, scope: &Scope) -> String {
+        let marks = scope.marks.iter().map(|mark| format!("({mark})::pg_catalog.text"));
+        let list: Vec<_> = self.columns.iter().map(PlannedColumn::expression).chain(marks).collect();
+        format!("SELECT {} {}", list.join(", "), self.tail(scope))
     }
 
-    pub fn copy(&self) -> String {
-        format!("COPY ({}) TO STDOUT (FORMAT binary)", self.select())
+    pub fn copy(&self, scope: &Scope) -> String {
+        format!("COPY ({}) TO STDOUT (FORMAT binary)", self.select(scope))
     }
 
     /// What a user should know of how this stream arrives.
@@ -180,6 +209,7 @@ impl Plan {
             policies: Policies::of(&section).unwrap(),
             relation: None,
             from: String::new(),
+            alias: String::new(),
             filter: None,
             path: String::new(),
         }

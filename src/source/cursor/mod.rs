@@ -1,0 +1,39 @@
+//! Incremental reading, as far as it is the same for every source with SQL: what a cursor is, up to where it is safe to
+//! read, where reading goes on.
+//!
+//! A run reads the rows whose cursor lies above the mark and not above a bound below which no row can appear any more
+//! ([`bound`]), in the order of cursor and key, so that it can stop between any two of them ([`place`]). Rows that have to
+//! be read twice, because a row may still come among them, are known again by a digest ([`seen`], [`sieve`]).
+
+mod bound;
+mod compare;
+mod expression;
+mod place;
+mod reading;
+mod seen;
+mod settings;
+mod sieve;
+
+pub use self::bound::{Bound, High, Probe, Transaction, bound};
+pub use self::compare::{Compare, compare};
+pub use self::expression::Expression;
+pub use self::place::{After, Place, Waiting};
+pub use self::reading::{Column, Order, Reading, nothing_new};
+pub use self::seen::Seen;
+pub use self::settings::{KEYS, Lookback, Nulls, Settings};
+pub use self::sieve::Sieve;
+
+use std::time::Duration;
+
+/// What a source knows of the values of a cursor's first column: when a group of equal ones is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grain {
+    /// Times of the server's clock in steps of a unit: nobody begins with a value that lies a unit back.
+    Time { unit: Duration },
+    /// Days: one is complete when it is over everywhere.
+    Day,
+    /// No two rows have the same.
+    Unique,
+    /// Any value may come again at any time: the last group is read again by the next run.
+    Open,
+}

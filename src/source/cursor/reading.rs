@@ -1,0 +1,162 @@
+//! What one run reads: from where to where, in what order, and the places between.
+
+use serde_json::Value;
+
+use super::{After, Bound, Compare, Grain, Nulls, Place, Seen, Settings, Sieve, Waiting, compare};
+use crate::error::Result;
+use crate::record::{Checkpoint, Position};
+
+/// The columns that rows are ordered by, as SQL.
+#[derive(Debug, Clone)]
+pub struct Order {
+    pub cursor: Vec<Column>,
+    /// Those of the key that the cursor does not have; empty where there is none, and only a change of the cursor is a
+    /// safe place.
+    pub key: Vec<Column>,
+    /// Whether the key, or the cursor itself, tells all rows apart.
+    pub is_exact: bool,
+    /// Whether comparisons of rows are worth more to the server than what they mean, written out.
+    pub rows: bool,
+}
+
+/// One of them.
+#[derive(Debug, Clone)]
+pub struct Column {
+    pub sql: String,
+    /// Writes a value, as a mark has it, as SQL. Nothing of the value is taken for SQL, whatever it is.
+    pub literal: fn(&str) -> Result<String>,
+}
+
+/// A range of rows that is read by one statement or several, one after the other.
+#[derive(Debug)]
+pub struct Reading {
+    order: Order,
+    nulls: Nulls,
+    max_ties: usize,
+    /// The place that the run began at.
+    place: Place,
+    state: Value,
+    /// Where the next statement begins.
+    after: Option<After>,
+    to: Vec<String>,
+    /// What the next run reads again.
+    again: Option<After>,
+    waiting: Option<Waiting>,
+}
+
+impl Reading {
+    /// What there is to read after `checkpoint`; `None` where that is nothing. `floor` is where a lookback from the
+    /// bound ends, where there is one.
+    pub fn of(
+        settings: &Settings,
+        order: Order,
+        grain: Grain,
+        (place, state): (Place, Value),
+        bound: Bound,
+        floor: Option<String>,
+    ) -> Option<Self> {
+        let to = bound.to.clone()?;
+        let again = match (floor, grain) {
+            (Some(floor), _) => Some(After { cursor: vec![floor], key: Vec::new(), inclusive: false }),
+            (None, Grain::Open) => Some(After { cursor: to.clone(), key: Vec::new(), inclusive: true }),
+            (None, _) => None,
+        };
+        if bound.to == place.mark && place.after.is_none() && again.is_none() {
+            return None;
+        }
+        let first =
+            || settings.start.clone().map(|start| After { cursor: vec![start], key: Vec::new(), inclusive: true });
+        let above = |mark: &Vec<String>| After { cursor: mark.clone(), key: Vec::new(), inclusive: false };
+        let after = place.after.clone().or_else(|| place.mark.as_ref().map(above)).or_else(first);
+        let (nulls, max_ties, waiting) = (settings.nulls, settings.max_ties, bound.waiting);
+        Some(Self { order, nulls, max_ties, place, state, after, to, again, waiting })
+    }
+
+    /// Which rows the next statement reads, besides those of the stream's own condition.
+    pub fn condition(&self) -> Result<String> {
+        let mut conditions = Vec::new();
+        if let Some(after) = &self.after {
+            conditions.push(self.beyond(after)?);
+        }
+        conditions.push(self.compared(&self.order.cursor, Compare::LessOrEqual, &self.to)?);
+        // What a row of several compares as is decided by its first values, though a later one be null.
+        let later = self.order.cursor.iter().skip(1).map(|column| format!("{} is not null", column.sql));
+        conditions.extend(later);
+        Ok(conditions.join(" and "))
+    }
+
+    fn beyond(&self, after: &After) -> Result<String> {
+        let how = if after.inclusive { Compare::GreaterOrEqual } else { Compare::Greater };
+        if after.key.is_empty() {
+            return self.compared(&self.order.cursor[..after.cursor.len()], how, &after.cursor);
+        }
+        let columns: Vec<_> = self.order.cursor.iter().chain(&self.order.key).cloned().collect();
+        let values: Vec<_> = after.cursor.iter().chain(&after.key).cloned().collect();
+        self.compared(&columns, how, &values)
+    }
+
+    fn compared(&self, columns: &[Column], how: Compare, values: &[String]) -> Result<String> {
+        let literals = columns.iter().zip(values).map(|(column, value)| (column.literal)(value));
+        let names: Vec<_> = columns.iter().map(|column| column.sql.clone()).collect();
+        Ok(compare(&names, how, &literals.collect::<Result<Vec<_>>>()?, self.order.rows))
+    }
+
+    /// Rows whose cursor is null, where they are read.
+    pub fn null_condition(&self) -> Option<String> {
+        let is_null = |column: &Column| format!("{} is null", column.sql);
+        let any: Vec<_> = self.order.cursor.iter().map(is_null).collect();
+        (self.nulls == Nulls::Read).then(|| format!("({})", any.join(" or ")))
+    }
+
+    /// What rows are ordered by.
+    pub fn order(&self) -> Vec<String> {
+        self.order.cursor.iter().chain(&self.order.key).map(|column| column.sql.clone()).collect()
+    }
+
+    /// Columns whose texts are the first marks.
+    pub fn marked(&self) -> impl Iterator<Item = &Column> {
+        self.order.cursor.iter().chain(&self.order.key)
+    }
+
+    /// A condition that is the last mark of each row, where the next run reads some again.
+    pub fn again(&self) -> Result<Option<String>> {
+        self.again.as_ref().map(|again| self.beyond(again)).transpose()
+    }
+
+    /// What looks at the rows, where something has to.
+    pub fn sieve(&self) -> Result<Option<Sieve>> {
+        let seen = Seen::of(&self.state)?;
+        let most = self.again.as_ref().map(|_| self.max_ties);
+        let groups = (!self.order.is_exact).then_some(self.order.cursor.len());
+        let is_needed = !seen.is_empty() || most.is_some() || groups.is_some();
+        Ok(is_needed.then(|| Sieve::new(seen, most, groups)))
+    }
+
+    /// The place behind a row with these marks, where a later statement or run can go on; `None` where it cannot.
+    pub fn behind(&mut self, marks: &[Option<String>]) -> Result<Option<Checkpoint>> {
+        let count = self.order.cursor.len();
+        let values = |marks: &[Option<String>]| marks.iter().cloned().collect::<Option<Vec<_>>>();
+        let key = marks.get(count..count + self.order.key.len()).and_then(values);
+        let (Some(cursor), Some(key)) = (marks.get(..count).and_then(values), key) else { return Ok(None) };
+        self.after = Some(After { cursor, key, inclusive: false });
+        // What this run may read the next one may, whoever is at work then.
+        let waiting = Waiting { high: self.to.clone(), transactions: Vec::new() };
+        let place = Place { after: self.after.clone(), waiting: Some(waiting), ..self.place.clone() };
+        Ok(Some(Checkpoint { position: place.position()?, state: self.state.clone() }))
+    }
+
+    /// The place at the end. `sieve` has looked at all rows.
+    pub fn end(self, sieve: Option<Sieve>) -> Result<Checkpoint> {
+        let place = Place { mark: Some(self.to), after: self.again, waiting: self.waiting, ..self.place };
+        let state = sieve.map(|sieve| sieve.fresh().state()).unwrap_or_default();
+        Ok(Checkpoint { position: place.position()?, state })
+    }
+}
+
+/// The place of a run that has nothing to read.
+pub fn nothing_new(place: &Place, state: Value, bound: Bound) -> Result<Checkpoint> {
+    let mark = bound.to.or_else(|| place.mark.clone());
+    let place = Place { mark, waiting: bound.waiting, ..place.clone() };
+    let position: Position = place.position()?;
+    Ok(Checkpoint { position, state })
+}

@@ -1,0 +1,96 @@
+//! Rows that were delivered behind the place where reading goes on: known again by a digest of the whole row, since a
+//! row may change twice within one value of its cursor.
+
+use std::collections::BTreeSet;
+use std::hash::Hasher;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+use crate::error::{Error, Result};
+
+/// The digest of a row as the server sent it.
+pub fn digest(row: &[u8]) -> u128 {
+    let mut hasher = SipHasher13::new();
+    hasher.write(row);
+    hasher.finish128().as_u128()
+}
+
+/// Digests of rows, up to a number.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    digests: BTreeSet<u128>,
+    /// Rows whose digests found no room: they are delivered again.
+    beyond: u64,
+}
+
+impl Seen {
+    /// Reads what [`Seen::state`] gave.
+    pub fn of(state: &Value) -> Result<Self> {
+        let Some(text) = state["seen"].as_str() else { return Ok(Self::default()) };
+        let broken = || Error::conflict("the digests of delivered rows in the commit log cannot be read");
+        let bytes = STANDARD.decode(text).map_err(|_| broken())?;
+        if bytes.len() % 16 != 0 {
+            return Err(broken());
+        }
+        let digests = bytes.as_chunks::<16>().0.iter().map(|digest| u128::from_be_bytes(*digest)).collect();
+        Ok(Self { digests, beyond: state["beyond"].as_u64().unwrap_or_default() })
+    }
+
+    /// For the commit log; null where there is none.
+    pub fn state(&self) -> Value {
+        if self.digests.is_empty() && self.beyond == 0 {
+            return Value::Null;
+        }
+        let bytes: Vec<u8> = self.digests.iter().flat_map(|digest| digest.to_be_bytes()).collect();
+        json!({ "seen": STANDARD.encode(bytes), "beyond": self.beyond })
+    }
+
+    pub fn has(&self, digest: u128) -> bool {
+        self.digests.contains(&digest)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.digests.is_empty()
+    }
+
+    /// How many rows are delivered again, because their digests found no room.
+    pub fn beyond(&self) -> u64 {
+        self.beyond
+    }
+
+    pub fn add(&mut self, digest: u128, most: usize) {
+        if self.digests.len() < most {
+            self.digests.insert(digest);
+        } else if !self.digests.contains(&digest) {
+            self.beyond += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_outlive_a_run() {
+        let mut seen = Seen::default();
+        for row in ["a", "b", "a", "c"] {
+            seen.add(digest(row.as_bytes()), 2);
+        }
+        assert_eq!(seen.beyond(), 1);
+        let again = Seen::of(&seen.state()).unwrap();
+        assert_eq!(again, seen);
+        assert!(again.has(digest(b"a")) && again.has(digest(b"b")) && !again.has(digest(b"c")));
+        assert_eq!(Seen::default().state(), Value::Null);
+        assert!(Seen::of(&json!({ "seen": "AAAA" })).is_err());
+    }
+
+    /// Whoever changes this delivers again what earlier versions have noted.
+    #[test]
+    fn a_digest_is_the_same_in_every_build() {
+        assert_eq!(format!("{:032x}", digest(b"")), "b91c5ed031fb33032134935d61d9b40d");
+    }
+}

@@ -58,6 +58,9 @@ pub struct Run {
     /// Where the job log knows of more than the destination holds, believe the destination
     #[arg(long)]
     pub adopt_destination: bool,
+    /// Load all of it anew: an unfinished load is given up, an incremental stream begins again with all its rows
+    #[arg(long)]
+    pub full_refresh: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -18,6 +18,7 @@ pub(super) async fn command(console: &Console, config: Result<Config>, wanted: a
         mode: wanted.mode,
         take_over: wanted.take_over,
         adopt_destination: wanted.adopt_destination,
+        full_refresh: wanted.full_refresh,
     };
     let summary = match config {
         Ok(config) => run(console, config, request).await,

@@ -10,12 +10,13 @@ use serde_json::Value;
 use super::columns;
 use super::copy::{Copy, Ended};
 use super::full::Load;
+use super::sequence::Numbering;
 use super::session::{Account, Progress, Session, Totals};
 use super::stop::Stop;
 use crate::destination::Writer;
 use crate::error::{Error, Kind, Result};
 use crate::job_log::Lease;
-use crate::record::{Commit, Mode, Range, StreamId};
+use crate::record::{Commit, Range, StreamId};
 use crate::source::{Source, Stream};
 
 /// How many logs of chunks are looked at together.
@@ -68,8 +69,15 @@ pub async fn load(
     load: &Load,
 ) -> Result<Option<Vec<Loaded>>> {
     let (halt, halted) = Stop::new();
-    let mut loader =
-        Loader { session, source, lease, stop: halted, progress: Progress::default(), definitions: Mutex::default() };
+    let mut loader = Loader {
+        session,
+        source,
+        lease,
+        stop: halted,
+        numbering: load.numbering,
+        progress: Progress::default(),
+        definitions: Mutex::default(),
+    };
     let chunks = loader.look(load).await?;
     loader.begin(&chunks).await?;
     tell_begun(session, load, &chunks);
@@ -156,6 +164,7 @@ struct Loader<'a> {
     lease: &'a dyn Lease,
     /// The stream's stop, or the end that another chunk's failure makes.
     stop: Stop,
+    numbering: Numbering,
     progress: Progress,
     /// What the tables' columns are, by table, as the first chunk found them.
     definitions: Mutex<BTreeMap<String, Value>>,
@@ -250,7 +259,7 @@ impl Loader<'_> {
             lease: self.lease,
             ledger: &mut account,
             limits: self.session.limits,
-            mode: Mode::Full,
+            numbering: self.numbering,
             stop: self.stop.clone(),
         };
         let ended = copy.run().await?;

@@ -31,7 +31,7 @@ pub use self::names::has_several;
 pub use self::plan::registry;
 use self::plan::{Around, Plan};
 pub use self::readings::Readings;
-pub use self::sequence::SEQ;
+pub use self::sequence::{Numbering, SEQ};
 pub use self::session::{Session, Totals};
 pub use self::stop::{Stop, Stopper};
 pub use self::stream::{Sources, run as run_stream};
@@ -51,6 +51,8 @@ pub struct Request {
     pub take_over: bool,
     /// Where the job log knows of more than the destination holds, believe the destination.
     pub adopt_destination: bool,
+    /// Load all of it anew, whatever was read before.
+    pub full_refresh: bool,
 }
 
 /// Hears what happens, from several tasks at once. Must return at once.

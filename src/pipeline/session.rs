@@ -35,6 +35,8 @@ pub struct Session {
     pub adopt_destination: bool,
     /// A full load that was begun longer ago is given up rather than continued.
     pub resume_within: Duration,
+    /// Begin anew, whatever there is: until it has begun.
+    pub full_refresh: AtomicBool,
     pub on_schema_change: OnChange,
     pub observer: Arc<dyn Observer>,
     pub stop: Stop,
@@ -62,6 +64,15 @@ impl Session {
         }
         self.set(totals);
         Ok(())
+    }
+
+    pub fn is_refresh(&self) -> bool {
+        self.full_refresh.load(Ordering::Relaxed)
+    }
+
+    /// What was to begin anew has begun: what fails from now on is continued.
+    pub fn refreshed(&self) {
+        self.full_refresh.store(false, Ordering::Relaxed);
     }
 
     /// Notes that so much more of a full load is safe.

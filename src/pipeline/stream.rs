@@ -10,13 +10,14 @@ use serde_json::Value;
 
 use super::append::{self, Begun};
 use super::copy::Ended;
+use super::generation::{self, Generation};
 use super::session::{Session, Totals};
-use super::{Notice, StreamReport, full, generation, settle};
+use super::{Notice, StreamReport, full, settle};
 use crate::destination::Writer;
 use crate::error::{Error, Kind, Result};
 use crate::job_log::{Lease, NewRun, RunEnd, RunState};
-use crate::record::{Checkpoint, Commit, Mode, Position};
-use crate::source::{Chunks, Consistency, Description, Listing, Reader, Selection, Source, Stream};
+use crate::record::{Checkpoint, Commit, Mode, Position, Range};
+use crate::source::{Chunks, Consistency, Description, Listing, Reader, Selection, Source, Stream, Wanted};
 
 /// The wait before the first retry; it doubles with each.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -64,6 +65,10 @@ impl Source for Shared<'_> {
             chunks.consistency = Consistency::Table;
         }
         Ok(chunks)
+    }
+
+    async fn windows(&self, stream: &Stream, wanted: &Wanted, mark: Option<&Checkpoint>) -> Result<Vec<Range>> {
+        self.shared.windows(stream, wanted, mark).await
     }
 
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
@@ -185,13 +190,18 @@ pub fn wait_before(attempt: u32) -> Duration {
 
 async fn once(session: &mut Session, source: &Shared<'_>, lease: &dyn Lease) -> Result<Outcome> {
     let shown = |position: Option<&Position>| position.map(ToString::to_string);
-    let (writer, result) = match session.opening.mode {
-        Mode::Full => {
+    let load = match session.opening.mode {
+        Mode::Full => Some(None),
+        Mode::Incremental => load_first(session, source, lease).await?,
+        Mode::Cdc => None,
+    };
+    let (writer, result) = match load {
+        Some(cut) => {
             let mut writer = open(session).await?;
-            let loaded = full::load(session, source, &mut *writer, lease).await;
+            let loaded = full::load(session, source, &mut *writer, lease, cut).await;
             (writer, loaded)
         }
-        Mode::Incremental | Mode::Cdc => match append::begin(session, source, lease).await? {
+        None => match append::begin(session, source, lease).await? {
             Begun::Open(mut writer, mut reader, _permit) => {
                 let copied = append::copy(session, &mut *reader, &mut *writer, lease).await;
                 (writer, copied)
@@ -216,6 +226,23 @@ async fn once(session: &mut Session, source: &Shared<'_>, lease: &dyn Lease) -> 
         Err(error) => {
             writer.abort().await;
             Err(error)
+        }
+    }
+}
+
+/// Whether an incremental stream is to be loaded before it can grow: anew, to its end, or for the first time where the
+/// source has it in pieces, which come with the answer.
+async fn load_first(session: &mut Session, source: &dyn Source, lease: &dyn Lease) -> Result<Option<Option<Chunks>>> {
+    if session.is_refresh() {
+        return Ok(Some(None));
+    }
+    let newest = newest(session).await?;
+    match newest {
+        Some(newest) if Generation::unfinished(&newest).is_some() => Ok(Some(None)),
+        Some(newest) if newest.position.is_some() => Ok(None),
+        _ => {
+            let cut = full::cut(session, source, lease).await?;
+            Ok(cut.filter(|cut| cut.handover.is_some() && cut.ranges.len() > 1).map(Some))
         }
     }
 }

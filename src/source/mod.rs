@@ -53,7 +53,7 @@ pub trait Source: Send + Sync {
         Err(stream.selection.section.fault("mode", "is not read by windows of a cursor"))
     }
 
-    /// In what pieces a full load of the stream is read. Asked once for each load; what it says is kept with the load, and
+    /// In what pieces a full load of the stream is read, an incremental stream's first one too. Asked once for each load; what it says is kept with the load, and
     /// comes back in [`Stream::range`], from a later process too.
     async fn chunks(&self, _stream: &Stream) -> Result<Chunks> {
         Ok(Chunks::whole(Consistency::Statement))
@@ -71,12 +71,14 @@ pub struct Chunks {
     pub consistency: Consistency,
     /// What the chunks have in common, a snapshot say: kept until the load ends.
     pub hold: Option<Box<dyn Any + Send + Sync>>,
+    /// Of an incremental stream: where it goes on behind the load. No chunk has rows of behind it.
+    pub handover: Option<Checkpoint>,
 }
 
 impl Chunks {
     /// All in one piece.
     pub fn whole(consistency: Consistency) -> Self {
-        Self { ranges: Vec::new(), consistency, hold: None }
+        Self { ranges: Vec::new(), consistency, hold: None, handover: None }
     }
 }
 

@@ -108,6 +108,7 @@ pub fn session(name: &str, mode: Mode, destination: Arc<dyn Destination>, log: &
         limits: Limits { bytes: u64::MAX, rows: 10, interval: Duration::from_secs(5), idle: Duration::from_secs(60) },
         adopt_destination: false,
         resume_within: Duration::from_secs(3600),
+        full_refresh: Default::default(),
         on_schema_change: OnChange::Fail,
         observer: Arc::new(Silent),
         stop,

@@ -29,7 +29,8 @@ pub async fn definitions(
     Ok(BTreeMap::new())
 }
 
-fn of_parts(commit: &Commit) -> impl Iterator<Item = (String, Value)> {
+/// The definitions of the tables that have a part in an entry.
+pub fn of_parts(commit: &Commit) -> impl Iterator<Item = (String, Value)> {
     commit.parts.iter().filter_map(|part| Some((part.table.clone(), commit.schemas.get(&part.schema)?.clone())))
 }
 

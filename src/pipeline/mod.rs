@@ -2,13 +2,16 @@
 
 mod append;
 mod checks;
+mod chunks;
 mod columns;
 mod copy;
 mod definition;
 mod full;
+mod generation;
 mod inspect;
 mod names;
 mod plan;
+mod readings;
 mod sequence;
 mod session;
 mod settle;
@@ -21,11 +24,12 @@ use std::time::Duration;
 use futures_util::StreamExt;
 
 pub use self::copy::{Copy, Ended, Ledger, Limits};
-pub use self::full::full_load_in_words;
+pub use self::generation::full_load_in_words;
 pub use self::inspect::{ColumnReport, Finding, check, files};
 pub use self::names::has_several;
 pub use self::plan::registry;
 use self::plan::{Around, Plan};
+pub use self::readings::Readings;
 pub use self::sequence::SEQ;
 pub use self::session::{Session, Totals};
 pub use self::stop::{Stop, Stopper};

@@ -12,6 +12,7 @@ use super::checks::{self, Writers};
 use super::copy::Limits;
 use super::definition;
 use super::names::{self, may_name, names_stream};
+use super::readings::Readings;
 use super::session::Session;
 use super::stream::{self, Sources};
 use super::{Notice, Observer, Request, Stop, StreamReport};
@@ -27,7 +28,6 @@ use crate::source::{self, Listing, Selection, Source, Stream};
 /// Keys of `[pipeline]`.
 const KEYS: &[Key] = &[
     Key::new("name", Wants::Text, "Names this pipeline in the job log and in the commit logs.").default("main"),
-    Key::new("parallel", Wants::Integer(1, 256), "How many streams run at once.").default("2"),
     Key::new(
         "max_memory",
         Wants::Checked("size (`64 MiB`), 32 MiB at least", memory_refusal),
@@ -49,6 +49,13 @@ fn memory_refusal(text: &str) -> Result<(), &'static str> {
 /// Keys of `[pipeline]` that a stream may set for itself.
 const STREAM_KEYS: &[Key] = &[
     Key::new(
+        "parallel",
+        Wants::Integer(1, 256),
+        "How many connections read at once, over all streams and the chunks of full loads; of a stream, how many of \
+         them may read its chunks.",
+    )
+    .default("2"),
+    Key::new(
         "retries",
         Wants::Integer(0, 1000),
         "How often a stream starts again after failures that may pass; a commit begins the count anew.",
@@ -57,8 +64,7 @@ const STREAM_KEYS: &[Key] = &[
     Key::new(
         "resume_within",
         Wants::Duration,
-        "A full load that was read to its end and not published is published by the next run, unless it was begun longer \
-         ago. One that was not read to its end is read again from its beginning.",
+        "A full load that did not come to its end is continued by the next run, unless it was begun longer ago. What it had not read to its end is read again: its chunks, or the table.",
     )
     .default("1d"),
     Key::new("commit_interval", Wants::Duration, "A commit is made at the first safe place after this time,")
@@ -67,7 +73,7 @@ const STREAM_KEYS: &[Key] = &[
     Key::new(
         "commit_bytes",
         Wants::Bytes,
-        "or after this much data. A full load has one safe place so far, its end: these keys change nothing there.",
+        "or after this much data. A full load is committed at the end of each chunk: these keys change nothing there.",
     )
     .default("1 GiB"),
     Key::new("idle_interval", Wants::Duration, "A position without rows is committed at most this often.")
@@ -117,8 +123,10 @@ pub struct Plan<'a> {
     config: &'a Config,
     request: Request,
     pub wanted: Vec<&'a StreamSection>,
+    /// How many streams are at work at once, and how many readings over all of them.
     pub parallel: usize,
     memory: Arc<Memory>,
+    readings: BTreeMap<&'a str, Readings>,
 }
 
 impl<'a> Plan<'a> {
@@ -140,7 +148,8 @@ impl<'a> Plan<'a> {
         let at_once = u64::try_from(parallel).unwrap_or(1);
         let memory = Memory::new(config.pipeline.bytes("max_memory")?, at_once);
         let parallel = usize::try_from(parallel).unwrap_or(1);
-        Ok(Self { config, request: request.clone(), wanted, parallel, memory })
+        let readings = readings(config, &wanted, parallel)?;
+        Ok(Self { config, request: request.clone(), wanted, parallel, memory, readings })
     }
 
     pub async fn job_log(&self) -> Result<Arc<dyn JobLog>> {
@@ -354,17 +363,37 @@ impl<'a> Plan<'a> {
             opening,
             definition,
             limits: limits(keys)?,
+            readings: self.readings[section.source.as_str()].clone(),
+            parallel: usize::try_from(keys.integer("parallel")?).unwrap_or(1),
             adopt_destination: self.request.adopt_destination,
             resume_within: keys.duration("resume_within")?,
             observer: around.observer.clone(),
             stop: around.stop.clone(),
             commits: AtomicU64::default(),
             totals: Mutex::default(),
+            growing: Default::default(),
         };
         let sources =
             SourceMaker { shared: source.clone(), kind: source_kind.clone(), section: source_section.clone() };
         Ok(Job { session, sources, retries: u32::try_from(keys.integer("retries")?).unwrap_or(0) })
     }
+}
+
+/// The places for readings of each source.
+fn readings<'a>(
+    config: &'a Config,
+    wanted: &[&'a StreamSection],
+    parallel: usize,
+) -> Result<BTreeMap<&'a str, Readings>> {
+    let run = Readings::new(parallel);
+    let mut readings = BTreeMap::new();
+    for stream in wanted {
+        let (_, section) = &config.sources[&stream.source];
+        let most = section.get("max_connections").map(|_| section.integer("max_connections")).transpose()?;
+        let most = most.and_then(|most| usize::try_from(most).ok());
+        readings.entry(stream.source.as_str()).or_insert_with(|| run.of_source(most));
+    }
+    Ok(readings)
 }
 
 fn limits(keys: &Section) -> Result<Limits> {

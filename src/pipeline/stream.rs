@@ -11,12 +11,12 @@ use serde_json::Value;
 use super::append::{self, Begun};
 use super::copy::Ended;
 use super::session::{Session, Totals};
-use super::{Notice, StreamReport, full, settle};
+use super::{Notice, StreamReport, full, generation, settle};
 use crate::destination::Writer;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::job_log::{Lease, NewRun, RunEnd, RunState};
 use crate::record::{Checkpoint, Commit, Mode, Position};
-use crate::source::{Description, Listing, Reader, Selection, Source, Stream};
+use crate::source::{Chunks, Consistency, Description, Listing, Reader, Selection, Source, Stream};
 
 /// The wait before the first retry; it doubles with each.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -51,15 +51,31 @@ impl Source for Shared<'_> {
         self.shared.describe(stream).await
     }
 
+    async fn chunks(&self, stream: &Stream) -> Result<Chunks> {
+        let failure = match (self.shared.chunks(stream).await, &self.own) {
+            (Err(failure), Some(_)) if failure.kind().is_retried() => failure,
+            (chunks, _) => return chunks,
+        };
+        let Some(own) = &self.own else { return Err(failure) };
+        let mut chunks = own.chunks(stream).await?;
+        if chunks.consistency == Consistency::Run {
+            let reason = failure.message();
+            tracing::warn!(stream = %stream.id, now = now(), reason, "read again as of now");
+            chunks.consistency = Consistency::Table;
+        }
+        Ok(chunks)
+    }
+
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
         self.is_read.fetch_or(after.is_none(), Ordering::Relaxed);
         let failure = match (self.shared.open(stream, after).await, &self.own) {
-            (Err(failure), Some(_)) if failure.kind().is_retried() => failure,
+            // A snapshot may be this stream's own.
+            (Err(failure), Some(_)) if failure.kind().is_retried() || failure.kind() == Kind::Lost => failure,
             (opened, _) => return opened,
         };
         let Some(own) = &self.own else { return Err(failure) };
         let reader = own.open(stream, after).await?;
-        if stream.selection.mode == Mode::Full && after.is_none() {
+        if stream.selection.mode == Mode::Full && after.is_none() && stream.range.is_none() {
             let reason = failure.message();
             tracing::warn!(stream = %stream.id, now = now(), reason, "read again as of now");
         }
@@ -176,7 +192,7 @@ async fn once(session: &mut Session, source: &Shared<'_>, lease: &dyn Lease) -> 
             (writer, loaded)
         }
         Mode::Incremental | Mode::Cdc => match append::begin(session, source, lease).await? {
-            Begun::Open(mut writer, mut reader) => {
+            Begun::Open(mut writer, mut reader, _permit) => {
                 let copied = append::copy(session, &mut *reader, &mut *writer, lease).await;
                 (writer, copied)
             }
@@ -255,7 +271,7 @@ fn warn_of_earlier_rows(session: &Session, source: &Shared<'_>, mark: Option<&st
     if session.opening.mode != Mode::Full || source.is_read.load(Ordering::Relaxed) {
         return;
     }
-    let earlier = mark.and_then(full::moment).unwrap_or_default();
+    let earlier = mark.and_then(generation::moment).unwrap_or_default();
     tracing::warn!(stream = %session.stream.id, now = now(), "published as an earlier run read it, at {earlier}");
 }
 

@@ -25,6 +25,21 @@ pub struct Load {
     _hold: Option<Box<dyn Any + Send + Sync>>,
 }
 
+impl Load {
+    /// One that stands at the destination, with the state of its newest entry.
+    pub fn standing(generation: Generation, state: &Value) -> Result<Self> {
+        let ranges = thaw(&generation, state)?;
+        Ok(Self { generation, ranges, is_new: false, _hold: None })
+    }
+
+    /// What a chunk is; `None` where it is all.
+    pub fn range(&self, chunk: &str) -> Result<Option<Range>> {
+        let at = self.generation.chunks().iter().position(|name| name == chunk);
+        let range = at.and_then(|at| self.ranges.get(at));
+        range.cloned().ok_or_else(|| Error::conflict(format!("its load has no chunk {chunk}")))
+    }
+}
+
 /// Loads all of it, and publishes it.
 pub async fn load(session: &Session, source: &dyn Source, main: &mut dyn Writer, lease: &dyn Lease) -> Result<Ended> {
     let mut lost = None;
@@ -60,6 +75,7 @@ async fn begin(
         && !last.published
     {
         let stream = &session.stream.id;
+        chunks::refuse_at_work(session, &last.generation).await?;
         match (lost, last.unfit(session)) {
             (Some(lost), _) => {
                 let generation = &last.generation;
@@ -69,8 +85,7 @@ async fn begin(
                 tracing::info!(%stream, generation = last.generation, "giving up a full load that was begun {why}");
             }
             (None, None) => {
-                let ranges = thaw(&last, &main.last().state)?;
-                return Ok(Some(Load { generation: last, ranges, is_new: false, _hold: None }));
+                return Ok(Some(Load::standing(last, &main.last().state)?));
             }
         }
         retires.push(last.generation);
@@ -97,7 +112,8 @@ async fn cut(session: &Session, source: &dyn Source, lease: &dyn Lease) -> Resul
     }
 }
 
-async fn publish(
+/// Makes the generation live: the last entry of its load.
+pub async fn publish(
     session: &Session,
     main: &mut dyn Writer,
     mut generation: Generation,

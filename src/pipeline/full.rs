@@ -11,7 +11,7 @@ use super::session::{Session, Totals};
 use crate::destination::Writer;
 use crate::error::{Error, Kind, Result};
 use crate::job_log::Lease;
-use crate::record::{Checkpoint, Mode, Publication, Range, Seal};
+use crate::record::{Checkpoint, Commit, Mode, Publication, Range, Seal};
 use crate::source::{Chunks, Source};
 
 /// A generation to load.
@@ -25,6 +25,23 @@ pub struct Load {
     pub numbering: Numbering,
     /// What the chunks have in common, until they are read.
     _hold: Option<Box<dyn Any + Send + Sync>>,
+}
+
+impl Load {
+    /// One that stands at the destination, whose newest entry this is.
+    pub fn standing(generation: Generation, newest: &Commit) -> Result<Self> {
+        let frozen = Frozen::of(&newest.state)?;
+        let (ranges, handover) = (frozen.ranges(&generation)?, frozen.handover());
+        let numbering = numbering(handover.as_ref(), newest);
+        Ok(Self { generation, ranges, is_new: false, handover, numbering, _hold: None })
+    }
+
+    /// What a chunk is; `None` where it is all.
+    pub fn range(&self, chunk: &str) -> Result<Option<Range>> {
+        let at = self.generation.chunks().iter().position(|name| name == chunk);
+        let range = at.and_then(|at| self.ranges.get(at));
+        range.cloned().ok_or_else(|| Error::conflict(format!("its load has no chunk {chunk}")))
+    }
 }
 
 /// Loads all of it, and publishes it.
@@ -73,6 +90,7 @@ async fn begin(
     }
     if let Some(last) = Generation::unfinished(main.last()) {
         let stream = &session.stream.id;
+        chunks::refuse_at_work(session, &last.generation).await?;
         match (lost, last.unfit(session)) {
             _ if anew => tracing::info!(%stream, generation = last.generation, "giving up an unfinished full load"),
             (Some(lost), _) => {
@@ -83,10 +101,7 @@ async fn begin(
                 tracing::info!(%stream, generation = last.generation, "giving up a full load that was begun {why}");
             }
             (None, None) => {
-                let frozen = Frozen::of(&main.last().state)?;
-                let (ranges, handover) = (frozen.ranges(&last)?, frozen.handover());
-                let numbering = numbering(handover.as_ref(), main);
-                return Ok(Some(Load { generation: last, ranges, is_new: false, handover, numbering, _hold: None }));
+                return Ok(Some(Load::standing(last, main.last())?));
             }
         }
         retires.push(last.generation);
@@ -109,14 +124,14 @@ async fn begin(
     session.record(&commit).await?;
     session.refreshed();
     let ranges = frozen.ranges(&generation)?;
-    let numbering = numbering(handover.as_ref(), main);
+    let numbering = numbering(handover.as_ref(), &commit);
     Ok(Some(Load { generation, ranges, is_new: true, handover, numbering, _hold: hold }))
 }
 
 /// One number for all rows of a load that an incremental stream goes on from: each key is in it once, and before all that
 /// follows.
-fn numbering(handover: Option<&Checkpoint>, main: &dyn Writer) -> Numbering {
-    handover.map_or(Numbering::None, |_| Numbering::Same(main.last().last_seq))
+fn numbering(handover: Option<&Checkpoint>, newest: &Commit) -> Numbering {
+    handover.map_or(Numbering::None, |_| Numbering::Same(newest.last_seq))
 }
 
 /// Asks the source for chunks, which is a reading as others are.
@@ -130,7 +145,8 @@ pub async fn cut(session: &Session, source: &dyn Source, lease: &dyn Lease) -> R
     }
 }
 
-async fn publish(session: &Session, main: &mut dyn Writer, load: Load, chunks: Vec<Loaded>) -> Result<()> {
+/// Makes the generation live: the last entry of its load.
+pub async fn publish(session: &Session, main: &mut dyn Writer, load: Load, chunks: Vec<Loaded>) -> Result<()> {
     let Load { mut generation, handover, .. } = load;
     let mut totals = Totals::default();
     chunks.iter().for_each(|chunk| totals += chunk.totals);

@@ -33,6 +33,9 @@ pub struct Generation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     consistency: Option<Consistency>,
     pub published: bool,
+    /// It cannot come to its end: some process found that the source no longer has what it was begun with.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub given_up: bool,
     /// How many chunks it has. They are frozen with the first entry.
     #[serde(default = "one")]
     chunk_count: usize,
@@ -44,15 +47,25 @@ fn one() -> usize {
 
 impl Generation {
     pub fn new(definition: &str, consistency: Consistency, ranges: &[Range]) -> Self {
+        Self::named(Self::new_name(), definition, consistency, ranges)
+    }
+
+    /// Begins with a letter, so that no listing of entries meets it; grows with time.
+    pub fn new_name() -> String {
+        format!("g{}", Uuid::now_v7().simple())
+    }
+
+    /// One whose name was told beforehand.
+    pub fn named(generation: String, definition: &str, consistency: Consistency, ranges: &[Range]) -> Self {
         Self {
-            // Begins with a letter, so that no listing of entries meets it; grows with time.
-            generation: format!("g{}", Uuid::now_v7().simple()),
+            generation,
             definition: definition.to_owned(),
             started_at: Timestamp::now().to_string(),
             read_at: None,
             read_until: None,
             consistency: Some(consistency),
             published: false,
+            given_up: false,
             chunk_count: ranges.len().max(1),
         }
     }
@@ -93,7 +106,20 @@ impl Generation {
                 "under another definition: its stream's keys in pipeline.conf, or their defaults, have changed",
             );
         }
+        if self.given_up {
+            return Some("and that cannot go on");
+        }
         self.is_older_than(session.resume_within).then_some("too long ago to be continued")
+    }
+
+    /// What it is a load of.
+    pub fn definition(&self) -> &str {
+        &self.definition
+    }
+
+    /// Whether another process can go on with it.
+    pub fn outlives_its_process(&self) -> bool {
+        self.consistency.is_none_or(Consistency::outlives_its_process)
     }
 
     /// Whether its chunks were read one after the other, as the table was at each time.

@@ -59,9 +59,30 @@ pub trait Source: Send + Sync {
         Ok(Chunks::whole(Consistency::Statement))
     }
 
+    /// What reading these ranges of the stream would take (all of it where a range is `None`), after a checkpoint. Reads no
+    /// rows, and what it cannot tell at little cost it leaves out.
+    async fn outlook(
+        &self,
+        _stream: &Stream,
+        _ranges: &[Option<Range>],
+        _after: Option<&Checkpoint>,
+    ) -> Result<Outlook> {
+        Ok(Outlook::default())
+    }
+
     /// Opens `stream` just after a checkpoint, or at its beginning: loses nothing after it, repeats nothing before it.
     /// A position that the source no longer holds is `Kind::Lost`, and so is a range.
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>>;
+}
+
+/// What a reading would take.
+#[derive(Debug, Clone, Default)]
+pub struct Outlook {
+    /// Of the whole stream, by statistics; of what is new, where the stream grows.
+    pub rows: Option<u64>,
+    pub bytes: Option<u64>,
+    /// Of each range: the statements that would read it, as they are sent.
+    pub statements: Vec<Vec<String>>,
 }
 
 /// The pieces of a full load.

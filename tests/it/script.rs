@@ -92,6 +92,7 @@ pub fn session(name: &str, mode: Mode, destination: Arc<dyn Destination>, log: &
     Session {
         pipeline: "test".to_owned(),
         stream: Script::stream(name, mode),
+        shown: StreamId::new(name),
         destination,
         job_log: Arc::new(log.clone()),
         opening: Opening {

@@ -29,6 +29,8 @@ const SHARED: &[&str] = &[
     "credentials",
     "tls",
     "feed",
+    "cursor",
+    "keys",
     "listing",
     "pattern",
     "key",

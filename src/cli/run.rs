@@ -5,22 +5,29 @@ use std::time::{Duration, Instant};
 
 use super::summary::Summary;
 use super::{Console, args, progress, signals::Signals};
-use crate::config::Config;
+use crate::config::{Config, Environment};
 use crate::error::{Error, Result};
 use crate::pipeline::{self, Notice, Observer, Request, Stop, StreamReport};
-use crate::record::StreamId;
+use crate::record::{Mode, StreamId};
 
 /// The command: runs, sums up in the last line of standard output, gives the exit code. Also a configuration with
 /// errors is summed up.
-pub(super) async fn command(console: &Console, config: Result<Config>, wanted: args::Run) -> u8 {
-    let request = Request {
+pub(super) async fn command(
+    console: &Console,
+    config: Result<Config>,
+    environment: &Environment,
+    wanted: args::Run,
+) -> u8 {
+    let run_type = if wanted.mode.is_none() { run_type(environment) } else { Ok(None) };
+    let request = |run_type| Request {
         streams: wanted.streams,
         mode: wanted.mode,
+        run_type,
         take_over: wanted.take_over,
         adopt_destination: wanted.adopt_destination,
     };
-    let summary = match config {
-        Ok(config) => run(console, config, request).await,
+    let summary = match run_type.and_then(|run_type| Ok((config?, request(run_type)))) {
+        Ok((config, request)) => run(console, config, request).await,
         Err(error) => {
             console.error(&error);
             Summary::failed(None, &error, Duration::ZERO)
@@ -31,6 +38,18 @@ pub(super) async fn command(console: &Console, config: Result<Config>, wanted: a
     }
     console.print(&summary.json());
     summary.exit_code
+}
+
+/// The mode that `$RUN_TYPE` asks for, as schedulers pass it. Its value is not repeated: it may be meant for another program.
+fn run_type(environment: &Environment) -> Result<Option<Mode>> {
+    match environment.get("RUN_TYPE") {
+        None if !environment.names().any(|name| name == "RUN_TYPE") => Ok(None),
+        Some("") => Ok(None),
+        Some("full") => Ok(Some(Mode::Full)),
+        Some("incremental") => Ok(Some(Mode::Incremental)),
+        _ => Err(Error::config("RUN_TYPE: must be `full` or `incremental`, or empty")
+            .hint("It stands in place of --mode. If it is another program's, name the mode with --mode, or unset it.")),
+    }
 }
 
 /// Runs with progress on the console, until the streams have ended or signals have.

@@ -23,7 +23,7 @@ use futures_util::StreamExt;
 pub use self::copy::{Copy, Ended, Ledger, Limits};
 pub use self::full::full_load_in_words;
 pub use self::inspect::{ColumnReport, Finding, check, files};
-pub use self::names::has_several;
+pub use self::names::is_one_below;
 pub use self::plan::registry;
 use self::plan::{Around, Plan};
 pub use self::sequence::SEQ;

@@ -1,7 +1,7 @@
 //! `tidemark plan`.
 
-use super::{Console, args, progress, show, table::table};
-use crate::config::Config;
+use super::{Console, args, progress, run, show, table::table};
+use crate::config::{Config, Environment};
 use crate::error::{Error, Result};
 use crate::pipeline::{self, Planned, PlannedPart, PlannedStream, Request, Stop};
 
@@ -9,9 +9,15 @@ use crate::pipeline::{self, Planned, PlannedPart, PlannedStream, Request, Stop};
 const MOST_SHOWN: usize = 3;
 
 /// Prints what a run would do; half a plan is never printed.
-pub(super) async fn command(console: &Console, config: Result<Config>, wanted: args::Plan) -> Result<u8> {
+pub(super) async fn command(
+    console: &Console,
+    config: Result<Config>,
+    environment: &Environment,
+    wanted: args::Plan,
+) -> Result<u8> {
     let config = config?;
-    let request = Request { streams: wanted.streams, mode: wanted.mode, ..Request::default() };
+    let run_type = if wanted.mode.is_none() { run::run_type(environment)? } else { None };
+    let request = Request { streams: wanted.streams, mode: wanted.mode, run_type, ..Request::default() };
     // A signal ends the process: there is nothing to bring to an end.
     let (_stopper, stop) = Stop::new();
     let planned = pipeline::plan(&config, &request, progress::observer(console), stop).await?;

@@ -7,15 +7,20 @@ use std::time::{Duration, Instant};
 
 use super::summary::Summary;
 use super::{Console, args, progress, signals::Signals};
-use crate::config::Config;
+use crate::config::{Config, Environment};
 use crate::error::{Error, Result};
 use crate::pipeline::{self, Notice, Observer, Planned, Request, Stop, StreamReport};
-use crate::record::StreamId;
+use crate::record::{Mode, StreamId};
 
 /// The command: runs, sums up in the last line of standard output, gives the exit code. Also a configuration with
 /// errors is summed up.
-pub(super) async fn command(console: &Console, config: Result<Config>, wanted: args::Run) -> u8 {
-    let summary = match config.and_then(|config| Ok((config, What::of(wanted)?))) {
+pub(super) async fn command(
+    console: &Console,
+    config: Result<Config>,
+    environment: &Environment,
+    wanted: args::Run,
+) -> u8 {
+    let summary = match What::of(wanted, environment).and_then(|what| Ok((config?, what))) {
         Ok((config, what)) => run_what(console, config, what).await,
         Err(error) => {
             console.error(&error);
@@ -36,13 +41,14 @@ enum What {
 }
 
 impl What {
-    fn of(wanted: args::Run) -> Result<Self> {
+    fn of(wanted: args::Run, environment: &Environment) -> Result<Self> {
         if let (Some(file), Some(args::Parts(numbers))) = (&wanted.plan, wanted.part) {
             return Ok(What::Parts(read_plan(file)?, numbers));
         }
         Ok(What::Streams(Request {
             streams: wanted.streams,
             mode: wanted.mode,
+            run_type: if wanted.mode.is_none() { run_type(environment)? } else { None },
             take_over: wanted.take_over,
             adopt_destination: wanted.adopt_destination,
             full_refresh: wanted.full_refresh,
@@ -58,6 +64,18 @@ fn read_plan(file: &Path) -> Result<Planned> {
     };
     let text = text.map_err(|error| Error::config(format!("the plan cannot be read: {name}: {error}")))?;
     Planned::parse(&text, &name)
+}
+
+/// The mode that `$RUN_TYPE` asks for, as schedulers pass it. Its value is not repeated: it may be meant for another program.
+pub(super) fn run_type(environment: &Environment) -> Result<Option<Mode>> {
+    match environment.get("RUN_TYPE") {
+        None if !environment.names().any(|name| name == "RUN_TYPE") => Ok(None),
+        Some("") => Ok(None),
+        Some("full") => Ok(Some(Mode::Full)),
+        Some("incremental") => Ok(Some(Mode::Incremental)),
+        _ => Err(Error::config("RUN_TYPE: must be `full` or `incremental`, or empty")
+            .hint("It stands in place of --mode. If it is another program's, name the mode with --mode, or unset it.")),
+    }
 }
 
 /// Runs with progress on the console, until the streams have ended or signals have.

@@ -156,8 +156,8 @@ impl<'a> Plan<'a> {
         if wanted.is_empty() {
             return Err(Error::config("the configuration has no [stream]"));
         }
-        if let Some(mode) = request.mode {
-            wanted.iter().try_for_each(|stream| checks::mode(config, stream, mode))?;
+        for stream in &wanted {
+            request.mode_of(stream).map_or(Ok(()), |mode| checks::mode(config, stream, mode))?;
         }
         let parallel = config.pipeline.integer("parallel")?;
         let at_once = u64::try_from(parallel).unwrap_or(1);
@@ -281,7 +281,7 @@ impl<'a> Plan<'a> {
     }
 
     fn mode(&self, section: &StreamSection) -> Mode {
-        self.request.mode.or_else(|| Mode::parse(section.section.get("mode")?)).unwrap_or(Mode::Full)
+        self.request.mode_of(section).or_else(|| Mode::parse(section.section.get("mode")?)).unwrap_or(Mode::Full)
     }
 
     /// Ends what [`Self::refused`] has noted under the name of a section whose streams have other names: none of their
@@ -353,7 +353,7 @@ impl<'a> Plan<'a> {
 
     /// What was asked for of one section, those that cannot begin among them.
     async fn resolve(&self, section: &StreamSection, source: &dyn Source) -> Result<Asked> {
-        let selection = Selection::of(&section.name, &section.section, self.request.mode)?;
+        let selection = Selection::of(&section.name, &section.section, self.request.mode_of(section))?;
         let name = self.config.pipeline.text("name")?;
         let Listing { streams, refused } = source.streams(std::slice::from_ref(&selection)).await?;
         let identity = source.identity().await?;

@@ -64,7 +64,7 @@ impl Snapshot {
 }
 
 /// Why reading ends early.
-enum Stop {
+pub enum Stop {
     Closed,
     Failed(Error),
 }

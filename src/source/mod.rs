@@ -4,6 +4,7 @@
 
 mod cursor;
 pub mod feed;
+pub mod keyset;
 pub mod listing;
 #[cfg(feature = "mysql")]
 mod mysql;

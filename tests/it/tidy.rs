@@ -29,6 +29,7 @@ const SHARED: &[&str] = &[
     "credentials",
     "tls",
     "feed",
+    "keyset",
     "listing",
     "pattern",
     "key",

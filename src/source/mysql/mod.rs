@@ -4,6 +4,7 @@ mod batch;
 mod calendar;
 mod catalog;
 mod cells;
+mod chunks;
 mod config;
 mod connect;
 mod decode;
@@ -31,7 +32,7 @@ use self::name::Name;
 use self::plan::Plan;
 use self::snapshot::Snapshot;
 use super::listing::{self, Catalog, Listing};
-use super::{Description, Maker, Reader, Selection, Source, Stream, Tables, feed, pattern};
+use super::{Chunks, Description, Maker, Reader, Selection, Source, Stream, Tables, feed, pattern};
 use crate::config::Section;
 use crate::error::{Context, Result};
 use crate::net::mysql::{client, error};
@@ -98,9 +99,18 @@ impl Source for Mysql {
                 tables.into_iter().find(|table| table.name == name.table)
             }
         };
+        let uncut = chunks::note(&mut connection, &self.settings, stream, &plan).await;
         connection.close().await;
-        let notes = plan.notes(found.as_ref().map(|table| table.engine.as_str()));
+        let mut notes = plan.notes(found.as_ref().map(|table| table.engine.as_str()));
+        notes.extend(uncut);
         Ok(Description { table: plan.table, notes })
+    }
+
+    async fn chunks(&self, stream: &Stream) -> Result<Chunks> {
+        let mut connection = Connection::open(&self.settings).await?;
+        let chunks = chunks::of(&mut connection, &self.settings, stream).await?;
+        connection.close().await;
+        Ok(chunks)
     }
 
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
@@ -112,9 +122,7 @@ impl Source for Mysql {
                 Ok(())
             }));
         }
-        let mut connection = Connection::open(&self.settings).await?;
-        let plan = Plan::of(&mut connection, &self.settings, stream).await?;
-        let snapshot = Snapshot::begin(connection, plan).await?;
+        let snapshot = Snapshot::begin(&self.settings, stream).await?;
         Ok(feed::from_task(|outlet| async move { snapshot.read(&outlet).await }))
     }
 }

@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 
 use async_trait::async_trait;
 
+use super::columns::{self, Watched};
 use super::copy::{Copy, Ended};
 use super::readings::Permit;
 use super::session::{Account, Progress, Session};
 use super::settle;
 use crate::destination::Writer;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::job_log::Lease;
 use crate::record::{Checkpoint, Event, Position};
 use crate::source::{Reader, Source};
@@ -78,19 +79,24 @@ async fn open(
     permit: Permit,
 ) -> Result<Begun> {
     let writer = super::stream::open(session).await?;
-    let after = writer.last().checkpoint();
-    let reader: Box<dyn Reader> = match peeked {
-        Some((from, peeked)) if from == after => Box::new(peeked),
-        // Somebody has committed since we looked.
-        _ => match source.open(&session.stream, after.as_ref()).await {
-            Ok(reader) => reader,
-            Err(error) => {
-                writer.abort().await;
-                return Err(error);
-            }
-        },
+    let (after, newest) = (writer.last().checkpoint(), writer.last().seq);
+    let opened = async {
+        let reader: Box<dyn Reader> = match peeked {
+            Some((from, peeked)) if from == after => Box::new(peeked),
+            // Somebody has committed since we looked.
+            _ => source.open(&session.stream, after.as_ref()).await?,
+        };
+        let stream = session.stream.id.clone();
+        let before = columns::of_growing(&*session.destination, &stream, newest).await?;
+        Ok::<_, Error>(Watched { reader, stream, before, on_change: session.on_schema_change })
     };
-    Ok(Begun::Open(writer, reader, permit))
+    match opened.await {
+        Ok(reader) => Ok(Begun::Open(writer, Box::new(reader), permit)),
+        Err(error) => {
+            writer.abort().await;
+            Err(error)
+        }
+    }
 }
 
 /// Copies what the reader gives.

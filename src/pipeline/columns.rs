@@ -1,12 +1,97 @@
-//! How a table's columns differ from those of the full load before. Of columns and types: no cell is looked at.
+//! How a table's columns differ from those that were written before. Of columns and types: no cell is looked at.
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use serde_json::Value;
 
+use super::sequence::SEQ;
 use crate::destination::Destination;
-use crate::error::Result;
-use crate::record::{Commit, Publication, StreamId};
+use crate::error::{Error, Result};
+use crate::record::{Commit, Event, Position, Publication, StreamId};
+use crate::source::Reader;
+
+/// What becomes of a stream whose columns are not those of what it wrote before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnChange {
+    Evolve,
+    Warn,
+    Fail,
+}
+
+impl OnChange {
+    /// The value of `on_schema_change`.
+    pub fn parse(text: &str) -> Self {
+        match text {
+            "evolve" => OnChange::Evolve,
+            "fail" => OnChange::Fail,
+            _ => OnChange::Warn,
+        }
+    }
+
+    /// Tells a change of a table, or refuses it.
+    fn meet(self, stream: &StreamId, table: &str, changes: &str) -> Result<()> {
+        match self {
+            OnChange::Evolve => tracing::info!(%stream, table, changes, "the columns have changed"),
+            OnChange::Warn => {
+                tracing::warn!(%stream, table, changes, "the columns have changed; new files have the new ones")
+            }
+            OnChange::Fail => {
+                return Err(Error::schema(format!("the columns of table {table} have changed: {changes}")).hint(
+                    "Nothing was written. Name the columns to read with `columns`, or set `on_schema_change = evolve` to take \
+                     the change over.",
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A reader whose tables are compared, as they are announced, with what the stream wrote before.
+pub struct Watched {
+    pub reader: Box<dyn Reader>,
+    pub stream: StreamId,
+    /// By table; each is compared once.
+    pub before: BTreeMap<String, Value>,
+    pub on_change: OnChange,
+}
+
+#[async_trait]
+impl Reader for Watched {
+    async fn next(&mut self) -> Result<Option<Event>> {
+        let event = self.reader.next().await?;
+        if let Some(Event::Rows(rows)) = &event
+            && let Some(before) = self.before.remove(&rows.table.name)
+            && let Some(changes) = changes(&before, &rows.table.definition().1)
+        {
+            self.on_change.meet(&self.stream, &rows.table.name, &changes)?;
+        }
+        Ok(event)
+    }
+
+    async fn ack(&mut self, position: &Position) -> Result<()> {
+        self.reader.ack(position).await
+    }
+}
+
+/// How many entries without files are looked through for one with.
+const LOOKS: u64 = 1_000;
+
+/// The definitions of a growing stream's tables, as the newest entry with files up to `newest` has them.
+pub async fn of_growing(
+    destination: &dyn Destination,
+    stream: &StreamId,
+    newest: u64,
+) -> Result<BTreeMap<String, Value>> {
+    for seq in (newest.saturating_sub(LOOKS)..=newest).rev() {
+        let entry = destination.range(stream, seq, seq).await?;
+        let found: BTreeMap<_, _> = entry.iter().flat_map(of_parts).collect();
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
+    Ok(BTreeMap::new())
+}
 
 /// The definitions of a generation's tables, by table: as the newest entry with parts has them, of its first chunk that has
 /// one. All of a generation is of one definition.
@@ -67,7 +152,9 @@ pub fn changes(old: &Value, new: &Value) -> Option<String> {
 /// The columns in their order, each with its type as people read it: `Decimal128(10, 2), decimal(10,2) at the source`.
 fn columns(definition: &Value) -> Vec<(String, String)> {
     let columns = definition["columns"].as_array().map(Vec::as_slice).unwrap_or_default();
-    columns.iter().map(|column| (text(&column["name"]).to_owned(), type_of(column))).collect()
+    // The loop adds its own to a growing stream's rows.
+    let theirs = columns.iter().filter(|column| column["name"] != SEQ);
+    theirs.map(|column| (text(&column["name"]).to_owned(), type_of(column))).collect()
 }
 
 fn type_of(column: &Value) -> String {

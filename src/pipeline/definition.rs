@@ -25,6 +25,15 @@ const HARMLESS: &[&str] = &[
     "keep_generations",
     "compression_level",
     "row_group_bytes",
+    // Of incremental reading, which has a position of its own.
+    "cursor",
+    "start",
+    "lookback",
+    "settle",
+    "max_hold",
+    "on_max_hold",
+    "null_cursor",
+    "max_ties",
 ];
 
 /// The digest of everything that decides which rows are read, what columns they have and what files hold them, of a

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 
+pub use self::columns::OnChange;
 pub use self::copy::{Copy, Ended, Ledger, Limits};
 pub use self::generation::full_load_in_words;
 pub use self::inspect::{ColumnReport, Finding, check, files};

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::checks::{self, Writers};
+use super::columns::OnChange;
 use super::copy::Limits;
 use super::definition;
 use super::names::{self, may_name, names_stream};
@@ -67,6 +68,13 @@ const STREAM_KEYS: &[Key] = &[
         "A full load that did not come to its end is continued by the next run, unless it was begun longer ago. What it had not read to its end is read again: its chunks, or the table.",
     )
     .default("1d"),
+    Key::new(
+        "on_schema_change",
+        Wants::OneOf(&["evolve", "warn", "fail"]),
+        "What becomes of a stream whose columns are not those of what it wrote before: `evolve` and `warn` write new files \
+         with the new columns, `fail` writes nothing.",
+    )
+    .default("warn"),
     Key::new("commit_interval", Wants::Duration, "A commit is made at the first safe place after this time,")
         .default("60s"),
     Key::new("commit_rows", Wants::Integer(1, i64::MAX), "or after this many rows,").default("10000000"),
@@ -367,6 +375,7 @@ impl<'a> Plan<'a> {
             parallel: usize::try_from(keys.integer("parallel")?).unwrap_or(1),
             adopt_destination: self.request.adopt_destination,
             resume_within: keys.duration("resume_within")?,
+            on_schema_change: OnChange::parse(keys.text("on_schema_change")?),
             observer: around.observer.clone(),
             stop: around.stop.clone(),
             commits: AtomicU64::default(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::columns;
+use super::columns::{self, OnChange};
 use super::copy::{Ledger, Limits};
 use super::readings::Readings;
 use super::{Notice, Observer, Stop};
@@ -35,6 +35,7 @@ pub struct Session {
     pub adopt_destination: bool,
     /// A full load that was begun longer ago is given up rather than continued.
     pub resume_within: Duration,
+    pub on_schema_change: OnChange,
     pub observer: Arc<dyn Observer>,
     pub stop: Stop,
     /// How often the run has committed so far: a failure after a commit is the first in a row.

@@ -4,6 +4,7 @@ mod builder;
 mod commit;
 mod datum;
 pub mod decimal;
+mod definition;
 mod event;
 pub mod field;
 mod position;

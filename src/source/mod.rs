@@ -3,7 +3,9 @@
 //! A new source is a folder here and a line in [`SOURCES`].
 
 mod cursor;
+mod cut;
 pub mod feed;
+mod keys;
 pub mod keyset;
 pub mod listing;
 #[cfg(feature = "mysql")]
@@ -14,16 +16,16 @@ mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
-use std::any::Any;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::cursor::Wanted;
+pub use self::cut::{Chunks, Consistency, Cut};
+pub use self::keys::{GENTLE_KEYS, STREAM_KEYS};
 pub use self::listing::Listing;
-use crate::config::{Key, Kind, Section, Value as Wants};
+use crate::config::{Kind, Section};
 use crate::error::{Error, Result};
 use crate::record::{Checkpoint, Event, Mode, Position, Range, StreamId, Table};
 
@@ -51,46 +53,15 @@ pub trait Source: Send + Sync {
         Ok(Chunks::whole(Consistency::Statement))
     }
 
+    /// Cuts what is `wanted` of an incremental stream's cursor into windows, each a range to open the stream with, in the
+    /// cursor's order. `mark` is where the stream has come to. What is read of a window is what is there then.
+    async fn windows(&self, stream: &Stream, _wanted: &Wanted, _mark: Option<&Checkpoint>) -> Result<Vec<Range>> {
+        Err(stream.selection.section.fault("mode", "is not read by windows of a cursor"))
+    }
+
     /// Opens `stream` just after a checkpoint, or at its beginning: loses nothing after it, repeats nothing before it.
     /// A position that the source no longer holds is `Kind::Lost`, and so is a range.
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>>;
-}
-
-/// The pieces of a full load.
-pub struct Chunks {
-    /// Together they hold every row once. Empty: all is read at once.
-    pub ranges: Vec<Range>,
-    pub consistency: Consistency,
-    /// What the chunks have in common, a snapshot say: kept until the load ends.
-    pub hold: Option<Box<dyn Any + Send + Sync>>,
-}
-
-impl Chunks {
-    /// All in one piece.
-    pub fn whole(consistency: Consistency) -> Self {
-        Self { ranges: Vec::new(), consistency, hold: None }
-    }
-}
-
-/// What of a full load is of one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Consistency {
-    /// What one statement reads: each chunk, or less of it.
-    Chunk,
-    /// The table, because one statement has read it.
-    Statement,
-    /// The table, whose chunks shared a snapshot.
-    Table,
-    /// All tables of the run.
-    Run,
-}
-
-impl Consistency {
-    /// Whether a load can go on after its process has ended: a snapshot ends with it.
-    pub fn outlives_its_process(self) -> bool {
-        matches!(self, Consistency::Chunk | Consistency::Statement)
-    }
 }
 
 /// An open stream.
@@ -140,52 +111,6 @@ pub enum Tables {
     Many(Vec<String>),
     Query(String),
 }
-
-/// How a full load is to be cut into chunks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cut {
-    /// Rows of a chunk; `None` where statistics are to tell.
-    pub rows: Option<u64>,
-    /// The columns whose ranges the chunks are; the primary key's where empty.
-    pub by: Vec<String>,
-    pub consistency: Consistency,
-    /// How long one statement may read, where nothing is to be of a longer moment than it.
-    pub max_query_time: Duration,
-}
-
-impl Cut {
-    fn of(section: &Section) -> Result<Self> {
-        let rows = section.get("chunk_rows").map(|_| section.integer("chunk_rows")).transpose()?;
-        Ok(Self {
-            rows: rows.and_then(|rows| u64::try_from(rows).ok()),
-            by: section.list("chunk_by"),
-            consistency: match section.text("consistency")? {
-                "table" => Consistency::Table,
-                "run" => Consistency::Run,
-                _ => Consistency::Chunk,
-            },
-            max_query_time: section.duration("max_query_time")?,
-        })
-    }
-
-    /// Rows of a chunk, where a row takes about so many bytes at the source: what takes some minutes to read again.
-    pub fn rows_of(&self, row_bytes: Option<u64>) -> u64 {
-        let by_bytes = row_bytes.map_or(CHUNK_ROWS, |bytes| CHUNK_BYTES / bytes.max(1));
-        self.rows.unwrap_or_else(|| by_bytes.clamp(CHUNK_ROWS_LEAST, CHUNK_ROWS)).max(1)
-    }
-
-    /// How long a statement may read; `None` where it must end with the table.
-    pub fn time_limit(&self) -> Option<Duration> {
-        self.consistency.outlives_its_process().then_some(self.max_query_time)
-    }
-}
-
-/// Most rows of a chunk, where no key says how many,
-const CHUNK_ROWS: u64 = 1_000_000;
-/// and about how many bytes it then has at the source.
-const CHUNK_BYTES: u64 = 256 << 20;
-/// A chunk costs some requests, however few rows it has.
-const CHUNK_ROWS_LEAST: u64 = 1_000;
 
 impl Selection {
     /// Reads the keys of [`STREAM_KEYS`]; `mode` is the command line's, if it names one.
@@ -289,74 +214,6 @@ pub struct Description {
     /// Sentences for the user: a missing key, a type that arrives as text, a right beyond what is needed.
     pub notes: Vec<String>,
 }
-
-/// Keys of a `[stream]` that every source understands.
-pub const STREAM_KEYS: &[Key] = &[
-    Key::new("table", Wants::Text, "The table to read. One of `table`, `tables` and `query` is needed.")
-        .example("orders"),
-    Key::new(
-        "tables",
-        Wants::List,
-        "Several tables, each a stream of its own named `STREAM.TABLE`; `*` and `?` match any text.",
-    )
-    .example("customers, orders, inv_*"),
-    Key::new("query", Wants::Sql, "A query whose result is read as one table, named after the stream.")
-        .example("select id, total from orders"),
-    Key::new("as", Wants::Text, "The table's name at the destination, in place of its own."),
-    Key::new("mode", Wants::OneOf(&["full", "incremental", "cdc"]), "How the stream is read.").default("full"),
-    Key::new("columns", Wants::List, "The columns to read, in this order; all of them where absent.")
-        .example("id, name, price"),
-    Key::new("exclude_columns", Wants::List, "Columns to leave out.").example("password_hash"),
-    Key::new("where", Wants::Sql, "A condition on the rows to read, in the source's SQL.")
-        .example("deleted_at is null"),
-    Key::new("primary_key", Wants::List, "The key's columns, where the source does not tell of them.").example("id"),
-    Key::new(
-        "chunk_rows",
-        Wants::Integer(1, i64::MAX),
-        "About how many rows of a table a chunk of a full load has. Where absent, statistics tell how many take some \
-         256 MiB at the source, at most 1,000,000. A table of not much more is read whole.",
-    ),
-    Key::new(
-        "chunk_by",
-        Wants::List,
-        "The columns whose ranges are the chunks of a full load, in place of the primary key. They need an index that \
-         begins with them, or each chunk reads the whole table.",
-    )
-    .example("created_at, id"),
-    Key::new(
-        "consistency",
-        Wants::OneOf(&["chunk", "table", "run"]),
-        "What of a full load is of one moment: each chunk, which holds up the source least; the `table`; or all tables of \
-         the `run`. Other than chunks, a load that does not come to its end begins anew.",
-    )
-    .default("chunk"),
-    Key::new(
-        "max_query_time",
-        Wants::Duration,
-        "How long one statement of a full load may read. After that another one goes on behind the last key, unless \
-         `consistency` asks for one moment.",
-    )
-    .default("1h"),
-];
-
-/// Keys of a `[source]` that is a server: how much of it reading may take.
-pub const GENTLE_KEYS: &[Key] = &[
-    Key::new(
-        "max_connections",
-        Wants::Integer(1, 256),
-        "At most so many connections read at once, over all streams; where absent, as many as `[pipeline] parallel` says.",
-    ),
-    Key::new(
-        "rows_per_second",
-        Wants::Integer(1, i64::MAX),
-        "At most so many rows are read in a second, over all streams.",
-    ),
-    Key::new(
-        "max_running",
-        Wants::Integer(1, i64::MAX),
-        "While more than so many of the server's sessions are at work, ours among them, full loads pause.",
-    ),
-];
 
 /// How a source is made from its section.
 pub struct Maker {

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
+use arrow_array::RecordBatch;
+use arrow_schema::{DataType, Field, Schema};
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::json;
@@ -12,8 +14,8 @@ use tidemark::destination::memory::Memory;
 use tidemark::destination::{Destination, Opening, Place};
 use tidemark::error::{Error, Kind, Result};
 use tidemark::job_log::{JobLog, RunState};
-use tidemark::pipeline::{Session, Sources, StreamReport, run_stream};
-use tidemark::record::{Event, Mode, Position, Seal, StreamId};
+use tidemark::pipeline::{OnChange, Session, Sources, StreamReport, run_stream};
+use tidemark::record::{Event, Mode, Position, Seal, StreamId, Table};
 use tidemark::source::{Reader, Source, feed};
 
 use crate::memory_log::MemoryLog;
@@ -280,4 +282,46 @@ async fn a_run_that_finds_nothing_new_leaves_no_entry() {
     session.opening.run = "other".to_owned();
     run(session, rows(25)).await;
     assert_eq!(other.mark("test", "s").await.unwrap(), log.mark("test", "s").await.unwrap());
+}
+
+/// The column that came is in new files, by choice; without it nothing is written.
+#[tokio::test(start_paused = true)]
+async fn changed_columns_are_told_or_refused() {
+    let (store, log) = (MemoryStore::new(), MemoryLog::new());
+    assert_eq!(run(session(&store, &log, Mode::Incremental), rows(5)).await.state, RunState::Done);
+    let wider = || Through { script: rows(9), around: |inner| Box::new(Wider(inner)) as _ };
+    let before = store.list("a/", None).await.unwrap();
+
+    let error = run(session(&store, &log, Mode::Incremental), wider()).await.error.expect("refused");
+    assert_eq!(error.kind(), Kind::Schema);
+    assert!(error.to_string().contains("more came (Int64)"), "{error}");
+    assert_eq!(store.list("a/", None).await.unwrap(), before);
+
+    let mut session = session(&store, &log, Mode::Incremental);
+    session.on_schema_change = OnChange::Evolve;
+    let report = run(session, wider()).await;
+    assert_eq!((report.state, report.rows), (RunState::Done, 4), "{:?}", report.error);
+    let last = files(Arc::new(store.clone())).last(&StreamId::new("s"), None).await.unwrap().unwrap();
+    let names = |schema: &serde_json::Value| schema["columns"].as_array().unwrap().len();
+    assert_eq!(last.schemas.values().map(names).collect::<Vec<_>>(), [3], "n, more, _seq");
+}
+
+/// Its tables have a second column.
+struct Wider(Box<dyn Reader>);
+
+#[async_trait]
+impl Reader for Wider {
+    async fn next(&mut self) -> Result<Option<Event>> {
+        let mut rows = match self.0.next().await? {
+            Some(Event::Rows(rows)) => rows,
+            other => return Ok(other),
+        };
+        let more = Arc::new(Field::new("more", DataType::Int64, true));
+        let schema = Schema::new(rows.table.schema.fields().iter().cloned().chain([more]).collect::<Vec<_>>());
+        let table = Table::new(rows.table.name.clone(), Arc::new(schema), rows.table.key.clone());
+        let columns = [rows.batch.column(0).clone(), rows.batch.column(0).clone()];
+        rows.batch = RecordBatch::try_new(table.schema.clone(), columns.into()).unwrap();
+        rows.table = Arc::new(table);
+        Ok(Some(Event::Rows(rows)))
+    }
 }

@@ -14,7 +14,7 @@ use tidemark::destination::{Destination, Opening};
 use tidemark::error::Result;
 use tidemark::format::{Encoder, Format};
 use tidemark::job_log::JobLog;
-use tidemark::pipeline::{Limits, Notice, Observer, Readings, Session, Stop};
+use tidemark::pipeline::{Limits, Notice, Observer, OnChange, Readings, Session, Stop};
 use tidemark::record::{Checkpoint, Event, Mode, Position, Rows, StreamId, Table};
 use tidemark::source::{Description, Listing, Reader, STREAM_KEYS, Selection, Source, Stream};
 use tokio::time::{Duration, Instant};
@@ -108,6 +108,7 @@ pub fn session(name: &str, mode: Mode, destination: Arc<dyn Destination>, log: &
         limits: Limits { bytes: u64::MAX, rows: 10, interval: Duration::from_secs(5), idle: Duration::from_secs(60) },
         adopt_destination: false,
         resume_within: Duration::from_secs(3600),
+        on_schema_change: OnChange::Fail,
         observer: Arc::new(Silent),
         stop,
         commits: Default::default(),

@@ -9,7 +9,6 @@ mod live;
 pub mod log;
 mod open;
 mod part;
-mod schema;
 pub mod store;
 pub mod stores;
 mod writer;

@@ -10,7 +10,6 @@ use tokio::sync::mpsc;
 use super::layout::Layout;
 use super::log::{Entry, Log};
 use super::part::{ClosingPart, NewPart, OpenPart};
-use super::schema;
 use super::store::Store;
 use super::{Settings, generations, now};
 use crate::destination::{Opening, Pending, Writer};
@@ -101,7 +100,7 @@ impl FileWriter {
             // Before the first part, so that a sweep knows where to look whatever happens next.
             self.store.create(&self.layout.table_marker(&table.name), bytes::Bytes::new()).await?;
         }
-        let (schema, definition) = schema::describe(table);
+        let (schema, definition) = table.definition();
         self.schemas.insert(schema.clone(), definition);
         let extension = self.settings.format.extension();
         let path = self.layout.part(&table.name, self.last.seq + 1, self.next, extension);

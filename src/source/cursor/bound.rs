@@ -140,3 +140,132 @@ fn warn(left: &[Transaction], settings: &Settings, stream: &str) {
         tracing::info!(stream, who, open_s, others, "newer rows are left to a later run: a transaction is open");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Section;
+    use crate::source::cursor::KEYS;
+
+    /// A server whose rows and transactions come and go with the time since it was made.
+    struct Told {
+        made: Instant,
+        /// From which second on which is the greatest.
+        highs: Vec<(u64, u64)>,
+        /// Id, and from which second to which it is at work.
+        transactions: Vec<(&'static str, u64, u64)>,
+        is_seen: bool,
+    }
+
+    impl Told {
+        fn new(highs: &[(u64, u64)], transactions: &[(&'static str, u64, u64)]) -> Self {
+            let (highs, transactions) = (highs.to_vec(), transactions.to_vec());
+            Self { made: Instant::now(), highs, transactions, is_seen: true }
+        }
+
+        fn now(&self) -> u64 {
+            self.made.elapsed().as_secs()
+        }
+
+        fn at_work_now(&self) -> Vec<Transaction> {
+            let now = self.now();
+            let at_work = self.transactions.iter().filter(|(_, from, to)| (*from..*to).contains(&now));
+            let shown = |(id, from, _): &(&str, u64, u64)| Transaction {
+                id: (*id).to_owned(),
+                shown: format!("session {id}"),
+                age: Duration::from_secs(now - from),
+            };
+            at_work.map(shown).collect()
+        }
+    }
+
+    #[async_trait]
+    impl Probe for Told {
+        async fn high(&mut self, above: Option<&[String]>) -> Result<Option<High>> {
+            let above: u64 = above.map_or(0, |above| above[0].parse().unwrap());
+            let high = self.highs.iter().filter(|(from, _)| *from <= self.now()).map(|(_, high)| *high).max();
+            let high = high.filter(|high| *high > above);
+            Ok(high.map(|high| High { values: vec![high.to_string()], wait: Duration::from_secs(1) }))
+        }
+
+        async fn at_work(&mut self) -> Result<Option<Vec<Transaction>>> {
+            Ok(self.is_seen.then(|| self.at_work_now()))
+        }
+
+        async fn still(&mut self, noted: &[String]) -> Result<Vec<Transaction>> {
+            Ok(self.at_work_now().into_iter().filter(|transaction| noted.contains(&transaction.id)).collect())
+        }
+
+        fn patience(&self) -> Duration {
+            Duration::from_millis(100)
+        }
+    }
+
+    fn settings(more: &[(&str, &str)]) -> Settings {
+        let values = [&[("cursor", "id")], more].concat();
+        Settings::of(&Section::of_keys("stream s", KEYS.iter().collect(), &values).unwrap()).unwrap()
+    }
+
+    fn at(mark: u64, waiting: Option<(u64, &[&str])>) -> Place {
+        let waiting = waiting.map(|(high, ids)| Waiting {
+            high: vec![high.to_string()],
+            transactions: ids.iter().map(|id| (*id).to_owned()).collect(),
+        });
+        Place { mark: Some(vec![mark.to_string()]), waiting, ..Place::beginning(&settings(&[])) }
+    }
+
+    async fn found(probe: &mut Told, more: &[(&str, &str)], place: &Place) -> (u64, Option<(u64, Vec<String>)>) {
+        let found = bound(probe, &settings(more), place, "s").await.unwrap();
+        let number = |values: &[String]| values[0].parse().unwrap();
+        (number(&found.to.unwrap()), found.waiting.map(|waiting| (number(&waiting.high), waiting.transactions)))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_at_work_lets_the_mark_move_at_once() {
+        let mut server = Told::new(&[(0, 9)], &[]);
+        assert_eq!(found(&mut server, &[], &at(5, None)).await, (9, None));
+        assert_eq!(server.now(), 1, "the unit was waited for, and nothing else");
+        assert_eq!(found(&mut server, &[], &at(9, None)).await, (9, None));
+        assert_eq!(server.now(), 1, "nothing is new, and nothing waited for");
+    }
+
+    /// Whoever began after the look is not waited for, and what came after the look is not read.
+    #[tokio::test(start_paused = true)]
+    async fn those_of_the_look_are_waited_for_and_no_others() {
+        let mut server = Told::new(&[(0, 9), (2, 20)], &[("a", 0, 4), ("b", 2, 100)]);
+        assert_eq!(found(&mut server, &[], &at(5, None)).await, (9, None));
+        assert_eq!(server.now(), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_transaction_holds_the_mark_until_it_has_ended() {
+        let mut server = Told::new(&[(0, 9), (20, 30)], &[("a", 0, 50), ("b", 45, 1000), ("c", 70, 1000)]);
+        let (to, waiting) = found(&mut server, &[], &at(5, None)).await;
+        assert_eq!((to, waiting.clone()), (5, Some((9, vec!["a".to_owned()]))));
+        assert_eq!(server.now(), 6, "`settle` behind the unit");
+        // Still open: what was found first is kept, or the mark would never move among transactions that overlap.
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        let held = at(5, Some((9, &["a"])));
+        assert_eq!(found(&mut server, &[], &held).await, (5, waiting));
+        // Ended: what it held is read, and the next wait is for whoever is open now.
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        assert_eq!(found(&mut server, &[], &held).await, (9, Some((30, vec!["b".to_owned(), "c".to_owned()]))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_forgotten_session_is_passed_by_choice() {
+        let mut server = Told::new(&[(0, 9)], &[("a", 0, 10_000)]);
+        tokio::time::sleep(Duration::from_secs(700)).await;
+        let keys = [("max_hold", "10m"), ("on_max_hold", "pass")];
+        assert_eq!(found(&mut server, &keys[..1], &at(5, None)).await.0, 5);
+        assert_eq!(found(&mut server, &keys, &at(5, None)).await, (9, None));
+        assert_eq!(found(&mut server, &keys, &at(5, Some((8, &["a"])))).await, (9, None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whom_nobody_sees_is_given_a_fixed_time() {
+        let mut server = Told { is_seen: false, ..Told::new(&[(0, 9)], &[("a", 0, 50)]) };
+        assert_eq!(found(&mut server, &[("settle", "3s")], &at(5, None)).await, (9, None));
+        assert_eq!(server.now(), 3);
+    }
+}

@@ -5,6 +5,7 @@
 pub enum Compare {
     Greater,
     GreaterOrEqual,
+    Less,
     LessOrEqual,
 }
 
@@ -16,6 +17,7 @@ pub fn compare(columns: &[String], how: Compare, values: &[String], rows: bool) 
     let (last, strict) = match how {
         Compare::Greater => (">", ">"),
         Compare::GreaterOrEqual => (">=", ">"),
+        Compare::Less => ("<", "<"),
         Compare::LessOrEqual => ("<=", "<"),
     };
     match (columns, values) {

@@ -13,6 +13,7 @@ mod reading;
 mod seen;
 mod settings;
 mod sieve;
+mod window;
 
 pub use self::bound::{Bound, High, Probe, Transaction, bound};
 pub use self::compare::{Compare, compare};
@@ -22,6 +23,7 @@ pub use self::reading::{Column, Order, Reading, nothing_new};
 pub use self::seen::Seen;
 pub use self::settings::{KEYS, Lookback, Nulls, Settings};
 pub use self::sieve::Sieve;
+pub use self::window::{Wanted, Window};
 
 use std::time::Duration;
 

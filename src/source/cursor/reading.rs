@@ -1,10 +1,11 @@
 //! What one run reads: from where to where, in what order, and the places between.
 
+use arrow_array::RecordBatch;
 use serde_json::Value;
 
-use super::{After, Bound, Compare, Grain, Nulls, Place, Seen, Settings, Sieve, Waiting, compare};
+use super::{After, Bound, Compare, Grain, Nulls, Place, Seen, Settings, Sieve, Waiting, Window, compare};
 use crate::error::Result;
-use crate::record::{Checkpoint, Position};
+use crate::record::{Checkpoint, Event, Position, Rows};
 
 /// The columns that rows are ordered by, as SQL.
 #[derive(Debug, Clone)]
@@ -27,6 +28,15 @@ pub struct Column {
     pub literal: fn(&str) -> Result<String>,
 }
 
+/// Where rows end that are read.
+#[derive(Debug, Clone)]
+enum Upper {
+    /// With this cursor.
+    With(Vec<String>),
+    /// Before this value of its first column.
+    Before(String),
+}
+
 /// A range of rows that is read by one statement or several, one after the other.
 #[derive(Debug)]
 pub struct Reading {
@@ -38,7 +48,7 @@ pub struct Reading {
     state: Value,
     /// Where the next statement begins.
     after: Option<After>,
-    to: Vec<String>,
+    upper: Upper,
     /// What the next run reads again.
     again: Option<After>,
     waiting: Option<Waiting>,
@@ -69,7 +79,27 @@ impl Reading {
         let above = |mark: &Vec<String>| After { cursor: mark.clone(), key: Vec::new(), inclusive: false };
         let after = place.after.clone().or_else(|| place.mark.as_ref().map(above)).or_else(first);
         let (nulls, max_ties, waiting) = (settings.nulls, settings.max_ties, bound.waiting);
-        Some(Self { order, nulls, max_ties, place, state, after, to, again, waiting })
+        Some(Self { order, nulls, max_ties, place, state, after, upper: Upper::With(to), again, waiting })
+    }
+
+    /// A window, from its beginning or from `checkpoint` on; `None` where it holds nothing.
+    pub fn of_window(
+        settings: &Settings,
+        order: Order,
+        window: Window,
+        checkpoint: Option<&Checkpoint>,
+    ) -> Result<Option<Self>> {
+        let place = Place::of(checkpoint, settings)?;
+        let first = window.from.map(|from| After { cursor: vec![from], key: Vec::new(), inclusive: true });
+        let after = place.after.clone().or(first);
+        let upper = match (window.until, window.to) {
+            (Some(until), _) => Upper::Before(until),
+            (None, Some(to)) => Upper::With(to),
+            (None, None) => return Ok(None),
+        };
+        let (nulls, max_ties) = (Nulls::Skip, settings.max_ties);
+        let (state, again, waiting) = (Value::Null, None, None);
+        Ok(Some(Self { order, nulls, max_ties, place, state, after, upper, again, waiting }))
     }
 
     /// Which rows the next statement reads, besides those of the stream's own condition.
@@ -78,7 +108,12 @@ impl Reading {
         if let Some(after) = &self.after {
             conditions.push(self.beyond(after)?);
         }
-        conditions.push(self.compared(&self.order.cursor, Compare::LessOrEqual, &self.to)?);
+        conditions.push(match &self.upper {
+            Upper::With(to) => self.compared(&self.order.cursor, Compare::LessOrEqual, to)?,
+            Upper::Before(until) => {
+                self.compared(&self.order.cursor[..1], Compare::Less, std::slice::from_ref(until))?
+            }
+        });
         // What a row of several compares as is decided by its first values, though a later one be null.
         let later = self.order.cursor.iter().skip(1).map(|column| format!("{} is not null", column.sql));
         conditions.extend(later);
@@ -132,23 +167,69 @@ impl Reading {
         Ok(is_needed.then(|| Sieve::new(seen, most, groups)))
     }
 
+    /// A batch with the checkpoints that are safe in it and behind it. `marks` are those of the last row that came.
+    pub fn events(
+        &mut self,
+        rows: Rows,
+        marks: Option<&[Option<String>]>,
+        sieve: Option<&mut Sieve>,
+    ) -> Result<Vec<Event>> {
+        let is_safe = sieve.as_ref().is_none_or(|sieve| sieve.is_stop_safe());
+        if self.order.is_exact {
+            let checkpoint = marks.filter(|_| is_safe).map(|marks| self.behind(marks)).transpose()?.flatten();
+            return Ok([Event::Rows(rows)].into_iter().chain(checkpoint.map(Event::Checkpoint)).collect());
+        }
+        let Some(boundary) = sieve.and_then(Sieve::take_boundary).filter(|_| is_safe) else {
+            return Ok(vec![Event::Rows(rows)]);
+        };
+        let count = rows.batch.num_rows();
+        let (before, behind) =
+            (rows.batch.slice(0, boundary.rows), rows.batch.slice(boundary.rows, count - boundary.rows));
+        let checkpoint = self.behind(&boundary.cursor())?;
+        let part = |batch: RecordBatch| Some(Event::Rows(Rows { table: rows.table.clone(), batch }));
+        let events = [part(before), checkpoint.map(Event::Checkpoint), part(behind)];
+        let is_something = |event: &Event| !matches!(event, Event::Rows(rows) if rows.batch.num_rows() == 0);
+        Ok(events.into_iter().flatten().filter(is_something).collect())
+    }
+
     /// The place behind a row with these marks, where a later statement or run can go on; `None` where it cannot.
-    pub fn behind(&mut self, marks: &[Option<String>]) -> Result<Option<Checkpoint>> {
+    fn behind(&mut self, marks: &[Option<String>]) -> Result<Option<Checkpoint>> {
         let count = self.order.cursor.len();
         let values = |marks: &[Option<String>]| marks.iter().cloned().collect::<Option<Vec<_>>>();
         let key = marks.get(count..count + self.order.key.len()).and_then(values);
         let (Some(cursor), Some(key)) = (marks.get(..count).and_then(values), key) else { return Ok(None) };
         self.after = Some(After { cursor, key, inclusive: false });
         // What this run may read the next one may, whoever is at work then.
-        let waiting = Waiting { high: self.to.clone(), transactions: Vec::new() };
-        let place = Place { after: self.after.clone(), waiting: Some(waiting), ..self.place.clone() };
+        let waiting = match &self.upper {
+            Upper::With(to) => Some(Waiting { high: to.clone(), transactions: Vec::new() }),
+            Upper::Before(_) => None,
+        };
+        let place = Place { after: self.after.clone(), waiting, ..self.place.clone() };
         Ok(Some(Checkpoint { position: place.position()?, state: self.state.clone() }))
     }
 
     /// The place at the end. `sieve` has looked at all rows.
-    pub fn end(self, sieve: Option<Sieve>) -> Result<Checkpoint> {
-        let place = Place { mark: Some(self.to), after: self.again, waiting: self.waiting, ..self.place };
-        let state = sieve.map(|sieve| sieve.fresh().state()).unwrap_or_default();
+    pub fn end(self, sieve: Option<Sieve>, stream: &str) -> Result<Checkpoint> {
+        let mark = match self.upper {
+            Upper::With(to) => to,
+            Upper::Before(until) => vec![until],
+        };
+        let place = Place { mark: Some(mark), after: self.again, waiting: self.waiting, ..self.place };
+        let skipped = sieve.as_ref().map_or(0, |sieve| sieve.skipped);
+        let fresh = sieve.map(Sieve::fresh).unwrap_or_default();
+        if skipped > 0 {
+            tracing::debug!(stream, rows = skipped, "rows were read again and known again");
+        }
+        if fresh.beyond() > 0 {
+            let (rows, most) = (fresh.beyond(), self.max_ties);
+            tracing::warn!(
+                stream,
+                rows,
+                most,
+                "rows will be delivered again by the next run: there are more than `max_ties`"
+            );
+        }
+        let state = fresh.state();
         Ok(Checkpoint { position: place.position()?, state })
     }
 }

@@ -33,7 +33,15 @@ pub struct Boundary {
     /// How many rows of the batch are before it.
     pub rows: usize,
     /// The cursor of the last row before it.
-    pub cursor: Vec<Option<Vec<u8>>>,
+    cursor: Vec<Option<Vec<u8>>>,
+}
+
+impl Boundary {
+    /// The cursor, as the marks of a row have it.
+    pub fn cursor(&self) -> Vec<Option<String>> {
+        let text = |mark: &Option<Vec<u8>>| Some(String::from_utf8_lossy(mark.as_deref()?).into_owned());
+        self.cursor.iter().map(text).collect()
+    }
 }
 
 impl Sieve {
@@ -82,10 +90,6 @@ impl Sieve {
     /// Whether a stop is safe before the end: not among rows that the next run reads again.
     pub fn is_stop_safe(&self) -> bool {
         !self.fresh.as_ref().is_some_and(|fresh| fresh.begun)
-    }
-
-    pub fn seen(&self) -> &Seen {
-        &self.seen
     }
 
     /// What the next run has to know, after the end.

@@ -80,6 +80,28 @@ pub async fn primary_key(session: &Session, relation: &Relation) -> Result<Vec<S
     rows.iter().map(|row| get(row, "attname")).collect()
 }
 
+/// Whether no two rows of a table have the same values in these columns.
+pub async fn is_unique(session: &Session, relation: &Relation, columns: &[String]) -> Result<bool> {
+    let row = session.query_one(IS_UNIQUE, &[(&relation.oid, Oid::OID), (&columns, Oid::TEXT_ARRAY)]).await?;
+    get(&row, "is_unique")
+}
+
+/// Whether an index begins with one of these columns, or with an expression, which may be of them.
+pub async fn has_index(session: &Session, relation: &Relation, columns: &[String]) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_index AS i \
+               LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] \
+               WHERE i.indrelid = $1 AND i.indisvalid AND (i.indkey[0] = 0 OR a.attname::text = ANY ($2))) AS has";
+    get(&session.query_one(sql, &[(&relation.oid, Oid::OID), (&columns, Oid::TEXT_ARRAY)]).await?, "has")
+}
+
+/// Which of these columns are declared NOT NULL.
+pub async fn not_null(session: &Session, relation: &Relation, columns: &[String]) -> Result<Vec<String>> {
+    let sql = "SELECT a.attname::text FROM pg_catalog.pg_attribute AS a \
+               WHERE a.attrelid = $1 AND a.attname::text = ANY ($2) AND a.attnotnull";
+    let rows = session.query(sql, &[(&relation.oid, Oid::OID), (&columns, Oid::TEXT_ARRAY)]).await?;
+    rows.iter().map(|row| get(row, "attname")).collect()
+}
+
 /// Refuses a table of which we may not read these columns, or not all rows; tells the statement that mends it.
 pub fn check_readable(
     session: &Session,
@@ -165,3 +187,16 @@ CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALIT
 JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.number
 WHERE i.indrelid = $1 AND i.indisprimary AND k.place <= i.indnkeyatts
 ORDER BY k.place";
+
+/// An index of a table says nothing about the tables that inherit from it, but for partitions.
+const IS_UNIQUE: &str = "
+SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.indrelid
+    WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indimmediate
+      AND i.indpred IS NULL AND i.indexprs IS NULL
+      AND (c.relkind = 'p' OR NOT EXISTS (SELECT FROM pg_catalog.pg_inherits AS h WHERE h.inhparent = c.oid))
+      AND (SELECT pg_catalog.bool_and(a.attname::text = ANY ($2))
+           FROM pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k(number, place)
+           JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.number
+           WHERE k.place <= i.indnkeyatts)
+) AS is_unique";

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
+use futures_util::stream::Fuse;
 use tokio_postgres::CopyOutStream;
 
 use super::altered::Unaltered;
@@ -18,7 +19,8 @@ use crate::source::feed::Outlet;
 
 /// The rows of one statement.
 pub struct Copying {
-    bytes: Pin<Box<CopyOutStream>>,
+    /// Fused: the driver's stream must not be asked again after its end.
+    bytes: Pin<Box<Fuse<CopyOutStream>>>,
     batches: Batches,
 }
 
@@ -26,7 +28,7 @@ impl Copying {
     /// Has the server begin. Within the transaction that `plan` was made in, or in one that sees the same definitions.
     pub async fn begin(session: &Session, plan: &Plan, scope: &Scope, sieve: Option<Sieve>) -> Result<Self> {
         let bytes = session.client().copy_out(&plan.copy(scope)).await.map_err(|e| session.error(&e))?;
-        Ok(Self { bytes: Box::pin(bytes), batches: Batches::new(plan, scope.marks.len(), sieve) })
+        Ok(Self { bytes: Box::pin(bytes.fuse()), batches: Batches::new(plan, scope.marks.len(), sieve) })
     }
 
     /// The next batch, which has rows; `None` after the last, which the server has said to be the last.
@@ -49,6 +51,10 @@ impl Copying {
     /// What looked at the rows.
     pub fn sieve(&mut self) -> Option<&mut Sieve> {
         self.batches.sieve.as_mut()
+    }
+
+    pub fn into_sieve(self) -> Option<Sieve> {
+        self.batches.sieve
     }
 
     /// Says what the policies made of odd values.

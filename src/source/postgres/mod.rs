@@ -1,4 +1,4 @@
-//! PostgreSQL: whole tables by binary COPY, all tables of a run in one snapshot.
+//! PostgreSQL: whole tables, and what is new in them, by binary COPY; all whole tables of a run in one snapshot.
 
 mod altered;
 mod batches;
@@ -10,9 +10,12 @@ mod decode;
 mod name;
 mod plan;
 mod position;
+mod probe;
+mod query;
 mod snapshot;
 mod type_catalog;
 mod types;
+mod windows;
 
 use std::sync::Arc;
 
@@ -27,13 +30,14 @@ use self::connect::{Sees, Session, get};
 use self::name::{Name, readable};
 use self::plan::Plan;
 use self::position::Moment;
+use self::query::Query;
 use self::snapshot::Snapshot;
 use super::listing::{self, Catalog, Found, Listing};
-use super::{Description, Maker, Reader, Selection, Source, Stream, feed};
+use super::{Description, Maker, Reader, Selection, Source, Stream, Wanted, cursor, feed};
 use crate::config::Section;
 use crate::error::{Error, Kind, Result};
 use crate::net::postgres::error;
-use crate::record::{Checkpoint, Event, Mode};
+use crate::record::{Checkpoint, Event, Mode, Range};
 
 pub const MAKER: Maker = Maker {
     kind: config::KIND,
@@ -50,7 +54,8 @@ pub const MAKER: Maker = Maker {
 fn check_mode(section: &Section, mode: Mode) -> Result<()> {
     match mode {
         Mode::Full => Ok(()),
-        mode => Err(section.error("mode", format!("cannot be {mode}: PostgreSQL is read in full only, so far"))),
+        Mode::Incremental => cursor::Settings::of(section).map(drop),
+        Mode::Cdc => Err(section.error("mode", "cannot be `cdc` with PostgreSQL yet")),
     }
 }
 
@@ -85,6 +90,20 @@ impl Postgres {
         session.run("COMMIT").await?;
         *self.looking.lock().await = Some(session);
         Ok(())
+    }
+
+    /// Opens an incremental stream.
+    async fn query(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
+        let settings = cursor::Settings::of(&stream.selection.section)?;
+        let looker = self.look().await?;
+        looker.run("COMMIT").await?;
+        let reader = Session::connect(&self.settings).await?;
+        reader.begin(Sees::Latest).await.map_err(|e| reader.error(&e))?;
+        let plan = Plan::make(&reader, stream).await?;
+        let window = stream.range.as_ref().map(cursor::Window::of).transpose()?;
+        let (after, stream) = (after.cloned(), stream.id.to_string());
+        let query = Query { reader, looker, plan, settings, after, window, stream };
+        Ok(feed::from_task(|outlet| query.read(outlet)))
     }
 
     /// Refuses what the session's transaction has locked if it was altered since its snapshot.
@@ -190,11 +209,28 @@ impl Source for Postgres {
     async fn describe(&self, stream: &Stream) -> Result<Description> {
         let session = self.look().await?;
         let plan = Plan::make(&session, stream).await?;
+        let mut notes = plan.notes();
+        if stream.selection.mode == Mode::Incremental {
+            let settings = cursor::Settings::of(&stream.selection.section)?;
+            notes.extend(query::notes(&session, &plan, &settings).await?);
+        }
         self.give_back(session).await?;
-        Ok(Description { table: plan.table.clone(), notes: plan.notes() })
+        Ok(Description { table: plan.table.clone(), notes })
+    }
+
+    async fn windows(&self, stream: &Stream, wanted: &Wanted, mark: Option<&Checkpoint>) -> Result<Vec<Range>> {
+        let settings = cursor::Settings::of(&stream.selection.section)?;
+        let session = self.look().await?;
+        let plan = Plan::make(&session, stream).await?;
+        let windows = windows::cut(&session, &plan, &settings, wanted, mark).await?;
+        self.give_back(session).await?;
+        windows.iter().map(cursor::Window::range).collect()
     }
 
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
+        if stream.selection.mode == Mode::Incremental {
+            return self.query(stream, after).await;
+        }
         if let Some(checkpoint) = after.cloned() {
             position::check_done(&checkpoint.position)?;
             return Ok(feed::from_task(|outlet| async move {

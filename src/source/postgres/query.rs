@@ -1,0 +1,288 @@
+//! Incremental reading: what lies above the mark, in the order of the cursor.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_postgres::types::Type as Oid;
+
+use super::catalog;
+use super::connect::Session;
+use super::copy::Copying;
+use super::name::literal;
+use super::plan::{Plan, Scope};
+use super::probe::{Looking, Server};
+use crate::error::{Error, Result};
+use crate::record::{Checkpoint, Event, Rows};
+use crate::source::cursor::{self, Bound, Column, Expression, Grain, Nulls, Order, Place, Reading, Settings, Window};
+use crate::source::feed::{Closed, Outlet};
+
+/// The cursor of a plan.
+pub struct Ordered {
+    pub order: Order,
+    pub grain: Grain,
+    pub type_oid: Oid,
+    /// Whether its first column is an instant, which every zone knows.
+    pub is_instant: bool,
+    /// Whether it can be null, as far as the catalog tells.
+    pub is_nullable: bool,
+}
+
+impl Ordered {
+    /// Refuses a cursor of columns that are not there, or have no order.
+    pub async fn of(session: &Session, plan: &Plan, settings: &Settings) -> Result<Self> {
+        let sql = |part: &Expression| part.sql(|name| plan.column(name));
+        let column = |sql: String| Column { sql, literal: |value| Ok(literal(value)) };
+        let types = types(session, plan, settings, sql).await?;
+        for (part, of) in settings.cursor.iter().zip(&types) {
+            if !ORDERED.contains(&of.0) {
+                let problem = format!("names {part}, whose type {} has no order that a mark can be of", of.0.name());
+                return Err(settings.section.error("cursor", problem));
+            }
+        }
+        let names: Vec<_> = settings.cursor.iter().flat_map(Expression::columns).cloned().collect();
+        let (type_oid, modifier) = types[0].clone();
+        let (is_unique, not_null) = match &plan.relation {
+            Some(relation) => {
+                let plain = settings.cursor.iter().all(|part| matches!(part, Expression::Column(_)));
+                let is_unique = plain && catalog::is_unique(session, relation, &names).await?;
+                (is_unique, catalog::not_null(session, relation, &names).await?)
+            }
+            None => (false, Vec::new()),
+        };
+        let unit = || Duration::from_micros(10u64.pow(6 - u32::try_from(modifier).unwrap_or(6).min(6)));
+        let grain = match type_oid {
+            Oid::TIMESTAMP | Oid::TIMESTAMPTZ => Grain::Time { unit: unit() },
+            Oid::DATE => Grain::Day,
+            _ if is_unique => Grain::Unique,
+            _ => Grain::Open,
+        };
+        // What the cursor orders already needs no second place.
+        let key: Vec<_> = plan.table.key.iter().filter(|name| !names.contains(name)).collect();
+        let is_exact = is_unique || !plan.table.key.is_empty();
+        let is_never_null = |part: &Expression| part.columns().iter().any(|name| not_null.contains(name));
+        Ok(Self {
+            order: Order {
+                cursor: settings.cursor.iter().map(|part| column(sql(part))).collect(),
+                key: if is_unique { Vec::new() } else { key.iter().map(|name| column(plan.column(name))).collect() },
+                is_exact,
+                rows: true,
+            },
+            grain,
+            is_instant: type_oid == Oid::TIMESTAMPTZ,
+            type_oid,
+            is_nullable: !settings.cursor.iter().all(is_never_null),
+        })
+    }
+}
+
+/// Types whose texts are exact and whose order is that of their values.
+const ORDERED: [Oid; 15] = [
+    Oid::INT2,
+    Oid::INT4,
+    Oid::INT8,
+    Oid::OID,
+    Oid::FLOAT4,
+    Oid::FLOAT8,
+    Oid::NUMERIC,
+    Oid::DATE,
+    Oid::TIMESTAMP,
+    Oid::TIMESTAMPTZ,
+    Oid::TEXT,
+    Oid::VARCHAR,
+    Oid::UUID,
+    Oid::PG_LSN,
+    Oid::XID8,
+];
+
+/// The types of the cursor's parts, with their modifiers.
+async fn types(
+    session: &Session,
+    plan: &Plan,
+    settings: &Settings,
+    sql: impl Fn(&Expression) -> String,
+) -> Result<Vec<(Oid, i32)>> {
+    let list = settings.cursor.iter().map(sql).collect::<Vec<_>>().join(", ");
+    let statement = session.client().prepare(&format!("SELECT {list} {}", plan.tail(&Scope::default()))).await;
+    let statement = statement.map_err(|e| {
+        let error = session.error(&e);
+        match error.kind() {
+            crate::error::Kind::Config | crate::error::Kind::Schema => {
+                settings.section.error("cursor", format!("is refused by the server: {}", error.message()))
+            }
+            _ => error,
+        }
+    })?;
+    Ok(statement.columns().iter().map(|column| (column.type_().clone(), column.type_modifier())).collect())
+}
+
+/// An incremental stream that is about to be read.
+pub struct Query {
+    /// In a transaction that holds the plan's locks.
+    pub reader: Session,
+    /// In none.
+    pub looker: Session,
+    pub plan: Plan,
+    pub settings: Settings,
+    pub after: Option<Checkpoint>,
+    /// What is read in place of what is new.
+    pub window: Option<Window>,
+    pub stream: String,
+}
+
+impl Query {
+    /// Sends the table's announcement, the rows up to a bound that is safe, and checkpoints between them.
+    pub async fn read(self, outlet: Arc<Outlet>) -> Result<()> {
+        let table = self.plan.table.name.clone();
+        match self.send_all(&outlet).await {
+            Ok(()) | Err(Stop::Closed) => Ok(()),
+            Err(Stop::Failed(error)) => Err(error.at(format!("table {table}"))),
+        }
+    }
+
+    async fn send_all(self, outlet: &Outlet) -> Result<(), Stop> {
+        let cut = self.reader.cut_when_dropped();
+        outlet.send(Event::Rows(Rows::none(self.plan.table.clone()))).await?;
+        let end = match self.reading().await? {
+            (Some(reading), _) => self.send_rows(reading, outlet).await?,
+            (None, nothing_new) => nothing_new,
+        };
+        self.reader.run("COMMIT").await?;
+        cut.disarm();
+        self.reader.close().await;
+        self.looker.close().await;
+        outlet.send(Event::Checkpoint(end)).await?;
+        Ok(())
+    }
+
+    /// What is to be read; where that is nothing, the place to stay at.
+    async fn reading(&self) -> Result<(Option<Reading>, Checkpoint)> {
+        let ordered = Ordered::of(&self.reader, &self.plan, &self.settings).await?;
+        let place = Place::of(self.after.as_ref(), &self.settings)?;
+        if let Some(window) = self.window.clone() {
+            let reading = Reading::of_window(&self.settings, ordered.order, window, self.after.as_ref())?;
+            return Ok((reading, place.position()?.into()));
+        }
+        let state = self.after.as_ref().map(|after| after.state.clone()).unwrap_or_default();
+        let server = Server::look(&self.looker).await?;
+        let (reader, looker, plan) = (&self.reader, &self.looker, &self.plan);
+        let mut looking = Looking { reader, looker, plan, ordered: &ordered, server: &server };
+        let bound = cursor::bound(&mut looking, &self.settings, &place, &self.stream).await?;
+        let has_moved = bound.to != place.mark;
+        self.look_for_nulls(&looking, has_moved).await?;
+        if has_moved {
+            let rows = looking.in_the_future().await?;
+            if rows > 0 {
+                tracing::warn!(
+                    stream = self.stream,
+                    rows,
+                    "rows lie in the future: they are read when their time has come"
+                );
+            }
+        }
+        let floor = match (&self.settings.lookback, bound.to.as_ref().and_then(|to| to.first())) {
+            (Some(lookback), Some(to)) => Some(looking.floor(&self.settings, lookback, to).await?),
+            _ => None,
+        };
+        let nothing_new =
+            cursor::nothing_new(&place, state.clone(), Bound { to: bound.to.clone(), waiting: bound.waiting.clone() })?;
+        let reading = Reading::of(&self.settings, ordered.order.clone(), ordered.grain, (place, state), bound, floor);
+        Ok((reading, nothing_new))
+    }
+
+    /// Counts or refuses rows whose cursor is null.
+    async fn look_for_nulls(&self, looking: &Looking<'_>, has_moved: bool) -> Result<()> {
+        let is_asked = match self.settings.nulls {
+            Nulls::Skip => has_moved,
+            Nulls::Error => true,
+            Nulls::Read => false,
+        };
+        if !is_asked || !looking.ordered.is_nullable {
+            return Ok(());
+        }
+        let any: Vec<_> = looking.ordered.order.cursor.iter().map(|column| format!("{} IS NULL", column.sql)).collect();
+        let rows = looking.count(&any.join(" OR "), 100_000).await?;
+        match self.settings.nulls {
+            Nulls::Error if rows > 0 => Err(Error::data(format!("{rows} rows have a cursor that is null")).hint(
+                "Set `null_cursor = skip` to leave them out, or `null_cursor = read` to read them in every run.",
+            )),
+            _ if rows > 0 => {
+                tracing::warn!(stream = self.stream, rows, "rows whose cursor is null are left out");
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn send_rows(&self, mut reading: Reading, outlet: &Outlet) -> Result<Checkpoint, Stop> {
+        if let Some(condition) = reading.null_condition() {
+            let scope = Scope { condition: Some(condition), ..Scope::default() };
+            let mut copying = Copying::begin(&self.reader, &self.plan, &scope, None).await?;
+            while let Some(rows) = copying.next(&self.reader).await? {
+                outlet.send(Event::Rows(rows)).await?;
+            }
+            copying.report();
+        }
+        let marks = reading.marked().map(|column| column.sql.clone()).chain(reading.again()?).collect();
+        let scope = Scope { condition: Some(reading.condition()?), order: reading.order(), marks };
+        let mut copying = Copying::begin(&self.reader, &self.plan, &scope, reading.sieve()?).await?;
+        while let Some(rows) = copying.next(&self.reader).await? {
+            let marks = copying.marks()?;
+            for event in reading.events(rows, marks.as_deref(), copying.sieve())? {
+                outlet.send(event).await?;
+            }
+        }
+        copying.report();
+        Ok(reading.end(copying.into_sieve(), &self.stream)?)
+    }
+}
+
+/// What a user should know of how an incremental stream is read.
+pub async fn notes(session: &Session, plan: &Plan, settings: &Settings) -> Result<Vec<String>> {
+    let ordered = Ordered::of(session, plan, settings).await?;
+    let server = Server::look(session).await?;
+    let mut notes = Vec::new();
+    let waits = format!("each run waits `settle` ({} s) instead", settings.settle.as_secs_f64());
+    if server.is_replica {
+        notes.push(format!("The server is a replica, which does not show open transactions: {waits}."));
+    } else if !server.sees_others {
+        let role = session.settings().username.clone();
+        notes.push(format!(
+            "Transactions of others cannot be seen: {waits}. GRANT pg_read_all_stats TO {} lets them be seen.",
+            super::name::readable(&role)
+        ));
+    }
+    if ordered.grain == Grain::Open {
+        notes.push(format!(
+            "Values of {} may come again: rows with the last one are read again by the next run, and known again up to \
+             `max_ties`.",
+            settings.shown()
+        ));
+    }
+    if let Some(relation) = &plan.relation
+        && !catalog::has_index(session, relation, settings.cursor[0].columns()).await?
+    {
+        notes.push(format!("No index begins with {}: every run reads the whole table.", settings.cursor[0]));
+    }
+    if !ordered.order.is_exact {
+        notes.push("Without a key, a run that was killed reads again what shares the last cursor.".to_owned());
+    }
+    Ok(notes)
+}
+
+/// Why reading ends early.
+enum Stop {
+    Closed,
+    Failed(Error),
+}
+
+impl From<Closed> for Stop {
+    fn from(_: Closed) -> Self {
+        Stop::Closed
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Stop::Failed(error)
+    }
+}

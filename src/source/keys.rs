@@ -1,10 +1,10 @@
 //! The keys of a `[stream]` that every source understands.
 
-use super::cursor;
+use super::{cursor, cut};
 use crate::config::{Key, Value};
 
 pub const STREAM_KEYS: &[Key] =
-    &joined::<{ SELECTION.len() + LOAD.len() + cursor::KEYS.len() }>(&[SELECTION, LOAD, cursor::KEYS]);
+    &joined::<{ SELECTION.len() + cut::KEYS.len() + cursor::KEYS.len() }>(&[SELECTION, cut::KEYS, cursor::KEYS]);
 
 /// One list of several.
 const fn joined<const N: usize>(lists: &[&[Key]]) -> [Key; N] {
@@ -42,33 +42,6 @@ const SELECTION: &[Key] = &[
     Key::new("where", Value::Sql, "A condition on the rows to read, in the source's SQL.")
         .example("deleted_at is null"),
     Key::new("primary_key", Value::List, "The key's columns, where the source does not tell of them.").example("id"),
-    Key::new(
-        "chunk_rows",
-        Value::Integer(1, i64::MAX),
-        "About how many rows of a table a chunk of a full load has. Where absent, statistics tell how many take some \
-         256 MiB at the source, at most 1,000,000. A table of not much more is read whole.",
-    ),
-    Key::new(
-        "chunk_by",
-        Value::List,
-        "The columns whose ranges are the chunks of a full load, in place of the primary key. They need an index that \
-         begins with them, or each chunk reads the whole table.",
-    )
-    .example("created_at, id"),
-    Key::new(
-        "consistency",
-        Value::OneOf(&["chunk", "table", "run"]),
-        "What of a full load is of one moment: each chunk, which holds up the source least; the `table`; or all tables of \
-         the `run`. Other than chunks, a load that does not come to its end begins anew.",
-    )
-    .default("chunk"),
-    Key::new(
-        "max_query_time",
-        Value::Duration,
-        "How long one statement of a full load may read. After that another one goes on behind the last key, unless \
-         `consistency` asks for one moment.",
-    )
-    .default("1h"),
 ];
 
 /// Keys of a `[source]` that is a server: how much of it reading may take.
@@ -88,35 +61,4 @@ pub const GENTLE_KEYS: &[Key] = &[
         Value::Integer(1, i64::MAX),
         "While more than so many of the server's sessions are at work, ours among them, full loads pause.",
     ),
-];
-
-/// How a full load is cut.
-const LOAD: &[Key] = &[
-    Key::new(
-        "chunk_rows",
-        Value::Integer(1, i64::MAX),
-        "About how many rows of a table a chunk of a full load has. Where absent, statistics tell how many take some \
-         256 MiB at the source, at most 1,000,000. A table of not much more is read whole.",
-    ),
-    Key::new(
-        "chunk_by",
-        Value::List,
-        "The columns whose ranges are the chunks of a full load, in place of the primary key. They need an index that \
-         begins with them, or each chunk reads the whole table.",
-    )
-    .example("created_at, id"),
-    Key::new(
-        "consistency",
-        Value::OneOf(&["chunk", "table", "run"]),
-        "What of a full load is of one moment: each chunk, which holds up the source least; the `table`; or all tables of \
-         the `run`. Other than chunks, a load that does not come to its end begins anew.",
-    )
-    .default("chunk"),
-    Key::new(
-        "max_query_time",
-        Value::Duration,
-        "How long one statement of a full load may read. After that another one goes on behind the last key, unless \
-         `consistency` asks for one moment.",
-    )
-    .default("1h"),
 ];

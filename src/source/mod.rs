@@ -3,8 +3,10 @@
 //! A new source is a folder here and a line in [`SOURCES`].
 
 mod cursor;
+mod cut;
 pub mod feed;
 mod keys;
+pub mod keyset;
 pub mod listing;
 #[cfg(feature = "mysql")]
 mod mysql;
@@ -14,15 +16,13 @@ mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
-use std::any::Any;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::cursor::Wanted;
+pub use self::cut::{Chunks, Consistency, Cut};
 pub use self::keys::{GENTLE_KEYS, STREAM_KEYS};
 pub use self::listing::Listing;
 use crate::config::{Kind, Section};
@@ -53,8 +53,8 @@ pub trait Source: Send + Sync {
         Err(stream.selection.section.fault("mode", "is not read by windows of a cursor"))
     }
 
-    /// In what pieces a full load of the stream is read, an incremental stream's first one too. Asked once for each load; what it says is kept with the load, and
-    /// comes back in [`Stream::range`], from a later process too.
+    /// In what pieces a full load of the stream is read, an incremental stream's first one too. Asked once for each load;
+    /// what it says is kept with the load, and comes back in [`Stream::range`], from a later process too.
     async fn chunks(&self, _stream: &Stream) -> Result<Chunks> {
         Ok(Chunks::whole(Consistency::Statement))
     }
@@ -83,45 +83,6 @@ pub struct Outlook {
     pub bytes: Option<u64>,
     /// Of each range: the statements that would read it, as they are sent.
     pub statements: Vec<Vec<String>>,
-}
-
-/// The pieces of a full load.
-pub struct Chunks {
-    /// Together they hold every row once. Empty: all is read at once.
-    pub ranges: Vec<Range>,
-    pub consistency: Consistency,
-    /// What the chunks have in common, a snapshot say: kept until the load ends.
-    pub hold: Option<Box<dyn Any + Send + Sync>>,
-    /// Of an incremental stream: where it goes on behind the load. No chunk has rows of behind it.
-    pub handover: Option<Checkpoint>,
-}
-
-impl Chunks {
-    /// All in one piece.
-    pub fn whole(consistency: Consistency) -> Self {
-        Self { ranges: Vec::new(), consistency, hold: None, handover: None }
-    }
-}
-
-/// What of a full load is of one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Consistency {
-    /// What one statement reads: each chunk, or less of it.
-    Chunk,
-    /// The table, because one statement has read it.
-    Statement,
-    /// The table, whose chunks shared a snapshot.
-    Table,
-    /// All tables of the run.
-    Run,
-}
-
-impl Consistency {
-    /// Whether a load can go on after its process has ended: a snapshot ends with it.
-    pub fn outlives_its_process(self) -> bool {
-        matches!(self, Consistency::Chunk | Consistency::Statement)
-    }
 }
 
 /// An open stream.
@@ -171,52 +132,6 @@ pub enum Tables {
     Many(Vec<String>),
     Query(String),
 }
-
-/// How a full load is to be cut into chunks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cut {
-    /// Rows of a chunk; `None` where statistics are to tell.
-    pub rows: Option<u64>,
-    /// The columns whose ranges the chunks are; the primary key's where empty.
-    pub by: Vec<String>,
-    pub consistency: Consistency,
-    /// How long one statement may read, where nothing is to be of a longer moment than it.
-    pub max_query_time: Duration,
-}
-
-impl Cut {
-    fn of(section: &Section) -> Result<Self> {
-        let rows = section.get("chunk_rows").map(|_| section.integer("chunk_rows")).transpose()?;
-        Ok(Self {
-            rows: rows.and_then(|rows| u64::try_from(rows).ok()),
-            by: section.list("chunk_by"),
-            consistency: match section.text("consistency")? {
-                "table" => Consistency::Table,
-                "run" => Consistency::Run,
-                _ => Consistency::Chunk,
-            },
-            max_query_time: section.duration("max_query_time")?,
-        })
-    }
-
-    /// Rows of a chunk, where a row takes about so many bytes at the source: what takes some minutes to read again.
-    pub fn rows_of(&self, row_bytes: Option<u64>) -> u64 {
-        let by_bytes = row_bytes.map_or(CHUNK_ROWS, |bytes| CHUNK_BYTES / bytes.max(1));
-        self.rows.unwrap_or_else(|| by_bytes.clamp(CHUNK_ROWS_LEAST, CHUNK_ROWS)).max(1)
-    }
-
-    /// How long a statement may read; `None` where it must end with the table.
-    pub fn time_limit(&self) -> Option<Duration> {
-        self.consistency.outlives_its_process().then_some(self.max_query_time)
-    }
-}
-
-/// Most rows of a chunk, where no key says how many,
-const CHUNK_ROWS: u64 = 1_000_000;
-/// and about how many bytes it then has at the source.
-const CHUNK_BYTES: u64 = 256 << 20;
-/// A chunk costs some requests, however few rows it has.
-const CHUNK_ROWS_LEAST: u64 = 1_000;
 
 impl Selection {
     /// Reads the keys of [`STREAM_KEYS`]; `mode` is the command line's, if it names one.

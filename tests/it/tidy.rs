@@ -31,6 +31,8 @@ const SHARED: &[&str] = &[
     "feed",
     "cursor",
     "keys",
+    "keyset",
+    "cut",
     "listing",
     "pattern",
     "key",

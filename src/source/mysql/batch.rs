@@ -21,6 +21,7 @@ pub struct Batch {
     columns: Vec<Cells>,
     rows: usize,
     bytes: usize,
+    has_ended: bool,
     /// Rows that were taken so far, over all batches.
     pub all_rows: u64,
     /// How many texts are selected before the columns of each row.
@@ -43,6 +44,7 @@ impl Batch {
             columns,
             rows: 0,
             bytes: 0,
+            has_ended: false,
             all_rows: 0,
             marks,
             last_marks: Vec::new(),
@@ -54,12 +56,22 @@ impl Batch {
 
     /// The next batch of a statement under way, which has rows; `None` after the last row.
     pub async fn next(&mut self, connection: &mut Connection, plan: &Plan) -> Result<Option<Rows>> {
+        if self.has_ended {
+            return Ok(None);
+        }
         while let Some(row) = connection.row().await.map_err(|failure| error::of(failure, Doing::Reading))? {
             self.add(row, plan)?;
             if self.is_full() {
                 return self.finish(plan).map(Some);
             }
         }
+        // The server says so once.
+        self.has_ended = true;
+        self.rest(plan)
+    }
+
+    /// The rows that have come and were not given; `None` where there are none.
+    pub fn rest(&mut self, plan: &Plan) -> Result<Option<Rows>> {
         if self.rows == 0 { Ok(None) } else { self.finish(plan).map(Some) }
     }
 

@@ -1,6 +1,7 @@
 //! One suite for MySQL and MariaDB: what a source of type `mysql` must do on both.
 
 pub mod access;
+pub mod chunks;
 pub mod reading;
 pub mod values;
 
@@ -48,6 +49,12 @@ macro_rules! my_suite {
             reading::a_killed_connection_is_no_end,
             reading::dropping_a_reader_ends_its_statement,
             reading::session_settings,
+            chunks::every_type_of_key,
+            chunks::chunks_are_ranges_of_the_index,
+            chunks::small_and_uncuttable_tables_are_read_whole,
+            chunks::chunks_by_columns_with_nulls_and_equals,
+            chunks::no_statement_reads_longer_than_it_may,
+            chunks::another_table_of_the_name_is_not_read_on,
         );
     };
     ($($module:ident::$name:ident),+ $(,)?) => {

@@ -6,7 +6,9 @@ use async_trait::async_trait;
 
 use super::columns::{self, Watched};
 use super::copy::{Copy, Ended};
-use super::session::{Account, Session};
+use super::readings::Permit;
+use super::sequence::Numbering;
+use super::session::{Account, Progress, Session};
 use super::settle;
 use crate::destination::Writer;
 use crate::error::{Error, Result};
@@ -17,7 +19,7 @@ use crate::source::{Reader, Source};
 /// How a growing stream begins.
 pub enum Begun {
     /// Opened for writing, to be read from there on.
-    Open(Box<dyn Writer>, Box<dyn Reader>),
+    Open(Box<dyn Writer>, Box<dyn Reader>, Permit),
     /// There is nothing after the last commit.
     NothingNew(Option<Position>),
     Stopped(Option<Position>),
@@ -26,22 +28,25 @@ pub enum Begun {
 /// Looks whether there is something new before the stream is opened for writing, which leaves an entry.
 pub async fn begin(session: &mut Session, source: &dyn Source, lease: &dyn Lease) -> Result<Begun> {
     let newest = super::stream::newest(session).await?;
+    let mut stop = session.stop.clone();
+    let Some(permit) = session.readings.begin(&mut stop, lease).await? else {
+        return Ok(Begun::Stopped(newest.and_then(|newest| newest.position)));
+    };
     // An unfinished run may have left files, which only an opening sweeps; and a stream's first run is to leave its name.
     let Some(newest) = newest.filter(|newest| newest.complete) else {
-        return open(session, source, None).await;
+        return open(session, source, None, permit).await;
     };
     let first = session.destination.range(&session.stream.id, 0, 0).await?;
     first.iter().try_for_each(|first| session.opening.refuse_stranger(first))?;
     let after = newest.checkpoint();
     let mut reader = source.open(&session.stream, after.as_ref()).await?;
-    let mut stop = session.stop.clone();
     let news = tokio::select! {
         news = news(&mut *reader, after.as_ref()) => news?,
         lost = lease.lost() => return Err(lost),
         () = stop.requested() => return Ok(Begun::Stopped(newest.position)),
     };
     match news {
-        Some(first) => open(session, source, Some((after, Peeked { first, reader }))).await,
+        Some(first) => open(session, source, Some((after, Peeked { first, reader })), permit).await,
         None => {
             settle::catch_up(session, &newest).await?;
             Ok(Begun::NothingNew(newest.position))
@@ -72,9 +77,10 @@ async fn open(
     session: &mut Session,
     source: &dyn Source,
     peeked: Option<(Option<Checkpoint>, Peeked)>,
+    permit: Permit,
 ) -> Result<Begun> {
     let writer = super::stream::open(session).await?;
-    let (after, newest) = (writer.last().checkpoint(), writer.last().seq);
+    let (after, last) = (writer.last().checkpoint(), writer.last().clone());
     let opened = async {
         let reader: Box<dyn Reader> = match peeked {
             Some((from, peeked)) if from == after => Box::new(peeked),
@@ -82,11 +88,11 @@ async fn open(
             _ => source.open(&session.stream, after.as_ref()).await?,
         };
         let stream = session.stream.id.clone();
-        let before = columns::of_growing(&*session.destination, &stream, newest).await?;
+        let before = columns::before(&*session.destination, &stream, &last).await?;
         Ok::<_, Error>(Watched { reader, stream, before, on_change: session.on_schema_change })
     };
     match opened.await {
-        Ok(reader) => Ok(Begun::Open(writer, Box::new(reader))),
+        Ok(reader) => Ok(Begun::Open(writer, Box::new(reader), permit)),
         Err(error) => {
             writer.abort().await;
             Err(error)
@@ -101,14 +107,15 @@ pub async fn copy(
     writer: &mut dyn Writer,
     lease: &dyn Lease,
 ) -> Result<Ended> {
-    let mut account = Account::new(session, false);
+    let progress = Progress::after(session.totals(), true);
+    let mut account = Account::of_stream(session, &progress);
     let copy = Copy {
         reader,
         writer,
         lease,
         ledger: &mut account,
         limits: session.limits,
-        mode: session.opening.mode,
+        numbering: Numbering::Growing,
         stop: session.stop.clone(),
     };
     copy.run().await

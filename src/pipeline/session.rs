@@ -1,32 +1,44 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeMap;
+use std::ops::AddAssign;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde_json::Value;
 
-use super::columns::OnChange;
+use super::columns::{self, OnChange};
 use super::copy::{Ledger, Limits};
+use super::readings::Readings;
 use super::{Notice, Observer, Stop};
 use crate::destination::{Destination, Opening};
 use crate::error::Result;
 use crate::job_log::JobLog;
-use crate::record::{Commit, Publication};
+use crate::record::{Commit, Publication, StreamId};
 use crate::source::Stream;
 
 /// One run of one stream: everything that its steps need.
 pub struct Session {
     pub pipeline: String,
     pub stream: Stream,
+    /// As what observers hear of it: the stream, or the part of it that is read.
+    pub shown: StreamId,
     pub destination: Arc<dyn Destination>,
     pub job_log: Arc<dyn JobLog>,
     pub opening: Opening,
     /// What the stream is a load of: another one's full load is given up rather than continued.
     pub definition: String,
     pub limits: Limits,
+    /// The places for readings, which the streams of the run share.
+    pub readings: Readings,
+    /// How many of them may read this stream's chunks.
+    pub parallel: usize,
     /// Where the job log is ahead of the destination, forget the job log rather than refuse.
     pub adopt_destination: bool,
     /// A full load that was begun longer ago is given up rather than continued.
     pub resume_within: Duration,
+    /// Begin anew, whatever there is: until it has begun.
+    pub full_refresh: AtomicBool,
     pub on_schema_change: OnChange,
     pub observer: Arc<dyn Observer>,
     pub stop: Stop,
@@ -34,9 +46,36 @@ pub struct Session {
     pub commits: AtomicU64,
     /// What the run has committed so far, as its row in the job log has it.
     pub totals: Mutex<Totals>,
+    /// Held while the totals grow: chunks side by side tell the job log of theirs one after the other.
+    pub growing: tokio::sync::Mutex<()>,
 }
 
 impl Session {
+    /// The same stream in another run.
+    pub fn of_run(&self, run: String) -> Self {
+        Self {
+            pipeline: self.pipeline.clone(),
+            stream: self.stream.clone(),
+            shown: self.shown.clone(),
+            destination: self.destination.clone(),
+            job_log: self.job_log.clone(),
+            opening: Opening { run, after: None, ..self.opening.clone() },
+            definition: self.definition.clone(),
+            limits: self.limits,
+            readings: self.readings.clone(),
+            parallel: self.parallel,
+            adopt_destination: self.adopt_destination,
+            resume_within: self.resume_within,
+            full_refresh: AtomicBool::default(),
+            on_schema_change: self.on_schema_change,
+            observer: self.observer.clone(),
+            stop: self.stop.clone(),
+            commits: AtomicU64::default(),
+            totals: Mutex::default(),
+            growing: Default::default(),
+        }
+    }
+
     /// Notes a commit of the stream itself in the job log, and counts it as the job log does.
     pub async fn record(&self, commit: &Commit) -> Result<()> {
         self.job_log.record(&self.pipeline, self.stream.id.name(), commit).await?;
@@ -52,6 +91,23 @@ impl Session {
         }
         self.set(totals);
         Ok(())
+    }
+
+    pub fn is_refresh(&self) -> bool {
+        self.full_refresh.load(Ordering::Relaxed)
+    }
+
+    /// What was to begin anew has begun: what fails from now on is continued.
+    pub fn refreshed(&self) {
+        self.full_refresh.store(false, Ordering::Relaxed);
+    }
+
+    /// Notes that so much more of a full load is safe.
+    pub async fn add(&self, more: Totals) -> Result<()> {
+        let _growing = self.growing.lock().await;
+        let mut totals = self.totals();
+        totals += more;
+        self.progress(totals).await
     }
 
     /// Notes what is safe of a full load, earlier runs of the same load included.
@@ -71,7 +127,7 @@ impl Session {
     }
 
     pub fn notice(&self, notice: Notice) {
-        self.observer.notice(&self.stream.id, notice);
+        self.observer.notice(&self.shown, notice);
     }
 }
 
@@ -85,43 +141,100 @@ pub struct Totals {
 
 impl Totals {
     pub fn add(&mut self, commit: &Commit) {
-        self.rows += commit.rows();
-        self.bytes += commit.bytes();
-        self.files += commit.parts.len() as u64;
+        *self += Self::of(commit);
+    }
+
+    pub fn of(commit: &Commit) -> Self {
+        Self { rows: commit.rows(), bytes: commit.bytes(), files: commit.parts.len() as u64 }
+    }
+
+    /// What there is beyond `earlier`.
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            rows: self.rows.saturating_sub(earlier.rows),
+            bytes: self.bytes.saturating_sub(earlier.bytes),
+            files: self.files.saturating_sub(earlier.files),
+        }
+    }
+}
+
+impl AddAssign for Totals {
+    fn add_assign(&mut self, more: Self) {
+        self.rows += more.rows;
+        self.bytes += more.bytes;
+        self.files += more.files;
+    }
+}
+
+/// What was read of a stream so far, by all that read it.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Rows behind earlier commits included.
+    rows: AtomicU64,
+    bytes: AtomicU64,
+    /// There is a commit to go on from.
+    committed: AtomicBool,
+}
+
+impl Progress {
+    pub fn after(totals: Totals, committed: bool) -> Self {
+        Self { rows: totals.rows.into(), committed: committed.into(), ..Self::default() }
+    }
+
+    pub fn committed(&self) -> bool {
+        self.committed.load(Ordering::Relaxed)
+    }
+
+    fn took(&self, rows: u64, bytes: u64) -> Notice {
+        Notice::Progress {
+            rows: self.rows.fetch_add(rows, Ordering::Relaxed) + rows,
+            bytes: self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes,
+        }
     }
 }
 
 /// The ledger of a stream (whose commits the job log records) or of a chunk (whose commits are its progress).
 pub struct Account<'a> {
     session: &'a Session,
+    progress: &'a Progress,
     is_chunk: bool,
-    /// Rows that were read, those behind an earlier commit included.
-    rows: u64,
-    bytes: u64,
+    /// What was committed here.
+    totals: Totals,
+    /// The definitions of the tables that were.
+    definitions: BTreeMap<String, Value>,
 }
 
 impl<'a> Account<'a> {
-    pub fn new(session: &'a Session, is_chunk: bool) -> Self {
-        Self { session, is_chunk, rows: session.totals().rows, bytes: 0 }
+    pub fn of_stream(session: &'a Session, progress: &'a Progress) -> Self {
+        let (totals, definitions) = (Totals::default(), BTreeMap::new());
+        Self { session, progress, is_chunk: false, totals, definitions }
+    }
+
+    pub fn of_chunk(session: &'a Session, progress: &'a Progress) -> Self {
+        Self { is_chunk: true, ..Self::of_stream(session, progress) }
+    }
+
+    /// What was committed, and the definitions of its tables.
+    pub fn into_parts(self) -> (Totals, BTreeMap<String, Value>) {
+        (self.totals, self.definitions)
     }
 }
 
 #[async_trait]
 impl Ledger for Account<'_> {
     fn took(&mut self, rows: u64, bytes: u64) {
-        self.rows += rows;
-        self.bytes += bytes;
-        self.session.notice(Notice::Progress { rows: self.rows, bytes: self.bytes });
+        self.session.notice(self.progress.took(rows, bytes));
     }
 
     async fn committed(&mut self, commit: &Commit) -> Result<()> {
+        self.totals.add(commit);
         if self.is_chunk {
-            let mut totals = self.session.totals();
-            totals.add(commit);
-            self.session.progress(totals).await?;
+            self.definitions.extend(columns::of_parts(commit));
+            self.session.add(Totals::of(commit)).await?;
         } else {
             self.session.record(commit).await?;
         }
+        self.progress.committed.store(true, Ordering::Relaxed);
         self.session.commits.fetch_add(1, Ordering::Relaxed);
         let Totals { rows, bytes, files } = self.session.totals();
         self.session.notice(Notice::Committed { rows, bytes, files });

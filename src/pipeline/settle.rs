@@ -1,6 +1,6 @@
 //! Job log against destination: the destination knows, the job log is brought up to it.
 
-use super::full;
+use super::generation;
 use super::session::Session;
 use crate::error::{Error, Result};
 use crate::job_log::Mark;
@@ -37,7 +37,7 @@ pub fn refuse_behind(mark: Option<&Mark>, newest: Option<&Commit>) -> Result<()>
 /// A full load by its time, which `status` shows too: its position is of no use to people.
 fn shown(position: Option<&str>) -> String {
     let Some(position) = position else { return "no position".to_owned() };
-    full::moment(position).map_or_else(|| position.to_owned(), |at| format!("load of {at}"))
+    generation::moment(position).map_or_else(|| position.to_owned(), |at| format!("load of {at}"))
 }
 
 /// Tells the job log of the newest entry, and of those before it that it has not heard of because their run died in

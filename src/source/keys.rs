@@ -1,9 +1,10 @@
 //! The keys of a `[stream]` that every source understands.
 
-use super::cursor;
+use super::{cursor, cut};
 use crate::config::{Key, Value};
 
-pub const STREAM_KEYS: &[Key] = &joined::<{ SELECTION.len() + cursor::KEYS.len() }>(&[SELECTION, cursor::KEYS]);
+pub const STREAM_KEYS: &[Key] =
+    &joined::<{ SELECTION.len() + cut::KEYS.len() + cursor::KEYS.len() }>(&[SELECTION, cut::KEYS, cursor::KEYS]);
 
 /// One list of several.
 const fn joined<const N: usize>(lists: &[&[Key]]) -> [Key; N] {
@@ -41,4 +42,23 @@ const SELECTION: &[Key] = &[
     Key::new("where", Value::Sql, "A condition on the rows to read, in the source's SQL.")
         .example("deleted_at is null"),
     Key::new("primary_key", Value::List, "The key's columns, where the source does not tell of them.").example("id"),
+];
+
+/// Keys of a `[source]` that is a server: how much of it reading may take.
+pub const GENTLE_KEYS: &[Key] = &[
+    Key::new(
+        "max_connections",
+        Value::Integer(1, 256),
+        "At most so many connections read at once, over all streams; where absent, as many as `[pipeline] parallel` says.",
+    ),
+    Key::new(
+        "rows_per_second",
+        Value::Integer(1, i64::MAX),
+        "At most so many rows are read in a second, over all streams.",
+    ),
+    Key::new(
+        "max_running",
+        Value::Integer(1, i64::MAX),
+        "While more than so many of the server's sessions are at work, ours among them, full loads pause.",
+    ),
 ];

@@ -3,8 +3,10 @@
 //! A new source is a folder here and a line in [`SOURCES`].
 
 mod cursor;
+mod cut;
 pub mod feed;
 mod keys;
+pub mod keyset;
 pub mod listing;
 #[cfg(feature = "mysql")]
 mod mysql;
@@ -20,7 +22,8 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 pub use self::cursor::Wanted;
-pub use self::keys::STREAM_KEYS;
+pub use self::cut::{Chunks, Consistency, Cut};
+pub use self::keys::{GENTLE_KEYS, STREAM_KEYS};
 pub use self::listing::Listing;
 use crate::config::{Kind, Section};
 use crate::error::{Error, Result};
@@ -50,9 +53,36 @@ pub trait Source: Send + Sync {
         Err(stream.selection.section.fault("mode", "is not read by windows of a cursor"))
     }
 
+    /// In what pieces a full load of the stream is read, an incremental stream's first one too. Asked once for each load;
+    /// what it says is kept with the load, and comes back in [`Stream::range`], from a later process too.
+    async fn chunks(&self, _stream: &Stream) -> Result<Chunks> {
+        Ok(Chunks::whole(Consistency::Statement))
+    }
+
+    /// What reading these ranges of the stream would take (all of it where a range is `None`), after a checkpoint. Reads no
+    /// rows, and what it cannot tell at little cost it leaves out.
+    async fn outlook(
+        &self,
+        _stream: &Stream,
+        _ranges: &[Option<Range>],
+        _after: Option<&Checkpoint>,
+    ) -> Result<Outlook> {
+        Ok(Outlook::default())
+    }
+
     /// Opens `stream` just after a checkpoint, or at its beginning: loses nothing after it, repeats nothing before it.
-    /// A position that the source no longer holds is `Kind::Lost`.
+    /// A position that the source no longer holds is `Kind::Lost`, and so is a range.
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>>;
+}
+
+/// What a reading would take.
+#[derive(Debug, Clone, Default)]
+pub struct Outlook {
+    /// Of the whole stream, by statistics; of what is new, where the stream grows.
+    pub rows: Option<u64>,
+    pub bytes: Option<u64>,
+    /// Of each range: the statements that would read it, as they are sent.
+    pub statements: Vec<Vec<String>>,
 }
 
 /// An open stream.
@@ -87,6 +117,8 @@ pub struct Selection {
     pub filter: Option<String>,
     /// Stands in for the primary key that the source tells of, where not empty.
     pub primary_key: Vec<String>,
+    /// How a full load is cut.
+    pub cut: Cut,
     /// The name of the table at the destination, in place of its own.
     pub rename: Option<String>,
     /// The source's keys as the stream sees them: its own, then the source's.
@@ -126,6 +158,7 @@ impl Selection {
             exclude_columns: section.list("exclude_columns"),
             filter: section.get("where").map(str::to_owned),
             primary_key: section.list("primary_key"),
+            cut: Cut::of(section)?,
             rename,
             section: section.clone(),
         })

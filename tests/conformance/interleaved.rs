@@ -60,7 +60,7 @@ pub struct Play {
 
 impl Default for Play {
     fn default() -> Self {
-        let keys = vec![("cursor", "touched"), ("settle", "100ms")];
+        let keys = vec![("cursor", "touched"), ("settle", "300ms")];
         Self { runs: 200, writers: 4, longest_hold: Duration::from_millis(1500), keys }
     }
 }
@@ -221,7 +221,7 @@ impl Writer {
                     self.change().await;
                     self.pause(20).await;
                 }
-                if self.chance.below(8) == 0 {
+                if self.chance.below(12) == 0 {
                     self.pause(u64::try_from(self.longest.as_millis()).unwrap()).await;
                 }
                 match self.chance.below(8) {

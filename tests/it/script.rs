@@ -14,7 +14,7 @@ use tidemark::destination::{Destination, Opening};
 use tidemark::error::Result;
 use tidemark::format::{Encoder, Format};
 use tidemark::job_log::JobLog;
-use tidemark::pipeline::{Limits, Notice, Observer, OnChange, Session, Stop};
+use tidemark::pipeline::{Limits, Notice, Observer, OnChange, Readings, Session, Stop};
 use tidemark::record::{Checkpoint, Event, Mode, Position, Rows, StreamId, Table};
 use tidemark::source::{Description, Listing, Reader, STREAM_KEYS, Selection, Source, Stream};
 use tokio::time::{Duration, Instant};
@@ -92,6 +92,7 @@ pub fn session(name: &str, mode: Mode, destination: Arc<dyn Destination>, log: &
     Session {
         pipeline: "test".to_owned(),
         stream: Script::stream(name, mode),
+        shown: StreamId::new(name),
         destination,
         job_log: Arc::new(log.clone()),
         opening: Opening {
@@ -103,14 +104,18 @@ pub fn session(name: &str, mode: Mode, destination: Arc<dyn Destination>, log: &
             take_over: false,
         },
         definition: "script".to_owned(),
+        readings: Readings::new(2),
+        parallel: 2,
         limits: Limits { bytes: u64::MAX, rows: 10, interval: Duration::from_secs(5), idle: Duration::from_secs(60) },
         adopt_destination: false,
         resume_within: Duration::from_secs(3600),
+        full_refresh: Default::default(),
         on_schema_change: OnChange::Fail,
         observer: Arc::new(Silent),
         stop,
         commits: Default::default(),
         totals: Default::default(),
+        growing: Default::default(),
     }
 }
 

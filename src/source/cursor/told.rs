@@ -22,9 +22,8 @@ pub fn counts_nulls(settings: &Settings, has_moved: bool) -> bool {
 pub fn nulls(settings: &Settings, rows: u64, stream: &str) -> Result<()> {
     match settings.nulls {
         _ if rows == 0 => Ok(()),
-        Nulls::Error => Err(Error::data(format!("{rows} rows have a cursor that is null")).hint(
-            "Set `null_cursor = skip` to leave them out, or `null_cursor = read` to read them in every run.",
-        )),
+        Nulls::Error => Err(Error::data(format!("{rows} rows have a cursor that is null"))
+            .hint("Set `null_cursor = skip` to leave them out, or `null_cursor = read` to read them in every run.")),
         _ => {
             tracing::warn!(stream, rows, "rows whose cursor is null are left out");
             Ok(())

@@ -21,6 +21,7 @@ pub struct Batch {
     columns: Vec<Cells>,
     rows: usize,
     bytes: usize,
+    has_ended: bool,
     /// Rows that were taken so far, over all batches.
     pub all_rows: u64,
     /// How many texts are selected before the columns of each row.
@@ -31,8 +32,6 @@ pub struct Batch {
     room: Vec<u8>,
     /// What a row takes without its texts and bytes.
     row_bytes: usize,
-    /// The last row has come: the server says nothing more.
-    has_ended: bool,
 }
 
 impl Batch {
@@ -45,27 +44,34 @@ impl Batch {
             columns,
             rows: 0,
             bytes: 0,
+            has_ended: false,
             all_rows: 0,
             marks,
             last_marks: Vec::new(),
             sieve,
             room: Vec::new(),
             row_bytes,
-            has_ended: false,
         }
     }
 
     /// The next batch of a statement under way, which has rows; `None` after the last row.
     pub async fn next(&mut self, connection: &mut Connection, plan: &Plan) -> Result<Option<Rows>> {
-        while !self.has_ended {
-            match connection.row().await.map_err(|failure| error::of(failure, Doing::Reading))? {
-                Some(row) => self.add(row, plan)?,
-                None => self.has_ended = true,
-            }
+        if self.has_ended {
+            return Ok(None);
+        }
+        while let Some(row) = connection.row().await.map_err(|failure| error::of(failure, Doing::Reading))? {
+            self.add(row, plan)?;
             if self.is_full() {
                 return self.finish(plan).map(Some);
             }
         }
+        // The server says so once.
+        self.has_ended = true;
+        self.rest(plan)
+    }
+
+    /// The rows that have come and were not given; `None` where there are none.
+    pub fn rest(&mut self, plan: &Plan) -> Result<Option<Rows>> {
         if self.rows == 0 { Ok(None) } else { self.finish(plan).map(Some) }
     }
 

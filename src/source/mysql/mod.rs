@@ -5,6 +5,7 @@ mod batch;
 mod calendar;
 mod catalog;
 mod cells;
+mod chunks;
 mod config;
 mod connect;
 mod decode;
@@ -38,7 +39,7 @@ use self::query::Query;
 use self::sessions::{Sessions, Turn};
 use self::snapshot::Snapshot;
 use super::listing::{self, Catalog, Listing};
-use super::{Description, Maker, Reader, Selection, Source, Stream, Tables, cursor, feed, pattern};
+use super::{Chunks, Description, Maker, Reader, Selection, Source, Stream, Tables, cursor, feed, pattern};
 use crate::config::Section;
 use crate::error::{Context, Result};
 use crate::net::mysql::{client, error};
@@ -127,8 +128,16 @@ impl Source for Mysql {
             let more = query::notes(&mut connection, &plan, &settings, engine).await;
             notes.extend(more.at(|| &plan.name)?);
         }
+        notes.extend(chunks::note(&mut connection, &self.settings, stream, &plan).await);
         connection.close().await;
         Ok(Description { table: plan.table, notes })
+    }
+
+    async fn chunks(&self, stream: &Stream) -> Result<Chunks> {
+        let mut connection = Connection::open(&self.settings).await?;
+        let chunks = chunks::of(&mut connection, &self.settings, stream).await?;
+        connection.close().await;
+        Ok(chunks)
     }
 
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
@@ -143,9 +152,7 @@ impl Source for Mysql {
                 Ok(())
             }));
         }
-        let mut connection = Connection::open(&self.settings).await?;
-        let plan = Plan::of(&mut connection, &self.settings, stream).await?;
-        let snapshot = Snapshot::begin(connection, plan).await?;
+        let snapshot = Snapshot::begin(&self.settings, stream).await?;
         Ok(feed::from_task(|outlet| async move { snapshot.read(&outlet).await }))
     }
 }

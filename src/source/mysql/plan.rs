@@ -149,6 +149,11 @@ impl Plan {
         format!("{}.{}", self.alias, quoted(name))
     }
 
+    /// What is read from, whatever the stream's condition.
+    pub fn from(&self) -> &str {
+        &self.from
+    }
+
     /// From where on, what is read: `from … where … order by …`.
     pub fn tail(&self, scope: &Scope) -> String {
         let own = self.filter.as_ref().map(|filter| format!("({filter}\n)"));
@@ -238,7 +243,7 @@ impl Planner<'_> {
         let selection = self.selection;
         let is_whole =
             selection.columns.is_none() && selection.exclude_columns.is_empty() && selection.filter.is_none();
-        if is_whole && selection.mode == Mode::Full {
+        if is_whole && selection.mode == Mode::Full && selection.cut.by.is_empty() {
             return Ok((statement, all));
         }
         let chosen = selection.choose_columns(&self.name, &names)?;

@@ -237,7 +237,9 @@ impl Open {
     fn transaction(&self) -> Transaction {
         let (thread, started, number) = (self.thread, self.started.clone(), self.number);
         let shown = match (thread, number) {
-            (0, Some(number)) => format!("a transaction without a session, prepared perhaps (XA RECOVER), number {number}"),
+            (0, Some(number)) => {
+                format!("a transaction without a session, prepared perhaps (XA RECOVER), number {number}")
+            }
             _ => format!("session {thread} of user {}", self.user),
         };
         Transaction { id: Id::Transaction { thread, started, number }.to_string(), shown, age: self.age }

@@ -1,65 +1,145 @@
 //! Reads a table or query from its first row to its last, as of one moment, in a stream.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::batch::Batch;
+use super::chunks;
 use super::client::Column;
+use super::config::Settings;
 use super::connect::{Connection, number};
 use super::error::{self, Doing};
-use super::plan::{Plan, Planned, Wire};
+use super::plan::{Plan, Planned, Scope, Wire};
 use super::position;
 use crate::error::{Context, Error, Result};
 use crate::record::{Event, Rows};
+use crate::source::Stream;
 use crate::source::feed::{Closed, Outlet};
+use crate::source::keyset::{Deadline, Key, Span, lost};
 
-/// A statement under way, whose rows are all of one moment.
+/// What is to be read: a table or query, or a chunk of it.
 pub struct Snapshot {
-    connection: Connection,
-    plan: Plan,
-    at: jiff::Timestamp,
+    settings: Arc<Settings>,
+    stream: Stream,
+    span: Span,
+    running: Running,
 }
 
-impl Snapshot {
-    /// Has the server begin.
+/// A statement under way, whose rows are all of one moment.
+struct Running {
+    connection: Connection,
+    plan: Plan,
+    scope: Scope,
+    at: jiff::Timestamp,
+    deadline: Deadline,
+}
+
+impl Running {
+    /// Has the server begin, behind these values of the key.
     ///
     /// The moment is that of the statement itself, once it holds its locks on the tables' definitions. A transaction
     /// with a moment of its own, taken before, would miss rows where a table takes another's name in between: it would
     /// find the one that has the name now, and see it as it was when it had another.
-    pub async fn begin(mut connection: Connection, plan: Plan) -> Result<Self> {
+    async fn begin(settings: &Arc<Settings>, stream: &Stream, span: &Span, behind: Option<&[String]>) -> Result<Self> {
+        let mut connection = Connection::open(settings).await?;
+        let plan = Plan::of(&mut connection, settings, stream).await?;
+        let key = chunks::key_of(&mut connection, settings, stream, &plan, span).await.at(|| plan.named())?;
         let at = jiff::Timestamp::now();
+        let scope = scope(key.as_ref(), span, behind).at(|| plan.named())?;
         let begun = async {
+            let statement = match &key {
+                Some(_) => &connection.prepare(&plan.select(&scope)).await?,
+                None => &plan.statement,
+            };
             connection.run("start transaction read only").await?;
-            connection.execute(&plan.statement).await
+            connection.execute(statement).await
         };
-        let columns = begun.await.map_err(|failure| error::of(failure, Doing::Reading)).at(|| plan.named())?;
-        check_columns(&columns, &plan.columns).at(|| plan.named())?;
-        Ok(Self { connection, plan, at })
+        let deadline = Deadline::after(stream.selection.cut.time_limit());
+        let begun = deadline.within(begun).await.ok_or_else(|| deadline.error(key.is_some()).at(plan.named()))?;
+        let columns = begun.map_err(|failure| error::of(failure, Doing::Reading)).at(|| plan.named())?;
+        check_columns(columns.get(scope.marks.len()..).unwrap_or_default(), &plan.columns).at(|| plan.named())?;
+        Ok(Self { connection, plan, scope, at, deadline })
+    }
+}
+
+/// What a statement reads of a chunk. In order, so that another one can go on where it is ended.
+fn scope(key: Option<&Key>, span: &Span, behind: Option<&[String]>) -> Result<Scope> {
+    let Some(key) = key else { return Ok(Scope::default()) };
+    let condition = key.condition(span, behind)?;
+    let can_go_on = key.is_unique && !span.nulls;
+    let (order, marks) = if can_go_on { (key.order(), key.marks()) } else { Default::default() };
+    Ok(Scope { condition, order, marks })
+}
+
+impl Snapshot {
+    /// Has the server begin.
+    pub async fn begin(settings: &Arc<Settings>, stream: &Stream) -> Result<Self> {
+        let span = Span::of(stream.range.as_ref())?;
+        let running = Running::begin(settings, stream, &span, None).await?;
+        Ok(Self { settings: settings.clone(), stream: stream.clone(), span, running })
     }
 
     /// Sends the table's announcement, its rows, and the checkpoint of its end.
     pub async fn read(mut self, outlet: &Outlet) -> Result<()> {
         match self.send_all(outlet).await {
             Ok(()) => {
-                self.connection.close().await;
+                self.running.connection.close().await;
                 Ok(())
             }
             // Dropping the connection ends the statement.
             Err(Stop::Closed) => Ok(()),
-            Err(Stop::Failed(error)) => Err(error.at(self.plan.named())),
+            Err(Stop::Failed(error)) => Err(error.at(self.running.plan.named())),
         }
     }
 
     async fn send_all(&mut self, outlet: &Outlet) -> Result<(), Stop> {
-        let Self { connection, plan, at } = self;
-        outlet.send(Event::Rows(Rows::none(plan.table.clone()))).await?;
-        let mut batch = Batch::new(plan, 0, None);
-        while let Some(rows) = batch.next(connection, plan).await? {
-            outlet.send(Event::Rows(rows)).await?;
+        outlet.send(Event::Rows(Rows::none(self.running.plan.table.clone()))).await?;
+        let (at, mut rows) = (self.running.at, 0);
+        loop {
+            let behind = self.running.send_rows(outlet, &mut rows).await?;
+            let Some(behind) = behind else { break };
+            tracing::debug!(table = self.running.plan.name, "a statement has read for long: another one goes on");
+            let next = Running::begin(&self.settings, &self.stream, &self.span, Some(&behind)).await?;
+            if next.plan.table != self.running.plan.table {
+                return Err(lost("it was altered while it was read").into());
+            }
+            self.running = next;
         }
-        batch.warn(plan);
-        warn_of_warnings(connection, plan).await;
-        outlet.send(Event::Checkpoint(position::end(*at, batch.all_rows).into())).await?;
+        outlet.send(Event::Checkpoint(position::end(at, rows).into())).await?;
         Ok(())
+    }
+}
+
+impl Running {
+    /// Sends the statement's rows. The key of the last one, where the statement was ended before its end.
+    async fn send_rows(&mut self, outlet: &Outlet, rows: &mut u64) -> Result<Option<Vec<String>>, Stop> {
+        let Self { connection, plan, scope, deadline, .. } = self;
+        let mut batch = Batch::new(plan, scope.marks.len(), None);
+        let before = *rows;
+        loop {
+            let (next, is_end) = match deadline.within(batch.next(connection, plan)).await {
+                Some(next) => {
+                    let next = next?;
+                    let is_end = next.is_none();
+                    (next, is_end)
+                }
+                None => (batch.rest(plan)?, false),
+            };
+            if let Some(next) = next {
+                outlet.send(Event::Rows(next)).await?;
+            }
+            *rows = before + batch.all_rows;
+            if is_end {
+                batch.warn(plan);
+                warn_of_warnings(connection, plan).await;
+                return Ok(None);
+            }
+            if deadline.is_over() {
+                batch.warn(plan);
+                let behind = batch.marks().and_then(|marks| marks.iter().cloned().collect::<Option<Vec<_>>>());
+                return behind.map(Some).ok_or_else(|| deadline.error(!scope.marks.is_empty()).into());
+            }
+        }
     }
 }
 

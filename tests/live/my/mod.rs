@@ -1,6 +1,7 @@
 //! One suite for MySQL and MariaDB: what a source of type `mysql` must do on both.
 
 pub mod access;
+pub mod chunks;
 pub mod interleaved;
 pub mod reading;
 pub mod values;
@@ -52,6 +53,12 @@ macro_rules! my_suite {
             interleaved::milliseconds,
             interleaved::microseconds,
             interleaved::loses_without_a_mark,
+            chunks::every_type_of_key,
+            chunks::chunks_are_ranges_of_the_index,
+            chunks::small_and_uncuttable_tables_are_read_whole,
+            chunks::chunks_by_columns_with_nulls_and_equals,
+            chunks::no_statement_reads_longer_than_it_may,
+            chunks::another_table_of_the_name_is_not_read_on,
         );
     };
     ($($module:ident::$name:ident),+ $(,)?) => {

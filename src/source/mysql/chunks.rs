@@ -1,0 +1,273 @@
+//! Into what chunks a table is cut: by which columns, and how their values are written.
+
+use async_trait::async_trait;
+
+use super::catalog;
+use super::client::{Column, ColumnFlags, ColumnType, Failure};
+use super::config::Settings;
+use super::connect::{Connection, text};
+use super::error::{self, Doing};
+use super::name::Name;
+use super::plan::Plan;
+use crate::error::{Context, Error, Result};
+use crate::source::keyset::{Key, KeyColumn, Span, Walk, lost};
+use crate::source::{Chunks, Consistency, Selection, Stream, Tables};
+
+/// The chunks of a stream, as many as the server's statistics and index tell.
+pub async fn of(connection: &mut Connection, settings: &Settings, stream: &Stream) -> Result<Chunks> {
+    let selection = &*stream.selection;
+    let whole = Ok(Chunks::whole(Consistency::Statement));
+    // Connections share no snapshot without locks: what is to be of one moment is read by one statement.
+    if selection.cut.consistency != Consistency::Chunk {
+        return whole;
+    }
+    let plan = Plan::of(connection, settings, stream).await?;
+    let name = table_name(settings, stream)?;
+    let columns = match (&selection.cut.by[..], &name) {
+        ([], Some(name)) => primary_key(connection, name).await.at(|| plan.named())?,
+        (by, _) => by.to_vec(),
+    };
+    let Some(key) = key(connection, &plan, selection, name.as_ref(), &columns).await? else { return whole };
+    let looked = match &name {
+        Some(name) => look(connection, name).await.at(|| plan.named())?,
+        None => Looked::default(),
+    };
+    let rows = selection.cut.rows_of(looked.row_bytes);
+    let mut walk = Walker { connection, plan: &plan, key: &key };
+    let mut spans = key.spans(&mut walk, rows).await.at(|| plan.named())?;
+    if spans.is_empty() {
+        return whole;
+    }
+    spans.iter_mut().for_each(|span| span.table = looked.made.clone());
+    let ranges = spans.iter().map(Span::range).collect();
+    Ok(Chunks { ranges, ..Chunks::whole(Consistency::Chunk) })
+}
+
+/// Why a stream is read by one statement, where that is not what was asked for.
+pub async fn note(connection: &mut Connection, settings: &Settings, stream: &Stream, plan: &Plan) -> Option<String> {
+    let cut = &stream.selection.cut;
+    if cut.consistency != Consistency::Chunk {
+        return None;
+    }
+    let name = table_name(settings, stream).ok().flatten();
+    let columns = match (&cut.by[..], &name) {
+        ([], Some(name)) => primary_key(connection, name).await.unwrap_or_default(),
+        (by, _) => by.to_vec(),
+    };
+    match key(connection, plan, &stream.selection, name.as_ref(), &columns).await {
+        Ok(Some(_)) => None,
+        Ok(None) if columns.is_empty() => Some(
+            "There is no primary key to cut it by: one statement reads it, unless `chunk_by` names columns.".to_owned(),
+        ),
+        Ok(None) => {
+            Some(format!("One statement reads it: there are no ranges of the types of {}.", columns.join(", ")))
+        }
+        Err(error) => Some(error.message().to_owned()),
+    }
+}
+
+/// The key of a chunk of the plan's table.
+pub async fn key_of(
+    connection: &mut Connection,
+    settings: &Settings,
+    stream: &Stream,
+    plan: &Plan,
+    span: &Span,
+) -> Result<Option<Key>> {
+    if span.columns.is_empty() {
+        return Ok(None);
+    }
+    let name = table_name(settings, stream)?;
+    if let Some(name) = &name {
+        span.check_table(look(connection, name).await?.made.as_deref())?;
+    }
+    match key(connection, plan, &stream.selection, name.as_ref(), &span.columns).await? {
+        Some(key) => Ok(Some(key)),
+        None => Err(lost("the types of its key have changed")),
+    }
+}
+
+/// The table's name; `None` of a query.
+fn table_name(settings: &Settings, stream: &Stream) -> Result<Option<Name>> {
+    match &stream.selection.tables {
+        Tables::Query(_) => Ok(None),
+        _ => Name::parse(&stream.table, &settings.database).map(Some).map_err(Error::config),
+    }
+}
+
+async fn primary_key(connection: &mut Connection, name: &Name) -> Result<Vec<String>> {
+    catalog::primary_key(connection, name).await.map_err(|failure| error::of(failure, Doing::Preparing))
+}
+
+/// The key of these columns; `None` where there are none, or their types have no ranges.
+async fn key(
+    connection: &mut Connection,
+    plan: &Plan,
+    selection: &Selection,
+    name: Option<&Name>,
+    columns: &[String],
+) -> Result<Option<Key>> {
+    if columns.is_empty() {
+        return Ok(None);
+    }
+    let names: Vec<_> = columns.iter().map(|column| plan.column(column)).collect();
+    let asked = connection.prepare(&format!("select {} from {}", names.join(", "), plan.from())).await;
+    let statement = asked.map_err(|failure| match error::number(&failure) {
+        Some(error::UNKNOWN_COLUMN) => selection.section.error("chunk_by", "names what is no column of it"),
+        _ => error::of(failure, Doing::Preparing).at(plan.named()),
+    })?;
+    let unique = match name {
+        Some(name) => primary_key(connection, name).await?,
+        None => Vec::new(),
+    };
+    let has_all = |of: &[String]| !of.is_empty() && of.iter().all(|column| columns.contains(column));
+    let is_unique = has_all(&unique) || has_all(&selection.primary_key);
+    let column = |(name, column): (&String, &Column)| {
+        let sql = plan.column(name);
+        let (mark, literal) = written(column, &sql)?;
+        let is_nullable = !column.flags().contains(ColumnFlags::NOT_NULL_FLAG);
+        Some(KeyColumn { name: name.clone(), sql, mark, literal, is_nullable })
+    };
+    let columns: Option<Vec<_>> = columns.iter().zip(statement.columns.iter()).map(column).collect();
+    // The optimiser makes no range of a comparison of rows.
+    Ok(columns.map(|columns| Key { columns, is_unique, rows: false }))
+}
+
+/// Writes a value, as its mark has it.
+type Literal = fn(&str) -> Result<String>;
+
+/// The text of a column, and how it is written; `None` where the type has no ranges that are worth it, or its order is not
+/// that of its comparisons, as with ENUM.
+fn written(column: &Column, sql: &str) -> Option<(String, Literal)> {
+    use ColumnType as C;
+    const BINARY: u16 = 63;
+    let plain = format!("cast({sql} as char)");
+    match column.column_type() {
+        C::MYSQL_TYPE_TINY
+        | C::MYSQL_TYPE_SHORT
+        | C::MYSQL_TYPE_INT24
+        | C::MYSQL_TYPE_LONG
+        | C::MYSQL_TYPE_LONGLONG
+        | C::MYSQL_TYPE_YEAR
+        | C::MYSQL_TYPE_NEWDECIMAL => Some((plain, number)),
+        C::MYSQL_TYPE_DATE | C::MYSQL_TYPE_DATETIME | C::MYSQL_TYPE_TIMESTAMP | C::MYSQL_TYPE_TIME => {
+            Some((plain, time))
+        }
+        _ if column.flags().intersects(ColumnFlags::ENUM_FLAG | ColumnFlags::SET_FLAG) => None,
+        C::MYSQL_TYPE_STRING | C::MYSQL_TYPE_VAR_STRING | C::MYSQL_TYPE_VARCHAR => {
+            match column.character_set() == BINARY {
+                true => Some((format!("hex({sql})"), bytes)),
+                false => Some((format!("hex(convert({sql} using utf8mb4))"), characters)),
+            }
+        }
+        _ => None,
+    }
+}
+
+fn number(text: &str) -> Result<String> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_number = digits.starts_with(|c: char| c.is_ascii_digit())
+        && digits.matches('.').count() <= 1
+        && digits.chars().all(|c| c.is_ascii_digit() || c == '.');
+    if is_number { Ok(text.to_owned()) } else { Err(unlike("number")) }
+}
+
+fn time(text: &str) -> Result<String> {
+    let is_time = !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || " -:.".contains(c));
+    if is_time { Ok(format!("'{text}'")) } else { Err(unlike("time")) }
+}
+
+fn bytes(text: &str) -> Result<String> {
+    let is_hex = text.len().is_multiple_of(2) && text.chars().all(|c| c.is_ascii_hexdigit());
+    if is_hex { Ok(format!("x'{text}'")) } else { Err(unlike("text")) }
+}
+
+/// Compared by the column's own collation, which outweighs that of a literal.
+fn characters(text: &str) -> Result<String> {
+    bytes(text).map(|hex| format!("_utf8mb4 {hex}"))
+}
+
+fn unlike(what: &str) -> Error {
+    lost(&format!("a bound of its chunks is no {what}"))
+}
+
+/// What the catalog says of a table.
+#[derive(Default)]
+struct Looked {
+    row_bytes: Option<u64>,
+    /// When it was made, or made anew: another table of its name was made at another time.
+    made: Option<String>,
+}
+
+async fn look(connection: &mut Connection, name: &Name) -> Result<Looked> {
+    let sql = "select cast(avg_row_length as char), cast(create_time as char) from information_schema.tables \
+               where table_schema = ? and table_name = ?";
+    let rows = connection.rows(sql, (&name.database, &name.table)).await;
+    let rows = rows.map_err(|failure| error::of(failure, Doing::Preparing))?;
+    let cell = |index| rows.first().map(|row| text(row, index)).filter(|text| !text.is_empty());
+    Ok(Looked { row_bytes: cell(0).and_then(|text| text.parse().ok()).filter(|bytes| *bytes > 0), made: cell(1) })
+}
+
+/// Goes along the key's index, whatever the stream's condition: only the index is looked at then.
+struct Walker<'a> {
+    connection: &'a mut Connection,
+    plan: &'a Plan,
+    key: &'a Key,
+}
+
+#[async_trait]
+impl Walk for Walker<'_> {
+    async fn nth(&mut self, condition: Option<&str>, nth: u64) -> Result<Option<Vec<String>>> {
+        let condition = condition.map(|condition| format!(" where {condition}")).unwrap_or_default();
+        let sql = format!(
+            "select {} from {}{condition} order by {} limit 1 offset {nth}",
+            self.key.marks().join(", "),
+            self.plan.from(),
+            self.key.order().join(", "),
+        );
+        let failed = |failure: Failure| error::of(failure, Doing::Reading);
+        let rows = self.connection.rows(&sql, ()).await.map_err(failed)?;
+        Ok(rows.first().map(|row| (0..self.key.columns.len()).map(|index| text(row, index)).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    #[test]
+    fn a_bound_is_never_taken_for_sql() {
+        for text in ["0", "-5", "18446744073709551615", "-0.50", "00012"] {
+            assert_eq!(number(text).unwrap(), text);
+        }
+        assert_eq!(time("2024-02-30 00:00:00.000001").unwrap(), "'2024-02-30 00:00:00.000001'");
+        assert_eq!(characters("C3A927").unwrap(), "_utf8mb4 x'C3A927'");
+        assert_eq!(bytes("").unwrap(), "x''");
+        let wrong: [(Literal, &str); 9] = [
+            (number, "1 or 1=1"),
+            (number, ""),
+            (number, "."),
+            (number, "1e5"),
+            (number, "--1"),
+            (time, "'"),
+            (time, ""),
+            (bytes, "abc"),
+            (characters, "27'"),
+        ];
+        for (literal, text) in wrong {
+            assert_eq!(literal(text).unwrap_err().kind(), Kind::Lost, "{text}");
+        }
+    }
+
+    #[test]
+    fn types_without_ranges_have_none() {
+        let of = |kind, flags| written(&Column::new(kind).with_flags(flags).with_character_set(255), "c").is_some();
+        assert!(of(ColumnType::MYSQL_TYPE_LONGLONG, ColumnFlags::UNSIGNED_FLAG));
+        assert!(of(ColumnType::MYSQL_TYPE_VAR_STRING, ColumnFlags::empty()));
+        assert!(!of(ColumnType::MYSQL_TYPE_STRING, ColumnFlags::ENUM_FLAG));
+        for kind in [ColumnType::MYSQL_TYPE_DOUBLE, ColumnType::MYSQL_TYPE_BIT, ColumnType::MYSQL_TYPE_JSON] {
+            assert!(!of(kind, ColumnFlags::empty()));
+        }
+    }
+}

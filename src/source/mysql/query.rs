@@ -52,7 +52,6 @@ impl Query {
             Err(Stop::Failed(error)) => return Err(error.at(self.plan.named())),
         };
         self.reader.close().await;
-        self.sessions.close().await;
         // Nobody listens any more: then nobody wants to know.
         let _ = outlet.send(Event::Checkpoint(end)).await;
         Ok(())
@@ -99,12 +98,12 @@ impl Query {
         settings: &Settings,
         place: &Place,
     ) -> Result<(Bound, Option<String>)> {
-        let server = Server::look(self.sessions.connection()).await?;
+        let server = Server::look(&mut self.reader).await?;
         let engine = match &self.plan.relation {
             Some(table) => catalog::engine(&mut self.reader, table).await.map_err(reading_failed)?,
             None => String::new(),
         };
-        let (reader, sessions, plan) = (&mut self.reader, &mut self.sessions, &self.plan);
+        let (reader, sessions, plan) = (&mut self.reader, &self.sessions, &self.plan);
         let is_innodb = is_innodb(&engine);
         let mut looking = Looking { reader, sessions, plan, ordered, server: &server, is_innodb };
         let bound = cursor::bound(&mut looking, settings, place, &self.stream).await?;

@@ -162,25 +162,32 @@ async fn run(
     let stream = source.streams(&[server.selection(&keys)]).await.unwrap().whole().unwrap().remove(0);
     let mut reader = source.open(&stream, after.as_ref()).await.unwrap();
     let mut pending = Vec::new();
-    let mut left = chance.and_then(|chance| (chance.below(4) == 0).then(|| 1 + chance.below(2)));
-    let mut is_end = false;
+    // Behind how many checkpoints it is cut off, or with rows that none covers yet.
+    let cut = chance.and_then(|chance| (chance.below(4) == 0).then(|| chance.below(3)));
+    let (mut seen, mut is_end) = (0, false);
     while let Some(event) = reader.next().await.unwrap() {
         match event {
-            Event::Rows(rows) => pending.extend(versions(&rows.batch)),
+            Event::Rows(rows) => {
+                pending.extend(versions(&rows.batch));
+                is_end = false;
+                if cut == Some(0) && !pending.is_empty() {
+                    break;
+                }
+            }
             Event::Checkpoint(checkpoint) => {
                 deliveries.append(&mut pending);
                 let waits = checkpoint.position.as_value()["waiting"]["for"].as_array().cloned().unwrap_or_default();
-                is_end = checkpoint.position.as_value()["after"].is_null();
                 verdict.held += u32::from(!waits.is_empty());
+                is_end = checkpoint.position.as_value()["after"].is_null();
                 *after = Some(checkpoint);
-                left = left.map(|left| left - 1);
-                if left == Some(0) {
+                seen += 1;
+                if cut == Some(seen) {
                     break;
                 }
             }
         }
     }
-    verdict.cut += u32::from(left == Some(0) && !is_end);
+    verdict.cut += u32::from(cut.is_some() && !is_end);
 }
 
 fn versions(batch: &RecordBatch) -> Vec<(i64, i64)> {

@@ -5,6 +5,9 @@
 #[path = "../conformance/store.rs"]
 mod store_suite;
 
+#[path = "../conformance/interleaved.rs"]
+mod interleaved;
+
 mod cli;
 mod commit_log;
 mod crash;

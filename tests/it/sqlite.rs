@@ -1,5 +1,7 @@
 //! The SQLite source over real database files.
 
+mod incremental;
+mod interleaved;
 mod moment;
 mod tables;
 mod trouble;

@@ -1,5 +1,6 @@
 //! What the file holds: tables, their columns, about how many rows.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::{Connection, Statement};
@@ -204,6 +205,47 @@ pub fn estimate(connection: &Connection, path: &Path, table: &Found, filter: Opt
         analysed.or_else(|| span().filter(|rows| u64::try_from(*rows).is_ok_and(|rows| rows < bytes / 8)))
     };
     rows.and_then(|rows| u64::try_from(rows).ok())
+}
+
+/// What tells a table's rows apart.
+#[derive(Debug, Default)]
+pub struct Keys {
+    /// The columns of each unique index, and the INTEGER PRIMARY KEY.
+    pub unique: Vec<Vec<String>>,
+    pub not_null: Vec<String>,
+    /// The INTEGER PRIMARY KEY whose values are given again when rows with the highest are deleted.
+    pub reused: Option<String>,
+}
+
+pub fn keys(connection: &Connection, path: &Path, table: &Found) -> Result<Keys> {
+    let lists = |sql: &str| -> rusqlite::Result<Vec<(String, Option<String>)>> {
+        let mut statement = connection.prepare(sql)?;
+        let rows = statement.query_map([&table.name], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        rows.collect()
+    };
+    let indexed = "select l.name, i.name from pragma_index_list(?1, 'main') as l, pragma_index_info(l.name, 'main') as i \
+                   where l.\"unique\" = 1 and l.partial = 0";
+    let mut unique = BTreeMap::<String, Vec<String>>::new();
+    for (index, column) in lists(indexed).in_file(path)? {
+        // An expression has no name, and none that a cursor could have.
+        unique.entry(index).or_default().push(column.unwrap_or_default());
+    }
+    let not_null =
+        lists("select name, null from pragma_table_xinfo(?1, 'main') where \"notnull\" = 1").in_file(path)?;
+    let mut keys = Keys { unique: unique.into_values().collect(), ..Keys::default() };
+    keys.not_null = not_null.into_iter().map(|(name, _)| name).collect();
+    let key = lists("select name, type from pragma_table_xinfo(?1, 'main') where pk > 0").in_file(path)?;
+    if let [(name, Some(declared))] = key.as_slice()
+        && table.kind == TableKind::Rowid
+        && declared.eq_ignore_ascii_case("integer")
+    {
+        keys.unique.push(vec![name.clone()]);
+        keys.not_null.push(name.clone());
+        let sql =
+            "select name, null from sqlite_schema where type = 'table' and name = ?1 and sql like '%autoincrement%'";
+        keys.reused = lists(sql).in_file(path)?.is_empty().then(|| name.clone());
+    }
+    Ok(keys)
 }
 
 pub fn quote(name: &str) -> String {

@@ -5,8 +5,14 @@ mod config;
 mod connection;
 mod decode;
 mod error;
+mod form;
+mod lock;
+mod mark;
+mod order;
 mod plan;
 mod position;
+mod probe;
+mod query;
 mod snapshot;
 mod time;
 mod types;
@@ -25,8 +31,9 @@ use self::catalog::Found as Table;
 use self::config::{Policies, Settings};
 use self::connection::{Loan, Snapshot};
 use self::plan::Plan;
+use self::query::Query;
 use super::listing::{self, Catalog, Found, Listing};
-use super::{Description, Maker, Reader, Selection, Source, Stream, Tables, feed};
+use super::{Description, Maker, Reader, Selection, Source, Stream, Tables, cursor, feed};
 use crate::config::Section;
 use crate::error::{Error, Result};
 use crate::record::{Checkpoint, Event, Mode, StreamId};
@@ -72,7 +79,9 @@ impl Source for Sqlite {
     async fn streams(&self, selections: &[Selection]) -> Result<Listing> {
         let (settings, selections) = (self.settings.clone(), selections.to_vec());
         let listing = blocking(move || list(&settings, &selections)).await?;
-        self.run.lock().await.streams.extend(listing.streams.iter().map(|stream| stream.id.clone()));
+        // What is new is read as of a moment of its own.
+        let whole = listing.streams.iter().filter(|stream| stream.selection.mode == Mode::Full);
+        self.run.lock().await.streams.extend(whole.map(|stream| stream.id.clone()));
         Ok(listing)
     }
 
@@ -82,6 +91,9 @@ impl Source for Sqlite {
     }
 
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
+        if stream.selection.mode == Mode::Incremental {
+            return self.query(stream, after).await;
+        }
         if let Some(checkpoint) = after.cloned() {
             position::check(&checkpoint.position)?;
             self.run.lock().await.finish(&stream.id);
@@ -103,6 +115,20 @@ impl Source for Sqlite {
 }
 
 impl Sqlite {
+    /// Opens an incremental stream.
+    async fn query(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
+        let settings = cursor::Settings::of(&stream.selection.section)?;
+        let window = stream.range.as_ref().map(cursor::Window::of).transpose()?;
+        let (file, after, stream) = (Settings::clone(&self.settings), after.cloned(), stream.clone());
+        let query = blocking(move || {
+            // Planned in a transaction that ends before anybody is waited for.
+            let plan = Plan::of(&connection::begin(&file)?, &file.path, &stream)?;
+            Ok(Query { file, plan, settings, after, window, stream: stream.id.to_string() })
+        });
+        let query = query.await?;
+        Ok(feed::from_thread(move |outlet| query.read(outlet)))
+    }
+
     /// A connection inside a read transaction: the run's, or one of its own.
     async fn loan(&self) -> Result<Loan> {
         let settings = self.settings.clone();
@@ -200,12 +226,11 @@ impl Catalog for Lister<'_> {
 }
 
 fn check_mode(section: &Section, mode: Mode) -> Result<()> {
-    let why = match mode {
-        Mode::Full => return Ok(()),
-        Mode::Incremental => "`incremental` cannot be read from SQLite yet: a table is read whole (`full`)",
-        Mode::Cdc => "`cdc` needs a change log, and SQLite keeps none: a table is read whole (`full`)",
-    };
-    Err(section.error("mode", why))
+    match mode {
+        Mode::Full => Ok(()),
+        Mode::Incremental => cursor::Settings::of(section).map(drop),
+        Mode::Cdc => Err(section.error("mode", "`cdc` needs a change log, and SQLite keeps none")),
+    }
 }
 
 fn describe(settings: &Settings, stream: &Stream) -> Result<Description> {
@@ -213,7 +238,12 @@ fn describe(settings: &Settings, stream: &Stream) -> Result<Description> {
     let connection = connection::begin(settings)?;
     let plan = Plan::of(&connection, path, stream)?;
     let is_query = matches!(stream.selection.tables, Tables::Query(_));
-    let notes = plan.notes(is_query, holds_up_writers(&connection, settings));
+    let mut notes = plan.notes(is_query, holds_up_writers(&connection, settings));
+    drop(connection);
+    if stream.selection.mode == Mode::Incremental {
+        let cursor = cursor::Settings::of(&stream.selection.section)?;
+        notes.extend(query::notes(&mut connection::open(settings)?, settings, &plan, &cursor)?);
+    }
     Ok(Description { table: plan.table, notes })
 }
 

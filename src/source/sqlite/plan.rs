@@ -26,6 +26,24 @@ pub struct Plan {
     /// The statement's last column is the rowid.
     pub has_rowid: bool,
     pub section: Section,
+    /// The table, where it is one and no query.
+    pub relation: Option<Found>,
+    /// The columns, as they are selected.
+    items: String,
+    /// From where, with what columns are qualified with.
+    from: String,
+    alias: String,
+    filter: Option<String>,
+}
+
+/// Which rows of a plan a statement reads, in what order, and what it tells of them behind their columns.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    /// Besides the stream's own condition.
+    pub condition: Option<String>,
+    /// Expressions over [`Plan::column`].
+    pub order: Vec<String>,
+    pub marks: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -72,6 +90,8 @@ impl Plan {
         let names = names.collect::<Vec<_>>().join(", ");
         plan.sql = format!("select {names} from {}{}", quote(&table.name), filter(selection));
         plan.has_rowid = rowid.is_some();
+        (plan.items, plan.from, plan.alias) = (names, quote(&table.name), quote(&table.name));
+        plan.relation = Some(table.clone());
         plan.compile(connection, path, selection)?;
         Ok(plan)
     }
@@ -86,13 +106,14 @@ impl Plan {
         let all = catalog::query_columns(connection, path, &selection.section, sql)?;
         let mut plan = Self::new(selection, policies, &selection.name, &all)?;
         let narrowed = plan.columns.len() < all.len() || selection.columns.is_some() || selection.filter.is_some();
-        plan.sql = if narrowed {
-            let names: Vec<_> = plan.columns.iter().map(|column| quote(&column.name)).collect();
-            // On lines of its own: the query may end in a comment.
-            let query = sql.trim_end().trim_end_matches(';');
-            format!("select {} from (\n{query}\n){}", names.join(", "), filter(selection))
-        } else {
-            sql.to_owned()
+        let names: Vec<_> = plan.columns.iter().map(|column| quote(&column.name)).collect();
+        plan.items = names.join(", ");
+        // On lines of its own: the query may end in a comment.
+        let query = sql.trim_end().trim_end_matches(';');
+        (plan.from, plan.alias) = (format!("(\n{query}\n) as \"q\""), "\"q\"".to_owned());
+        plan.sql = match narrowed {
+            true => format!("select {} from {}{}", plan.items, plan.from, filter(selection)),
+            false => sql.to_owned(),
         };
         plan.compile(connection, path, selection)?;
         Ok(plan)
@@ -131,7 +152,37 @@ impl Plan {
             sql: String::new(),
             has_rowid: false,
             section: selection.section.clone(),
+            relation: None,
+            items: String::new(),
+            from: String::new(),
+            alias: String::new(),
+            filter: selection.filter.clone(),
         })
+    }
+
+    /// A column of what is read from, as conditions and orders name it.
+    pub fn column(&self, name: &str) -> String {
+        format!("{}.{}", self.alias, quote(name))
+    }
+
+    /// From where on, what is read: `from … where … order by …`.
+    pub fn tail(&self, scope: &Scope) -> String {
+        let own = self.filter.as_ref().map(|filter| format!("({filter}\n)"));
+        let conditions: Vec<_> = own.into_iter().chain(scope.condition.clone()).collect();
+        let mut tail = format!("from {}", self.from);
+        if !conditions.is_empty() {
+            tail.push_str(&format!(" where {}", conditions.join(" and ")));
+        }
+        if !scope.order.is_empty() {
+            tail.push_str(&format!(" order by {}", scope.order.join(", ")));
+        }
+        tail
+    }
+
+    /// The statement that reads a scope of the plan.
+    pub fn select(&self, scope: &Scope) -> String {
+        let marks: String = scope.marks.iter().map(|mark| format!(", {mark}")).collect();
+        format!("select {}{marks} {}", self.items, self.tail(scope))
     }
 
     /// What a user should know before the first run. `holds_up` is whether reading holds up writers.

@@ -31,7 +31,7 @@ pub fn read(outlet: &Outlet, path: &Path, loan: Loan, stream: &StreamId, plan: &
 }
 
 /// Why reading ends early.
-enum Stop {
+pub enum Stop {
     Closed,
     Failed(Error),
 }
@@ -71,7 +71,7 @@ fn send_rows(outlet: &Outlet, path: &Path, loan: &Loan, plan: &Plan) -> Result<P
 }
 
 /// Adds one row; `cells` is room for it, given back empty.
-fn add(
+pub fn add(
     plan: &Plan,
     row: &Row<'_>,
     number: u64,
@@ -149,7 +149,7 @@ fn misfit(plan: &Plan, column: &Planned, row: &Row<'_>, number: u64, why: Misfit
 }
 
 /// SQLite's error while stepping through the rows.
-fn failure(path: &Path, plan: &Plan, error: &rusqlite::Error) -> Error {
+pub fn failure(path: &Path, plan: &Plan, error: &rusqlite::Error) -> Error {
     match is_sql(error) {
         true => Error::new(Kind::Data, format!("{} cannot be read to its end: {}", plan.name, words_of_rows(error))),
         false => of_file(path, error),

@@ -74,6 +74,7 @@ mod tests {
             schemas: BTreeMap::new(),
             complete: false,
             publishes: None,
+            reserves: None,
             generations: Generations::default(),
             fences: Vec::new(),
             state: Value::Null,

@@ -420,6 +420,7 @@ pub fn commit(run: &str, seq: u64, rows: &[u64]) -> Commit {
         schemas: BTreeMap::new(),
         complete: false,
         publishes: None,
+        reserves: None,
         generations: Generations::default(),
         fences: Vec::new(),
         state: Value::Null,

@@ -281,8 +281,7 @@ fn memory_without_its_unit() {
 
 #[test]
 fn a_mode_of_the_command_line() {
-    let text =
-        "pipeline.conf:13: [stream orders] `mode` cannot be `cdc` with MySQL yet";
+    let text = "pipeline.conf:13: [stream orders] `mode` cannot be `cdc` with MySQL yet";
     refused_by("run --mode cdc", "orders", "orders", text);
 }
 

@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn is_the_same_in_every_build() {
         let values = [("where", "a = 1"), ("format", "csv"), ("columns", "id, a"), ("csv_header", "no")];
-        assert_eq!(of(&values), "609ed81b6c7156d097a1a2e6437f7b0c");
+        assert_eq!(of(&values), "3dc995c7884859b696bcbe2fc0899f51");
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use super::{cursor, cut};
 use crate::config::{Key, Value};
 
-pub const STREAM_KEYS: &[Key] = &joined::<{ SELECTION.len() + cut::KEYS.len() + cursor::KEYS.len() }>(&[SELECTION, cut::KEYS, cursor::KEYS]);
+pub const STREAM_KEYS: &[Key] =
+    &joined::<{ SELECTION.len() + cut::KEYS.len() + cursor::KEYS.len() }>(&[SELECTION, cut::KEYS, cursor::KEYS]);
 
 /// One list of several.
 const fn joined<const N: usize>(lists: &[&[Key]]) -> [Key; N] {

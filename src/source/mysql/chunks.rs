@@ -56,10 +56,12 @@ pub async fn note(connection: &mut Connection, settings: &Settings, stream: &Str
     };
     match key(connection, plan, &stream.selection, name.as_ref(), &columns).await {
         Ok(Some(_)) => None,
-        Ok(None) if columns.is_empty() => {
-            Some("There is no primary key to cut it by: one statement reads it, unless `chunk_by` names columns.".to_owned())
+        Ok(None) if columns.is_empty() => Some(
+            "There is no primary key to cut it by: one statement reads it, unless `chunk_by` names columns.".to_owned(),
+        ),
+        Ok(None) => {
+            Some(format!("One statement reads it: there are no ranges of the types of {}.", columns.join(", ")))
         }
-        Ok(None) => Some(format!("One statement reads it: there are no ranges of the types of {}.", columns.join(", "))),
         Err(error) => Some(error.message().to_owned()),
     }
 }

@@ -47,16 +47,32 @@ fn numbers(read: &Read) -> Vec<i64> {
 const KEYS: [(&str, &str, &str); 12] = [
     ("signed", "k int primary key", "x - 100"),
     ("large", "k bigint unsigned primary key", "18446744073709551615 - x * 1000"),
-    ("texts", "k varchar(40) character set utf8mb4 primary key", "concat('Ä', repeat(char(97 + x % 26), 3), '''\\\\', x)"),
-    ("latin1", "k varchar(40) character set latin1 collate latin1_german1_ci primary key", "concat('ß', x % 7, 'é', x)"),
+    (
+        "texts",
+        "k varchar(40) character set utf8mb4 primary key",
+        "concat('Ä', repeat(char(97 + x % 26), 3), '''\\\\', x)",
+    ),
+    (
+        "latin1",
+        "k varchar(40) character set latin1 collate latin1_german1_ci primary key",
+        "concat('ß', x % 7, 'é', x)",
+    ),
     ("bin", "k binary(16) primary key", "unhex(left(sha2(x, 256), 32))"),
-    ("text_uuid", "k char(36) character set ascii primary key", "insert(insert(insert(insert(left(sha2(x, 256), 32), 9, 0, '-'), 14, 0, '-'), 19, 0, '-'), 24, 0, '-')"),
+    (
+        "text_uuid",
+        "k char(36) character set ascii primary key",
+        "insert(insert(insert(insert(left(sha2(x, 256), 32), 9, 0, '-'), 14, 0, '-'), 19, 0, '-'), 24, 0, '-')",
+    ),
     ("decimals", "k decimal(20,4) primary key", "x / 7 - 3"),
     ("days", "k date primary key", "date '1969-06-01' + interval x day"),
     ("moments", "k datetime(6) primary key", "timestamp '2024-02-29 23:59:59.5' + interval x * 999999 microsecond"),
     ("instants", "k timestamp(3) not null primary key", "timestamp '2024-03-31 00:59:59.5' + interval x minute"),
     ("times", "k time(2) primary key", "sec_to_time(x * 37 - 3600)"),
-    ("three", "a int, k varchar(9), c date, primary key (a, k, c)", "x % 3, concat('k', x % 5), date '2024-01-01' + interval x day"),
+    (
+        "three",
+        "a int, k varchar(9), c date, primary key (a, k, c)",
+        "x % 3, concat('k', x % 5), date '2024-01-01' + interval x day",
+    ),
 ];
 
 pub async fn every_type_of_key(server: &Server) {
@@ -65,7 +81,9 @@ pub async fn every_type_of_key(server: &Server) {
     for (name, columns, values_of) in KEYS {
         let into = if name == "three" { "a, k, c" } else { "k" };
         database
-            .run(&format!("create table {name} (x bigint, {columns}); insert into {name} (x, {into}) select x, {values_of} from n"))
+            .run(&format!(
+                "create table {name} (x bigint, {columns}); insert into {name} (x, {into}) select x, {values_of} from n"
+            ))
             .await;
         let chunks = values(&database, &[("table", name), ("chunk_rows", "30")]).await;
         check(name, &chunks, 30);
@@ -107,7 +125,10 @@ pub async fn chunks_are_ranges_of_the_index(server: &Server) {
         let explain = if server.flavour == Flavour::Mysql { "explain format = traditional" } else { "explain" };
         let plan = database.texts(&format!("{explain} {seen}")).await.remove(0);
         let cells: Vec<_> = plan.into_iter().map(Option::unwrap_or_default).collect();
-        assert!(cells.contains(&"range".to_owned()) && cells.contains(&"PRIMARY".to_owned()), "{name}: {cells:?}: {seen}");
+        assert!(
+            cells.contains(&"range".to_owned()) && cells.contains(&"PRIMARY".to_owned()),
+            "{name}: {cells:?}: {seen}"
+        );
         assert!(!cells.iter().any(|cell| cell.contains("filesort")), "{name}: {cells:?}");
     }
 }
@@ -116,7 +137,9 @@ pub async fn chunks_are_ranges_of_the_index(server: &Server) {
 async fn statement_of(database: &Database<'_>, source: &dyn Source, stream: &Stream, range: &Range) -> String {
     let mut log = database.conn().await;
     use mysql_async::prelude::Queryable;
-    log.query_drop("set global log_output = 'table'; truncate mysql.general_log; set global general_log = on").await.unwrap();
+    log.query_drop("set global log_output = 'table'; truncate mysql.general_log; set global general_log = on")
+        .await
+        .unwrap();
     read(source, stream, range).await.unwrap();
     log.query_drop("set global general_log = off").await.unwrap();
     let name = &stream.table;

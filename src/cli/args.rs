@@ -1,7 +1,9 @@
 //! The command line, as it is written: nothing here looks at the environment, a file or the time.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
@@ -32,6 +34,8 @@ pub struct Args {
 pub enum Command {
     /// Run streams; the last line of standard output sums up in JSON
     Run(Run),
+    /// Show what a run would do, with estimates and the exact SQL; write nothing
+    Plan(Plan),
     /// Try the file, each connection, grant and destination; show how each column will arrive
     Check,
     /// Show the job log: state, rows and high-water mark of each stream
@@ -49,16 +53,64 @@ pub struct Run {
     /// Streams to run, by name or pattern (`*` and `?`); all where none is named
     #[arg(value_name = "STREAM")]
     pub streams: Vec<String>,
-    /// How to read, in place of the streams' own `mode`; only `full` so far, the others are not there yet
+    /// How to read, in place of the streams' own `mode`; only `full` so far, the others are not there yet [default: $RUN_TYPE]
     #[arg(long, value_parser = mode())]
     pub mode: Option<Mode>,
+    /// Run parts of this plan, as `tidemark plan --json` printed it; `-` reads it from standard input
+    #[arg(long, value_name = "FILE", requires = "part", conflicts_with_all = ["streams", "mode", "take_over", "adopt_destination"])]
+    pub plan: Option<PathBuf>,
+    /// Which parts, by number: `3`, or `3,7-9`
+    #[arg(long, value_name = "PARTS", requires = "plan")]
+    pub part: Option<Parts>,
     /// Open streams that a process with another job log seems to hold
     #[arg(long)]
     pub take_over: bool,
     /// Where the job log knows of more than the destination holds, believe the destination
     #[arg(long)]
     pub adopt_destination: bool,
+    /// Load all of it anew: an unfinished load is given up, an incremental stream begins again with all its rows
+    #[arg(long)]
+    pub full_refresh: bool,
 }
+
+#[derive(Debug, clap::Args)]
+pub struct Plan {
+    /// Streams to plan, by name or pattern (`*` and `?`); all where none is named
+    #[arg(value_name = "STREAM")]
+    pub streams: Vec<String>,
+    /// How to read, in place of the streams' own `mode`
+    #[arg(long, value_parser = mode())]
+    pub mode: Option<Mode>,
+    /// Print JSON, for `tidemark run --plan`
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Numbers of parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parts(pub BTreeSet<usize>);
+
+impl FromStr for Parts {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` names no parts: write numbers and ranges, such as `3` or `3,7-9`");
+        let number = |text: &str| text.trim().parse::<usize>().ok().filter(|number| *number < MOST_PARTS);
+        let mut parts = BTreeSet::new();
+        for piece in text.split(',') {
+            let (first, last) = piece.split_once('-').unwrap_or((piece, piece));
+            let (first, last) = number(first).zip(number(last)).ok_or_else(wrong)?;
+            if first > last {
+                return Err(wrong());
+            }
+            parts.extend(first..=last);
+        }
+        Ok(Self(parts))
+    }
+}
+
+/// A range is written out before anybody looks at how many parts there are.
+const MOST_PARTS: usize = 10_000_000;
 
 #[derive(Debug, clap::Args)]
 pub struct Status {
@@ -132,6 +184,23 @@ mod tests {
         let Command::Run(run) = read.command else { panic!("no run") };
         assert_eq!(run.streams, ["orders", "inv_*"]);
         assert_eq!((run.mode, run.take_over), (Some(Mode::Incremental), false));
+    }
+
+    #[test]
+    fn reads_parts_of_a_plan() {
+        let read = |line: &str| match args(line).unwrap().command {
+            Command::Run(run) => (run.plan.unwrap(), run.part.unwrap().0.into_iter().collect::<Vec<_>>()),
+            _ => panic!("no run"),
+        };
+        assert_eq!(read("tidemark run --plan p.json --part 3"), ("p.json".into(), vec![3]));
+        assert_eq!(read("tidemark run --plan - --part 7-9,3,8"), ("-".into(), vec![3, 7, 8, 9]));
+        for line in ["--part 3", "--plan p", "--plan p --part x", "--plan p --part 3-", "--plan p --part 9-7"] {
+            assert_eq!(args(&format!("tidemark run {line}")).unwrap_err().exit_code(), 2, "{line}");
+        }
+        for beside in ["orders", "--mode full", "--take-over"] {
+            let line = format!("tidemark run --plan p --part 1 {beside}");
+            assert_eq!(args(&line).unwrap_err().exit_code(), 2, "{line}");
+        }
     }
 
     #[test]

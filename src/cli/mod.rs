@@ -6,6 +6,7 @@ mod console;
 mod demo;
 pub mod docs;
 mod log_line;
+mod plan;
 mod progress;
 pub mod run;
 mod show;
@@ -40,7 +41,8 @@ pub async fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     // Whoever only looks need not have the source's password.
     let load_to_look = || Config::load_to_look(&config, &pipeline::registry(), &environment);
     let done = match args.command {
-        Command::Run(wanted) => return run::command(&console, load(), wanted).await,
+        Command::Run(wanted) => return run::command(&console, load(), &environment, wanted).await,
+        Command::Plan(wanted) => plan::command(&console, load(), &environment, wanted).await,
         Command::Check => check::command(&console, &config, load()).await,
         Command::Status(wanted) => status::command(&console, load_to_look(), &wanted).await,
         Command::Files(wanted) => files(&console, load_to_look(), &wanted.stream).await,

@@ -1,26 +1,27 @@
 //! `tidemark run`.
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::summary::Summary;
 use super::{Console, args, progress, signals::Signals};
-use crate::config::Config;
+use crate::config::{Config, Environment};
 use crate::error::{Error, Result};
-use crate::pipeline::{self, Notice, Observer, Request, Stop, StreamReport};
-use crate::record::StreamId;
+use crate::pipeline::{self, Notice, Observer, Planned, Request, Stop, StreamReport};
+use crate::record::{Mode, StreamId};
 
 /// The command: runs, sums up in the last line of standard output, gives the exit code. Also a configuration with
 /// errors is summed up.
-pub(super) async fn command(console: &Console, config: Result<Config>, wanted: args::Run) -> u8 {
-    let request = Request {
-        streams: wanted.streams,
-        mode: wanted.mode,
-        take_over: wanted.take_over,
-        adopt_destination: wanted.adopt_destination,
-    };
-    let summary = match config {
-        Ok(config) => run(console, config, request).await,
+pub(super) async fn command(
+    console: &Console,
+    config: Result<Config>,
+    environment: &Environment,
+    wanted: args::Run,
+) -> u8 {
+    let summary = match What::of(wanted, environment).and_then(|what| Ok((config?, what))) {
+        Ok((config, what)) => run_what(console, config, what).await,
         Err(error) => {
             console.error(&error);
             Summary::failed(None, &error, Duration::ZERO)
@@ -33,8 +34,56 @@ pub(super) async fn command(console: &Console, config: Result<Config>, wanted: a
     summary.exit_code
 }
 
+/// What is to be run.
+enum What {
+    Streams(Request),
+    Parts(Planned, BTreeSet<usize>),
+}
+
+impl What {
+    fn of(wanted: args::Run, environment: &Environment) -> Result<Self> {
+        if let (Some(file), Some(args::Parts(numbers))) = (&wanted.plan, wanted.part) {
+            return Ok(What::Parts(read_plan(file)?, numbers));
+        }
+        Ok(What::Streams(Request {
+            streams: wanted.streams,
+            mode: wanted.mode,
+            run_type: if wanted.mode.is_none() { run_type(environment)? } else { None },
+            take_over: wanted.take_over,
+            adopt_destination: wanted.adopt_destination,
+            full_refresh: wanted.full_refresh,
+        }))
+    }
+}
+
+/// Reads a plan from a file, or from standard input where that is `-`.
+fn read_plan(file: &Path) -> Result<Planned> {
+    let (text, name) = match file == Path::new("-") {
+        true => (std::io::read_to_string(std::io::stdin()), "standard input".to_owned()),
+        false => (std::fs::read_to_string(file), file.display().to_string()),
+    };
+    let text = text.map_err(|error| Error::config(format!("the plan cannot be read: {name}: {error}")))?;
+    Planned::parse(&text, &name)
+}
+
+/// The mode that `$RUN_TYPE` asks for, as schedulers pass it. Its value is not repeated: it may be meant for another program.
+pub(super) fn run_type(environment: &Environment) -> Result<Option<Mode>> {
+    match environment.get("RUN_TYPE") {
+        None if !environment.names().any(|name| name == "RUN_TYPE") => Ok(None),
+        Some("") => Ok(None),
+        Some("full") => Ok(Some(Mode::Full)),
+        Some("incremental") => Ok(Some(Mode::Incremental)),
+        _ => Err(Error::config("RUN_TYPE: must be `full` or `incremental`, or empty")
+            .hint("It stands in place of --mode. If it is another program's, name the mode with --mode, or unset it.")),
+    }
+}
+
 /// Runs with progress on the console, until the streams have ended or signals have.
 pub async fn run(console: &Console, config: Config, request: Request) -> Summary {
+    run_what(console, config, What::Streams(request)).await
+}
+
+async fn run_what(console: &Console, config: Config, what: What) -> Summary {
     let started = Instant::now();
     let pipeline = config.pipeline.get("name").unwrap_or_default().to_owned();
     let ended = Arc::new(Ended { inner: progress::observer(console), reports: Mutex::default() });
@@ -42,7 +91,12 @@ pub async fn run(console: &Console, config: Config, request: Request) -> Summary
     let mut signals = Signals::listen(stopper);
     let observer = ended.clone();
     // A task of its own, so that a panic is an error like others, and has its line.
-    let mut running = tokio::spawn(async move { pipeline::run(&config, &request, observer, stop).await });
+    let mut running = tokio::spawn(async move {
+        match what {
+            What::Streams(request) => pipeline::run(&config, &request, observer, stop).await,
+            What::Parts(planned, numbers) => pipeline::run_parts(&config, &planned, &numbers, observer, stop).await,
+        }
+    });
     let result = tokio::select! {
         result = &mut running => result.unwrap_or_else(|panic| Err(panicked(&panic))),
         signal = signals.second() => {

@@ -9,7 +9,7 @@ use super::{Console, args, show, table::table};
 use crate::config::{Config, nearest};
 use crate::error::{Error, Result};
 use crate::job_log::{self, Held, Mark, RunRow};
-use crate::pipeline::has_several;
+use crate::pipeline::is_one_below;
 use crate::source::pattern;
 
 /// The JSON object of `status --json`. Members are only ever added.
@@ -92,8 +92,7 @@ fn names(config: &Config, rows: &[RunRow]) -> Vec<String> {
     };
     let mut names = Vec::new();
     for section in &config.streams {
-        let several = format!("{}.", section.name);
-        let is_ours = |name: &str| name == section.name || (has_several(section) && name.starts_with(&several));
+        let is_ours = |name: &str| name == section.name || is_one_below(config, section, name);
         let ours: Vec<_> = logged.iter().copied().filter(|name| is_ours(name)).collect();
         logged.retain(|name| !is_ours(name));
         let ours: Vec<_> = ours.into_iter().filter(|name| *name != section.name || !is_mended(name)).collect();
@@ -225,6 +224,7 @@ fn remark(place: &str, why: Option<&str>, kind: Option<&str>, error: Option<&str
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Environment;
 
     fn row(stream: &str, state: &str) -> RunRow {
         RunRow {
@@ -295,6 +295,19 @@ d: denied (no grant)
         let text = runs(&report());
         assert!(text.contains("2026-01-01 00:00:00"), "{text}");
         assert!(text.contains("2 min 5 s"), "{text}");
+    }
+
+    #[test]
+    fn a_longer_section_has_its_streams_to_itself() {
+        let text = "[source s]\ntype = sqlite\npath = s.db\n[destination d]\ntype = local\npath = d\n\
+                    [stream shop]\nsource = s\ndestination = d\ntables = a*\n\
+                    [stream shop.eu]\nsource = s\ndestination = d\ntables = b*\n";
+        let registry = crate::pipeline::registry();
+        let config = Config::parse(text, "pipeline.conf".as_ref(), &registry, &Environment::of([])).unwrap();
+        let rows = ["shop.a", "shop.eu.b", "shop.eu", "old"].map(|name| row(name, "done"));
+        assert_eq!(names(&config, &rows), ["shop.a", "shop.eu", "shop.eu.b", "old"]);
+        // The longer one has not run yet.
+        assert_eq!(names(&config, &rows[..1]), ["shop.a", "shop.eu"]);
     }
 
     #[test]

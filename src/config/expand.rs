@@ -3,23 +3,35 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Where `${VAR}` is looked up: the process's environment, or a fixed one in tests.
-#[derive(Debug, Clone)]
-pub struct Environment(BTreeMap<String, String>);
+/// The process's environment, or a fixed one in tests. A variable that is not UTF-8 has no value.
+#[derive(Clone)]
+pub struct Environment(BTreeMap<String, Option<String>>);
 
 impl Environment {
     pub fn of_process() -> Self {
         // A variable that is not UTF-8 cannot be a value of ours, and must not stop the others.
         let text = |os: std::ffi::OsString| os.into_string().ok();
-        Self(std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect())
+        Self(std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)))).collect())
     }
 
     pub fn of<const N: usize>(variables: [(&str, &str); N]) -> Self {
-        Self(variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+        Self(variables.into_iter().map(|(name, value)| (name.to_owned(), Some(value.to_owned()))).collect())
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.0.get(name)?.as_deref()
+    }
+
+    /// The names of all that are set, text or not.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+/// Shows no value: any of them may be a secret.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
     }
 }
 

@@ -1,6 +1,8 @@
 //! The text of a `pipeline.conf`, as Python's configparser reads it: sections, `key = value` or `key: value`, keys without
 //! regard to case, values continued on indented lines, whole-line comments with `#` or `;`.
 
+use super::place::Place;
+
 /// A section as written: its header and its keys, with the lines they stand on (from 1).
 #[derive(Debug, Clone)]
 pub struct RawSection {
@@ -13,7 +15,7 @@ pub struct RawSection {
 pub struct RawItem {
     pub key: String,
     pub value: String,
-    pub line: usize,
+    pub place: Place,
 }
 
 /// What is wrong with a line.
@@ -91,10 +93,13 @@ impl Parser {
             return self.problem(line, format!("key `{key}` comes before the first [section]"));
         };
         if let Some(earlier) = section.items.iter().find(|item| item.key == key) {
-            let message = format!("key `{key}` is already set on line {}", earlier.line);
+            let message = match earlier.place {
+                Place::Line(earlier) => format!("key `{key}` is already set on line {earlier}"),
+                _ => format!("key `{key}` is already set"),
+            };
             return self.problem(line, message);
         }
-        section.items.push(RawItem { key, value, line });
+        section.items.push(RawItem { key, value, place: line.into() });
         self.open = Some(indent);
     }
 

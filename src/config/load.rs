@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::expand::{Fault, expand};
 use super::ini::{self, RawItem, RawSection};
+use super::overrides::Overrides;
+use super::place::Place;
 use super::section::Written;
 use super::{Environment, Key, Kind, Section, nearest};
 use crate::error::{Error, Result};
@@ -76,7 +78,8 @@ impl Config {
         counts: fn(&Problem) -> bool,
     ) -> Result<Config> {
         let (raw, problems) = ini::parse(text);
-        let mut loader = Loader { file: path.into(), registry, environment, problems: Vec::new() };
+        let overrides = Overrides::of(environment);
+        let mut loader = Loader { file: path.into(), registry, environment, overrides, problems: Vec::new() };
         for problem in problems {
             loader.problem(problem.line, problem.message);
         }
@@ -84,10 +87,12 @@ impl Config {
         if !loader.problems.iter().any(counts) {
             return Ok(config);
         }
-        loader.problems.sort_by_key(|problem| problem.line);
+        loader.problems.sort_by(|a, b| a.place.cmp(&b.place));
         // What a destination says wrongly is wrong for each of its streams, and said once.
         let mut said = BTreeSet::new();
-        loader.problems.retain(|problem| said.insert((problem.line, after_header(&problem.message).to_owned())));
+        loader
+            .problems
+            .retain(|problem| said.insert((problem.place.clone(), after_header(&problem.message).to_owned())));
         let messages: Vec<_> = loader.problems.into_iter().map(|problem| problem.message).collect();
         Err(Error::config(messages.join("\n")))
     }
@@ -102,8 +107,8 @@ fn text_of(path: &Path) -> Result<String> {
 
 /// What is wrong with a file, or with what it asks of its surroundings.
 struct Problem {
-    line: usize,
-    /// With file and line.
+    place: Place,
+    /// With the place.
     message: String,
     cause: Cause,
 }
@@ -127,6 +132,7 @@ struct Loader<'a> {
     file: Arc<Path>,
     registry: &'a Registry,
     environment: &'a Environment,
+    overrides: Overrides<'a>,
     problems: Vec<Problem>,
 }
 
@@ -134,21 +140,18 @@ impl Loader<'_> {
     fn config(&mut self, raw: &[RawSection]) -> Config {
         let defaults: &[RawItem] = raw.iter().find(|s| s.header == "DEFAULT").map_or(&[], |s| &s.items);
         let (mut sources, mut destinations) = (BTreeMap::new(), BTreeMap::new());
-        let mut pipeline =
-            self.empty("pipeline", keys(&[self.registry.pipeline_keys, self.registry.pipeline_stream_keys]));
-        let mut job_log = self.empty("job_log", keys(self.registry.job_log.keys));
+        let groups = [self.registry.pipeline_keys, self.registry.pipeline_stream_keys];
+        let pipeline = self.single("pipeline", raw, defaults, keys(&groups));
+        let before = self.problems.len();
+        let job_log = self.single("job_log", raw, defaults, keys(self.registry.job_log.keys));
+        let says_something = job_log.keys().iter().any(|key| job_log.is_set(key.name));
+        if self.problems.len() == before && says_something {
+            self.check("job_log", &job_log);
+        }
         for section in raw {
             let (kind, name) = section.header.split_once(' ').unwrap_or((&section.header, ""));
             match (kind, name) {
-                ("pipeline", "") => pipeline = self.section(section, defaults, pipeline.keys().to_vec(), &[]),
-                ("job_log", "") => {
-                    let before = self.problems.len();
-                    job_log = self.section(section, defaults, job_log.keys().to_vec(), &[]);
-                    if self.problems.len() == before {
-                        self.check("job_log", &job_log);
-                    }
-                }
-                ("DEFAULT", "") | ("stream", _) => {}
+                ("DEFAULT" | "pipeline" | "job_log", "") | ("stream", _) => {}
                 ("source", name) if !name.is_empty() => {
                     if let Some(found) = self.connector(section, defaults, self.registry.sources, &[]) {
                         sources.insert(name.to_owned(), found);
@@ -177,6 +180,7 @@ impl Loader<'_> {
             .filter_map(|section| self.stream(section, defaults, &named))
             .collect();
         self.unused_defaults(defaults, &pipeline, &job_log, &sources, &destinations);
+        self.judge_overrides();
         let config = Config { pipeline, job_log, sources, destinations, streams };
         let is_whole = self.problems.iter().all(|problem| problem.cause != Cause::Absent);
         for error in (self.registry.check_streams)(&config) {
@@ -185,8 +189,15 @@ impl Loader<'_> {
         config
     }
 
-    fn empty(&self, header: &str, keys: Vec<&'static Key>) -> Section {
-        Section::new(header, self.file.clone(), 0, keys)
+    /// `[pipeline]` or `[job_log]`, which need not be in the file.
+    fn single(&mut self, header: &str, raw: &[RawSection], defaults: &[RawItem], keys: Vec<&'static Key>) -> Section {
+        match raw.iter().find(|section| section.header == header) {
+            Some(section) => self.section(section, defaults, keys, &[]),
+            None => {
+                let absent = RawSection { header: header.to_owned(), line: 0, items: Vec::new() };
+                self.section(&absent, &[], keys, &[])
+            }
+        }
     }
 
     /// A `[source]` or `[destination]`: its `type` says which keys it has.
@@ -198,15 +209,17 @@ impl Loader<'_> {
         more: &[&'static Key],
     ) -> Option<(String, Section)> {
         let names: Vec<_> = kinds.iter().map(|kind| kind.name).collect();
-        let Some(item) = raw.items.iter().chain(defaults).find(|item| item.key == "type") else {
+        let Some(item) = self.item(raw, defaults, "type") else {
+            self.overrides.leave(&raw.header);
             self.problem(raw.line, format!("[{}] `type` is missing: one of {}", raw.header, names.join(", ")));
             return None;
         };
         let Some(kind) = kinds.iter().find(|kind| kind.name == item.value) else {
+            self.overrides.leave(&raw.header);
             let meant = nearest(&item.value, names.iter().copied());
             let meant = meant.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
             let names = names.join(", ");
-            self.problem(item.line, format!("[{}] `type` must be one of {names}{meant}", raw.header));
+            self.problem(item.place, format!("[{}] `type` must be one of {names}{meant}", raw.header));
             return None;
         };
         let mut keys = keys(kind.keys);
@@ -223,19 +236,23 @@ impl Loader<'_> {
         Some((kind.name.to_owned(), section))
     }
 
-    /// Asks the connector, whose message names file and line already.
+    /// The item of a key that is read before the others: a variable's, the section's own, or the default.
+    fn item(&mut self, raw: &RawSection, defaults: &[RawItem], key: &str) -> Option<RawItem> {
+        let said = self.overrides.items(&raw.header, &[key.to_owned()]);
+        said.iter().chain(&raw.items).chain(defaults).find(|item| item.key == key).cloned()
+    }
+
+    /// Asks the connector, whose message names its place already.
     fn check(&mut self, kind: &str, section: &Section) {
         if let Err(error) = (self.registry.check)(kind, section) {
             self.found(&error, Cause::Mistake);
         }
     }
 
-    /// Takes an error that names file and line already.
+    /// Takes an error that names its place already.
     fn found(&mut self, error: &Error, cause: Cause) {
-        let file = format!("{}:", self.file.display());
-        let place = error.message().strip_prefix(&file).and_then(|rest| rest.split_once(':'));
-        let line = place.and_then(|(line, _)| line.parse().ok()).unwrap_or(usize::MAX);
-        self.problems.push(Problem { line, message: error.to_string(), cause });
+        let place = Place::of(error.message(), &self.file);
+        self.problems.push(Problem { place, message: error.to_string(), cause });
     }
 
     fn stream(&mut self, raw: &RawSection, defaults: &[RawItem], named: &Named<'_>) -> Option<StreamSection> {
@@ -245,7 +262,10 @@ impl Loader<'_> {
         };
         let source = self.reference(raw, defaults, "source", named.sources, named.raw);
         let destination = self.reference(raw, defaults, "destination", named.destinations, named.raw);
-        let (source, destination) = (source?, destination?);
+        let (Some(source), Some(destination)) = (source, destination) else {
+            self.overrides.leave(&raw.header);
+            return None;
+        };
         let kind_of = |kinds: &[&'static Kind], name: &str| kinds.iter().copied().find(|kind| kind.name == name);
         let (source_kind, source_section) = &named.sources[&source];
         let (destination_kind, destination_section) = &named.destinations[&destination];
@@ -265,8 +285,7 @@ impl Loader<'_> {
             .over(&destination_section.only(destination_kind.stream_keys))
             .over(&destination_section.only(self.registry.format_keys))
             .over(&named.pipeline.only(self.registry.pipeline_stream_keys));
-        let is_chosen = |key: &&str| section.is_set(key) || section.is_refused(key);
-        let chosen = ["table", "tables", "query"].into_iter().filter(is_chosen).count();
+        let chosen = ["table", "tables", "query"].into_iter().filter(|key| section.says(key)).count();
         if chosen != 1 {
             self.problem(raw.line, format!("[{}] needs one of `table`, `tables` or `query`", raw.header));
         }
@@ -282,7 +301,7 @@ impl Loader<'_> {
         known: &BTreeMap<String, T>,
         sections: &[RawSection],
     ) -> Option<String> {
-        let Some(item) = raw.items.iter().chain(defaults).find(|item| item.key == key) else {
+        let Some(item) = self.item(raw, defaults, key) else {
             self.problem(raw.line, format!("[{}] `{key}` is missing", raw.header));
             return None;
         };
@@ -293,8 +312,8 @@ impl Loader<'_> {
         if !sections.iter().any(|section| section.header == format!("{key} {}", item.value)) {
             let meant = nearest(&item.value, known.keys().map(String::as_str));
             let meant = meant.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
-            let message = format!("[{}] `{key}`: there is no [{key} {}]{meant}", raw.header, item.value);
-            self.problem(item.line, message);
+            let name = if matches!(item.place, Place::Variable(_)) { "…" } else { item.value.as_str() };
+            self.problem(item.place.clone(), format!("[{}] `{key}`: there is no [{key} {name}]{meant}", raw.header));
         }
         None
     }
@@ -308,21 +327,23 @@ impl Loader<'_> {
         outside: &[&str],
     ) -> Section {
         let mut section = Section::new(&raw.header, self.file.clone(), raw.line, keys);
+        self.override_keys(&mut section);
+        let said: BTreeSet<_> = section.keys().iter().map(|key| key.name).filter(|name| section.says(name)).collect();
         for item in raw.items.iter().filter(|item| !outside.contains(&item.key.as_str())) {
             match find(&section, &item.key) {
+                Some((key, _)) if said.contains(key.name) => {}
                 Some((key, from_file)) => self.value(&mut section, key, item, from_file),
                 None => {
                     let names = section.keys().iter().map(|key| key.name).chain(outside.iter().copied());
                     let meant = nearest(&item.key, names);
                     let meant = meant.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
-                    self.problem(item.line, format!("[{}] unknown key `{}`{meant}", raw.header, item.key));
+                    let message = format!("[{}] unknown key `{}`{meant}", raw.header, item.key);
+                    self.problem(item.place.clone(), message);
                 }
             }
         }
         for item in defaults {
-            if let Some((key, from_file)) =
-                find(&section, &item.key).filter(|(key, _)| !section.is_set(key.name) && !section.is_refused(key.name))
-            {
+            if let Some((key, from_file)) = find(&section, &item.key).filter(|(key, _)| !section.says(key.name)) {
                 self.value(&mut section, key, item, from_file);
             }
         }
@@ -342,13 +363,39 @@ impl Loader<'_> {
         section
     }
 
+    /// Sets what variables say of a section's keys.
+    fn override_keys(&mut self, section: &mut Section) {
+        let mut names: Vec<_> = section.keys().iter().map(|key| key.name.to_owned()).collect();
+        let files = section.keys().iter().filter(|key| key.secret).map(|key| format!("{}_file", key.name));
+        names.extend(files.filter(|name| section.key(name).is_none()).collect::<Vec<_>>());
+        for item in self.overrides.items(section.header(), &names) {
+            let Some((key, from_file)) = find(section, &item.key) else { continue };
+            match section.says(key.name) {
+                true => {
+                    let message = format!("[{}] `{}` is set by another variable too", section.header(), key.name);
+                    self.problem(item.place, message);
+                }
+                false => self.value(section, key, &item, from_file),
+            }
+        }
+    }
+
+    /// Says what is wrong with variables themselves. A key of two sections has no other mistake until it is one's.
+    fn judge_overrides(&mut self) {
+        for (variable, message) in self.overrides.problems() {
+            let place = Place::Variable(variable);
+            self.problems.retain(|problem| problem.place != place);
+            self.problem(place, message);
+        }
+    }
+
     fn value(&mut self, section: &mut Section, key: &'static Key, item: &RawItem, from_file: bool) {
         match self.text(section, key, item, from_file) {
-            Ok(text) => section.set(key, Written { text, line: item.line }),
+            Ok(text) => section.set(key, Written { text, place: item.place.clone() }),
             Err((message, cause)) => {
-                let message = format!("{}:{}: {message}", self.file.display(), item.line);
+                let message = format!("{}: {message}", item.place.shown(&self.file));
                 section.refuse(key, message.clone());
-                self.problems.push(Problem { line: item.line, message, cause });
+                self.problems.push(Problem { place: item.place.clone(), message, cause });
             }
         }
     }
@@ -356,7 +403,10 @@ impl Loader<'_> {
     /// The text of a value, or what is wrong with it.
     fn text(&self, section: &Section, key: &Key, item: &RawItem, from_file: bool) -> Result<String, (String, Cause)> {
         let place = format!("[{}] `{}`", section.header(), item.key);
-        let text = expand(&item.value, self.environment).map_err(|fault| {
+        let is_variable = matches!(item.place, Place::Variable(_));
+        // Whoever sets a variable has the whole environment at hand.
+        let text = if is_variable { Ok(item.value.clone()) } else { expand(&item.value, self.environment) };
+        let text = text.map_err(|fault| {
             let cause = if matches!(fault, Fault::NotSet(_)) { Cause::Absent } else { Cause::Mistake };
             (format!("{place}: {fault}"), cause)
         })?;
@@ -364,7 +414,8 @@ impl Loader<'_> {
             false => text,
             true => {
                 let secret = std::fs::read_to_string(section.folder().join(&text));
-                let secret = secret.map_err(|e| (format!("{place}: {text} cannot be read: {e}"), Cause::Absent))?;
+                let name = if is_variable { "the file" } else { &text };
+                let secret = secret.map_err(|e| (format!("{place}: {name} cannot be read: {e}"), Cause::Absent))?;
                 secret.trim_end_matches(['\n', '\r']).to_owned()
             }
         };
@@ -393,14 +444,15 @@ impl Loader<'_> {
             if !known.contains(item.key.as_str()) && !known.contains(plain) {
                 let meant = nearest(&item.key, known.iter().copied());
                 let meant = meant.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
-                self.problem(item.line, format!("[DEFAULT] unknown key `{}`{meant}", item.key));
+                self.problem(item.place.clone(), format!("[DEFAULT] unknown key `{}`{meant}", item.key));
             }
         }
     }
 
-    fn problem(&mut self, line: usize, message: impl AsRef<str>) {
-        let message = format!("{}:{line}: {}", self.file.display(), message.as_ref());
-        self.problems.push(Problem { line, message, cause: Cause::Mistake });
+    fn problem(&mut self, place: impl Into<Place>, message: impl AsRef<str>) {
+        let place = place.into();
+        let message = format!("{}: {}", place.shown(&self.file), message.as_ref());
+        self.problems.push(Problem { place, message, cause: Cause::Mistake });
     }
 }
 

@@ -8,6 +8,8 @@ mod ini;
 mod key;
 mod load;
 mod nearest;
+mod overrides;
+mod place;
 mod section;
 
 pub use expand::Environment;

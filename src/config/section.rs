@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::key::{parse_bytes, parse_duration, parse_flag};
+use super::place::Place;
 use super::{Key, Kind};
 use crate::error::{Error, Result};
 
@@ -26,7 +27,37 @@ pub struct Section {
 #[derive(Clone)]
 pub(super) struct Written {
     pub text: String,
-    pub line: usize,
+    pub place: Place,
+}
+
+impl Written {
+    /// A message about the value, without the value itself where it is a variable's: whoever set that need not be who
+    /// reads this.
+    fn hidden(&self, message: impl std::fmt::Display) -> String {
+        let message = message.to_string();
+        match &self.place {
+            Place::Variable(_) if !self.text.is_empty() => without(&message, &self.text),
+            _ => message,
+        }
+    }
+}
+
+/// The message with `…` for each `text` that is not part of a longer word.
+fn without(message: &str, text: &str) -> String {
+    let (mut out, mut rest) = (String::with_capacity(message.len()), message);
+    while let Some(at) = rest.find(text) {
+        let (before, after) = (&rest[..at], &rest[at + text.len()..]);
+        let is_of_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+        let in_word = |inner, outer| is_of_word(inner) && is_of_word(outer);
+        let outer = before.chars().next_back().or_else(|| out.chars().next_back());
+        out.push_str(before);
+        match in_word(text.chars().next(), outer) || in_word(text.chars().next_back(), after.chars().next()) {
+            true => out.push_str(text),
+            false => out.push('…'),
+        }
+        rest = after;
+    }
+    out + rest
 }
 
 impl Section {
@@ -50,7 +81,7 @@ impl Section {
             if let Some(refusal) = key.value.refusal(text) {
                 return Err(Error::config(format!("[{header}] `{name}` {refusal}")));
             }
-            section.set(key, Written { text: (*text).to_owned(), line: 0 });
+            section.set(key, Written { text: (*text).to_owned(), place: 0.into() });
         }
         Ok(section)
     }
@@ -61,6 +92,11 @@ impl Section {
 
     pub(super) fn refuse(&mut self, key: &'static Key, message: String) {
         self.refused.insert(key.name, message);
+    }
+
+    /// Whether anything was said about the key, rightly or wrongly.
+    pub(super) fn says(&self, key: &str) -> bool {
+        self.is_set(key) || self.is_refused(key)
     }
 
     /// Whether the file gives the key a value that is none. The section then has the default, and the file its error.
@@ -179,15 +215,19 @@ impl Section {
         self.file.parent().unwrap_or(Path::new(""))
     }
 
-    /// An error about one key: `pipeline.conf:7: [source shop] port must be …`.
+    /// An error about one key: `pipeline.conf:7: [source shop] port must be …`; with the variable's name in place of file
+    /// and line where one stands over the file.
     pub fn error(&self, key: &str, message: impl std::fmt::Display) -> Error {
         self.fault(key, format_args!("`{key}` {message}"))
     }
 
     /// As [`Section::error`], about the section where the key has only the line to show.
     pub fn fault(&self, key: &str, message: impl std::fmt::Display) -> Error {
-        let line = self.values.get(key).map_or(self.line, |written| written.line);
-        Error::config(format!("{}:{line}: [{}] {message}", self.file.display(), self.header))
+        let (place, message) = match self.values.get(key) {
+            Some(written) => (written.place.clone(), written.hidden(message)),
+            None => (self.line.into(), message.to_string()),
+        };
+        Error::config(format!("{}: [{}] {message}", place.shown(&self.file), self.header))
     }
 }
 
@@ -195,5 +235,20 @@ impl Section {
 impl std::fmt::Debug for Section {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "[{}] {:?}", self.header, self.values.keys())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_words_are_hidden() {
+        assert_eq!(
+            without("names `orders`, not orders_eu or reorders", "orders"),
+            "names `…`, not orders_eu or reorders"
+        );
+        assert_eq!(without("/a/b.json: cannot be read", "/a/b.json"), "…: cannot be read");
+        assert_eq!(without("nothing of it", "x"), "nothing of it");
     }
 }

@@ -161,6 +161,15 @@ fn at(commit: &str) -> String {
     commit.parse::<jiff::Timestamp>().map_or_else(|_| now(), |at| format!("{at:.6}"))
 }
 
+/// The version of the tables that was found, 0 for none, and what becomes of them at the version of this program.
+fn tables_in_words(found: u64, ours: u64) -> String {
+    match found {
+        0 => format!("table version {ours}; the first run makes it"),
+        _ if found < ours => format!("table version {found}; the next run brings it to {ours}"),
+        _ => format!("table version {found}"),
+    }
+}
+
 /// How an error stands in `error_kind` and `error`.
 fn error_columns(error: Option<&Error>) -> (Option<&'static str>, Option<String>) {
     (error.map(|error| error.kind().name()), error.map(ToString::to_string))
@@ -311,4 +320,16 @@ pub struct Held {
     pub alive: bool,
     /// Why it counts as living or not.
     pub why: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_that_was_found_is_told() {
+        assert_eq!(tables_in_words(0, 2), "table version 2; the first run makes it");
+        assert_eq!(tables_in_words(1, 2), "table version 1; the next run brings it to 2");
+        assert_eq!(tables_in_words(2, 2), "table version 2");
+    }
 }

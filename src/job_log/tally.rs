@@ -97,8 +97,14 @@ mod tests {
     #[test]
     fn a_publication_tells_the_totals() {
         let before = Tally { seq: Some(1), rows: 5, bytes: 5, commits: 1, high_water_mark: None };
-        let publication =
-            Publication { generation: "g".to_owned(), chunks: BTreeMap::new(), rows: 100, bytes: 900, files: 2 };
+        let publication = Publication {
+            generation: "g".to_owned(),
+            seq: 0,
+            chunks: BTreeMap::new(),
+            rows: 100,
+            bytes: 900,
+            files: 2,
+        };
         let after = before.after(&Commit { publishes: Some(publication), ..commit(2, &[]) }).unwrap();
         assert_eq!((after.commits, after.rows, after.bytes), (2, 100, 900));
     }

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use super::columns::{self, Watched};
 use super::copy::{Copy, Ended};
 use super::readings::Permit;
+use super::sequence::Numbering;
 use super::session::{Account, Progress, Session};
 use super::settle;
 use crate::destination::Writer;
@@ -79,7 +80,7 @@ async fn open(
     permit: Permit,
 ) -> Result<Begun> {
     let writer = super::stream::open(session).await?;
-    let (after, newest) = (writer.last().checkpoint(), writer.last().seq);
+    let (after, last) = (writer.last().checkpoint(), writer.last().clone());
     let opened = async {
         let reader: Box<dyn Reader> = match peeked {
             Some((from, peeked)) if from == after => Box::new(peeked),
@@ -87,7 +88,7 @@ async fn open(
             _ => source.open(&session.stream, after.as_ref()).await?,
         };
         let stream = session.stream.id.clone();
-        let before = columns::of_growing(&*session.destination, &stream, newest).await?;
+        let before = columns::before(&*session.destination, &stream, &last).await?;
         Ok::<_, Error>(Watched { reader, stream, before, on_change: session.on_schema_change })
     };
     match opened.await {
@@ -114,7 +115,7 @@ pub async fn copy(
         lease,
         ledger: &mut account,
         limits: session.limits,
-        mode: session.opening.mode,
+        numbering: Numbering::Growing,
         stop: session.stop.clone(),
     };
     copy.run().await

@@ -10,12 +10,13 @@ use serde_json::Value;
 use super::columns;
 use super::copy::{Copy, Ended};
 use super::full::Load;
+use super::sequence::Numbering;
 use super::session::{Account, Progress, Session, Totals};
 use super::stop::Stop;
 use crate::destination::Writer;
 use crate::error::{Error, Kind, Result};
 use crate::job_log::Lease;
-use crate::record::{Commit, Mode, Range, StreamId};
+use crate::record::{Commit, Range, StreamId};
 use crate::source::{Source, Stream};
 
 /// How many logs of chunks are looked at together.
@@ -68,9 +69,8 @@ pub async fn load(
     load: &Load,
 ) -> Result<Option<Vec<Loaded>>> {
     let (halt, halted) = Stop::new();
-    let mut loader =
-        Loader { session, source, lease, stop: halted, progress: Progress::default(), definitions: Mutex::default() };
-    let chunks = loader.look(load).await?;
+    let mut loader = Loader::new(session, source, lease, halted, load.numbering);
+    let chunks = loader.finder.look(load).await?;
     loader.begin(&chunks).await?;
     tell_begun(session, load, &chunks);
     let count = chunks.len();
@@ -111,6 +111,60 @@ pub async fn load(
             Ok(None)
         }
     }
+}
+
+/// Reads one chunk, unless it is there; `None` if it was stopped.
+pub async fn load_one(
+    session: &Session,
+    source: &dyn Source,
+    lease: &dyn Lease,
+    load: &Load,
+    name: &str,
+) -> Result<Option<Loaded>> {
+    let mut loader = Loader::new(session, source, lease, session.stop.clone(), load.numbering);
+    let chunk = loader.finder.look_at(load, name.to_owned(), load.range(name)?).await?;
+    if chunk.found.is_whole() {
+        tracing::info!(part = %chunk.id, "this part is there: nothing is read again");
+    }
+    loader.begin(std::slice::from_ref(&chunk)).await?;
+    loader.load(chunk).await
+}
+
+/// Refuses a load whose chunks other processes are reading, as parts of a plan.
+pub async fn refuse_at_work(session: &Session, generation: &str) -> Result<()> {
+    let prefix = format!("{}/{generation}/", session.stream.id.name());
+    let holders = session.job_log.holders(&session.pipeline).await?;
+    let Some(held) = holders.iter().find(|held| held.alive && held.stream.starts_with(&prefix)) else {
+        return Ok(());
+    };
+    let (part, pid, host, since, why) = (&held.stream, held.pid, &held.host, &held.since, &held.why);
+    Err(Error::conflict(format!("{part} is being read by process {pid} on {host} since {since} ({why})"))
+        .hint("Parts of a plan are at work. Wait until they have ended: the last one publishes the load."))
+}
+
+/// Whether each chunk is there, by name.
+pub async fn whole(session: &Session, load: &Load) -> Result<Vec<(String, bool)>> {
+    let chunks = Finder::new(session).look(load).await?;
+    Ok(chunks.into_iter().map(|chunk| (chunk.name, chunk.found.is_whole())).collect())
+}
+
+/// All chunks, where all are there. The first that is not ends the search, which begins behind the chunk `after`: it
+/// is most likely there where chunks are read in their order.
+pub async fn all(session: &Session, load: &Load, after: &str) -> Result<Option<Vec<Loaded>>> {
+    let finder = Finder::new(session);
+    let mut names = load.generation.chunks();
+    let first = names.iter().position(|name| name == after).map_or(0, |at| at + 1);
+    names.rotate_left(first);
+    let looks: Vec<BoxFuture<'_, _>> = names.into_iter().map(|name| finder.look_at(load, name, None).boxed()).collect();
+    let mut looking = stream::iter(looks).buffered(LOOKING);
+    let mut chunks = Vec::new();
+    while let Some(chunk) = looking.try_next().await? {
+        if !chunk.found.is_whole() {
+            return Ok(None);
+        }
+        chunks.extend(loaded(chunk.name, chunk.found));
+    }
+    Ok(Some(chunks))
 }
 
 /// Says what there is of the load that goes on.
@@ -156,12 +210,23 @@ struct Loader<'a> {
     lease: &'a dyn Lease,
     /// The stream's stop, or the end that another chunk's failure makes.
     stop: Stop,
+    numbering: Numbering,
     progress: Progress,
+    finder: Finder<'a>,
+}
+
+/// Looks for chunks at the destination.
+struct Finder<'a> {
+    session: &'a Session,
     /// What the tables' columns are, by table, as the first chunk found them.
     definitions: Mutex<BTreeMap<String, Value>>,
 }
 
-impl Loader<'_> {
+impl<'a> Finder<'a> {
+    fn new(session: &'a Session) -> Self {
+        Self { session, definitions: Mutex::default() }
+    }
+
     /// What there is of each chunk.
     async fn look(&self, load: &Load) -> Result<Vec<Open>> {
         let named = load.generation.chunks().into_iter().zip(load.ranges.clone());
@@ -188,6 +253,32 @@ impl Loader<'_> {
             }
         }
         Ok(found)
+    }
+
+    /// A table that is altered while its chunks are read would arrive with old columns and new ones.
+    fn compare_columns(&self, definitions: impl IntoIterator<Item = (String, Value)>) -> Result<()> {
+        let mut known = self.definitions.lock().unwrap_or_else(PoisonError::into_inner);
+        for (table, definition) in definitions {
+            let first = known.entry(table.clone()).or_insert_with(|| definition.clone());
+            if let Some(changes) = columns::changes(first, &definition) {
+                let message = format!("table {table} was altered while it was loaded: {changes}");
+                return Err(Error::new(Kind::Lost, message));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Loader<'a> {
+    fn new(
+        session: &'a Session,
+        source: &'a dyn Source,
+        lease: &'a dyn Lease,
+        stop: Stop,
+        numbering: Numbering,
+    ) -> Self {
+        let (progress, finder) = (Progress::default(), Finder::new(session));
+        Self { session, source, lease, stop, numbering, progress, finder }
     }
 
     /// Counts what there is of the chunks.
@@ -235,7 +326,7 @@ impl Loader<'_> {
         let expected = found.last.as_ref().map_or(0, |last| last.seq + 1);
         if writer.last().seq != expected {
             // Something of a killed run landed after we looked.
-            let late = self.find(id, Some(writer.last().seq)).await?;
+            let late = self.finder.find(id, Some(writer.last().seq)).await?;
             self.session.add(late.totals.since(found.totals)).await?;
             found = late;
         }
@@ -250,28 +341,15 @@ impl Loader<'_> {
             lease: self.lease,
             ledger: &mut account,
             limits: self.session.limits,
-            mode: Mode::Full,
+            numbering: self.numbering,
             stop: self.stop.clone(),
         };
         let ended = copy.run().await?;
         let (totals, definitions) = account.into_parts();
         found.totals += totals;
         found.last = Some(writer.last().clone());
-        self.compare_columns(definitions)?;
+        self.finder.compare_columns(definitions)?;
         Ok((ended, found))
-    }
-
-    /// A table that is altered while its chunks are read would arrive with old columns and new ones.
-    fn compare_columns(&self, definitions: impl IntoIterator<Item = (String, Value)>) -> Result<()> {
-        let mut known = self.definitions.lock().unwrap_or_else(PoisonError::into_inner);
-        for (table, definition) in definitions {
-            let first = known.entry(table.clone()).or_insert_with(|| definition.clone());
-            if let Some(changes) = columns::changes(first, &definition) {
-                let message = format!("table {table} was altered while it was loaded: {changes}");
-                return Err(Error::new(Kind::Lost, message));
-            }
-        }
-        Ok(())
     }
 }
 

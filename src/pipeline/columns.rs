@@ -77,20 +77,26 @@ impl Reader for Watched {
 /// How many entries without files are looked through for one with.
 const LOOKS: u64 = 1_000;
 
-/// The definitions of a growing stream's tables, as the newest entry with files up to `newest` has them.
-pub async fn of_growing(
+/// The definitions of a growing stream's tables, as the newest entry with files up to `last` has them, or the load that it
+/// grew from.
+pub async fn before(
     destination: &dyn Destination,
     stream: &StreamId,
-    newest: u64,
+    last: &Commit,
 ) -> Result<BTreeMap<String, Value>> {
-    for seq in (newest.saturating_sub(LOOKS)..=newest).rev() {
+    let load = last.generations.live();
+    let first = load.map_or(0, |load| load.seq).max(last.seq.saturating_sub(LOOKS));
+    for seq in (first..=last.seq).rev() {
         let entry = destination.range(stream, seq, seq).await?;
         let found: BTreeMap<_, _> = entry.iter().flat_map(of_parts).collect();
         if !found.is_empty() {
             return Ok(found);
         }
     }
-    Ok(BTreeMap::new())
+    match load {
+        Some(load) => definitions(destination, stream, load).await,
+        None => Ok(BTreeMap::new()),
+    }
 }
 
 /// The definitions of a generation's tables, by table: as the newest entry with parts has them, of its first chunk that has

@@ -5,12 +5,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep_until};
 
-use super::sequence::Sequence;
+use super::sequence::{Numbering, Sequence};
 use super::stop::Stop;
 use crate::destination::Writer;
 use crate::error::{Error, Result};
 use crate::job_log::Lease;
-use crate::record::{Checkpoint, Commit, Event, Mode, Seal};
+use crate::record::{Checkpoint, Commit, Event, Seal};
 use crate::source::Reader;
 
 /// How long a stop waits for the next checkpoint before it gives up the rows after the last one. Not at all where no
@@ -54,7 +54,7 @@ pub struct Copy<'a> {
     pub lease: &'a dyn Lease,
     pub ledger: &'a mut dyn Ledger,
     pub limits: Limits,
-    pub mode: Mode,
+    pub numbering: Numbering,
     pub stop: Stop,
 }
 
@@ -87,7 +87,7 @@ impl Copy<'_> {
         if let Some(position) = self.writer.last().position.clone() {
             self.reader.ack(&position).await?;
         }
-        let mut sequence = Sequence::after(self.writer.last().last_seq);
+        let mut sequence = Sequence::after(self.writer.last().last_seq, self.numbering);
         let mut since =
             Since { at: Instant::now(), checkpoint: None, open: false, seen: false, can_end: false, stopping: None };
         loop {
@@ -97,8 +97,7 @@ impl Copy<'_> {
                         let (count, bytes) = (rows.batch.num_rows(), rows.batch.get_array_memory_size());
                         since.open |= count > 0;
                         since.can_end = false;
-                        let rows = if self.mode == Mode::Full { rows } else { sequence.number(rows)? };
-                        self.writer.write(rows).await?;
+                        self.writer.write(sequence.number(rows)?).await?;
                         self.ledger.took(count as u64, bytes as u64);
                     }
                     Some(Event::Checkpoint(checkpoint)) => {

@@ -2,17 +2,16 @@
 
 use std::any::Any;
 
-use serde_json::Value;
-
 use super::chunks::{self, Loaded};
 use super::columns;
 use super::copy::Ended;
-use super::generation::{Generation, freeze, thaw};
+use super::generation::{Frozen, Generation};
+use super::sequence::Numbering;
 use super::session::{Session, Totals};
 use crate::destination::Writer;
 use crate::error::{Error, Kind, Result};
 use crate::job_log::Lease;
-use crate::record::{Publication, Range, Seal};
+use crate::record::{Checkpoint, Commit, Mode, Publication, Range, Seal};
 use crate::source::{Chunks, Source};
 
 /// A generation to load.
@@ -21,20 +20,48 @@ pub struct Load {
     /// Of each chunk: what it is, where it is not all.
     pub ranges: Vec<Option<Range>>,
     pub is_new: bool,
+    /// Of an incremental stream: where it goes on behind the load.
+    handover: Option<Checkpoint>,
+    pub numbering: Numbering,
     /// What the chunks have in common, until they are read.
     _hold: Option<Box<dyn Any + Send + Sync>>,
 }
 
+impl Load {
+    /// One that stands at the destination, whose newest entry this is.
+    pub fn standing(generation: Generation, newest: &Commit) -> Result<Self> {
+        let frozen = Frozen::of(&newest.state)?;
+        let (ranges, handover) = (frozen.ranges(&generation)?, frozen.handover());
+        let numbering = numbering(handover.as_ref(), newest);
+        Ok(Self { generation, ranges, is_new: false, handover, numbering, _hold: None })
+    }
+
+    /// What a chunk is; `None` where it is all.
+    pub fn range(&self, chunk: &str) -> Result<Option<Range>> {
+        let at = self.generation.chunks().iter().position(|name| name == chunk);
+        let range = at.and_then(|at| self.ranges.get(at));
+        range.cloned().ok_or_else(|| Error::conflict(format!("its load has no chunk {chunk}")))
+    }
+}
+
 /// Loads all of it, and publishes it.
-pub async fn load(session: &Session, source: &dyn Source, main: &mut dyn Writer, lease: &dyn Lease) -> Result<Ended> {
+///
+/// `cut` is what the source has been asked for already.
+pub async fn load(
+    session: &Session,
+    source: &dyn Source,
+    main: &mut dyn Writer,
+    lease: &dyn Lease,
+    mut cut: Option<Chunks>,
+) -> Result<Ended> {
     let mut lost = None;
     loop {
-        let Some(load) = begin(session, source, main, lease, lost.as_ref()).await? else {
+        let Some(load) = begin(session, source, main, lease, lost.as_ref(), cut.take()).await? else {
             return Ok(Ended::Stopped);
         };
         match chunks::load(session, source, lease, &load).await {
             Ok(Some(chunks)) => {
-                publish(session, main, load.generation, chunks).await?;
+                publish(session, main, load, chunks).await?;
                 return Ok(Ended::AtTheEnd);
             }
             Ok(None) => return Ok(Ended::Stopped),
@@ -54,13 +81,18 @@ async fn begin(
     main: &mut dyn Writer,
     lease: &dyn Lease,
     lost: Option<&Error>,
+    known: Option<Chunks>,
 ) -> Result<Option<Load>> {
     let mut retires = Vec::new();
-    if let Some(last) = Generation::of(main.last())?
-        && !last.published
-    {
+    let anew = session.is_refresh();
+    if session.opening.mode == Mode::Full && !anew {
+        Generation::of(main.last())?;
+    }
+    if let Some(last) = Generation::unfinished(main.last()) {
         let stream = &session.stream.id;
+        chunks::refuse_at_work(session, &last.generation).await?;
         match (lost, last.unfit(session)) {
+            _ if anew => tracing::info!(%stream, generation = last.generation, "giving up an unfinished full load"),
             (Some(lost), _) => {
                 let generation = &last.generation;
                 tracing::warn!(%stream, generation, "giving up a full load that cannot go on, to begin anew: {}", lost.message());
@@ -69,25 +101,41 @@ async fn begin(
                 tracing::info!(%stream, generation = last.generation, "giving up a full load that was begun {why}");
             }
             (None, None) => {
-                let ranges = thaw(&last, &main.last().state)?;
-                return Ok(Some(Load { generation: last, ranges, is_new: false, _hold: None }));
+                return Ok(Some(Load::standing(last, main.last())?));
             }
         }
         retires.push(last.generation);
     }
-    let Some(Chunks { ranges, consistency, hold }) = cut(session, source, lease).await? else {
+    let cut = match known {
+        Some(known) => Some(known),
+        None => cut(session, source, lease).await?,
+    };
+    let Some(Chunks { ranges, consistency, hold, handover }) = cut else {
         return Ok(None);
     };
+    if session.opening.mode == Mode::Incremental && handover.is_none() {
+        return Err(Error::bug("a load of an incremental stream without a place to go on from"));
+    }
     let generation = Generation::new(&session.definition, consistency, &ranges);
-    let seal = Seal { retires, state: freeze(&ranges), ..Seal::at(Some(generation.position()?)) };
+    let frozen = Frozen::new(ranges, handover.clone());
+    let last_seq = main.last().last_seq + i64::from(handover.is_some());
+    let seal = Seal { retires, last_seq, state: frozen.state()?, ..Seal::at(Some(generation.position()?)) };
     let commit = main.commit(seal).await?;
     session.record(&commit).await?;
-    let ranges = thaw(&generation, &commit.state)?;
-    Ok(Some(Load { generation, ranges, is_new: true, _hold: hold }))
+    session.refreshed();
+    let ranges = frozen.ranges(&generation)?;
+    let numbering = numbering(handover.as_ref(), &commit);
+    Ok(Some(Load { generation, ranges, is_new: true, handover, numbering, _hold: hold }))
+}
+
+/// One number for all rows of a load that an incremental stream goes on from: each key is in it once, and before all that
+/// follows.
+fn numbering(handover: Option<&Checkpoint>, newest: &Commit) -> Numbering {
+    handover.map_or(Numbering::None, |_| Numbering::Same(newest.last_seq))
 }
 
 /// Asks the source for chunks, which is a reading as others are.
-async fn cut(session: &Session, source: &dyn Source, lease: &dyn Lease) -> Result<Option<Chunks>> {
+pub async fn cut(session: &Session, source: &dyn Source, lease: &dyn Lease) -> Result<Option<Chunks>> {
     let mut stop = session.stop.clone();
     let Some(_permit) = session.readings.begin(&mut stop, lease).await? else { return Ok(None) };
     tokio::select! {
@@ -97,12 +145,9 @@ async fn cut(session: &Session, source: &dyn Source, lease: &dyn Lease) -> Resul
     }
 }
 
-async fn publish(
-    session: &Session,
-    main: &mut dyn Writer,
-    mut generation: Generation,
-    chunks: Vec<Loaded>,
-) -> Result<()> {
+/// Makes the generation live: the last entry of its load.
+pub async fn publish(session: &Session, main: &mut dyn Writer, load: Load, chunks: Vec<Loaded>) -> Result<()> {
+    let Load { mut generation, handover, .. } = load;
     let mut totals = Totals::default();
     chunks.iter().for_each(|chunk| totals += chunk.totals);
     // RFC 3339 in UTC: the order of the times, up to fractions of a second of another length.
@@ -112,13 +157,16 @@ async fn publish(
     generation.published = true;
     let Totals { rows, bytes, files } = totals;
     let last = chunks.into_iter().map(|chunk| (chunk.name, chunk.last)).collect();
-    let publication = Publication { generation: generation.generation.clone(), chunks: last, rows, bytes, files };
+    let publication =
+        Publication { generation: generation.generation.clone(), seq: 0, chunks: last, rows, bytes, files };
     let before = main.last().generations.live().cloned();
+    let at = handover.map_or_else(|| generation.position().map(Checkpoint::from), Ok)?;
     let seal = Seal {
+        last_seq: main.last().last_seq,
         publishes: Some(publication.clone()),
         complete: true,
-        state: Value::Null,
-        ..Seal::at(Some(generation.position()?))
+        state: at.state,
+        ..Seal::at(Some(at.position))
     };
     let commit = main.commit(seal).await?;
     // Before anything else may fail: the next run compares with this load.

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::session::Session;
 use crate::error::{Error, Result};
-use crate::record::{Commit, Position, Range};
+use crate::record::{Checkpoint, Commit, Position, Range};
 use crate::source::Consistency;
 
 /// One full load of a stream. Holds no values of cells, as the job log has it too: the ranges are in the state of the
@@ -33,6 +33,9 @@ pub struct Generation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     consistency: Option<Consistency>,
     pub published: bool,
+    /// It cannot come to its end: some process found that the source no longer has what it was begun with.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub given_up: bool,
     /// How many chunks it has. They are frozen with the first entry.
     #[serde(default = "one")]
     chunk_count: usize,
@@ -44,15 +47,25 @@ fn one() -> usize {
 
 impl Generation {
     pub fn new(definition: &str, consistency: Consistency, ranges: &[Range]) -> Self {
+        Self::named(Self::new_name(), definition, consistency, ranges)
+    }
+
+    /// Begins with a letter, so that no listing of entries meets it; grows with time.
+    pub fn new_name() -> String {
+        format!("g{}", Uuid::now_v7().simple())
+    }
+
+    /// One whose name was told beforehand.
+    pub fn named(generation: String, definition: &str, consistency: Consistency, ranges: &[Range]) -> Self {
         Self {
-            // Begins with a letter, so that no listing of entries meets it; grows with time.
-            generation: format!("g{}", Uuid::now_v7().simple()),
+            generation,
             definition: definition.to_owned(),
             started_at: Timestamp::now().to_string(),
             read_at: None,
             read_until: None,
             consistency: Some(consistency),
             published: false,
+            given_up: false,
             chunk_count: ranges.len().max(1),
         }
     }
@@ -61,9 +74,17 @@ impl Generation {
         let Some(position) = &commit.position else { return Ok(None) };
         let generation = serde_json::from_value(position.as_value().clone());
         generation.map(Some).map_err(|_| {
-            Error::conflict("the stream was read in another mode before")
-                .hint("Give the full load a stream of its own: `[stream NAME]` with `mode = full`.")
+            Error::conflict("the stream was read in another mode before").hint(
+                "Run it once with `--full-refresh`, which begins anew, or give the full load a stream of its own: \
+                 `[stream NAME]` with `mode = full`.",
+            )
         })
+    }
+
+    /// The load that an entry is in the middle of, whatever the stream's mode.
+    pub fn unfinished(commit: &Commit) -> Option<Self> {
+        let generation: Self = serde_json::from_value(commit.position.as_ref()?.as_value().clone()).ok()?;
+        Some(generation).filter(|generation| !generation.published)
     }
 
     pub fn position(&self) -> Result<Position> {
@@ -85,7 +106,20 @@ impl Generation {
                 "under another definition: its stream's keys in pipeline.conf, or their defaults, have changed",
             );
         }
+        if self.given_up {
+            return Some("and that cannot go on");
+        }
         self.is_older_than(session.resume_within).then_some("too long ago to be continued")
+    }
+
+    /// What it is a load of.
+    pub fn definition(&self) -> &str {
+        &self.definition
+    }
+
+    /// Whether another process can go on with it.
+    pub fn outlives_its_process(&self) -> bool {
+        self.consistency.is_none_or(Consistency::outlives_its_process)
     }
 
     /// Whether its chunks were read one after the other, as the table was at each time.
@@ -119,21 +153,47 @@ fn shown(time: &str) -> Option<String> {
     Some(at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
 }
 
-/// The state of a generation's first entry.
-pub fn freeze(ranges: &[Range]) -> Value {
-    if ranges.is_empty() { Value::Null } else { json!({ "ranges": ranges }) }
+/// What a generation's first entry keeps besides its position, as the entry's state.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Frozen {
+    /// What the chunks are; empty where all is one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    ranges: Vec<Range>,
+    /// Where the stream goes on behind the load: position and state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    handover: Option<(Position, Value)>,
 }
 
-/// What [`freeze`] has kept, of the generation's newest entry: one for each chunk, `None` where all is one.
-pub fn thaw(generation: &Generation, state: &Value) -> Result<Vec<Option<Range>>> {
-    let ranges: Vec<Range> = match state.get("ranges") {
-        Some(ranges) => serde_json::from_value(ranges.clone()).map_err(|_| torn())?,
-        None if generation.chunk_count == 1 => return Ok(vec![None]),
-        None => return Err(torn()),
-    };
-    match ranges.len() == generation.chunk_count {
-        true => Ok(ranges.into_iter().map(Some).collect()),
-        false => Err(torn()),
+impl Frozen {
+    pub fn new(ranges: Vec<Range>, handover: Option<Checkpoint>) -> Self {
+        Self { ranges, handover: handover.map(|checkpoint| (checkpoint.position, checkpoint.state)) }
+    }
+
+    /// For the entry; null where there is nothing to keep.
+    pub fn state(&self) -> Result<Value> {
+        match *self == Self::default() {
+            true => Ok(Value::Null),
+            false => serde_json::to_value(self).map_err(|e| Error::bug(e.to_string())),
+        }
+    }
+
+    /// What [`Frozen::state`] gave, of any entry of the generation.
+    pub fn of(state: &Value) -> Result<Self> {
+        if state.is_null() { Ok(Self::default()) } else { serde_json::from_value(state.clone()).map_err(|_| torn()) }
+    }
+
+    /// One for each chunk, `None` where all is one.
+    pub fn ranges(&self, generation: &Generation) -> Result<Vec<Option<Range>>> {
+        match self.ranges.len() == generation.chunk_count {
+            true => Ok(self.ranges.iter().cloned().map(Some).collect()),
+            false if self.ranges.is_empty() && generation.chunk_count == 1 => Ok(vec![None]),
+            false => Err(torn()),
+        }
+    }
+
+    pub fn handover(&self) -> Option<Checkpoint> {
+        let (position, state) = self.handover.clone()?;
+        Some(Checkpoint { position, state })
     }
 }
 
@@ -153,6 +213,8 @@ pub fn moment(position: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn generation(ranges: usize) -> Generation {
@@ -183,7 +245,7 @@ mod tests {
             "chunks":{"0":null}}"#;
         let generation: Generation = serde_json::from_str(old).unwrap();
         assert_eq!(generation.chunks(), ["0"]);
-        assert_eq!(thaw(&generation, &Value::Null).unwrap(), [None]);
+        assert_eq!(Frozen::of(&Value::Null).unwrap().ranges(&generation).unwrap(), [None]);
         assert!(!generation.is_of_many_moments());
     }
 
@@ -194,9 +256,14 @@ mod tests {
         assert_eq!((names[0].as_str(), names[10].as_str()), ("00", "10"));
         assert!(names.is_sorted());
         // Their number in the position and their ranges in the state must agree.
-        assert!(thaw(&generation, &Value::Null).is_err());
-        assert!(thaw(&generation, &json!({ "ranges": [1, 2] })).is_err());
+        let thawed = |state: &Value| Frozen::of(state).unwrap().ranges(&generation);
+        assert!(thawed(&Value::Null).is_err());
+        assert!(thawed(&json!({ "ranges": [1, 2] })).is_err());
         let ranges: Vec<_> = (0..11).map(|n| Range::new(json!(n))).collect();
-        assert_eq!(thaw(&generation, &freeze(&ranges)).unwrap()[3], Some(Range::new(json!(3))));
+        let handover = Checkpoint { position: Position::new(json!("mark")), state: json!("seen") };
+        let state = Frozen::new(ranges, Some(handover.clone())).state().unwrap();
+        assert_eq!(thawed(&state).unwrap()[3], Some(Range::new(json!(3))));
+        assert_eq!(Frozen::of(&state).unwrap().handover(), Some(handover));
+        assert_eq!(Frozen::default().state().unwrap(), Value::Null);
     }
 }

@@ -9,8 +9,10 @@ mod definition;
 mod full;
 mod generation;
 mod inspect;
+mod job;
 mod names;
 mod plan;
+mod planned;
 mod readings;
 mod sequence;
 mod session;
@@ -27,15 +29,16 @@ pub use self::columns::OnChange;
 pub use self::copy::{Copy, Ended, Ledger, Limits};
 pub use self::generation::full_load_in_words;
 pub use self::inspect::{ColumnReport, Finding, check, files};
-pub use self::names::has_several;
+pub use self::names::is_one_below;
 pub use self::plan::registry;
 use self::plan::{Around, Plan};
+pub use self::planned::{Planned, PlannedPart, PlannedStream, plan, run_parts};
 pub use self::readings::Readings;
-pub use self::sequence::SEQ;
+pub use self::sequence::{Numbering, SEQ};
 pub use self::session::{Session, Totals};
 pub use self::stop::{Stop, Stopper};
 pub use self::stream::{Sources, run as run_stream};
-use crate::config::Config;
+use crate::config::{Config, StreamSection};
 use crate::error::{Error, Result};
 use crate::job_log::RunState;
 use crate::record::{Mode, StreamId};
@@ -47,10 +50,23 @@ pub struct Request {
     pub streams: Vec<String>,
     /// In place of the streams' own.
     pub mode: Option<Mode>,
+    /// What whoever started the run wants of it where `mode` says nothing: in place of the streams' own, but for change
+    /// logs, which know no such choice.
+    pub run_type: Option<Mode>,
     /// Open streams that a process with another job log seems to hold.
     pub take_over: bool,
     /// Where the job log knows of more than the destination holds, believe the destination.
     pub adopt_destination: bool,
+    /// Load all of it anew, whatever was read before.
+    pub full_refresh: bool,
+}
+
+impl Request {
+    /// The mode of a section in place of its own.
+    fn mode_of(&self, section: &StreamSection) -> Option<Mode> {
+        let is_change_log = section.section.get("mode") == Some(Mode::Cdc.name());
+        self.mode.or(if is_change_log { None } else { self.run_type })
+    }
 }
 
 /// Hears what happens, from several tasks at once. Must return at once.
@@ -139,4 +155,27 @@ pub async fn run(
     reports.extend(running.collect::<Vec<_>>().await);
     reports.sort_by(|a, b| a.stream.cmp(&b.stream));
     Ok(reports)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Section;
+
+    #[test]
+    fn change_logs_know_no_run_type() {
+        let mode_of = |own: &str, mode, run_type| {
+            let keys = crate::source::STREAM_KEYS.iter().collect();
+            let section = Section::of_keys("stream s", keys, &[("mode", own)]).unwrap();
+            let (name, source, destination) = ("s".to_owned(), String::new(), String::new());
+            let request = Request { mode, run_type, ..Request::default() };
+            request.mode_of(&StreamSection { name, source, destination, section })
+        };
+        let incremental = Some(Mode::Incremental);
+        assert_eq!(mode_of("full", None, incremental), incremental);
+        assert_eq!(mode_of("incremental", None, Some(Mode::Full)), Some(Mode::Full));
+        assert_eq!(mode_of("cdc", None, incremental), None);
+        assert_eq!(mode_of("cdc", Some(Mode::Full), incremental), Some(Mode::Full));
+        assert_eq!(mode_of("full", None, None), None);
+    }
 }

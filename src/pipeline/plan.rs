@@ -12,15 +12,16 @@ use super::checks::{self, Writers};
 use super::columns::OnChange;
 use super::copy::Limits;
 use super::definition;
+use super::job::{Job, SourceMaker};
 use super::names::{self, may_name, names_stream};
 use super::readings::Readings;
 use super::session::Session;
-use super::stream::{self, Sources};
+use super::stream;
 use super::{Notice, Observer, Request, Stop, StreamReport};
 use crate::config::{Config, Key, Kind, Registry, Section, StreamSection, Value as Wants, parse_bytes};
 use crate::destination::memory::Memory;
 use crate::destination::{self, Destination, Opening, Place};
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::format;
 use crate::job_log::{self, JobLog, NewRun, RunEnd, RunState};
 use crate::record::{Mode, StreamId};
@@ -119,6 +120,12 @@ struct Asked {
     strangers: Vec<(StreamId, Error)>,
 }
 
+/// The same, ready to run.
+struct Planned {
+    jobs: Vec<(StreamId, Result<Job>)>,
+    strangers: Vec<(StreamId, Error)>,
+}
+
 /// What all streams of a run have around them.
 pub struct Around {
     pub job_log: Arc<dyn JobLog>,
@@ -149,8 +156,8 @@ impl<'a> Plan<'a> {
         if wanted.is_empty() {
             return Err(Error::config("the configuration has no [stream]"));
         }
-        if let Some(mode) = request.mode {
-            wanted.iter().try_for_each(|stream| checks::mode(config, stream, mode))?;
+        for stream in &wanted {
+            request.mode_of(stream).map_or(Ok(()), |mode| checks::mode(config, stream, mode))?;
         }
         let parallel = config.pipeline.integer("parallel")?;
         let at_once = u64::try_from(parallel).unwrap_or(1);
@@ -185,22 +192,13 @@ impl<'a> Plan<'a> {
         let sources = self.sources();
         for section in &self.wanted {
             let tries = if given_up.contains(&section.source) { 0 } else { u32::MAX };
-            let planned = async {
-                let source = sources.as_ref().map_err(Clone::clone)?[section.source.as_str()].clone();
-                let place = places.of(self.config, &section.destination)?;
-                let destination = place.destination(&section.section, &self.memory)?;
-                let resolved = self.resolve_patiently(section, &*source, around, tries).await?;
-                let job = |(id, resolved): (StreamId, Resolved)| {
-                    let job = resolved.and_then(|(stream, identity)| {
-                        writers.claim_listed(section, &stream)?;
-                        self.job(section, stream, identity, &source, destination.clone(), around)
-                    });
-                    (id, job)
-                };
-                Ok::<_, Error>((resolved.streams.into_iter().map(job).collect::<Vec<_>>(), resolved.strangers))
+            let shared = sources.as_ref().map_err(Clone::clone).map(|sources| sources[section.source.as_str()].clone());
+            let planned = match shared {
+                Ok(source) => self.of_section(section, &source, &mut places, &mut writers, around, tries).await,
+                Err(error) => Err(error),
             };
-            match planned.await {
-                Ok((planned, strangers)) => {
+            match planned {
+                Ok(Planned { jobs: planned, strangers }) => {
                     // They are nothing that failed, so the job log is spared.
                     let not_there = strangers.into_iter().map(|(id, error)| self.report(section, id, error, around));
                     reports.extend(not_there);
@@ -226,6 +224,46 @@ impl<'a> Plan<'a> {
         (jobs, reports)
     }
 
+    /// The streams, ready to be looked at. The first that cannot begin is an error: nothing is told to the job log.
+    pub async fn to_look(&self, around: &Around) -> Result<Vec<Job>> {
+        let (mut places, mut writers) = (Places::default(), Writers::of(self.config));
+        let sources = self.sources()?;
+        let mut jobs = Vec::new();
+        for section in &self.wanted {
+            let source = &sources[section.source.as_str()];
+            let planned = self.of_section(section, source, &mut places, &mut writers, around, u32::MAX).await?;
+            for (id, job) in planned.jobs {
+                jobs.push(job.at(|| format!("stream {id}"))?);
+            }
+            if let Some((_, stranger)) = planned.strangers.into_iter().next() {
+                return Err(stranger);
+            }
+        }
+        Ok(jobs)
+    }
+
+    async fn of_section(
+        &self,
+        section: &StreamSection,
+        source: &Arc<dyn Source>,
+        places: &mut Places,
+        writers: &mut Writers,
+        around: &Around,
+        tries: u32,
+    ) -> Result<Planned> {
+        let place = places.of(self.config, &section.destination)?;
+        let destination = place.destination(&section.section, &self.memory)?;
+        let Asked { streams, strangers } = self.resolve_patiently(section, &**source, around, tries).await?;
+        let job = |(id, resolved): (StreamId, Resolved)| {
+            let job = resolved.and_then(|(stream, identity)| {
+                writers.claim_listed(section, &stream)?;
+                self.job(section, stream, identity, source, destination.clone(), around)
+            });
+            (id, job)
+        };
+        Ok(Planned { jobs: streams.into_iter().map(job).collect(), strangers })
+    }
+
     /// The report of a stream that cannot begin, or of a section of which none can. The job log hears of it too: whoever
     /// looks there must not find the last success alone.
     async fn refused(&self, section: &StreamSection, id: StreamId, error: Error, around: &Around) -> StreamReport {
@@ -243,7 +281,7 @@ impl<'a> Plan<'a> {
     }
 
     fn mode(&self, section: &StreamSection) -> Mode {
-        self.request.mode.or_else(|| Mode::parse(section.section.get("mode")?)).unwrap_or(Mode::Full)
+        self.request.mode_of(section).or_else(|| Mode::parse(section.section.get("mode")?)).unwrap_or(Mode::Full)
     }
 
     /// Ends what [`Self::refused`] has noted under the name of a section whose streams have other names: none of their
@@ -315,7 +353,7 @@ impl<'a> Plan<'a> {
 
     /// What was asked for of one section, those that cannot begin among them.
     async fn resolve(&self, section: &StreamSection, source: &dyn Source) -> Result<Asked> {
-        let selection = Selection::of(&section.name, &section.section, self.request.mode)?;
+        let selection = Selection::of(&section.name, &section.section, self.request.mode_of(section))?;
         let name = self.config.pipeline.text("name")?;
         let Listing { streams, refused } = source.streams(std::slice::from_ref(&selection)).await?;
         let identity = source.identity().await?;
@@ -365,6 +403,7 @@ impl<'a> Plan<'a> {
             definition::digest(keys, &source::maker(source_kind)?.kind, destination::kind(destination_kind)?)?;
         let session = Session {
             pipeline: self.config.pipeline.text("name")?.to_owned(),
+            shown: stream.id.clone(),
             stream,
             destination,
             job_log: around.job_log.clone(),
@@ -375,6 +414,7 @@ impl<'a> Plan<'a> {
             parallel: usize::try_from(keys.integer("parallel")?).unwrap_or(1),
             adopt_destination: self.request.adopt_destination,
             resume_within: keys.duration("resume_within")?,
+            full_refresh: self.request.full_refresh.into(),
             on_schema_change: OnChange::parse(keys.text("on_schema_change")?),
             observer: around.observer.clone(),
             stop: around.stop.clone(),
@@ -432,40 +472,5 @@ impl Places {
         let place = destination::place(kind, section)?;
         self.0.insert(name.to_owned(), place.clone());
         Ok(place)
-    }
-}
-
-/// A stream that is ready to run.
-pub struct Job {
-    session: Session,
-    sources: SourceMaker,
-    retries: u32,
-}
-
-impl Job {
-    pub fn announce(&self) {
-        let (estimate, mode) = (self.session.stream.estimate, self.session.opening.mode);
-        self.session.notice(Notice::Planned { estimate, mode });
-    }
-
-    pub async fn run(self) -> StreamReport {
-        stream::run(self.session, &self.sources, self.retries).await
-    }
-}
-
-/// The run's shared source for the first attempt; after a failure one of the stream's own, since what is shared (a
-/// snapshot) may be what failed.
-struct SourceMaker {
-    shared: Arc<dyn Source>,
-    kind: String,
-    section: Section,
-}
-
-impl Sources for SourceMaker {
-    fn source(&self, attempt: u32) -> Result<Arc<dyn Source>> {
-        match attempt {
-            0 => Ok(self.shared.clone()),
-            _ => Ok((source::maker(&self.kind)?.make)(&self.section)?.into()),
-        }
     }
 }

@@ -12,28 +12,51 @@ use crate::record::{Rows, Table};
 /// The column's name.
 pub const SEQ: &str = "_seq";
 
-/// Numbers rows, strictly growing, from where the last commit ended.
+/// How rows are numbered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Numbering {
+    /// Not at all: a full load has no order of versions.
+    None,
+    /// Strictly growing, from where the last commit ended.
+    Growing,
+    /// All the same: they are of one age.
+    Same(i64),
+}
+
+/// Numbers rows.
 pub struct Sequence {
+    numbering: Numbering,
     last: i64,
     /// Tables with the column added, by name, beside the table they were made from.
     tables: HashMap<String, (Arc<Table>, Arc<Table>)>,
 }
 
 impl Sequence {
-    pub fn after(last: i64) -> Self {
-        Self { last, tables: HashMap::new() }
+    /// `last` is the number that the last commit ended with.
+    pub fn after(last: i64, numbering: Numbering) -> Self {
+        Self { numbering, last, tables: HashMap::new() }
     }
 
     pub fn last(&self) -> i64 {
         self.last
     }
 
-    /// The same rows with their numbers, in a last column.
+    /// The same rows with their numbers, where they have any, in a last column.
     pub fn number(&mut self, rows: Rows) -> Result<Rows> {
-        let table = self.numbered(&rows.table);
         let count = i64::try_from(rows.batch.num_rows()).unwrap_or(i64::MAX);
-        let numbers = Int64Array::from_iter_values(self.last + 1..=self.last + count);
-        self.last += count;
+        let numbers = match self.numbering {
+            Numbering::None => return Ok(rows),
+            Numbering::Same(number) => {
+                self.last = number;
+                Int64Array::from_value(number, rows.batch.num_rows())
+            }
+            Numbering::Growing => {
+                let first = self.last + 1;
+                self.last += count;
+                Int64Array::from_iter_values(first..=self.last)
+            }
+        };
+        let table = self.numbered(&rows.table);
         let mut columns = rows.batch.columns().to_vec();
         columns.push(Arc::new(numbers));
         let batch = RecordBatch::try_new(table.schema.clone(), columns)

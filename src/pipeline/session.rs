@@ -14,13 +14,15 @@ use super::{Notice, Observer, Stop};
 use crate::destination::{Destination, Opening};
 use crate::error::Result;
 use crate::job_log::JobLog;
-use crate::record::{Commit, Publication};
+use crate::record::{Commit, Publication, StreamId};
 use crate::source::Stream;
 
 /// One run of one stream: everything that its steps need.
 pub struct Session {
     pub pipeline: String,
     pub stream: Stream,
+    /// As what observers hear of it: the stream, or the part of it that is read.
+    pub shown: StreamId,
     pub destination: Arc<dyn Destination>,
     pub job_log: Arc<dyn JobLog>,
     pub opening: Opening,
@@ -35,6 +37,8 @@ pub struct Session {
     pub adopt_destination: bool,
     /// A full load that was begun longer ago is given up rather than continued.
     pub resume_within: Duration,
+    /// Begin anew, whatever there is: until it has begun.
+    pub full_refresh: AtomicBool,
     pub on_schema_change: OnChange,
     pub observer: Arc<dyn Observer>,
     pub stop: Stop,
@@ -47,6 +51,31 @@ pub struct Session {
 }
 
 impl Session {
+    /// The same stream in another run.
+    pub fn of_run(&self, run: String) -> Self {
+        Self {
+            pipeline: self.pipeline.clone(),
+            stream: self.stream.clone(),
+            shown: self.shown.clone(),
+            destination: self.destination.clone(),
+            job_log: self.job_log.clone(),
+            opening: Opening { run, after: None, ..self.opening.clone() },
+            definition: self.definition.clone(),
+            limits: self.limits,
+            readings: self.readings.clone(),
+            parallel: self.parallel,
+            adopt_destination: self.adopt_destination,
+            resume_within: self.resume_within,
+            full_refresh: AtomicBool::default(),
+            on_schema_change: self.on_schema_change,
+            observer: self.observer.clone(),
+            stop: self.stop.clone(),
+            commits: AtomicU64::default(),
+            totals: Mutex::default(),
+            growing: Default::default(),
+        }
+    }
+
     /// Notes a commit of the stream itself in the job log, and counts it as the job log does.
     pub async fn record(&self, commit: &Commit) -> Result<()> {
         self.job_log.record(&self.pipeline, self.stream.id.name(), commit).await?;
@@ -62,6 +91,15 @@ impl Session {
         }
         self.set(totals);
         Ok(())
+    }
+
+    pub fn is_refresh(&self) -> bool {
+        self.full_refresh.load(Ordering::Relaxed)
+    }
+
+    /// What was to begin anew has begun: what fails from now on is continued.
+    pub fn refreshed(&self) {
+        self.full_refresh.store(false, Ordering::Relaxed);
     }
 
     /// Notes that so much more of a full load is safe.
@@ -89,7 +127,7 @@ impl Session {
     }
 
     pub fn notice(&self, notice: Notice) {
-        self.observer.notice(&self.stream.id, notice);
+        self.observer.notice(&self.shown, notice);
     }
 }
 

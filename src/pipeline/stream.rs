@@ -10,13 +10,14 @@ use serde_json::Value;
 
 use super::append::{self, Begun};
 use super::copy::Ended;
+use super::generation::{self, Generation};
 use super::session::{Session, Totals};
-use super::{Notice, StreamReport, full, generation, settle};
+use super::{Notice, StreamReport, full, settle};
 use crate::destination::Writer;
 use crate::error::{Error, Kind, Result};
 use crate::job_log::{Lease, NewRun, RunEnd, RunState};
-use crate::record::{Checkpoint, Commit, Mode, Position};
-use crate::source::{Chunks, Consistency, Description, Listing, Reader, Selection, Source, Stream};
+use crate::record::{Checkpoint, Commit, Mode, Position, Range, StreamId};
+use crate::source::{Chunks, Consistency, Description, Listing, Outlook, Reader, Selection, Source, Stream, Wanted};
 
 /// The wait before the first retry; it doubles with each.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -29,7 +30,7 @@ pub trait Sources: Send + Sync {
 
 /// The source of an attempt. What the run shares is asked first, so that a stream that failed for itself is read as of
 /// the same moment as the others; only where that serves no more is it read on its own.
-struct Shared<'a> {
+pub struct Shared<'a> {
     shared: Arc<dyn Source>,
     /// `None` at the first attempt.
     own: Option<Arc<dyn Source>>,
@@ -66,6 +67,14 @@ impl Source for Shared<'_> {
         Ok(chunks)
     }
 
+    async fn windows(&self, stream: &Stream, wanted: &Wanted, mark: Option<&Checkpoint>) -> Result<Vec<Range>> {
+        self.shared.windows(stream, wanted, mark).await
+    }
+
+    async fn outlook(&self, stream: &Stream, ranges: &[Option<Range>], after: Option<&Checkpoint>) -> Result<Outlook> {
+        self.shared.outlook(stream, ranges, after).await
+    }
+
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
         self.is_read.fetch_or(after.is_none(), Ordering::Relaxed);
         let failure = match (self.shared.open(stream, after).await, &self.own) {
@@ -88,9 +97,25 @@ fn now() -> String {
 }
 
 /// What an attempt came to.
-struct Outcome {
-    ended: Ended,
-    high_water_mark: Option<String>,
+pub struct Outcome {
+    pub ended: Ended,
+    pub high_water_mark: Option<String>,
+}
+
+/// What a run does, each time from its beginning.
+#[async_trait]
+pub trait Work: Send + Sync {
+    async fn once(&self, session: &mut Session, source: &Shared<'_>, lease: &dyn Lease) -> Result<Outcome>;
+}
+
+/// All that a stream's mode asks for.
+struct Whole;
+
+#[async_trait]
+impl Work for Whole {
+    async fn once(&self, session: &mut Session, source: &Shared<'_>, lease: &dyn Lease) -> Result<Outcome> {
+        once(session, source, lease).await
+    }
 }
 
 /// Runs the stream and says how it went. Never fails itself: a failure is in the report.
@@ -98,8 +123,12 @@ pub async fn run(mut session: Session, sources: &dyn Sources, retries: u32) -> S
     let started = Instant::now();
     let result = leased(&mut session, sources, retries).await;
     let id = session.stream.id.clone();
-    let mode = session.opening.mode;
-    let mut report = StreamReport::new(id, mode);
+    report(&session, id, started, result)
+}
+
+/// Tells the observer how it went.
+pub fn report(session: &Session, id: StreamId, started: Instant, result: Result<Outcome>) -> StreamReport {
+    let mut report = StreamReport::new(id, session.opening.mode);
     report.elapsed = started.elapsed();
     Totals { rows: report.rows, bytes: report.bytes, files: report.files } = session.totals();
     match result {
@@ -117,25 +146,38 @@ pub async fn run(mut session: Session, sources: &dyn Sources, retries: u32) -> S
 
 /// Takes the lease, keeps the run's row, and lets go whatever happens.
 async fn leased(session: &mut Session, sources: &dyn Sources, retries: u32) -> Result<Outcome> {
-    let (pipeline, stream) = (session.pipeline.clone(), session.stream.id.name().to_owned());
-    let lease = session.job_log.lease(&pipeline, &stream).await?;
-    let mark = session.job_log.mark(&pipeline, &stream).await?;
+    let stream = session.stream.id.name().to_owned();
+    let lease = session.job_log.lease(&session.pipeline, &stream).await?;
+    let result = kept(session, stream, sources, &*lease, retries, &Whole).await;
+    lease.release().await;
+    result
+}
+
+/// Does the work under a lease of `stream`, with a row of that name in the job log.
+pub async fn kept(
+    session: &mut Session,
+    stream: String,
+    sources: &dyn Sources,
+    lease: &dyn Lease,
+    retries: u32,
+    work: &dyn Work,
+) -> Result<Outcome> {
+    let mark = session.job_log.mark(&session.pipeline, &stream).await?;
     let run = NewRun {
         run: session.opening.run.clone(),
-        pipeline,
+        pipeline: session.pipeline.clone(),
         stream,
         mode: session.opening.mode,
         low_water_mark: mark.and_then(|mark| mark.position),
     };
     session.job_log.start(&run).await?;
-    let result = retried(session, sources, &*lease, retries).await;
+    let result = retried(session, sources, lease, retries, work).await;
     let (state, error) = match &result {
         Ok(Outcome { ended: Ended::AtTheEnd, .. }) => (RunState::Done, None),
         Ok(_) => (RunState::Stopped, None),
         Err(error) => (RunState::Failed, Some(error.clone())),
     };
     let finished = session.job_log.finish(&run.run, &RunEnd { state, error }).await;
-    lease.release().await;
     match (result, finished) {
         (Ok(outcome), Ok(())) => Ok(outcome),
         // The data stands; a job log that does not say so is still a failure that somebody must hear of.
@@ -148,7 +190,13 @@ async fn leased(session: &mut Session, sources: &dyn Sources, retries: u32) -> R
 ///
 /// Failures are counted from the last commit on: a stream that is always on has more of them in a year than any number
 /// that would end one that comes to nothing.
-async fn retried(session: &mut Session, sources: &dyn Sources, lease: &dyn Lease, retries: u32) -> Result<Outcome> {
+async fn retried(
+    session: &mut Session,
+    sources: &dyn Sources,
+    lease: &dyn Lease,
+    retries: u32,
+    work: &dyn Work,
+) -> Result<Outcome> {
     let is_read = AtomicBool::new(false);
     // Attempts are counted over the whole run: only at the first is there nothing but what the run shares.
     let (mut attempt, mut failures) = (0, 0);
@@ -156,7 +204,7 @@ async fn retried(session: &mut Session, sources: &dyn Sources, lease: &dyn Lease
         let before = session.commits.load(Ordering::Relaxed);
         let own = if attempt == 0 { None } else { Some(sources.source(attempt)?) };
         let source = Shared { shared: sources.source(0)?, own, is_read: &is_read };
-        let result = once(session, &source, lease).await;
+        let result = work.once(session, &source, lease).await;
         if session.commits.load(Ordering::Relaxed) > before {
             failures = 0;
         }
@@ -185,13 +233,18 @@ pub fn wait_before(attempt: u32) -> Duration {
 
 async fn once(session: &mut Session, source: &Shared<'_>, lease: &dyn Lease) -> Result<Outcome> {
     let shown = |position: Option<&Position>| position.map(ToString::to_string);
-    let (writer, result) = match session.opening.mode {
-        Mode::Full => {
+    let load = match session.opening.mode {
+        Mode::Full => Some(None),
+        Mode::Incremental => load_first(session, source, lease).await?,
+        Mode::Cdc => None,
+    };
+    let (writer, result) = match load {
+        Some(cut) => {
             let mut writer = open(session).await?;
-            let loaded = full::load(session, source, &mut *writer, lease).await;
+            let loaded = full::load(session, source, &mut *writer, lease, cut).await;
             (writer, loaded)
         }
-        Mode::Incremental | Mode::Cdc => match append::begin(session, source, lease).await? {
+        None => match append::begin(session, source, lease).await? {
             Begun::Open(mut writer, mut reader, _permit) => {
                 let copied = append::copy(session, &mut *reader, &mut *writer, lease).await;
                 (writer, copied)
@@ -216,6 +269,23 @@ async fn once(session: &mut Session, source: &Shared<'_>, lease: &dyn Lease) -> 
         Err(error) => {
             writer.abort().await;
             Err(error)
+        }
+    }
+}
+
+/// Whether an incremental stream is to be loaded before it can grow: anew, to its end, or for the first time where the
+/// source has it in pieces, which come with the answer.
+async fn load_first(session: &mut Session, source: &dyn Source, lease: &dyn Lease) -> Result<Option<Option<Chunks>>> {
+    if session.is_refresh() {
+        return Ok(Some(None));
+    }
+    let newest = newest(session).await?;
+    match newest {
+        Some(newest) if Generation::unfinished(&newest).is_some() => Ok(Some(None)),
+        Some(newest) if newest.position.is_some() => Ok(None),
+        _ => {
+            let cut = full::cut(session, source, lease).await?;
+            Ok(cut.filter(|cut| cut.handover.is_some() && cut.ranges.len() > 1).map(Some))
         }
     }
 }
@@ -285,7 +355,7 @@ pub fn failed(mut report: StreamReport, error: Error) -> StreamReport {
 mod tests {
     use super::*;
     use crate::config::Section;
-    use crate::record::{Event, StreamId};
+    use crate::record::Event;
     use crate::source::STREAM_KEYS;
 
     /// Opens as it is told; a reader's first checkpoint names it.

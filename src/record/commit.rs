@@ -91,6 +91,10 @@ pub struct PartInfo {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Publication {
     pub generation: String,
+    /// The number of the entry that publishes it, which the writer gives: what a growing stream wrote after it belongs to
+    /// it.
+    #[serde(default)]
+    pub seq: u64,
     /// The last entry of each chunk's log.
     pub chunks: BTreeMap<String, u64>,
     /// Totals over all chunks.
@@ -108,11 +112,14 @@ pub struct Generations {
     /// openings and publications try.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub retired: Vec<String>,
+    /// What a growing stream wrote before this entry belongs to no generation that is kept; carried like `retired`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grown_before: Option<u64>,
 }
 
 impl Generations {
     pub fn is_empty(&self) -> bool {
-        self.kept.is_empty() && self.retired.is_empty()
+        self.kept.is_empty() && self.retired.is_empty() && self.grown_before.is_none()
     }
 
     pub fn live(&self) -> Option<&Publication> {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Key, Section, Value};
 use crate::error::Result;
-use crate::record::Range;
+use crate::record::{Checkpoint, Range};
 
 pub const KEYS: &[Key] = &[
     Key::new(
@@ -46,12 +46,14 @@ pub struct Chunks {
     pub consistency: Consistency,
     /// What the chunks have in common, a snapshot say: kept until the load ends.
     pub hold: Option<Box<dyn Any + Send + Sync>>,
+    /// Of an incremental stream: where it goes on behind the load. No chunk has rows of behind it.
+    pub handover: Option<Checkpoint>,
 }
 
 impl Chunks {
     /// All in one piece.
     pub fn whole(consistency: Consistency) -> Self {
-        Self { ranges: Vec::new(), consistency, hold: None }
+        Self { ranges: Vec::new(), consistency, hold: None, handover: None }
     }
 }
 

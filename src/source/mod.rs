@@ -47,21 +47,42 @@ pub trait Source: Send + Sync {
     /// How each column of the stream will arrive, and what a user should know before the first run.
     async fn describe(&self, stream: &Stream) -> Result<Description>;
 
-    /// In what pieces a full load of the stream is read. Asked once for each load; what it says is kept with the load, and
-    /// comes back in [`Stream::range`], from a later process too.
-    async fn chunks(&self, _stream: &Stream) -> Result<Chunks> {
-        Ok(Chunks::whole(Consistency::Statement))
-    }
-
     /// Cuts what is `wanted` of an incremental stream's cursor into windows, each a range to open the stream with, in the
     /// cursor's order. `mark` is where the stream has come to. What is read of a window is what is there then.
     async fn windows(&self, stream: &Stream, _wanted: &Wanted, _mark: Option<&Checkpoint>) -> Result<Vec<Range>> {
         Err(stream.selection.section.fault("mode", "is not read by windows of a cursor"))
     }
 
+    /// In what pieces a full load of the stream is read, an incremental stream's first one too. Asked once for each load;
+    /// what it says is kept with the load, and comes back in [`Stream::range`], from a later process too.
+    async fn chunks(&self, _stream: &Stream) -> Result<Chunks> {
+        Ok(Chunks::whole(Consistency::Statement))
+    }
+
+    /// What reading these ranges of the stream would take (all of it where a range is `None`), after a checkpoint. Reads no
+    /// rows, and what it cannot tell at little cost it leaves out.
+    async fn outlook(
+        &self,
+        _stream: &Stream,
+        _ranges: &[Option<Range>],
+        _after: Option<&Checkpoint>,
+    ) -> Result<Outlook> {
+        Ok(Outlook::default())
+    }
+
     /// Opens `stream` just after a checkpoint, or at its beginning: loses nothing after it, repeats nothing before it.
     /// A position that the source no longer holds is `Kind::Lost`, and so is a range.
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>>;
+}
+
+/// What a reading would take.
+#[derive(Debug, Clone, Default)]
+pub struct Outlook {
+    /// Of the whole stream, by statistics; of what is new, where the stream grows.
+    pub rows: Option<u64>,
+    pub bytes: Option<u64>,
+    /// Of each range: the statements that would read it, as they are sent.
+    pub statements: Vec<Vec<String>>,
 }
 
 /// An open stream.

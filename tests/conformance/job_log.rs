@@ -430,7 +430,8 @@ pub fn commit(run: &str, seq: u64, rows: &[u64]) -> Commit {
 }
 
 fn publication(run: &str, seq: u64) -> Commit {
-    let totals = Publication { generation: "g".to_owned(), chunks: BTreeMap::new(), rows: 100, bytes: 900, files: 2 };
+    let totals =
+        Publication { generation: "g".to_owned(), seq: 0, chunks: BTreeMap::new(), rows: 100, bytes: 900, files: 2 };
     Commit { publishes: Some(totals), ..commit(run, seq, &[]) }
 }
 

@@ -3,6 +3,7 @@
 mod config;
 mod demo;
 mod look;
+mod overrides;
 mod resume;
 mod runs;
 mod secrets;
@@ -54,7 +55,11 @@ impl Folder {
 
     fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidemark"));
-        command.current_dir(self.path()).args(line.split_whitespace()).env_remove("TIDEMARK_CONFIG");
+        command
+            .current_dir(self.path())
+            .args(line.split_whitespace())
+            .env_remove("TIDEMARK_CONFIG")
+            .env_remove("RUN_TYPE");
         command
     }
 

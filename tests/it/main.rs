@@ -14,6 +14,7 @@ mod formats;
 #[cfg(feature = "gcs")]
 mod gcs;
 mod generations;
+mod handover;
 mod job_log;
 mod memory_log;
 mod messages;

@@ -117,6 +117,7 @@ pub fn session(name: &str, mode: Mode, destination: Arc<dyn Destination>, log: &
     Session {
         pipeline: "test".to_owned(),
         stream: Script::stream(name, mode),
+        shown: StreamId::new(name),
         destination,
         job_log: Arc::new(log.clone()),
         opening: Opening {
@@ -133,6 +134,7 @@ pub fn session(name: &str, mode: Mode, destination: Arc<dyn Destination>, log: &
         limits: Limits { bytes: u64::MAX, rows: 10, interval: Duration::from_secs(5), idle: Duration::from_secs(60) },
         adopt_destination: false,
         resume_within: Duration::from_secs(3600),
+        full_refresh: Default::default(),
         on_schema_change: OnChange::Fail,
         observer: Arc::new(Silent),
         stop,
@@ -171,7 +173,7 @@ impl Source for Script {
         let ends = self.cuts.iter().copied().chain([end]);
         let begins = [0].into_iter().chain(self.cuts.iter().copied());
         let ranges = begins.zip(ends).map(|(after, to)| Range::new(json!({ "after": after, "to": to }))).collect();
-        Ok(Chunks { ranges, consistency: Consistency::Chunk, hold: None })
+        Ok(Chunks { ranges, ..Chunks::whole(Consistency::Chunk) })
     }
 
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {

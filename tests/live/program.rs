@@ -33,6 +33,7 @@ impl Folder {
             .current_dir(self.path())
             .args(line.split_whitespace())
             .env_remove("TIDEMARK_CONFIG")
+            .env_remove("RUN_TYPE")
             .stdin(Stdio::null());
         command
     }

@@ -20,7 +20,8 @@ pub async fn command(console: &Console, folder: &Path) -> Result<u8> {
     let path = folder.to_owned();
     let prepared = tokio::task::spawn_blocking(move || prepare(&path)).await;
     let prepared = prepared.map_err(|panic| Error::bug(format!("making the demo panicked: {panic}")))??;
-    let config = Config::load(&prepared.config, &pipeline::registry(), &Environment::of_process())?;
+    // What variables say is meant for a pipeline of the user's own, which may well have a [source shop] too.
+    let config = Config::load(&prepared.config, &pipeline::registry(), &Environment::of([]))?;
     let before = published(&config).await?;
     console.print(&intro(&prepared, folder));
     let summary = run::run(console, config, Request::default()).await;

@@ -24,6 +24,20 @@ section. `tidemark check` tries a file out without copying anything.
 - Sizes: `500000`, `64 KiB`, `64 MiB`, `1 GiB` (also `64k`, `64m`, `1g`; always powers of 1024). Durations: `500ms`,
   `10s`, `5m`, `2h`, `1d`. Flags: `yes` or `no`. Lists: names separated by commas or line ends.
 
+An environment variable stands over every key: `TIDEMARK_SOURCE_SHOP_PASSWORD` is `password` of `[source shop]`, whatever the
+file says there or in `[DEFAULT]`, and also if it says nothing.
+
+- Its name is `TIDEMARK_`, the section and the key in capitals, with `_` for each character of the section's name that is
+  none of A to Z and 0 to 9: `TIDEMARK_STREAM_EU_ORDERS_MODE` of `[stream eu.orders]`, `TIDEMARK_PIPELINE_PARALLEL`,
+  `TIDEMARK_JOB_LOG_URL`. `type`, `source` and `destination` are such keys too, and `TIDEMARK_SOURCE_SHOP_PASSWORD_FILE`
+  names a file. `[pipeline]` and `[job_log]` need not be in the file; the other sections must.
+- Its value is checked as the file's is, and taken as it stands: `${…}` in it means nothing. A variable that is set to
+  nothing is an empty value. Messages name the variable where they would name file and line, and never show its value.
+- A stream takes over what a variable says of its source, its destination or `[pipeline]`, unless the stream says it itself, in
+  the file or by a variable of its own.
+- A variable that begins so and is no key of any section is an error that names the nearest that is; so is one that is a key of two
+  sections (of `[source a-b]` and `[source a.b]`, or of `[source a]` and `[source a_b]`).
+
 An unknown key, a missing one, a wrong value or an unresolved variable is an error that names file, line and key. All
 errors of a file are shown at once, before any connection is made, and the exit code is 2.
 ";

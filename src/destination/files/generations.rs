@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::layout::Layout;
 use super::log::Log;
 use super::store::Store;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::record::{PartInfo, Publication};
 
 /// Deletes every part of these generations; their logs stay. Gives those that may still have some: the next entry
@@ -25,6 +25,32 @@ pub async fn delete(store: &dyn Store, stream: &Layout, generations: &[String]) 
         }
     }
     left
+}
+
+/// Deletes what a growing stream, its windows too, wrote for entries before this one. Gives it back where files may be
+/// left.
+#[must_use]
+pub async fn delete_grown(store: &dyn Store, stream: &Layout, before: Option<u64>) -> Option<u64> {
+    let before = before?;
+    let deleted = async {
+        let markers = store.list(&stream.table_markers(), None).await?;
+        for table in markers.iter().filter_map(|key| stream.marked_table(key)) {
+            let mut old = store.list(&stream.parts(&table), None).await?;
+            old.retain(|key| stream.part_seq(&table, key).is_some_and(|seq| seq < before));
+            let mut windows = store.list(&stream.parts_of_windows(&table), None).await?;
+            windows.retain(|key| stream.window_seq(&table, key).is_some_and(|seq| seq < before));
+            old.extend(windows);
+            store.delete(&old).await?;
+        }
+        Ok::<_, Error>(())
+    };
+    match deleted.await {
+        Ok(()) => None,
+        Err(error) => {
+            tracing::warn!(%error, "what an earlier load of the stream was followed by could not be deleted yet");
+            Some(before)
+        }
+    }
 }
 
 /// Deletes what lies among a generation's parts and is none of them: a store may carry out an upload of a killed process

@@ -125,6 +125,19 @@ impl Layout {
         }
     }
 
+    /// What the keys of all parts of this stream's windows in a table start with.
+    pub fn parts_of_windows(&self, table: &str) -> String {
+        format!("{}/{}@", encode(table), self.file)
+    }
+
+    /// The number of the entry that made room for the window that a part is of, of a key that starts with
+    /// [`Layout::parts_of_windows`]: windows are named by it.
+    pub fn window_seq(&self, table: &str, key: &str) -> Option<u64> {
+        let (seq, rest) = key.strip_prefix(&self.parts_of_windows(table))?.split_at_checked(20)?;
+        let is_window = rest.starts_with('-') && seq.bytes().all(|byte| byte.is_ascii_digit());
+        if is_window { seq.parse().ok() } else { None }
+    }
+
     pub fn part(&self, table: &str, seq: u64, n: u32, extension: &str) -> String {
         format!("{}{seq:020}-{n:06}.{extension}", self.parts(table))
     }

@@ -29,10 +29,14 @@ impl Live<'_> {
 
     /// The parts that are live as of the stream's entry `newest`.
     async fn parts(&self, stream: &StreamId, newest: &Commit) -> Result<Vec<PartInfo>> {
-        match newest.generations.live() {
-            Some(publication) => generations::parts(self.0, &Layout::of(stream), publication).await,
-            None => self.log(stream).live_parts(newest.seq).await,
+        let (log, layout) = (self.log(stream), Layout::of(stream));
+        let Some(publication) = newest.generations.live() else { return log.live_parts(newest.seq).await };
+        let mut parts = generations::parts(self.0, &layout, publication).await?;
+        // What a growing stream wrote since; before that number was kept, a stream of full loads never grew.
+        if publication.seq > 0 {
+            parts.extend(log.parts_after(publication.seq, newest.seq).await?);
         }
+        Ok(parts)
     }
 
     /// Whether there is a commit log: its first entry is never deleted.

@@ -149,6 +149,17 @@ impl Log {
         Ok(parts)
     }
 
+    /// The parts that entries behind `after` list, up to `newest`, in order.
+    pub async fn parts_after(&self, after: u64, newest: u64) -> Result<Vec<PartInfo>> {
+        if newest.saturating_sub(after) <= SUMMARY_EVERY {
+            let commits = self.range(after + 1, newest).await?;
+            return Ok(commits.into_iter().flat_map(|commit| commit.parts).collect());
+        }
+        let mut parts = self.live_parts(newest).await?;
+        parts.retain(|part| self.layout.part_seq(&part.table, &part.path).is_none_or(|seq| seq > after));
+        Ok(parts)
+    }
+
     /// The parts by the newest summary at or below `newest`, and the first entry after it.
     ///
     /// Looks where it must be rather than listing years of entries. One may be missing: its number was a fence's, or it

@@ -38,8 +38,9 @@ pub async fn open(
     tracing::debug!(%stream, seq = fence.seq, "fenced");
     let marked = sweep(&*store, &layout, &fence).await?;
     let retired = generations::delete(&*store, &layout, &fence.generations.retired).await;
+    let grown_before = generations::delete_grown(&*store, &layout, fence.generations.grown_before).await;
     let opening = opening.clone();
-    Ok(FileWriter::new(Opened { store, settings, layout, log, opening, id, fence, marked, retired }))
+    Ok(FileWriter::new(Opened { store, settings, layout, log, opening, id, fence, marked, retired, grown_before }))
 }
 
 async fn fence(log: &Log, stream: &StreamId, id: &str, opening: &Opening) -> Result<Commit> {

@@ -33,6 +33,8 @@ pub struct FileWriter {
     marked: HashSet<String>,
     /// Generations that are retired and may still have files.
     retired: Vec<String>,
+    /// See [`Generations::grown_before`](crate::record::Generations).
+    grown_before: Option<u64>,
     open: HashMap<String, (OpenPart, Arc<Table>)>,
     closing: Vec<ClosingPart>,
     finished: Vec<PartInfo>,
@@ -55,6 +57,7 @@ pub struct Opened {
     pub fence: Commit,
     pub marked: HashSet<String>,
     pub retired: Vec<String>,
+    pub grown_before: Option<u64>,
 }
 
 impl FileWriter {
@@ -70,6 +73,7 @@ impl FileWriter {
             last: opened.fence,
             marked: opened.marked,
             retired: opened.retired,
+            grown_before: opened.grown_before,
             open: HashMap::new(),
             closing: Vec::new(),
             finished: Vec::new(),
@@ -138,15 +142,20 @@ impl FileWriter {
         Ok(parts)
     }
 
-    fn entry(&mut self, seal: Seal, parts: Vec<PartInfo>) -> Commit {
+    fn entry(&mut self, mut seal: Seal, parts: Vec<PartInfo>) -> Commit {
         let mut generations = self.last.generations.clone();
         generations.retired = self.retired.clone();
+        generations.grown_before = self.grown_before;
         generations.retired.extend(seal.retires);
-        if let Some(publication) = &seal.publishes {
+        if let Some(publication) = &mut seal.publishes {
+            publication.seq = self.last.seq + 1;
             generations.kept.insert(0, publication.clone());
             let keep = self.settings.keep_generations + 1;
             let old = generations.kept.split_off(generations.kept.len().min(keep));
             generations.retired.extend(old.into_iter().map(|publication| publication.generation));
+            if self.last.last_seq > 0 {
+                generations.grown_before = generations.kept.iter().map(|publication| publication.seq).min();
+            }
         }
         Commit {
             seq: self.last.seq + 1,
@@ -239,10 +248,12 @@ impl Writer for FileWriter {
             Entry::Theirs(theirs) => return Err(self.conflict(&commit, &theirs).await),
         }
         self.retired = commit.generations.retired.clone();
+        self.grown_before = commit.generations.grown_before;
         // Not before the entry stands: until then what it retires may be what is live. Not with every other entry
         // either: what could not be deleted is tried again at the next opening.
         if retires {
             self.retired = generations::delete(&*self.store, &self.layout, &self.retired).await;
+            self.grown_before = generations::delete_grown(&*self.store, &self.layout, self.grown_before).await;
         }
         self.log.summarise(commit.seq).await;
         self.last = commit.clone();

@@ -27,51 +27,15 @@ pub struct Table {
 #[async_trait]
 impl Leases for Table {
     async fn take(&self, row: Row) -> Result<Instant> {
-        self.sessions
-            .again(|| async {
-                let mut db = self.sessions.begin().await?;
-                let standing = standing(&mut db, &row).await?;
-                // After the row is ours to change: what the wait for it took must not make its holder look alive or dead.
-                let (asked, now) = (Instant::now(), db.now().await?);
-                // Our own stands there if it was written, and the word that it was got lost.
-                let others = standing.as_ref().filter(|standing| standing.token != row.token);
-                let at = parsed(&now)?;
-                let taken = match others.and_then(|standing| standing.conflict(at, self.lost_after)) {
-                    Some(conflict) => Err(conflict),
-                    None => {
-                        if let Some(standing) = &standing {
-                            delete(&mut db, standing).await?;
-                        }
-                        insert(&mut db, &row, &now).await?;
-                        Ok(asked)
-                    }
-                };
-                db.commit().await?;
-                Ok(taken)
-            })
-            .await?
+        self.sessions.write(|db| take(db, &row, self.lost_after)).await?
     }
 
     async fn beat(&self, row: &Row) -> Result<bool> {
-        self.sessions
-            .again(|| async {
-                let mut db = self.sessions.begin().await?;
-                let is_ours = standing(&mut db, row).await?.is_some_and(|standing| standing.token == row.token);
-                if is_ours {
-                    let now = db.dialect().now;
-                    let sql =
-                        format!("UPDATE job_log_lease SET heartbeat_at = {now} WHERE pipeline = ? AND stream = ?");
-                    db.query(&sql, &key(row)).await?;
-                }
-                db.commit().await?;
-                Ok(is_ours)
-            })
-            .await
+        self.sessions.write(|db| beat(db, row)).await
     }
 
     async fn release(&self, row: &Row) -> Result<()> {
-        let released = self.sessions.again(|| async {
-            let mut db = self.sessions.begin().await?;
+        let released = self.sessions.write(|mut db| async move {
             delete(&mut db, row).await?;
             db.commit().await
         });
@@ -81,11 +45,45 @@ impl Leases for Table {
     }
 }
 
+/// The conflict with a living holder is what comes of a transaction that did its work.
+async fn take(mut db: Transaction<'_>, row: &Row, lost_after: Duration) -> Result<Result<Instant>> {
+    let standing = standing(&mut db, row).await?;
+    // After the row is ours to change: what the wait for it took must not make its holder look alive or dead.
+    let (asked, now) = (Instant::now(), db.now().await?);
+    // Our own stands there if it was written, and the word that it was got lost.
+    let others = standing.as_ref().filter(|standing| standing.token != row.token);
+    let at = parsed(&now)?;
+    let taken = match others.and_then(|standing| standing.conflict(at, lost_after)) {
+        Some(conflict) => Err(conflict),
+        None => {
+            if let Some(standing) = &standing {
+                delete(&mut db, standing).await?;
+            }
+            insert(&mut db, row, &now).await?;
+            Ok(asked)
+        }
+    };
+    db.commit().await?;
+    Ok(taken)
+}
+
+async fn beat(mut db: Transaction<'_>, row: &Row) -> Result<bool> {
+    let is_ours = standing(&mut db, row).await?.is_some_and(|standing| standing.token == row.token);
+    if is_ours {
+        let now = db.dialect().now;
+        let sql = format!("UPDATE job_log_lease SET heartbeat_at = {now} WHERE pipeline = ? AND stream = ?");
+        db.query(&sql, &key(row)).await?;
+    }
+    db.commit().await?;
+    Ok(is_ours)
+}
+
 /// Every lease of the pipeline, by stream.
-pub async fn all(db: &mut Transaction<'_>, pipeline: &str, lost_after: Duration) -> Result<Vec<Held>> {
+pub async fn all(mut db: Transaction<'_>, pipeline: &str, lost_after: Duration) -> Result<Vec<Held>> {
     let now = parsed(&db.now().await?)?;
     let sql = format!("SELECT {COLUMNS} FROM job_log_lease WHERE pipeline = ? ORDER BY stream");
     let rows = db.query(&sql, &[pipeline.into()]).await?;
+    db.commit().await?;
     rows.iter().map(|row| Ok(read(row)?.seen(now, lost_after))).collect()
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use self::schema::State;
 use self::session::{Driver, Session};
-use self::sessions::Sessions;
+use self::sessions::{Sessions, Transaction};
 use super::process::Process;
 use super::{Held, Lease, Mark, NewRun, RunEnd, RunRow, Timing, lease};
 use crate::error::{Error, Result};
@@ -34,11 +34,10 @@ impl JobLog {
 
     async fn check_with(&self, session: &mut dyn Session) -> Result<String> {
         let state = schema::state(session, self.sessions.driver()).await?;
-        let is_there = matches!(state, State::Ready(_));
-        session.check_rights(is_there).await?;
-        let made = if is_there { "" } else { "; the first run makes the tables" };
-        let (server, place) = (session.version().await?, self.sessions.driver().place());
-        Ok(format!("{server}, {place}, table version {}{made}", schema::VERSION))
+        session.check_rights(matches!(state, State::Ready(_))).await?;
+        let found = if let State::Older(version) = state { version } else { schema::VERSION };
+        let found = super::tables_in_words(found, schema::VERSION);
+        Ok(format!("{}, {}, {found}", session.version().await?, self.sessions.driver().place()))
     }
 }
 
@@ -50,64 +49,27 @@ impl super::JobLog for JobLog {
     }
 
     async fn mark(&self, pipeline: &str, stream: &str) -> Result<Option<Mark>> {
-        self.sessions
-            .again(|| async {
-                let Some(mut db) = self.sessions.look().await? else { return Ok(None) };
-                let mark = runs::mark(&mut db, pipeline, stream).await?;
-                db.commit().await?;
-                Ok(mark)
-            })
-            .await
+        self.sessions.read(|db| runs::mark(db, pipeline, stream)).await
     }
 
     async fn start(&self, run: &NewRun) -> Result<()> {
-        self.sessions
-            .again(|| async {
-                let mut db = self.sessions.begin().await?;
-                runs::start(&mut db, run).await?;
-                db.commit().await
-            })
-            .await
+        self.sessions.write(|db| runs::start(db, run)).await
     }
 
     async fn record(&self, pipeline: &str, stream: &str, commit: &Commit) -> Result<()> {
-        self.sessions
-            .again(|| async {
-                let mut db = self.sessions.begin().await?;
-                runs::record(&mut db, pipeline, stream, commit).await?;
-                db.commit().await
-            })
-            .await
+        self.sessions.write(|db| runs::record(db, pipeline, stream, commit)).await
     }
 
     async fn progress(&self, run: &str, rows: u64, bytes: u64) -> Result<()> {
-        self.sessions
-            .again(|| async {
-                let mut db = self.sessions.begin().await?;
-                runs::progress(&mut db, run, rows, bytes).await?;
-                db.commit().await
-            })
-            .await
+        self.sessions.write(|db| runs::progress(db, run, rows, bytes)).await
     }
 
     async fn forget(&self, pipeline: &str, stream: &str) -> Result<()> {
-        self.sessions
-            .again(|| async {
-                let mut db = self.sessions.begin().await?;
-                runs::forget(&mut db, pipeline, stream).await?;
-                db.commit().await
-            })
-            .await
+        self.sessions.write(|db| runs::forget(db, pipeline, stream)).await
     }
 
     async fn finish(&self, run: &str, end: &RunEnd) -> Result<()> {
-        self.sessions
-            .again(|| async {
-                let mut db = self.sessions.begin().await?;
-                runs::finish(&mut db, run, end).await?;
-                db.commit().await
-            })
-            .await
+        self.sessions.write(|db| runs::finish(db, run, end)).await
     }
 
     fn holder(&self) -> Value {
@@ -116,29 +78,15 @@ impl super::JobLog for JobLog {
     }
 
     async fn runs(&self, pipeline: &str, stream: Option<&str>, per_stream: usize) -> Result<Vec<RunRow>> {
-        self.sessions
-            .again(|| async {
-                let Some(mut db) = self.sessions.look().await? else { return Ok(Vec::new()) };
-                let rows = runs::newest(&mut db, pipeline, stream, per_stream).await?;
-                db.commit().await?;
-                Ok(rows)
-            })
-            .await
+        self.sessions.read(|db| runs::newest(db, pipeline, stream, per_stream)).await
     }
 
     async fn holders(&self, pipeline: &str) -> Result<Vec<Held>> {
-        self.sessions
-            .again(|| async {
-                let Some(mut db) = self.sessions.look().await? else { return Ok(Vec::new()) };
-                let held = leases::all(&mut db, pipeline, self.timing.lost_after).await?;
-                db.commit().await?;
-                Ok(held)
-            })
-            .await
+        self.sessions.read(|db| leases::all(db, pipeline, self.timing.lost_after)).await
     }
 
     async fn prepare(&self) -> Result<()> {
-        self.sessions.again(|| async { self.sessions.begin().await?.commit().await }).await
+        self.sessions.write(Transaction::commit).await
     }
 
     async fn check(&self) -> Result<String> {

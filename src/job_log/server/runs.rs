@@ -1,4 +1,4 @@
-//! The statements on the table `job_log`, in SQL that all servers take. Each may be done twice.
+//! The statements on the table `job_log`, in SQL that all servers take. Each commits its transaction, and may be done twice.
 
 use super::session::{Cell, Record};
 use super::sessions::Transaction;
@@ -10,14 +10,15 @@ use crate::record::Commit;
 const COLUMNS: &str = "run_id, pipeline, stream, mode, state, low_water_mark, high_water_mark, seq, commits, \"rows\", \
                        bytes, started_at, updated_at, finished_at, error_kind, error";
 
-pub async fn mark(db: &mut Transaction<'_>, pipeline: &str, stream: &str) -> Result<Option<Mark>> {
+pub async fn mark(mut db: Transaction<'_>, pipeline: &str, stream: &str) -> Result<Option<Mark>> {
     let sql = "SELECT seq, high_water_mark FROM job_log WHERE pipeline = ? AND stream = ? AND seq IS NOT NULL
         ORDER BY seq DESC, updated_at DESC LIMIT 1";
     let rows = db.query(sql, &[pipeline.into(), stream.into()]).await?;
+    db.commit().await?;
     rows.first().map(|row| Ok(Mark { seq: row.number(0)?, position: row.maybe_text(1)? })).transpose()
 }
 
-pub async fn start(db: &mut Transaction<'_>, run: &NewRun) -> Result<()> {
+pub async fn start(mut db: Transaction<'_>, run: &NewRun) -> Result<()> {
     let now = db.now().await?;
     let now = now.as_str();
     // It was last heard of when its row was last touched: nobody knows when it ended. (MySQL assigns from left to right.)
@@ -28,12 +29,12 @@ pub async fn start(db: &mut Transaction<'_>, run: &NewRun) -> Result<()> {
         &[now.into(), DIED.into(), (&*run.pipeline).into(), (&*run.stream).into(), (&*run.run).into()],
     )
     .await?;
-    if of_run(db, &run.run).await?.is_some() {
+    if of_run(&mut db, &run.run).await?.is_some() {
         let sql = "UPDATE job_log SET state = 'running', updated_at = ?, finished_at = NULL, error_kind = NULL,
                 error = NULL
             WHERE run_id = ?";
         db.query(sql, &[now.into(), (&*run.run).into()]).await?;
-        return Ok(());
+        return db.commit().await;
     }
     let sql = "INSERT INTO job_log (run_id, pipeline, stream, mode, state, low_water_mark, started_at, updated_at)
         VALUES (?, ?, ?, ?, 'running', ?, ?, ?)";
@@ -46,13 +47,14 @@ pub async fn start(db: &mut Transaction<'_>, run: &NewRun) -> Result<()> {
         now.into(),
         now.into(),
     ];
-    db.query(sql, &values).await.map(drop)
+    db.query(sql, &values).await?;
+    db.commit().await
 }
 
-pub async fn record(db: &mut Transaction<'_>, pipeline: &str, stream: &str, commit: &Commit) -> Result<()> {
+pub async fn record(mut db: Transaction<'_>, pipeline: &str, stream: &str, commit: &Commit) -> Result<()> {
     let now = db.now().await?;
     let (run, made_at) = (commit.run.as_str(), at(&commit.at));
-    let before = match of_run(db, run).await? {
+    let before = match of_run(&mut db, run).await? {
         Some(tally) => tally,
         None => {
             let sql = "INSERT INTO job_log (run_id, pipeline, stream, mode, state, started_at, updated_at, finished_at)
@@ -63,7 +65,7 @@ pub async fn record(db: &mut Transaction<'_>, pipeline: &str, stream: &str, comm
             Tally::default()
         }
     };
-    let Some(after) = before.after(commit) else { return Ok(()) };
+    let Some(after) = before.after(commit) else { return db.commit().await };
     let values = [
         after.seq.into(),
         after.high_water_mark.as_deref().into(),
@@ -84,24 +86,26 @@ pub async fn record(db: &mut Transaction<'_>, pipeline: &str, stream: &str, comm
             WHERE run_id = ? AND (state = 'stopped' OR (state = 'failed' AND error = ?))";
         db.query(sql, &[run, DIED].map(Cell::from)).await?;
     }
-    Ok(())
+    db.commit().await
 }
 
-pub async fn progress(db: &mut Transaction<'_>, run: &str, rows: u64, bytes: u64) -> Result<()> {
+pub async fn progress(mut db: Transaction<'_>, run: &str, rows: u64, bytes: u64) -> Result<()> {
     let now = db.dialect().now;
     let sql = format!(
         "UPDATE job_log SET \"rows\" = ?, bytes = ?, updated_at = {now} WHERE run_id = ? AND state = 'running'"
     );
-    db.query(&sql, &[rows.into(), bytes.into(), run.into()]).await.map(drop)
+    db.query(&sql, &[rows.into(), bytes.into(), run.into()]).await?;
+    db.commit().await
 }
 
-pub async fn forget(db: &mut Transaction<'_>, pipeline: &str, stream: &str) -> Result<()> {
+pub async fn forget(mut db: Transaction<'_>, pipeline: &str, stream: &str) -> Result<()> {
     let sql = "UPDATE job_log SET seq = NULL, high_water_mark = NULL, commits = 0, \"rows\" = 0, bytes = 0
         WHERE pipeline = ? AND stream = ? AND state <> 'running'";
-    db.query(sql, &[pipeline.into(), stream.into()]).await.map(drop)
+    db.query(sql, &[pipeline.into(), stream.into()]).await?;
+    db.commit().await
 }
 
-pub async fn finish(db: &mut Transaction<'_>, run: &str, end: &RunEnd) -> Result<()> {
+pub async fn finish(mut db: Transaction<'_>, run: &str, end: &RunEnd) -> Result<()> {
     let (error_kind, error) = error_columns(end.error.as_ref());
     let now = db.now().await?;
     let sql = "UPDATE job_log SET state = ?, error_kind = ?, error = ?, finished_at = ?, updated_at = ?
@@ -114,11 +118,12 @@ pub async fn finish(db: &mut Transaction<'_>, run: &str, end: &RunEnd) -> Result
         now.as_str().into(),
         run.into(),
     ];
-    db.query(sql, &values).await.map(drop)
+    db.query(sql, &values).await?;
+    db.commit().await
 }
 
 pub async fn newest(
-    db: &mut Transaction<'_>,
+    mut db: Transaction<'_>,
     pipeline: &str,
     stream: Option<&str>,
     per_stream: usize,
@@ -133,7 +138,9 @@ pub async fn newest(
     let mut values = vec![Cell::from(pipeline)];
     values.extend(stream.map(Cell::from));
     values.push(u64::try_from(per_stream).unwrap_or(u64::MAX).into());
-    db.query(&sql, &values).await?.iter().map(run_row).collect()
+    let rows = db.query(&sql, &values).await?;
+    db.commit().await?;
+    rows.iter().map(run_row).collect()
 }
 
 fn run_row(row: &Record) -> Result<RunRow> {

@@ -8,8 +8,8 @@ pub const VERSION: u64 = 1;
 
 /// What a database has of a job log.
 pub enum State {
-    /// Nothing, or less than this version's tables.
-    Missing,
+    /// Tables of an earlier version; of version 0 there may be none at all.
+    Older(u64),
     /// This version's tables, with the log's own id.
     Ready(String),
 }
@@ -19,7 +19,7 @@ pub async fn state(session: &mut dyn Session, driver: &dyn Driver) -> Result<Sta
     let found = found(session, driver).await?;
     Ok(match found {
         Some((id, version)) if version == VERSION => State::Ready(id),
-        _ => State::Missing,
+        found => State::Older(found.map_or(0, |(_, version)| version)),
     })
 }
 

@@ -70,8 +70,31 @@ impl Sessions {
         }
     }
 
+    /// Does `job` within a transaction that it commits, as often as [`Sessions::again`] must; the tables are made where they
+    /// are missing.
+    pub async fn write<'a, T, F>(&'a self, job: impl Fn(Transaction<'a>) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        self.again(|| async { job(self.begin().await?).await }).await
+    }
+
+    /// As [`Sessions::write`], for who only reads: where there are no tables, none are made, and nothing is found.
+    pub async fn read<'a, T: Default, F>(&'a self, job: impl Fn(Transaction<'a>) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        self.again(|| async {
+            match self.look().await? {
+                Some(db) => job(db).await,
+                None => Ok(T::default()),
+            }
+        })
+        .await
+    }
+
     /// A transaction that may write; the tables are made where they are missing.
-    pub async fn begin(&self) -> Result<Transaction<'_>> {
+    async fn begin(&self) -> Result<Transaction<'_>> {
         let session = match self.kept() {
             Some(session) => session,
             None => {
@@ -85,14 +108,14 @@ impl Sessions {
     }
 
     /// A transaction that only reads; `None` where there are no tables yet, and none are made.
-    pub async fn look(&self) -> Result<Option<Transaction<'_>>> {
+    async fn look(&self) -> Result<Option<Transaction<'_>>> {
         let session = match self.kept() {
             Some(session) => session,
             None => {
                 let mut session = self.connect().await?;
                 match schema::state(&mut *session, self.driver()).await? {
                     State::Ready(id) => drop(self.id.get_or_init(|| id)),
-                    State::Missing => return Ok(None),
+                    State::Older(_) => return Ok(None),
                 }
                 session
             }

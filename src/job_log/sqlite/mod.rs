@@ -112,7 +112,8 @@ impl super::JobLog for JobLog {
     }
 
     async fn check(&self) -> Result<String> {
-        let found = schema::in_words(self.connection.check().await?, schema::VERSION);
+        let found = self.connection.check().await?;
+        let found = super::tables_in_words(found.unsigned_abs(), schema::VERSION.unsigned_abs());
         Ok(format!("SQLite file {}, {found}", self.connection.path().display()))
     }
 }

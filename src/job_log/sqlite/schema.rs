@@ -74,15 +74,6 @@ pub(super) fn examine(db: &mut Connection, path: &Path) -> Result<i64> {
     Ok(found)
 }
 
-/// What [`examine`] has found, and what becomes of it.
-pub(super) fn in_words(found: i64, ours: i64) -> String {
-    match found {
-        0 => format!("table version {ours}; the first run makes it"),
-        _ if found < ours => format!("table version {found}; the next run brings it to {ours}"),
-        _ => format!("table version {found}"),
-    }
-}
-
 fn version(db: &Connection) -> rusqlite::Result<i64> {
     db.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
@@ -154,10 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_version_that_was_found_is_told() {
-        assert_eq!(in_words(0, 2), "table version 2; the first run makes it");
-        assert_eq!(in_words(1, 2), "table version 1; the next run brings it to 2");
-        assert_eq!(in_words(2, 2), "table version 2");
+    fn the_version_that_is_there_is_found() {
         let mut db = Connection::open_in_memory().unwrap();
         let path = Path::new("log.db");
         assert_eq!(examine(&mut db, path).unwrap(), 0);

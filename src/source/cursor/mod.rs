@@ -13,6 +13,7 @@ mod reading;
 mod seen;
 mod settings;
 mod sieve;
+pub mod told;
 mod window;
 
 pub use self::bound::{Bound, High, Probe, Transaction, bound};

@@ -3,7 +3,7 @@
 use arrow_array::RecordBatch;
 use serde_json::Value;
 
-use super::{After, Bound, Compare, Grain, Nulls, Place, Seen, Settings, Sieve, Waiting, Window, compare};
+use super::{After, Bound, Compare, Grain, Place, Seen, Settings, Sieve, Waiting, Window, compare};
 use crate::error::Result;
 use crate::record::{Checkpoint, Event, Position, Rows};
 
@@ -16,8 +16,18 @@ pub struct Order {
     pub key: Vec<Column>,
     /// Whether the key, or the cursor itself, tells all rows apart.
     pub is_exact: bool,
+    /// Whether different texts of the cursor are different values: a collation may take several for the same.
+    pub has_groups: bool,
     /// Whether comparisons of rows are worth more to the server than what they mean, written out.
     pub rows: bool,
+}
+
+impl Order {
+    /// Rows whose cursor is null.
+    pub fn is_null(&self) -> String {
+        let any: Vec<_> = self.cursor.iter().map(|column| format!("{} is null", column.sql)).collect();
+        format!("({})", any.join(" or "))
+    }
 }
 
 /// One of them.
@@ -41,7 +51,6 @@ enum Upper {
 #[derive(Debug)]
 pub struct Reading {
     order: Order,
-    nulls: Nulls,
     max_ties: usize,
     /// The place that the run began at.
     place: Place,
@@ -78,8 +87,8 @@ impl Reading {
             || settings.start.clone().map(|start| After { cursor: vec![start], key: Vec::new(), inclusive: true });
         let above = |mark: &Vec<String>| After { cursor: mark.clone(), key: Vec::new(), inclusive: false };
         let after = place.after.clone().or_else(|| place.mark.as_ref().map(above)).or_else(first);
-        let (nulls, max_ties, waiting) = (settings.nulls, settings.max_ties, bound.waiting);
-        Some(Self { order, nulls, max_ties, place, state, after, upper: Upper::With(to), again, waiting })
+        let (max_ties, waiting) = (settings.max_ties, bound.waiting);
+        Some(Self { order, max_ties, place, state, after, upper: Upper::With(to), again, waiting })
     }
 
     /// A window, from its beginning or from `checkpoint` on; `None` where it holds nothing.
@@ -97,9 +106,8 @@ impl Reading {
             (None, Some(to)) => Upper::With(to),
             (None, None) => return Ok(None),
         };
-        let (nulls, max_ties) = (Nulls::Skip, settings.max_ties);
-        let (state, again, waiting) = (Value::Null, None, None);
-        Ok(Some(Self { order, nulls, max_ties, place, state, after, upper, again, waiting }))
+        let (max_ties, state, again, waiting) = (settings.max_ties, Value::Null, None, None);
+        Ok(Some(Self { order, max_ties, place, state, after, upper, again, waiting }))
     }
 
     /// Which rows the next statement reads, besides those of the stream's own condition.
@@ -136,13 +144,6 @@ impl Reading {
         Ok(compare(&names, how, &literals.collect::<Result<Vec<_>>>()?, self.order.rows))
     }
 
-    /// Rows whose cursor is null, where they are read.
-    pub fn null_condition(&self) -> Option<String> {
-        let is_null = |column: &Column| format!("{} is null", column.sql);
-        let any: Vec<_> = self.order.cursor.iter().map(is_null).collect();
-        (self.nulls == Nulls::Read).then(|| format!("({})", any.join(" or ")))
-    }
-
     /// What rows are ordered by.
     pub fn order(&self) -> Vec<String> {
         self.order.cursor.iter().chain(&self.order.key).map(|column| column.sql.clone()).collect()
@@ -162,7 +163,7 @@ impl Reading {
     pub fn sieve(&self) -> Result<Option<Sieve>> {
         let seen = Seen::of(&self.state)?;
         let most = self.again.as_ref().map(|_| self.max_ties);
-        let groups = (!self.order.is_exact).then_some(self.order.cursor.len());
+        let groups = (!self.order.is_exact && self.order.has_groups).then_some(self.order.cursor.len());
         let is_needed = !seen.is_empty() || most.is_some() || groups.is_some();
         Ok(is_needed.then(|| Sieve::new(seen, most, groups)))
     }

@@ -1,7 +1,7 @@
 //! Rows that were delivered behind the place where reading goes on: known again by a digest of the whole row, since a
-//! row may change twice within one value of its cursor.
+//! row may change twice within one value of its cursor. As often as it was delivered: without a key, rows may be the same.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::hash::Hasher;
 
 use base64::Engine;
@@ -21,7 +21,9 @@ pub fn digest(row: &[u8]) -> u128 {
 /// Digests of rows, up to a number.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
-    digests: BTreeSet<u128>,
+    /// With how often each came.
+    digests: BTreeMap<u128, usize>,
+    rows: usize,
     /// Rows whose digests found no room: they are delivered again.
     beyond: u64,
 }
@@ -35,8 +37,11 @@ impl Seen {
         if bytes.len() % 16 != 0 {
             return Err(broken());
         }
-        let digests = bytes.as_chunks::<16>().0.iter().map(|digest| u128::from_be_bytes(*digest)).collect();
-        Ok(Self { digests, beyond: state["beyond"].as_u64().unwrap_or_default() })
+        let mut seen = Self { beyond: state["beyond"].as_u64().unwrap_or_default(), ..Self::default() };
+        for digest in bytes.as_chunks::<16>().0 {
+            seen.add(u128::from_be_bytes(*digest), usize::MAX);
+        }
+        Ok(seen)
     }
 
     /// For the commit log; null where there is none.
@@ -44,12 +49,20 @@ impl Seen {
         if self.digests.is_empty() && self.beyond == 0 {
             return Value::Null;
         }
-        let bytes: Vec<u8> = self.digests.iter().flat_map(|digest| digest.to_be_bytes()).collect();
+        let repeated = self.digests.iter().flat_map(|(digest, count)| std::iter::repeat_n(digest, *count));
+        let bytes: Vec<u8> = repeated.flat_map(|digest| digest.to_be_bytes()).collect();
         json!({ "seen": STANDARD.encode(bytes), "beyond": self.beyond })
     }
 
-    pub fn has(&self, digest: u128) -> bool {
-        self.digests.contains(&digest)
+    /// Whether the row is one of them, which it is as often as it was added.
+    pub fn take(&mut self, digest: u128) -> bool {
+        let Some(count) = self.digests.get_mut(&digest) else { return false };
+        *count -= 1;
+        self.rows -= 1;
+        if *count == 0 {
+            self.digests.remove(&digest);
+        }
+        true
     }
 
     pub fn is_empty(&self) -> bool {
@@ -62,9 +75,10 @@ impl Seen {
     }
 
     pub fn add(&mut self, digest: u128, most: usize) {
-        if self.digests.len() < most {
-            self.digests.insert(digest);
-        } else if !self.digests.contains(&digest) {
+        if self.rows < most {
+            *self.digests.entry(digest).or_default() += 1;
+            self.rows += 1;
+        } else {
             self.beyond += 1;
         }
     }
@@ -78,12 +92,16 @@ mod tests {
     fn digests_outlive_a_run() {
         let mut seen = Seen::default();
         for row in ["a", "b", "a", "c"] {
-            seen.add(digest(row.as_bytes()), 2);
+            seen.add(digest(row.as_bytes()), 3);
         }
         assert_eq!(seen.beyond(), 1);
-        let again = Seen::of(&seen.state()).unwrap();
+        let mut again = Seen::of(&seen.state()).unwrap();
         assert_eq!(again, seen);
-        assert!(again.has(digest(b"a")) && again.has(digest(b"b")) && !again.has(digest(b"c")));
+        let mut taken = |row: &str| again.take(digest(row.as_bytes()));
+        // Two were the same, and a third is new.
+        assert_eq!([taken("a"), taken("a"), taken("a")], [true, true, false]);
+        assert_eq!([taken("b"), taken("b"), taken("c")], [true, false, false]);
+        assert!(again.is_empty());
         assert_eq!(Seen::default().state(), Value::Null);
         assert!(Seen::of(&json!({ "seen": "AAAA" })).is_err());
     }

@@ -66,7 +66,7 @@ impl Sieve {
             fresh.begun = true;
             fresh.seen.add(digest, fresh.most);
         }
-        let is_seen = self.seen.has(digest);
+        let is_seen = self.seen.take(digest);
         self.skipped += u64::from(is_seen);
         !is_seen
     }
@@ -116,9 +116,10 @@ mod tests {
         assert!(!takes(&mut second, 0, "2 a", &["8", "t"]));
         assert!(takes(&mut second, 0, "2 b", &["8", "t"]));
         assert_eq!(second.skipped, 1);
-        // Both are known to the third.
+        // Both are known to the third, once each.
         let mut third = Sieve::new(second.fresh(), Some(10), None);
         assert!(!takes(&mut third, 0, "2 a", &["8", "t"]) && !takes(&mut third, 0, "2 b", &["8", "t"]));
+        assert!(takes(&mut third, 0, "2 b", &["8", "t"]));
     }
 
     #[test]

@@ -84,6 +84,41 @@ pub async fn primary_key(connection: &mut Connection, table: &Name) -> Result<Ve
     Ok(rows.iter().map(|row| text(row, 0)).collect())
 }
 
+/// Those of a table's columns that are never null.
+pub async fn never_null(connection: &mut Connection, table: &Name) -> Result<Vec<String>, Failure> {
+    let sql = "select column_name from information_schema.columns \
+               where table_schema = ? and table_name = ? and is_nullable = 'NO'";
+    let rows = connection.rows(sql, (&table.database, &table.table)).await?;
+    Ok(rows.iter().map(|row| text(row, 0)).collect())
+}
+
+/// An index of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Index {
+    pub is_unique: bool,
+    /// In its order; empty for an expression.
+    pub columns: Vec<String>,
+}
+
+pub async fn indexes(connection: &mut Connection, table: &Name) -> Result<Vec<Index>, Failure> {
+    let sql = "select index_name, non_unique, column_name from information_schema.statistics \
+               where table_schema = ? and table_name = ? order by index_name, seq_in_index";
+    let mut indexes = BTreeMap::new();
+    for row in connection.rows(sql, (&table.database, &table.table)).await? {
+        let is_unique = number(&row, 1) == Some(0);
+        let index = indexes.entry(text(&row, 0)).or_insert_with(|| Index { is_unique, columns: Vec::new() });
+        index.columns.push(text(&row, 2));
+    }
+    Ok(indexes.into_values().collect())
+}
+
+/// A table's engine in small letters; empty for a view.
+pub async fn engine(connection: &mut Connection, table: &Name) -> Result<String, Failure> {
+    let sql = "select engine from information_schema.tables where table_schema = ? and table_name = ?";
+    let rows = connection.rows(sql, (&table.database, &table.table)).await?;
+    Ok(rows.first().map(|row| text(row, 0).to_lowercase()).unwrap_or_default())
+}
+
 /// `user@host`, as grants name it.
 pub async fn current_user(connection: &mut Connection) -> Result<String, Failure> {
     let rows = connection.rows("select current_user()", ()).await?;

@@ -40,7 +40,7 @@ pub async fn of(connection: &mut Connection, settings: &Settings, stream: &Strea
     }
     spans.iter_mut().for_each(|span| span.table = looked.made.clone());
     let ranges = spans.iter().map(Span::range).collect();
-    Ok(Chunks { ranges, consistency: Consistency::Chunk, hold: None })
+    Ok(Chunks { ranges, ..Chunks::whole(Consistency::Chunk) })
 }
 
 /// Why a stream is read by one statement, where that is not what was asked for.

@@ -37,7 +37,7 @@ impl Connection {
         let patience = self.settings.write_timeout.as_secs();
         self.run("set names utf8mb4").await?;
         self.run(&format!(
-            "set session time_zone = '+00:00', sql_mode = '', sql_select_limit = 18446744073709551615, \
+            "set session time_zone = '+00:00', sql_mode = '', autocommit = 1, sql_select_limit = 18446744073709551615, \
              net_write_timeout = {patience}, net_read_timeout = {patience}, wait_timeout = {}",
             patience.max(28_800)
         ))

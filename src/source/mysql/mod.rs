@@ -1,4 +1,5 @@
-//! MySQL and MariaDB: tables, views and queries over the protocol of prepared statements, each as of one snapshot.
+//! MySQL and MariaDB: tables, views and queries over the protocol of prepared statements, each as of one snapshot, and what
+//! is new in them.
 
 mod batch;
 mod calendar;
@@ -12,9 +13,13 @@ mod digits;
 mod geometry;
 mod name;
 mod notes;
+mod order;
 mod plan;
 mod position;
+mod probe;
+mod query;
 mod refusal;
+mod sessions;
 mod snapshot;
 mod types;
 
@@ -30,9 +35,11 @@ use self::connect::Connection;
 use self::error::Doing;
 use self::name::Name;
 use self::plan::Plan;
+use self::query::Query;
+use self::sessions::{Sessions, Turn};
 use self::snapshot::Snapshot;
 use super::listing::{self, Catalog, Listing};
-use super::{Chunks, Description, Maker, Reader, Selection, Source, Stream, Tables, feed, pattern};
+use super::{Chunks, Description, Maker, Reader, Selection, Source, Stream, Tables, cursor, feed, pattern};
 use crate::config::Section;
 use crate::error::{Context, Result};
 use crate::net::mysql::{client, error};
@@ -56,12 +63,27 @@ fn check(section: &Section) -> Result<()> {
 }
 
 fn make(section: &Section) -> Result<Box<dyn Source>> {
-    Ok(Box::new(Mysql { settings: Arc::new(Settings::of(section)?) }))
+    Ok(Box::new(Mysql { settings: Arc::new(Settings::of(section)?), turn: Turn::default() }))
 }
 
 /// One database of one server. Every stream has a connection of its own, and with it a snapshot of its own.
 struct Mysql {
     settings: Arc<Settings>,
+    turn: Turn,
+}
+
+impl Mysql {
+    /// Opens an incremental stream.
+    async fn query(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
+        let settings = cursor::Settings::of(&stream.selection.section)?;
+        let window = stream.range.as_ref().map(cursor::Window::of).transpose()?;
+        let mut reader = Connection::open(&self.settings).await?;
+        let plan = Plan::of(&mut reader, &self.settings, stream).await?;
+        let sessions = Sessions::new(Connection::open(&self.settings).await?, self.turn.clone()).await?;
+        let (after, stream) = (after.cloned(), stream.id.to_string());
+        let query = Query { reader, sessions, plan, settings, after, window, stream };
+        Ok(feed::from_task(|outlet| query.read(outlet)))
+    }
 }
 
 #[async_trait]
@@ -99,10 +121,15 @@ impl Source for Mysql {
                 tables.into_iter().find(|table| table.name == name.table)
             }
         };
-        let uncut = chunks::note(&mut connection, &self.settings, stream, &plan).await;
+        let engine = found.as_ref().map(|table| table.engine.as_str());
+        let mut notes = plan.notes(engine);
+        if stream.selection.mode == Mode::Incremental {
+            let settings = cursor::Settings::of(&stream.selection.section)?;
+            let more = query::notes(&mut connection, &plan, &settings, engine).await;
+            notes.extend(more.at(|| &plan.name)?);
+        }
+        notes.extend(chunks::note(&mut connection, &self.settings, stream, &plan).await);
         connection.close().await;
-        let mut notes = plan.notes(found.as_ref().map(|table| table.engine.as_str()));
-        notes.extend(uncut);
         Ok(Description { table: plan.table, notes })
     }
 
@@ -114,6 +141,9 @@ impl Source for Mysql {
     }
 
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
+        if stream.selection.mode == Mode::Incremental {
+            return self.query(stream, after).await;
+        }
         if let Some(checkpoint) = after.cloned() {
             position::check(&checkpoint.position)?;
             return Ok(feed::from_task(|outlet| async move {
@@ -130,9 +160,8 @@ impl Source for Mysql {
 fn check_mode(section: &Section, mode: Mode) -> Result<()> {
     match mode {
         Mode::Full => Ok(()),
-        mode => {
-            Err(section.error("mode", format!("cannot be `{mode}` with MySQL yet: a table is read whole (`full`)")))
-        }
+        Mode::Incremental => cursor::Settings::of(section).map(drop),
+        Mode::Cdc => Err(section.error("mode", "cannot be `cdc` with MySQL yet")),
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Plan {
     pub statement: Statement,
     /// The section that policies stand in.
     pub header: String,
+    /// The table, where it is one and no query.
+    pub relation: Option<Name>,
     /// The columns, as they are selected.
     items: String,
     /// From where, with what columns are qualified with.
@@ -202,6 +204,10 @@ impl Planner<'_> {
             policies: self.policies,
             statement,
             header: self.selection.section.header().to_owned(),
+            relation: match &self.from {
+                Target::Table(name) => Some(name.clone()),
+                Target::Query(_) => None,
+            },
             items: bases.iter().map(|base| item(&base.name, base.cast)).collect::<Vec<_>>().join(", "),
             from: self.from.sql(),
             alias: self.from.alias(),

@@ -144,7 +144,7 @@ impl Running {
 }
 
 /// Why reading ends early.
-enum Stop {
+pub enum Stop {
     Closed,
     Failed(Error),
 }

@@ -259,6 +259,9 @@ impl Source for Postgres {
     }
 
     async fn chunks(&self, stream: &Stream) -> Result<Chunks> {
+        if stream.selection.mode == Mode::Incremental {
+            return Ok(Chunks::whole(Consistency::Statement));
+        }
         let asked = stream.selection.cut.consistency;
         let snapshot = self.share(asked).await?;
         let id = snapshot.id()?.map(str::to_owned);
@@ -273,14 +276,15 @@ impl Source for Postgres {
         self.give_back(session).await?;
         if !is_shared {
             let consistency = if spans.is_empty() { Consistency::Statement } else { asked };
-            return Ok(Chunks { ranges: spans.iter().map(Span::range).collect(), consistency, hold: None });
+            let ranges = spans.iter().map(Span::range).collect();
+            return Ok(Chunks { ranges, ..Chunks::whole(consistency) });
         }
         if spans.is_empty() {
             spans.push(Span::default());
         }
         spans.iter_mut().for_each(|span| span.snapshot = id.clone());
         let ranges = spans.iter().map(Span::range).collect();
-        Ok(Chunks { ranges, consistency: asked, hold: Some(Box::new(snapshot)) })
+        Ok(Chunks { ranges, hold: Some(Box::new(snapshot)), ..Chunks::whole(asked) })
     }
 
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {

@@ -10,10 +10,13 @@ use super::name::literal;
 use super::plan::{Plan, Scope};
 use super::query::Ordered;
 use crate::error::Result;
-use crate::source::cursor::{Compare, Grain, High, Lookback, Probe, Settings, Transaction, compare};
+use crate::source::cursor::{Compare, Grain, High, Lookback, Probe, Settings, Transaction, compare, told};
 
 /// A session shows that it is at work a moment after its transaction's time was taken.
 const LEAST_WAIT: Duration = Duration::from_millis(20);
+
+/// The time of the statement: that of the transaction is long ago where planning takes its time.
+const NOW: &str = "pg_catalog.statement_timestamp()";
 
 /// What the server is to us.
 pub struct Server {
@@ -61,12 +64,12 @@ impl Looking<'_> {
         let unit = |unit: Duration| interval(unit * 2);
         let zone = literal(&self.server.zone);
         match self.ordered.grain {
-            Grain::Time { unit: of } if self.ordered.is_instant => Some(format!("<= now() + {}", unit(of))),
+            Grain::Time { unit: of } if self.ordered.is_instant => Some(format!("<= {NOW} + {}", unit(of))),
             Grain::Time { unit: of } => {
-                Some(format!("<= greatest(now() AT TIME ZONE 'UTC', now() AT TIME ZONE {zone}) + {}", unit(of)))
+                Some(format!("<= greatest({NOW} AT TIME ZONE 'UTC', {NOW} AT TIME ZONE {zone}) + {}", unit(of)))
             }
             // Over in the last zone on earth.
-            Grain::Day => Some("< (now() AT TIME ZONE 'UTC' - interval '12 hours')::pg_catalog.date".to_owned()),
+            Grain::Day => Some(format!("< ({NOW} AT TIME ZONE 'UTC' - interval '12 hours')::pg_catalog.date")),
             Grain::Unique | Grain::Open => None,
         }
     }
@@ -75,8 +78,10 @@ impl Looking<'_> {
     fn is_old(&self) -> String {
         let first = &self.ordered.order.cursor[0].sql;
         match self.ordered.grain {
-            Grain::Time { unit } if self.ordered.is_instant => format!("{first} < now() - {}", interval(unit * 2)),
-            Grain::Time { .. } => format!("{first} < now() AT TIME ZONE 'UTC' - interval '27 hours'"),
+            Grain::Time { unit } if self.ordered.is_instant => {
+                format!("{first} < {NOW} - {}", interval(LEAST_WAIT.max(unit * 2)))
+            }
+            Grain::Time { .. } => format!("{first} < {NOW} AT TIME ZONE 'UTC' - interval '27 hours'"),
             Grain::Day => "true".to_owned(),
             Grain::Unique | Grain::Open => "false".to_owned(),
         }
@@ -86,7 +91,7 @@ impl Looking<'_> {
     pub async fn in_the_future(&self) -> Result<i64> {
         let Some(cap) = self.cap().filter(|_| self.ordered.grain != Grain::Day) else { return Ok(0) };
         let above = cap.replacen("<=", ">", 1);
-        self.count(&format!("{} {above}", self.ordered.order.cursor[0].sql), 1_000).await
+        self.count(&format!("{} {above}", self.ordered.order.cursor[0].sql), told::MOST_FUTURE).await
     }
 
     /// How many rows match, up to `most`.

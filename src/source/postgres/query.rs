@@ -13,7 +13,9 @@ use super::plan::{Plan, Scope};
 use super::probe::{Looking, Server};
 use crate::error::{Error, Result};
 use crate::record::{Checkpoint, Event, Rows};
-use crate::source::cursor::{self, Bound, Column, Expression, Grain, Nulls, Order, Place, Reading, Settings, Window};
+use crate::source::cursor::{
+    self, Bound, Column, Expression, Grain, Nulls, Order, Place, Reading, Settings, Window, told,
+};
 use crate::source::feed::{Closed, Outlet};
 
 /// The cursor of a plan.
@@ -65,6 +67,7 @@ impl Ordered {
                 cursor: settings.cursor.iter().map(|part| column(sql(part))).collect(),
                 key: if is_unique { Vec::new() } else { key.iter().map(|name| column(plan.column(name))).collect() },
                 is_exact,
+                has_groups: !types.iter().any(|(of, _)| matches!(*of, Oid::TEXT | Oid::VARCHAR)),
                 rows: true,
             },
             grain,
@@ -142,9 +145,13 @@ impl Query {
     async fn send_all(self, outlet: &Outlet) -> Result<(), Stop> {
         let cut = self.reader.cut_when_dropped();
         outlet.send(Event::Rows(Rows::none(self.plan.table.clone()))).await?;
-        let end = match self.reading().await? {
-            (Some(reading), _) => self.send_rows(reading, outlet).await?,
-            (None, nothing_new) => nothing_new,
+        let (nulls, reading, nothing_new) = self.reading().await?;
+        if let Some(condition) = nulls {
+            self.send_nulls(condition, outlet).await?;
+        }
+        let end = match reading {
+            Some(reading) => self.send_rows(reading, outlet).await?,
+            None => nothing_new,
         };
         self.reader.run("COMMIT").await?;
         cut.disarm();
@@ -154,13 +161,13 @@ impl Query {
         Ok(())
     }
 
-    /// What is to be read; where that is nothing, the place to stay at.
-    async fn reading(&self) -> Result<(Option<Reading>, Checkpoint)> {
+    /// What is to be read: rows whose cursor is null, rows of a range; where that is nothing, the place to stay at.
+    async fn reading(&self) -> Result<(Option<String>, Option<Reading>, Checkpoint)> {
         let ordered = Ordered::of(&self.reader, &self.plan, &self.settings).await?;
         let place = Place::of(self.after.as_ref(), &self.settings)?;
         if let Some(window) = self.window.clone() {
             let reading = Reading::of_window(&self.settings, ordered.order, window, self.after.as_ref())?;
-            return Ok((reading, place.position()?.into()));
+            return Ok((None, reading, place.position()?.into()));
         }
         let state = self.after.as_ref().map(|after| after.state.clone()).unwrap_or_default();
         let server = Server::look(&self.looker).await?;
@@ -170,14 +177,7 @@ impl Query {
         let has_moved = bound.to != place.mark;
         self.look_for_nulls(&looking, has_moved).await?;
         if has_moved {
-            let rows = looking.in_the_future().await?;
-            if rows > 0 {
-                tracing::warn!(
-                    stream = self.stream,
-                    rows,
-                    "rows lie in the future: they are read when their time has come"
-                );
-            }
+            told::in_the_future(looking.in_the_future().await?.unsigned_abs(), &self.stream);
         }
         let floor = match (&self.settings.lookback, bound.to.as_ref().and_then(|to| to.first())) {
             (Some(lookback), Some(to)) => Some(looking.floor(&self.settings, lookback, to).await?),
@@ -186,42 +186,30 @@ impl Query {
         let nothing_new =
             cursor::nothing_new(&place, state.clone(), Bound { to: bound.to.clone(), waiting: bound.waiting.clone() })?;
         let reading = Reading::of(&self.settings, ordered.order.clone(), ordered.grain, (place, state), bound, floor);
-        Ok((reading, nothing_new))
+        let nulls = (self.settings.nulls == Nulls::Read && ordered.is_nullable).then(|| ordered.order.is_null());
+        Ok((nulls, reading, nothing_new))
     }
 
     /// Counts or refuses rows whose cursor is null.
     async fn look_for_nulls(&self, looking: &Looking<'_>, has_moved: bool) -> Result<()> {
-        let is_asked = match self.settings.nulls {
-            Nulls::Skip => has_moved,
-            Nulls::Error => true,
-            Nulls::Read => false,
-        };
-        if !is_asked || !looking.ordered.is_nullable {
+        if !told::counts_nulls(&self.settings, has_moved) || !looking.ordered.is_nullable {
             return Ok(());
         }
-        let any: Vec<_> = looking.ordered.order.cursor.iter().map(|column| format!("{} IS NULL", column.sql)).collect();
-        let rows = looking.count(&any.join(" OR "), 100_000).await?;
-        match self.settings.nulls {
-            Nulls::Error if rows > 0 => Err(Error::data(format!("{rows} rows have a cursor that is null")).hint(
-                "Set `null_cursor = skip` to leave them out, or `null_cursor = read` to read them in every run.",
-            )),
-            _ if rows > 0 => {
-                tracing::warn!(stream = self.stream, rows, "rows whose cursor is null are left out");
-                Ok(())
-            }
-            _ => Ok(()),
+        let rows = looking.count(&looking.ordered.order.is_null(), told::MOST_NULLS).await?;
+        told::nulls(&self.settings, rows.unsigned_abs(), &self.stream)
+    }
+
+    async fn send_nulls(&self, condition: String, outlet: &Outlet) -> Result<(), Stop> {
+        let scope = Scope { condition: Some(condition), ..Scope::default() };
+        let mut copying = Copying::begin(&self.reader, &self.plan, &scope, None).await?;
+        while let Some(rows) = copying.next(&self.reader).await? {
+            outlet.send(Event::Rows(rows)).await?;
         }
+        copying.report();
+        Ok(())
     }
 
     async fn send_rows(&self, mut reading: Reading, outlet: &Outlet) -> Result<Checkpoint, Stop> {
-        if let Some(condition) = reading.null_condition() {
-            let scope = Scope { condition: Some(condition), ..Scope::default() };
-            let mut copying = Copying::begin(&self.reader, &self.plan, &scope, None).await?;
-            while let Some(rows) = copying.next(&self.reader).await? {
-                outlet.send(Event::Rows(rows)).await?;
-            }
-            copying.report();
-        }
         let marks = reading.marked().map(|column| column.sql.clone()).chain(reading.again()?).collect();
         let scope = Scope { condition: Some(reading.condition()?), order: reading.order(), marks };
         let mut copying = Copying::begin(&self.reader, &self.plan, &scope, reading.sieve()?).await?;

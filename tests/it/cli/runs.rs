@@ -331,3 +331,28 @@ fn the_second_signal_ends_at_once() {
     let free = status.contains("has ended") || status.contains("no process holds the stream");
     assert!(status.contains("running?") && free, "{status}");
 }
+
+#[test]
+fn a_scheduler_may_name_the_mode() {
+    let folder = folder();
+    let run = |line: &str, run_type: &str| -> Ended {
+        folder.command(line).env("RUN_TYPE", run_type).output().unwrap().into()
+    };
+    for (line, run_type) in [("run", "full"), ("run", ""), ("run --mode full", "incremental"), ("run --mode full", "x")]
+    {
+        assert_eq!(run(line, run_type).expect(0).summary()["streams"][0]["mode"], "full", "{line} {run_type}");
+    }
+    // As far as the source goes: no further than with the option.
+    let wanted = folder.run("run --mode incremental");
+    let ended = run("run", "incremental");
+    assert_eq!((ended.code, ended.summary()["error"].clone()), (wanted.code, wanted.summary()["error"].clone()));
+    for other in ["cdc", "Full", "hunter2"] {
+        let summary = run("run", other).expect(2).summary();
+        assert_eq!((&summary["error_kind"], &summary["exit_code"]), (&"config".into(), &2.into()));
+        let said = summary["error"].as_str().unwrap();
+        assert!(said.starts_with("RUN_TYPE: must be `full` or `incremental`, or empty\n"), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+    // No other command asks for it.
+    run("status", "hunter2").expect(0);
+}

@@ -1,0 +1,204 @@
+//! Drawing up a plan. Looks at sources, destinations and the job log, and writes nowhere.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::super::chunks;
+use super::super::full::Load;
+use super::super::generation::Generation;
+use super::super::job::Job;
+use super::super::plan::{Around, Plan};
+use super::super::session::Session;
+use super::super::stream::{self, Sources};
+use super::super::{Observer, Request, Stop};
+use super::{Planned, PlannedPart, PlannedStream};
+use crate::config::Config;
+use crate::error::{Context, Kind, Result};
+use crate::job_log;
+use crate::record::{Commit, Mode, Range};
+use crate::source::{Chunks, Consistency, Outlook, Source};
+
+/// What a run of `request` would do. Half a plan is none: the first stream that cannot be planned is an error.
+pub async fn plan(config: &Config, request: &Request, observer: Arc<dyn Observer>, stop: Stop) -> Result<Planned> {
+    let plan = Plan::of(config, request)?;
+    let around = Around { job_log: job_log::of(&config.job_log)?, observer, stop };
+    let mut planned = Planned {
+        tidemark: env!("CARGO_PKG_VERSION").to_owned(),
+        pipeline: config.pipeline.text("name")?.to_owned(),
+        id: format!("p{}", Uuid::now_v7().simple()),
+        made_at: jiff::Timestamp::now().to_string(),
+        streams: Vec::new(),
+        parts: Vec::new(),
+    };
+    for job in plan.to_look(&around).await? {
+        let name = job.session.stream.id.clone();
+        let (stream, parts) = look(job).await.at(|| format!("stream {name}"))?;
+        planned.streams.push(stream);
+        planned.parts.extend(parts);
+    }
+    for (number, part) in planned.parts.iter_mut().enumerate() {
+        part.part = number;
+    }
+    Ok(planned)
+}
+
+/// What a run would find.
+struct Found {
+    newest: Option<Commit>,
+    source: Arc<dyn Source>,
+}
+
+/// The pieces in which it would read.
+struct Pieces {
+    what: String,
+    generation: Option<String>,
+    consistency: Option<Consistency>,
+    chunks: usize,
+    is_begun: bool,
+    /// The chunks that are left; one without a name where the stream is run as a whole.
+    left: Vec<(Option<String>, Option<Range>)>,
+}
+
+async fn look(mut job: Job) -> Result<(PlannedStream, Vec<PlannedPart>)> {
+    let source = job.sources.source(0)?;
+    let session = &mut job.session;
+    let newest = stream::newest(session).await?;
+    if newest.is_some() {
+        let first = session.destination.range(&session.stream.id, 0, 0).await?;
+        first.iter().try_for_each(|first| session.opening.refuse_stranger(first))?;
+    }
+    let found = Found { newest, source };
+    let pieces = match session.opening.mode {
+        Mode::Full => full(session, &found).await?,
+        Mode::Incremental | Mode::Cdc => growing(&found),
+    };
+    parts(session, &found, pieces).await
+}
+
+/// A stream that grows is read by one process, from where it stands.
+fn growing(found: &Found) -> Pieces {
+    let what = match &found.newest {
+        Some(newest) if newest.position.is_some() => "everything after the mark, up to what is safe by then",
+        _ => "everything from the beginning, up to what is safe by then",
+    };
+    Pieces {
+        what: what.to_owned(),
+        generation: None,
+        consistency: None,
+        chunks: 0,
+        is_begun: false,
+        left: vec![(None, None)],
+    }
+}
+
+async fn full(session: &Session, found: &Found) -> Result<Pieces> {
+    if let Some(pieces) = unfinished(session, found).await? {
+        return Ok(pieces);
+    }
+    let wanted = session.stream.selection.cut.consistency;
+    let Chunks { ranges, consistency, .. } = match wanted.outlives_its_process() {
+        true => found.source.chunks(&session.stream).await?,
+        // A snapshot is gone with the process that took it: all is one process's.
+        false => Chunks::whole(wanted),
+    };
+    let generation = Generation::named(Generation::new_name(), &session.definition, consistency, &ranges);
+    let names = generation.chunks();
+    let (left, what) = match (consistency.outlives_its_process(), ranges.len()) {
+        (false, _) => (vec![(None, None)], "full load by one process, as of one moment".to_owned()),
+        (true, 0) => (vec![(Some(names[0].clone()), None)], "full load".to_owned()),
+        (true, count) => {
+            let left = names.into_iter().map(Some).zip(ranges.into_iter().map(Some)).collect();
+            (left, format!("full load in {count} chunks"))
+        }
+    };
+    let chunks = left.len();
+    let (generation, consistency) = (Some(generation.generation), Some(consistency));
+    Ok(Pieces { what, generation, consistency, chunks, is_begun: false, left })
+}
+
+/// The load that a run would continue.
+async fn unfinished(session: &Session, found: &Found) -> Result<Option<Pieces>> {
+    let Some(newest) = &found.newest else { return Ok(None) };
+    let Some(generation) = Generation::of(newest)? else { return Ok(None) };
+    if generation.published || generation.unfit(session).is_some() || !generation.outlives_its_process() {
+        return Ok(None);
+    }
+    // What cannot be told of its chunks, or does not fit together, begins anew.
+    let is_lost = |result: &Result<_>| matches!(result, Err(error) if error.kind() == Kind::Lost);
+    let load = Load::standing(generation, newest);
+    if let Err(error) = &load
+        && error.kind() == Kind::Lost
+    {
+        return Ok(None);
+    }
+    let load = load?;
+    let whole = chunks::whole(session, &load).await;
+    if is_lost(&whole) {
+        return Ok(None);
+    }
+    let whole = whole?;
+    let (chunks, begun) = (whole.len(), load.generation.moment().unwrap_or_default());
+    let mut left: Vec<_> = whole.iter().filter(|(_, is_whole)| !is_whole).map(|(name, _)| name.clone()).collect();
+    let what = match (left.len(), chunks) {
+        (0, _) => format!("publishes the full load begun at {begun}, of which all is there"),
+        (_, 1) => format!("continues the full load begun at {begun}"),
+        (left, _) => format!("continues the full load begun at {begun}, {left} of {chunks} chunks left"),
+    };
+    if left.is_empty() {
+        left.extend(whole.into_iter().next_back().map(|(name, _)| name));
+    }
+    let mut pieces = Pieces {
+        what,
+        consistency: None,
+        chunks,
+        is_begun: true,
+        left: Vec::new(),
+        generation: Some(load.generation.generation.clone()),
+    };
+    for name in left {
+        let range = load.range(&name)?;
+        pieces.left.push((Some(name), range));
+    }
+    Ok(Some(pieces))
+}
+
+async fn parts(session: &Session, found: &Found, pieces: Pieces) -> Result<(PlannedStream, Vec<PlannedPart>)> {
+    let after = found.newest.as_ref().and_then(Commit::checkpoint).filter(|_| session.opening.mode != Mode::Full);
+    let ranges: Vec<_> = pieces.left.iter().map(|(_, range)| range.clone()).collect();
+    let Outlook { rows, bytes, statements } = found.source.outlook(&session.stream, &ranges, after.as_ref()).await?;
+    let left = u64::try_from(pieces.left.len()).unwrap_or(1).max(1);
+    let of = u64::try_from(pieces.chunks).unwrap_or(1).max(left);
+    let share = |all: Option<u64>| all.map(|all| all.div_ceil(of));
+    let (rows, bytes) = (share(rows.or(session.stream.estimate)), share(bytes));
+    let name = session.stream.id.name().to_owned();
+    let mut statements = statements.into_iter();
+    let parts = pieces.left.into_iter().map(|(chunk, range)| PlannedPart {
+        part: 0,
+        stream: name.clone(),
+        mode: session.opening.mode,
+        generation: pieces.generation.clone(),
+        chunk,
+        range,
+        rows,
+        bytes,
+        sql: statements.next().unwrap_or_default(),
+    });
+    let parts = parts.collect();
+    let mark = found.newest.as_ref().and_then(|newest| newest.position.as_ref()).map(ToString::to_string);
+    let stream = PlannedStream {
+        stream: name.clone(),
+        mode: session.opening.mode,
+        what: pieces.what,
+        definition: session.definition.clone(),
+        identity: session.opening.identity.clone(),
+        high_water_mark: mark,
+        generation: pieces.generation.clone(),
+        consistency: pieces.consistency,
+        chunks: pieces.chunks,
+        is_begun: pieces.is_begun,
+        rows: rows.map(|rows| rows * left),
+        bytes: bytes.map(|bytes| bytes * left),
+    };
+    Ok((stream, parts))
+}

@@ -1,0 +1,205 @@
+//! An incremental stream that begins with a full load, and begins anew with another.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use tidemark::destination::files::store::Store;
+use tidemark::destination::files::stores::memory::Memory as MemoryStore;
+use tidemark::destination::files::{Files, Settings, StorePlace};
+use tidemark::destination::memory::Memory;
+use tidemark::destination::{Destination, Place};
+use tidemark::error::{Error, Result};
+use tidemark::job_log::{JobLog, RunState};
+use tidemark::pipeline::{Session, Sources, StreamReport, run_stream};
+use tidemark::record::{Checkpoint, Mode, Position, Range, StreamId};
+use tidemark::source::{Chunks, Consistency, Description, Listing, Reader, Selection, Source, Stream};
+
+use crate::memory_log::MemoryLog;
+use crate::script::{self, Numbers, Script, Step, read_numbers};
+
+/// Rows `0..rows`, in two chunks up to `handed`, where it hands over.
+#[derive(Clone)]
+struct Handed {
+    rows: i64,
+    handed: i64,
+    /// The chunk from this row on cannot be read.
+    broken: Option<i64>,
+}
+
+fn rows(from: i64, to: i64) -> Script {
+    let step = |n| [Step::Rows { table: 0, from: n, to: n + 1 }, Step::Checkpoint { after: n + 1 }];
+    Script { steps: (from..to).flat_map(step).collect(), cuts: Vec::new(), acked: Arc::default() }
+}
+
+#[async_trait]
+impl Source for Handed {
+    async fn identity(&self) -> Result<Value> {
+        Ok(json!("script"))
+    }
+
+    async fn streams(&self, _: &[Selection]) -> Result<Listing> {
+        Ok(Listing::default())
+    }
+
+    async fn describe(&self, stream: &Stream) -> Result<Description> {
+        rows(0, 0).describe(stream).await
+    }
+
+    async fn chunks(&self, _: &Stream) -> Result<Chunks> {
+        let middle = self.handed / 2;
+        let ranges = [(0, middle), (middle, self.handed)].map(|range| Range::new(json!(range)));
+        let handover = Position::new(json!({ "after": self.handed })).into();
+        Ok(Chunks { ranges: ranges.into(), handover: Some(handover), ..Chunks::whole(Consistency::Chunk) })
+    }
+
+    async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
+        let (from, to) = match &stream.range {
+            Some(range) => serde_json::from_value(range.as_value().clone()).unwrap(),
+            None => (0, self.rows),
+        };
+        match self.broken == Some(from) && stream.range.is_some() {
+            true => Err(Error::data("broken")),
+            false => rows(from, to).open(stream, after).await,
+        }
+    }
+}
+
+struct Shared(Handed);
+
+impl Sources for Shared {
+    fn source(&self, _: u32) -> Result<Arc<dyn Source>> {
+        Ok(Arc::new(self.0.clone()))
+    }
+}
+
+struct Case {
+    store: MemoryStore,
+    log: MemoryLog,
+    runs: u32,
+}
+
+impl Case {
+    fn new() -> Self {
+        Self { store: MemoryStore::new(), log: MemoryLog::new(), runs: 0 }
+    }
+
+    fn destination(&self) -> Arc<dyn Destination> {
+        let memory = Memory::new(128 << 20, 1);
+        let settings = Settings { format: Box::new(Numbers), part_bytes: 100, keep_generations: 1, memory };
+        Arc::new(Files::new(Arc::new(self.store.clone()), settings))
+    }
+
+    fn session(&mut self, mode: Mode, full_refresh: bool) -> Session {
+        self.runs += 1;
+        let run = format!("run {}", self.runs);
+        let session = script::session("s", mode, self.destination(), &self.log, &run);
+        session.full_refresh.store(full_refresh, std::sync::atomic::Ordering::Relaxed);
+        session
+    }
+
+    async fn run(&mut self, source: Handed, full_refresh: bool) -> StreamReport {
+        let session = self.session(Mode::Incremental, full_refresh);
+        run_stream(session, &Shared(source), 0).await
+    }
+
+    /// Every live row with its number, in order.
+    async fn live(&self) -> Vec<(i64, i64)> {
+        let mut live = Vec::new();
+        for url in StorePlace(Arc::new(self.store.clone())).files(&StreamId::new("s")).await.unwrap() {
+            let keys = self.store.list("", None).await.unwrap();
+            let key =
+                keys.iter().find(|key| url.ends_with(key.as_str())).unwrap_or_else(|| panic!("{url} is not there"));
+            let body = self.store.get(key).await.unwrap().unwrap();
+            live.extend(read_numbers(&body, 2).iter().map(|row| (row[0], row[1])));
+        }
+        live.sort_unstable();
+        live
+    }
+
+    /// The parts that lie beside the generations.
+    async fn grown(&self) -> usize {
+        let keys = self.store.list("a/s-", None).await.unwrap();
+        keys.len()
+    }
+}
+
+/// `from..to`, all with one number.
+fn same(from: i64, to: i64, number: i64) -> impl Iterator<Item = (i64, i64)> {
+    (from..to).map(move |n| (n, number))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_load_hands_over_without_a_gap() {
+    let mut case = Case::new();
+    let source = |rows| Handed { rows, handed: 10, broken: None };
+    let report = case.run(source(10), false).await;
+    assert_eq!((report.state, report.rows), (RunState::Done, 10), "{:?}", report.error);
+    assert_eq!(report.high_water_mark.as_deref(), Some("{\"after\":10}"));
+    assert_eq!(case.live().await, same(0, 10, 1).collect::<Vec<_>>());
+
+    let before = case.store.list("", None).await.unwrap();
+    assert_eq!(case.run(source(10), false).await.rows, 0);
+    assert_eq!(case.store.list("", None).await.unwrap(), before, "nothing new, and no entry");
+
+    assert_eq!(case.run(source(13), false).await.rows, 3);
+    let grown = [(10, 2), (11, 3), (12, 4)];
+    assert_eq!(case.live().await, same(0, 10, 1).chain(grown).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unfinished_first_load_goes_on_with_what_it_began_with() {
+    let mut case = Case::new();
+    let error = case.run(Handed { rows: 10, handed: 10, broken: Some(5) }, false).await.error.unwrap();
+    assert!(error.message().contains("broken"), "{error}");
+    assert!(case.live().await.is_empty());
+    // The source would cut it otherwise by now: what was begun stays.
+    let report = case.run(Handed { rows: 14, handed: 14, broken: None }, false).await;
+    assert_eq!(report.high_water_mark.as_deref(), Some("{\"after\":10}"), "{:?}", report.error);
+    assert_eq!(case.live().await, same(0, 10, 1).collect::<Vec<_>>());
+    case.run(Handed { rows: 14, handed: 14, broken: None }, false).await;
+    assert_eq!(case.live().await.len(), 14);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_begins_anew_and_leaves_nothing_behind() {
+    let mut case = Case::new();
+    for rows in [10, 12] {
+        case.run(Handed { rows, handed: 10, broken: None }, false).await;
+    }
+    assert_eq!(case.grown().await, 1);
+    // A refresh that fails shows nothing.
+    case.run(Handed { rows: 20, handed: 20, broken: Some(0) }, true).await.error.unwrap();
+    assert_eq!(case.live().await.len(), 12);
+    // Without the option it goes on: it has begun.
+    let report = case.run(Handed { rows: 20, handed: 20, broken: None }, false).await;
+    assert_eq!(report.high_water_mark.as_deref(), Some("{\"after\":20}"), "{:?}", report.error);
+    assert_eq!(case.live().await, same(0, 20, 4).collect::<Vec<_>>());
+    assert_eq!(case.grown().await, 1, "the load before is kept with what followed it");
+
+    case.run(Handed { rows: 21, handed: 20, broken: None }, false).await;
+    assert_eq!((case.live().await.len(), case.grown().await), (21, 2));
+    case.run(Handed { rows: 30, handed: 30, broken: None }, true).await;
+    assert_eq!(case.live().await, same(0, 30, 6).collect::<Vec<_>>());
+    assert_eq!(case.grown().await, 1, "what followed the first load went with it");
+}
+
+/// A stream that grew from its first row on, without a load.
+#[tokio::test(start_paused = true)]
+async fn a_stream_without_a_load_is_refreshed_too() {
+    let mut case = Case::new();
+    let session = case.session(Mode::Incremental, false);
+    struct Plain;
+    impl Sources for Plain {
+        fn source(&self, _: u32) -> Result<Arc<dyn Source>> {
+            Ok(Arc::new(rows(0, 12)))
+        }
+    }
+    assert_eq!(run_stream(session, &Plain, 0).await.rows, 12);
+    assert_eq!(case.live().await.len(), 12);
+    let report = case.run(Handed { rows: 20, handed: 20, broken: None }, true).await;
+    assert_eq!(report.state, RunState::Done, "{:?}", report.error);
+    assert_eq!(case.live().await, same(0, 20, 13).collect::<Vec<_>>());
+    assert_eq!(case.grown().await, 0);
+    assert_eq!(case.log.mark("test", "s").await.unwrap().unwrap().position.as_deref(), Some("{\"after\":20}"));
+}

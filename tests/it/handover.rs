@@ -29,7 +29,7 @@ struct Handed {
 
 fn rows(from: i64, to: i64) -> Script {
     let step = |n| [Step::Rows { table: 0, from: n, to: n + 1 }, Step::Checkpoint { after: n + 1 }];
-    Script { steps: (from..to).flat_map(step).collect(), acked: Arc::default() }
+    Script { steps: (from..to).flat_map(step).collect(), cuts: Vec::new(), acked: Arc::default() }
 }
 
 #[async_trait]

@@ -5,6 +5,7 @@
 #[path = "../conformance/store.rs"]
 mod store_suite;
 
+mod chunks;
 mod cli;
 mod commit_log;
 mod crash;

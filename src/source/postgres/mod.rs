@@ -3,10 +3,12 @@
 mod altered;
 mod batches;
 mod catalog;
+mod chunks;
 mod config;
 mod connect;
 mod copy;
 mod decode;
+mod looker;
 mod name;
 mod plan;
 mod position;
@@ -15,27 +17,30 @@ mod query;
 mod snapshot;
 mod type_catalog;
 mod types;
+mod whole;
 mod windows;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError, Weak};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::OnceCell;
 
-use self::altered::Unaltered;
 use self::catalog::Relation;
 use self::config::{Policies, Settings};
 use self::connect::{Sees, Session, get};
+use self::looker::Looker;
 use self::name::{Name, readable};
 use self::plan::Plan;
-use self::position::Moment;
 use self::query::Query;
 use self::snapshot::Snapshot;
+use self::whole::Whole;
+use super::keyset::{self, Span};
 use super::listing::{self, Catalog, Found, Listing};
-use super::{Description, Maker, Reader, Selection, Source, Stream, Wanted, cursor, feed};
+use super::{Chunks, Consistency, Description, Maker, Reader, Selection, Source, Stream, Wanted, cursor, feed};
 use crate::config::Section;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::net::postgres::error;
 use crate::record::{Checkpoint, Event, Mode, Range};
 
@@ -46,7 +51,7 @@ pub const MAKER: Maker = Maker {
         Settings::of(section).map(drop)
     },
     check_mode,
-    check_stream: |section| Policies::of(section).map(drop),
+    check_stream,
     table: |section, text| Name::parse(text, section.get("schema")?).ok().map(|name| name.display()),
     make: |section| Ok(Box::new(Postgres::new(section)?)),
 };
@@ -59,37 +64,75 @@ fn check_mode(section: &Section, mode: Mode) -> Result<()> {
     }
 }
 
+/// Checks what single keys of a stream do not tell.
+fn check_stream(section: &Section) -> Result<()> {
+    Policies::of(section)?;
+    if section.list("chunk_by") == [chunks::PAGES] && section.get("consistency") == Some("chunk") {
+        return Err(section
+            .error("chunk_by", "is `ctid`, by which rows move between one statement and the next")
+            .hint("Set `consistency = table` too, so that one snapshot sees all of them; or name columns."));
+    }
+    Ok(())
+}
+
 /// A database.
 struct Postgres {
     settings: Arc<Settings>,
-    /// For looking into the catalog.
-    looking: Mutex<Option<Session>>,
-    /// What all tables of the run are read from; taken when the first of them is opened, kept to the end.
-    snapshot: OnceCell<Snapshot>,
+    looker: Arc<Looker>,
+    /// What all tables of the run are read from, where they are to be of one moment; taken when the first of them is
+    /// opened, kept to the end.
+    snapshot: OnceCell<Arc<Snapshot>>,
+    /// Snapshots that the chunks of a table share, by what the server calls them.
+    shared: StdMutex<HashMap<String, Weak<Snapshot>>>,
 }
 
 impl Postgres {
     fn new(section: &Section) -> Result<Self> {
-        Ok(Self { settings: Arc::new(Settings::of(section)?), looking: Mutex::new(None), snapshot: OnceCell::new() })
+        let settings = Arc::new(Settings::of(section)?);
+        let looker = Arc::new(Looker::new(settings.clone()));
+        Ok(Self { settings, looker, snapshot: OnceCell::new(), shared: StdMutex::default() })
     }
 
-    /// A connection in a transaction that sees what is committed. Used again by whoever gives it back after success.
     async fn look(&self) -> Result<Session> {
-        let kept = self.looking.lock().await.take().filter(|session| !session.is_closed());
-        if let Some(session) = kept
-            && session.begin(Sees::Latest).await.is_ok()
-        {
-            return Ok(session);
-        }
-        let session = Session::connect(&self.settings).await?;
-        session.begin(Sees::Latest).await.map_err(|e| session.error(&e))?;
-        Ok(session)
+        self.looker.look().await
     }
 
     async fn give_back(&self, session: Session) -> Result<()> {
-        session.run("COMMIT").await?;
-        *self.looking.lock().await = Some(session);
-        Ok(())
+        self.looker.give_back(session).await
+    }
+
+    /// The run's snapshot.
+    async fn of_run(&self) -> Result<Arc<Snapshot>> {
+        let take = || async { Snapshot::take(&self.settings).await.map(Arc::new) };
+        self.snapshot.get_or_try_init(take).await.cloned()
+    }
+
+    /// What the chunks of a stream are to share.
+    async fn share(&self, consistency: Consistency) -> Result<Arc<Snapshot>> {
+        match consistency {
+            Consistency::Run => self.of_run().await,
+            Consistency::Table => {
+                let snapshot = Arc::new(Snapshot::take(&self.settings).await?);
+                if let Some(id) = snapshot.id()? {
+                    let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+                    shared.retain(|_, snapshot| snapshot.strong_count() > 0);
+                    shared.insert(id.to_owned(), Arc::downgrade(&snapshot));
+                }
+                Ok(snapshot)
+            }
+            _ => Ok(Arc::new(Snapshot::Own)),
+        }
+    }
+
+    /// What a chunk is to be read in. A snapshot that is not ours ended with its process, or with a failure of the load.
+    async fn snapshot_of(&self, span: &Span, asked: Consistency) -> Result<Arc<Snapshot>> {
+        let Some(wanted) = &span.snapshot else {
+            return if asked == Consistency::Run { self.of_run().await } else { Ok(Arc::new(Snapshot::Own)) };
+        };
+        let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner).get(wanted).and_then(Weak::upgrade);
+        let known = shared.or_else(|| self.snapshot.get().cloned());
+        let known = known.filter(|snapshot| matches!(snapshot.id(), Ok(Some(id)) if id == wanted));
+        known.ok_or_else(|| keyset::lost("the snapshot that its chunks share is gone"))
     }
 
     /// Opens an incremental stream.
@@ -104,20 +147,6 @@ impl Postgres {
         let (after, stream) = (after.cloned(), stream.id.to_string());
         let query = Query { reader, looker, plan, settings, after, window, stream };
         Ok(feed::from_task(|outlet| query.read(outlet)))
-    }
-
-    /// Refuses what the session's transaction has locked if it was altered since its snapshot.
-    async fn check_unaltered(&self, session: &Session, moment: &Moment) -> Result<Unaltered> {
-        let mut unaltered = Unaltered::new(&self.settings);
-        let seen = unaltered.locked(session).await?;
-        if !seen.is_empty() {
-            // After the locks: it sees all that was committed before they were had.
-            let latest = self.look().await?;
-            let compared = unaltered.compare(&seen, &latest, moment).await;
-            self.give_back(latest).await?;
-            compared?;
-        }
-        Ok(unaltered)
     }
 }
 
@@ -213,6 +242,8 @@ impl Source for Postgres {
         if stream.selection.mode == Mode::Incremental {
             let settings = cursor::Settings::of(&stream.selection.section)?;
             notes.extend(query::notes(&session, &plan, &settings).await?);
+        } else {
+            notes.extend(chunks::note(&session, &plan, &stream.selection).await?);
         }
         self.give_back(session).await?;
         Ok(Description { table: plan.table.clone(), notes })
@@ -227,6 +258,35 @@ impl Source for Postgres {
         windows.iter().map(cursor::Window::range).collect()
     }
 
+    async fn chunks(&self, stream: &Stream) -> Result<Chunks> {
+        if stream.selection.mode == Mode::Incremental {
+            return Ok(Chunks::whole(Consistency::Statement));
+        }
+        let asked = stream.selection.cut.consistency;
+        let snapshot = self.share(asked).await?;
+        let id = snapshot.id()?.map(str::to_owned);
+        let is_shared = matches!(asked, Consistency::Table | Consistency::Run);
+        if is_shared && id.is_none() {
+            return Ok(Chunks::whole(Consistency::Statement));
+        }
+        let session = self.look().await?;
+        let plan = Plan::make(&session, stream).await?;
+        let spans = chunks::spans(&session, &plan, &stream.selection).await;
+        let mut spans = spans.at(|| format!("table {}", plan.table.name))?;
+        self.give_back(session).await?;
+        if !is_shared {
+            let consistency = if spans.is_empty() { Consistency::Statement } else { asked };
+            let ranges = spans.iter().map(Span::range).collect();
+            return Ok(Chunks { ranges, ..Chunks::whole(consistency) });
+        }
+        if spans.is_empty() {
+            spans.push(Span::default());
+        }
+        spans.iter_mut().for_each(|span| span.snapshot = id.clone());
+        let ranges = spans.iter().map(Span::range).collect();
+        Ok(Chunks { ranges, hold: Some(Box::new(snapshot)), ..Chunks::whole(asked) })
+    }
+
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
         if stream.selection.mode == Mode::Incremental {
             return self.query(stream, after).await;
@@ -238,17 +298,9 @@ impl Source for Postgres {
                 Ok(())
             }));
         }
-        let snapshot = self.snapshot.get_or_try_init(|| Snapshot::take(&self.settings)).await?;
-        let (session, moment) = snapshot.reader(&self.settings).await?;
-        let plan = match Plan::make(&session, stream).await {
-            // The catalog of then, against names as they are now. What can be planned now was altered in between.
-            Err(e) if e.kind() == Kind::Schema && self.describe(stream).await.is_ok() => {
-                let what = format!("table {} was altered ({})", stream.table, e.message());
-                return Err(altered::of_another_moment(&what, &moment));
-            }
-            plan => plan?,
-        };
-        let unaltered = self.check_unaltered(&session, &moment).await?;
-        Ok(feed::from_task(|outlet| copy::read(session, plan, moment, unaltered, outlet)))
+        let span = Span::of(stream.range.as_ref())?;
+        let snapshot = self.snapshot_of(&span, stream.selection.cut.consistency).await?;
+        let whole = Whole::begin(&self.looker, stream, span, snapshot).await?;
+        Ok(feed::from_task(|outlet| whole.read(outlet)))
     }
 }

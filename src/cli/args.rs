@@ -132,6 +132,9 @@ pub struct Status {
     /// Show the last N runs of each stream
     #[arg(long, value_name = "N")]
     pub runs: Option<usize>,
+    /// First make the job log anew from the commit logs at the destinations; what it knows stays
+    #[arg(long)]
+    pub rebuild: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -70,7 +70,7 @@ impl Source for Handed {
         };
         match self.broken == Some(from) && stream.range.is_some() {
             true => Err(Error::data("broken")),
-            false => rows(from, to).open(stream, after).await,
+            false => rows(from, to).open(&Stream { range: None, ..stream.clone() }, after).await,
         }
     }
 }

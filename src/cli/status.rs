@@ -5,12 +5,11 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Console, args, show, table::table};
+use super::{Console, args, show, summary::worst, table::table};
 use crate::config::{Config, nearest};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::job_log::{self, Held, Mark, RunRow};
-use crate::pipeline::is_one_below;
-use crate::source::pattern;
+use crate::pipeline::{self, Rebuilt, is_one_below};
 
 /// The JSON object of `status --json`. Members are only ever added.
 #[derive(Debug, Serialize)]
@@ -18,6 +17,22 @@ struct Report {
     pipeline: String,
     job_log: String,
     streams: Vec<Stream>,
+    /// With `--rebuild` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rebuilt: Option<Vec<Retold>>,
+}
+
+/// What `--rebuild` came to with one stream.
+#[derive(Debug, Serialize)]
+struct Retold {
+    stream: String,
+    /// How many entries its commit log has, how many runs made them, and how many of these the job log knew less of, or
+    /// nothing.
+    entries: u64,
+    runs: u64,
+    noted: u64,
+    error_kind: Option<&'static str>,
+    error: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -51,7 +66,18 @@ struct Run {
 
 pub(super) async fn command(console: &Console, config: Result<Config>, wanted: &args::Status) -> Result<u8> {
     let config = config?;
-    let report = look(&config, wanted).await?;
+    let rebuilt = match wanted.rebuild {
+        true => Some(pipeline::rebuild(&config, wanted.stream.as_deref()).await?),
+        false => None,
+    };
+    let failed = worst(rebuilt.iter().flatten().filter_map(|rebuilt| rebuilt.result.as_ref().err()));
+    let code = failed.map_or(0, Kind::exit_code);
+    let rebuilt: Option<Vec<_>> = rebuilt.map(|rebuilt| rebuilt.iter().map(retold).collect());
+    if let Some(rebuilt) = rebuilt.as_ref().filter(|_| !wanted.json) {
+        rebuilt.iter().for_each(|stream| console.print(&in_words(stream)));
+        console.print("\n");
+    }
+    let report = Report { rebuilt, ..look(&config, wanted).await? };
     let text = match wanted.json {
         true => {
             let json = serde_json::to_string_pretty(&report).map_err(|e| Error::bug(e.to_string()))?;
@@ -61,7 +87,35 @@ pub(super) async fn command(console: &Console, config: Result<Config>, wanted: &
         false => summary(&report, Timestamp::now()),
     };
     console.print(&text);
-    Ok(0)
+    Ok(code)
+}
+
+fn retold(rebuilt: &Rebuilt) -> Retold {
+    let (found, error) = match &rebuilt.result {
+        Ok(found) => (*found, None),
+        Err(error) => (pipeline::Retold::default(), Some(error)),
+    };
+    Retold {
+        stream: rebuilt.stream.clone(),
+        entries: found.entries,
+        runs: found.runs,
+        noted: found.news,
+        error_kind: error.map(|error| error.kind().name()),
+        error: error.map(ToString::to_string),
+    }
+}
+
+fn in_words(retold: &Retold) -> String {
+    let (stream, entries) = (&retold.stream, retold.entries);
+    match &retold.error {
+        Some(error) => format!("{stream}: failed ({}): {error}\n", retold.error_kind.unwrap_or_default()),
+        None if entries == 0 => format!("{stream}: no commit log at the destination\n"),
+        None => {
+            let entries = if entries == 1 { "1 entry".to_owned() } else { format!("{} entries", show::count(entries)) };
+            let runs = show::of(retold.runs, "run");
+            format!("{stream}: {runs} in {entries} of its commit log, {} noted anew\n", show::count(retold.noted))
+        }
+    }
 }
 
 async fn look(config: &Config, wanted: &args::Status) -> Result<Report> {
@@ -78,7 +132,7 @@ async fn look(config: &Config, wanted: &args::Status) -> Result<Report> {
         streams.push(stream(name, runs, mark, &holders, Timestamp::now()));
     }
     let job_log = job_log::place(&config.job_log)?;
-    Ok(Report { pipeline: pipeline.to_owned(), job_log, streams })
+    Ok(Report { pipeline: pipeline.to_owned(), job_log, streams, rebuilt: None })
 }
 
 /// Every stream that the file or the job log knows: the file's in its order, then those that it no longer has.
@@ -107,10 +161,7 @@ fn names(config: &Config, rows: &[RunRow]) -> Vec<String> {
 
 fn choose(names: Vec<String>, wanted: Option<&str>) -> Result<Vec<String>> {
     let Some(wanted) = wanted else { return Ok(names) };
-    let is_wanted = |name: &str| {
-        pattern::matches(wanted, name) || name.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('.'))
-    };
-    let chosen: Vec<_> = names.iter().filter(|name| is_wanted(name)).cloned().collect();
+    let chosen: Vec<_> = names.iter().filter(|name| pipeline::is_meant(wanted, name)).cloned().collect();
     if chosen.is_empty() {
         let meant = nearest(wanted, names.iter().map(String::as_str));
         let meant = meant.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
@@ -271,7 +322,7 @@ mod tests {
             stream("c".to_owned(), vec![], None, &holders, now),
             stream("d".to_owned(), vec![failed], None, &holders, now),
         ];
-        Report { pipeline: "main".to_owned(), job_log: "sqlite:x.db".to_owned(), streams }
+        Report { pipeline: "main".to_owned(), job_log: "sqlite:x.db".to_owned(), streams, rebuilt: None }
     }
 
     #[test]

@@ -23,6 +23,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::Serialize;
 
+pub use self::tally::Told;
 use crate::config::{Key, Kind, Section, Value};
 use crate::error::{Error, Result};
 use crate::net::tls;
@@ -200,6 +201,13 @@ pub trait JobLog: Send + Sync {
     /// ended at this commit for all that is known. If the commit published or completed what the run was to read, it
     /// is `done`; so is a run whose process died between that commit and its last word.
     async fn record(&self, pipeline: &str, stream: &str, commit: &Commit) -> Result<()>;
+
+    /// Notes a run as the destination tells it, where the log knows less of it. Idempotent: a run that is known changes
+    /// nothing, and `false` comes back.
+    ///
+    /// Called under the stream's lease. A run without a row gets one whose times are those of its entries: in state `done`
+    /// if the last of them says so, else `stopped`.
+    async fn retell(&self, pipeline: &str, stream: &str, run: &Told) -> Result<bool>;
 
     /// Notes rows and bytes of a run that are safe but not live yet (chunks of a full load), as they stand in all.
     /// Changes a running row only.

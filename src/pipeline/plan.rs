@@ -415,7 +415,7 @@ impl<'a> Plan<'a> {
             parallel: usize::try_from(keys.integer("parallel")?).unwrap_or(1),
             adopt_destination: self.request.adopt_destination,
             resume_within: keys.duration("resume_within")?,
-            full_refresh: self.request.full_refresh.into(),
+            full_refresh: self.request.refreshes(section).into(),
             on_schema_change: OnChange::parse(keys.text("on_schema_change")?),
             observer: around.observer.clone(),
             stop: around.stop.clone(),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use tidemark::error::{Error, Result};
-use tidemark::job_log::{Held, JobLog, Lease, Mark, NewRun, RunEnd, RunRow};
+use tidemark::job_log::{Held, JobLog, Lease, Mark, NewRun, RunEnd, RunRow, Told};
 use tidemark::record::Commit;
 
 #[derive(Default)]
@@ -85,6 +85,10 @@ impl JobLog for MemoryLog {
             state.marks.insert(stream.to_owned(), mark);
         }
         Ok(())
+    }
+
+    async fn retell(&self, _: &str, _: &str, _: &Told) -> Result<bool> {
+        Err(Error::bug("not asked for"))
     }
 
     async fn progress(&self, _: &str, _: u64, _: u64) -> Result<()> {

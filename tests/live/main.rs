@@ -6,6 +6,10 @@
 #[path = "../conformance/store.rs"]
 mod store_suite;
 
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+#[path = "../conformance/interleaved.rs"]
+mod interleaved;
+
 #[cfg(feature = "mysql")]
 #[macro_use]
 mod my;

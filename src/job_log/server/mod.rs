@@ -16,7 +16,7 @@ use self::schema::State;
 use self::session::{Driver, Session};
 use self::sessions::{Sessions, Transaction};
 use super::process::Process;
-use super::{Held, Lease, Mark, NewRun, RunEnd, RunRow, Timing, lease};
+use super::{Held, Lease, Mark, NewRun, RunEnd, RunRow, Timing, Told, lease};
 use crate::error::{Error, Result};
 use crate::record::Commit;
 
@@ -58,6 +58,10 @@ impl super::JobLog for JobLog {
 
     async fn record(&self, pipeline: &str, stream: &str, commit: &Commit) -> Result<()> {
         self.sessions.write(|db| runs::record(db, pipeline, stream, commit)).await
+    }
+
+    async fn retell(&self, pipeline: &str, stream: &str, run: &Told) -> Result<bool> {
+        self.sessions.write(|db| runs::retell(db, pipeline, stream, run)).await
     }
 
     async fn progress(&self, run: &str, rows: u64, bytes: u64) -> Result<()> {

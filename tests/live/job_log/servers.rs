@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tidemark::error::Kind;
-use tidemark::job_log::{self, RunEnd, RunState, Timing};
+use tidemark::job_log::{self, RunEnd, RunRow, RunState, Timing};
 
 use super::conformance::{TIMING, commit, refused, run};
 use super::{Proxy, Server, at, section};
@@ -334,4 +334,17 @@ pub async fn the_program_uses_it(server: &dyn Server) {
     assert!(!folder.path().join("tidemark.db").exists());
     let rows = at(server.url(), TIMING).runs("main", None, 5).await.unwrap();
     assert_eq!(rows.iter().map(|row| (row.state.as_str(), row.rows)).collect::<Vec<_>>(), [("done", 3), ("done", 3)]);
+    // Lost, and made anew from what the destination knows.
+    server.run("DELETE FROM job_log").await;
+    let said = folder.run("status --rebuild", 0).1;
+    assert!(said.starts_with("orders: 2 runs in 6 entries of its commit log, 2 noted anew\n"), "{said}");
+    let told = |rows: Vec<RunRow>| {
+        let told = |row: RunRow| {
+            (row.run_id, row.state, row.low_water_mark, row.high_water_mark, row.seq, row.rows, row.bytes)
+        };
+        rows.into_iter().map(told).collect::<Vec<_>>()
+    };
+    let anew = at(server.url(), TIMING).runs("main", None, 5).await.unwrap();
+    assert_eq!(told(anew), told(rows));
+    folder.run("run", 0);
 }

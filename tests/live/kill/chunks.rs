@@ -55,7 +55,9 @@ fn survives_kills(source: &'static str, url: &str) {
     case.compare(&folder, &["big"]);
     let there = case.openings("big");
     let [chunks, opened] = ["chunks", "opened"].map(|member| there[member].as_u64().unwrap());
-    println!("{rows} rows undisturbed in {undisturbed:?}; {kills} kills: {chunks} chunks opened {opened} times; {peak} KiB");
+    println!(
+        "{rows} rows undisturbed in {undisturbed:?}; {kills} kills: {chunks} chunks opened {opened} times; {peak} KiB"
+    );
     assert!(opened - chunks <= KILLS * WORKERS, "{there}: more was read again than what was open");
     assert!(peak < MEMORY, "{peak} KiB resident");
     // What the last kill has left goes with its generation, or went when it was published.

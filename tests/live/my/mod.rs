@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod chunks;
+pub mod interleaved;
 pub mod reading;
 pub mod values;
 
@@ -49,6 +50,9 @@ macro_rules! my_suite {
             reading::a_killed_connection_is_no_end,
             reading::dropping_a_reader_ends_its_statement,
             reading::session_settings,
+            interleaved::milliseconds,
+            interleaved::microseconds,
+            interleaved::loses_without_a_mark,
             chunks::every_type_of_key,
             chunks::chunks_are_ranges_of_the_index,
             chunks::small_and_uncuttable_tables_are_read_whole,

@@ -302,6 +302,11 @@ impl<'a> Loader<'a> {
         }
         let mut stop = self.stop.clone();
         let Some(_permit) = self.session.readings.begin(&mut stop, self.lease).await? else { return Ok(None) };
+        tokio::select! {
+            calm = self.session.readings.pace.calm(self.source) => calm?,
+            lost = self.lease.lost() => return Err(lost),
+            () = stop.requested() => return Ok(None),
+        }
         let mut opening = self.session.opening.clone();
         opening.after = found.last.as_ref().map(|last| last.seq);
         let mut writer = self.session.destination.open(&id, &opening).await?;
@@ -337,8 +342,9 @@ impl<'a> Loader<'a> {
         let stream = Stream { range, ..self.session.stream.clone() };
         let mut reader = self.source.open(&stream, after.as_ref()).await?;
         let mut account = Account::of_chunk(self.session, &self.progress);
+        let mut paced = self.session.readings.pace.keep(&mut *reader, self.source);
         let copy = Copy {
-            reader: &mut *reader,
+            reader: &mut paced,
             writer: &mut *writer,
             lease: self.lease,
             ledger: &mut account,

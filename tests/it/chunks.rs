@@ -13,7 +13,7 @@ use tidemark::destination::files::{Files, Settings, StorePlace};
 use tidemark::destination::memory::Memory;
 use tidemark::error::{Error, Kind, Result};
 use tidemark::job_log::{JobLog, RunState};
-use tidemark::pipeline::{Readings, Session, Sources, Stop, StreamReport, run_stream};
+use tidemark::pipeline::{Pace, Readings, Session, Sources, Stop, StreamReport, run_stream};
 use tidemark::record::{Checkpoint, Event, Mode, StreamId};
 use tidemark::source::{Chunks, Consistency, Description, Listing, Reader, Selection, Source, Stream};
 
@@ -118,6 +118,11 @@ impl Source for Counted {
         Ok(Chunks { consistency: self.consistency, ..self.script.chunks(stream).await? })
     }
 
+    async fn running(&self) -> Result<Option<u64>> {
+        let is_busy = BUSY.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        Ok(Some(if is_busy { 5 } else { 4 }))
+    }
+
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
         let first = stream.range.as_ref().map_or(0, |range| range.as_value()["after"].as_i64().unwrap());
         self.opened.lock().unwrap().push(first);
@@ -199,7 +204,7 @@ async fn a_stop_leaves_whole_chunks_and_the_next_run_the_rest() {
 async fn readings_never_exceed_their_places() {
     for (run_places, of_source, most) in [(3, None, 3), (8, Some(2), 2), (1, Some(5), 1)] {
         let source = Counted::new(script(5));
-        let readings = Readings::new(run_places).of_source(of_source);
+        let readings = Readings::new(run_places).of_source(of_source, Arc::default());
         let streams = ["a", "b", "c"].map(|name| {
             let (store, log) = (MemoryStore::new(), MemoryLog::new());
             let mut session = script::session(name, Mode::Full, files(&store), &log, "run");
@@ -268,3 +273,32 @@ async fn the_position_says_how_it_was_read_and_holds_no_keys() {
         assert!(members.is_subset(&known.into()), "{position}");
     }
 }
+
+/// A source that is read no faster than it may be, and not while its server is busy.
+#[tokio::test(start_paused = true)]
+async fn reading_keeps_to_the_pace_of_its_source() {
+    // Fifty rows in chunks of ten at once, and five in a second over all of them.
+    let quick = |readings: Readings| async move {
+        let mut script = script(5);
+        script.steps.retain(|step| !matches!(step, Step::Wait(_)));
+        let mut session = session(&MemoryStore::new(), &MemoryLog::new());
+        (session.readings, session.parallel) = (readings, 5);
+        let begun = tokio::time::Instant::now();
+        let source = Counted::new(script);
+        let report = run(session, &source, 0).await;
+        assert_eq!((report.state, report.rows), (RunState::Done, 50), "{:?}", report.error);
+        begun.elapsed().as_secs_f64()
+    };
+    assert!(quick(Readings::new(5)).await < 1.0);
+    let slow = Readings::new(5).of_source(None, Arc::new(Pace::new("s", Some(5), None)));
+    let took = quick(slow).await;
+    assert!((9.0..11.0).contains(&took), "{took} s for fifty rows");
+    // Busy at the first questions, then calm: the first answers come after 0, 1, 3 and 7 s.
+    let busy = Readings::new(5).of_source(None, Arc::new(Pace::new("s", None, Some(4))));
+    BUSY.store(3, Ordering::SeqCst);
+    let took = quick(busy).await;
+    assert!((7.0..9.0).contains(&took), "{took} s");
+}
+
+/// How often [`Counted`] still says that its server is busy.
+static BUSY: AtomicUsize = AtomicUsize::new(0);

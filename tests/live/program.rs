@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// No run takes as long.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A folder with a `pipeline.conf` and a job log.
 pub struct Folder(tempfile::TempDir);
@@ -84,6 +84,8 @@ pub struct Ended {
     pub killed: bool,
     pub took: Duration,
     pub said: String,
+    /// The most memory that it was seen to have resident, in KiB.
+    pub peak: u64,
 }
 
 impl Run<'_> {
@@ -98,9 +100,10 @@ impl Run<'_> {
     }
 
     fn end_or_kill(mut self, after: Duration, may_kill: bool) -> Ended {
-        let mut took = Duration::ZERO;
+        let (mut took, mut peak) = (Duration::ZERO, 0);
         while self.child.try_wait().unwrap().is_none() {
             took = self.started.elapsed();
+            peak = self.peak().unwrap_or(peak);
             if took >= after {
                 self.child.kill().unwrap();
                 assert!(may_kill, "it does not end: {}", self.said());
@@ -109,7 +112,14 @@ impl Run<'_> {
             std::thread::sleep(after.saturating_sub(took).min(Duration::from_millis(5)));
         }
         let status = self.child.wait().unwrap();
-        Ended { code: status.code(), killed: status.signal() == Some(9), took, said: self.said() }
+        Ended { code: status.code(), killed: status.signal() == Some(9), took, said: self.said(), peak }
+    }
+
+    /// Where the system tells it.
+    fn peak(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+        line.split_whitespace().nth(1)?.parse().ok()
     }
 
     pub fn signal(&self, name: &str) {

@@ -28,6 +28,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 use self::catalog::Found;
 use self::config::{Policies, Settings};
@@ -50,7 +51,7 @@ pub const MAKER: Maker = Maker {
     kind: config::KIND,
     check,
     check_mode,
-    check_stream: |section| Policies::of(section).map(drop),
+    check_stream,
     table: |section, text| {
         let database = config::database(section)?;
         Name::parse(text, &database).ok().map(|name| name.written(&database))
@@ -62,14 +63,27 @@ fn check(section: &Section) -> Result<()> {
     Settings::of(section).map(drop)
 }
 
+/// Checks what single keys of a stream do not tell.
+fn check_stream(section: &Section) -> Result<()> {
+    Policies::of(section)?;
+    if section.get("consistency") == Some("run") {
+        return Err(section
+            .error("consistency", "cannot be `run`: connections of MySQL share no snapshot without locks")
+            .hint("`consistency = table` reads each table by one statement, of one moment."));
+    }
+    Ok(())
+}
+
 fn make(section: &Section) -> Result<Box<dyn Source>> {
-    Ok(Box::new(Mysql { settings: Arc::new(Settings::of(section)?), turn: Turn::default() }))
+    Ok(Box::new(Mysql { settings: Arc::new(Settings::of(section)?), turn: Turn::default(), asking: Mutex::default() }))
 }
 
 /// One database of one server. Every stream has a connection of its own, and with it a snapshot of its own.
 struct Mysql {
     settings: Arc<Settings>,
     turn: Turn,
+    /// For asking how busy the server is; kept between two questions.
+    asking: Mutex<Option<Connection>>,
 }
 
 impl Mysql {
@@ -138,6 +152,19 @@ impl Source for Mysql {
         let chunks = chunks::of(&mut connection, &self.settings, stream).await?;
         connection.close().await;
         Ok(chunks)
+    }
+
+    async fn running(&self) -> Result<Option<u64>> {
+        let mut asking = self.asking.lock().await;
+        let mut connection = match asking.take() {
+            Some(connection) => connection,
+            None => Connection::open(&self.settings).await?,
+        };
+        let rows = connection.texts("show global status like 'Threads_running'").await;
+        let rows = rows.map_err(|failure| error::of(failure, Doing::Reading)).at(|| self.settings.address())?;
+        *asking = Some(connection);
+        // The session that asks is at work as the server counts.
+        Ok(rows.first().and_then(|row| connect::number(row, 1)).map(|running| running.saturating_sub(1)))
     }
 
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {

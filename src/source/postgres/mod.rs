@@ -287,6 +287,14 @@ impl Source for Postgres {
         Ok(Chunks { ranges, hold: Some(Box::new(snapshot)), ..Chunks::whole(asked) })
     }
 
+    async fn running(&self) -> Result<Option<u64>> {
+        let session = self.look().await?;
+        let row = session.query_one(RUNNING, &[]).await?;
+        self.give_back(session).await?;
+        let running: Option<i64> = get(&row, "running")?;
+        Ok(running.and_then(|running| u64::try_from(running).ok()))
+    }
+
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
         if stream.selection.mode == Mode::Incremental {
             return self.query(stream, after).await;
@@ -304,3 +312,10 @@ impl Source for Postgres {
         Ok(feed::from_task(|outlet| whole.read(outlet)))
     }
 }
+
+/// Null where the states of others are kept from us. The session that asks is not at work.
+const RUNNING: &str = "
+SELECT CASE WHEN pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') THEN
+    (SELECT count(*) FROM pg_catalog.pg_stat_activity AS a
+     WHERE a.state = 'active' AND a.backend_type = 'client backend' AND a.pid <> pg_catalog.pg_backend_pid())
+END AS running";

@@ -3,6 +3,7 @@
 //!
 //! Tables are made and files compared by `oracle.py`, which reads both ends with programs of others.
 
+mod chunks;
 mod gate;
 mod oracle;
 mod paused;

@@ -35,7 +35,7 @@ pub use self::inspect::{ColumnReport, Finding, check, files};
 pub use self::names::{is_meant, is_one_below};
 pub use self::plan::registry;
 use self::plan::{Around, Plan};
-pub use self::planned::{Planned, PlannedPart, PlannedStream, plan, run_parts};
+pub use self::planned::{Planned, PlannedPart, PlannedStream, plan, plan_stream, run_part, run_parts};
 pub use self::readings::Readings;
 pub use self::sequence::{Numbering, SEQ};
 pub use self::rebuild::{Rebuilt, Retold, rebuild};

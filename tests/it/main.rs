@@ -18,6 +18,7 @@ mod handover;
 mod job_log;
 mod memory_log;
 mod messages;
+mod parts;
 mod recovery;
 #[cfg(feature = "s3")]
 mod s3;

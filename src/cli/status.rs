@@ -1,6 +1,6 @@
 //! `tidemark status`: the job log, by stream.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -8,8 +8,9 @@ use serde::Serialize;
 use super::{Console, args, show, summary::worst, table::table};
 use crate::config::{Config, nearest};
 use crate::error::{Error, Kind, Result};
-use crate::job_log::{self, Held, Mark, RunRow};
-use crate::pipeline::{self, Rebuilt, is_one_below};
+use crate::job_log::{self, Held, JobLog, Mark, RunRow};
+use crate::pipeline::{self, Rebuilt, is_one_below, load_under_way};
+use crate::record::{StreamId, Sub};
 
 /// The JSON object of `status --json`. Members are only ever added.
 #[derive(Debug, Serialize)]
@@ -124,6 +125,7 @@ async fn look(config: &Config, wanted: &args::Status) -> Result<Report> {
     let pipeline = config.pipeline.text("name")?;
     let log = job_log::of(&config.job_log)?;
     let rows = log.runs(pipeline, None, wanted.runs.unwrap_or(1).max(1)).await?;
+    let rows = without_done_parts(&*log, pipeline, rows).await?;
     let holders = log.holders(pipeline).await?;
     let mut streams = Vec::new();
     for name in choose(names(config, &rows), wanted.stream.as_deref())? {
@@ -133,6 +135,32 @@ async fn look(config: &Config, wanted: &args::Status) -> Result<Report> {
     }
     let job_log = job_log::place(&config.job_log)?;
     Ok(Report { pipeline: pipeline.to_owned(), job_log, streams, rebuilt: None })
+}
+
+/// Of the chunks that are read as parts of a plan, those that are not done, while their load is under way: they have
+/// rows of their own, as many as all plans had parts.
+async fn without_done_parts(log: &dyn JobLog, pipeline: &str, rows: Vec<RunRow>) -> Result<Vec<RunRow>> {
+    let mut under_way = BTreeMap::<String, Option<String>>::new();
+    let mut kept = Vec::new();
+    for row in rows {
+        let id = StreamId::parse(&row.stream);
+        let Some(Sub::Chunk { generation, .. }) = id.sub() else {
+            kept.push(row);
+            continue;
+        };
+        if row.state == "done" {
+            continue;
+        }
+        if !under_way.contains_key(id.name()) {
+            let mark = log.mark(pipeline, id.name()).await?;
+            let load = mark.and_then(|mark| load_under_way(&mark.position?));
+            under_way.insert(id.name().to_owned(), load);
+        }
+        if under_way.get(id.name()).is_some_and(|load| load.as_ref() == Some(generation)) {
+            kept.push(row);
+        }
+    }
+    Ok(kept)
 }
 
 /// Every stream that the file or the job log knows: the file's in its order, then those that it no longer has.
@@ -146,7 +174,7 @@ fn names(config: &Config, rows: &[RunRow]) -> Vec<String> {
     };
     let mut names = Vec::new();
     for section in &config.streams {
-        let is_ours = |name: &str| name == section.name || is_one_below(config, section, name);
+        let is_ours = |name: &str| of_stream(name) == section.name || is_one_below(config, section, name);
         let ours: Vec<_> = logged.iter().copied().filter(|name| is_ours(name)).collect();
         logged.retain(|name| !is_ours(name));
         let ours: Vec<_> = ours.into_iter().filter(|name| *name != section.name || !is_mended(name)).collect();
@@ -159,9 +187,14 @@ fn names(config: &Config, rows: &[RunRow]) -> Vec<String> {
     names
 }
 
+/// The stream of a stream's own name, or of a part's.
+fn of_stream(name: &str) -> String {
+    StreamId::parse(name).name().to_owned()
+}
+
 fn choose(names: Vec<String>, wanted: Option<&str>) -> Result<Vec<String>> {
     let Some(wanted) = wanted else { return Ok(names) };
-    let chosen: Vec<_> = names.iter().filter(|name| pipeline::is_meant(wanted, name)).cloned().collect();
+    let chosen: Vec<_> = names.iter().filter(|name| pipeline::is_meant(wanted, &of_stream(name))).cloned().collect();
     if chosen.is_empty() {
         let meant = nearest(wanted, names.iter().map(String::as_str));
         let meant = meant.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();

@@ -17,7 +17,7 @@ mod server;
 pub mod sqlite;
 mod tally;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -60,7 +60,7 @@ pub async fn open(section: &Section) -> Result<Arc<dyn JobLog>> {
 
 /// The job log that `[job_log]` names. Connects to nothing yet; reading it creates nothing.
 pub fn of(section: &Section) -> Result<Arc<dyn JobLog>> {
-    with_timing(section, Timing::default())
+    with_timing(section, Timing::of_process())
 }
 
 /// As [`of`], with durations of tests.
@@ -137,7 +137,25 @@ pub struct Timing {
     pub lost_after: Duration,
 }
 
+/// For tests of the program: `HEARTBEAT/LOST` in milliseconds, in place of [`HEARTBEAT_EVERY`] and [`LOST_AFTER`], with
+/// each process as on a machine of its own, where heartbeats alone tell who lives.
+const TEST_LEASE: &str = "TIDEMARK_TEST_LEASE";
+
+/// What [`TEST_LEASE`] says, if it is set.
+static TEST_TIMING: LazyLock<Option<Timing>> = LazyLock::new(|| {
+    let text = std::env::var(TEST_LEASE).ok()?;
+    let millis = |text: &str| text.parse().ok().map(Duration::from_millis);
+    let (heartbeat, lost) = text.split_once('/')?;
+    // Whoever finds it set where no test is at work is to see why leases end early.
+    tracing::warn!("{TEST_LEASE} is set: leases are those of a test, and no other process may keep longer ones");
+    Some(Timing { heartbeat_every: millis(heartbeat)?, lost_after: millis(lost)? })
+});
+
 impl Timing {
+    fn of_process() -> Self {
+        TEST_TIMING.unwrap_or_default()
+    }
+
     /// How long a holder that cannot renew its lease counts on it: until one heartbeat before others may take it, so that
     /// there is never a moment with two holders.
     fn patience(self) -> Duration {

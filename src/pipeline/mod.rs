@@ -30,7 +30,7 @@ use futures_util::StreamExt;
 pub use self::backfill::run_windows;
 pub use self::columns::OnChange;
 pub use self::copy::{Copy, Ended, Ledger, Limits};
-pub use self::generation::full_load_in_words;
+pub use self::generation::{full_load_in_words, load_under_way};
 pub use self::inspect::{ColumnReport, Finding, check, files};
 pub use self::names::{is_meant, is_one_below};
 pub use self::plan::registry;

@@ -169,6 +169,7 @@ mod tests {
             schemas: BTreeMap::new(),
             complete: false,
             publishes: None,
+            reserves: None,
             generations: Generations::default(),
             fences: vec![fence],
             state: Value::Null,

@@ -194,8 +194,7 @@ fn of_stream(name: &str) -> String {
 
 fn choose(names: Vec<String>, wanted: Option<&str>) -> Result<Vec<String>> {
     let Some(wanted) = wanted else { return Ok(names) };
-    let is_wanted = |name: &str| pipeline::is_meant(wanted, &of_stream(name));
-    let chosen: Vec<_> = names.iter().filter(|name| is_wanted(name)).cloned().collect();
+    let chosen: Vec<_> = names.iter().filter(|name| pipeline::is_meant(wanted, &of_stream(name))).cloned().collect();
     if chosen.is_empty() {
         let meant = nearest(wanted, names.iter().map(String::as_str));
         let meant = meant.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();

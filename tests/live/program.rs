@@ -10,17 +10,26 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A folder with a `pipeline.conf` and a job log.
-pub struct Folder(tempfile::TempDir);
+pub struct Folder {
+    folder: tempfile::TempDir,
+    /// What the program finds in its environment.
+    variables: Vec<(&'static str, String)>,
+}
 
 impl Folder {
     pub fn new(config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("pipeline.conf"), config).unwrap();
-        Self(folder)
+        Self { folder, variables: Vec::new() }
+    }
+
+    pub fn with(mut self, variable: &'static str, value: &str) -> Self {
+        self.variables.push((variable, value.to_owned()));
+        self
     }
 
     pub fn path(&self) -> &Path {
-        self.0.path()
+        self.folder.path()
     }
 
     fn log(&self) -> PathBuf {
@@ -33,6 +42,7 @@ impl Folder {
             .current_dir(self.path())
             .args(line.split_whitespace())
             .env_remove("TIDEMARK_CONFIG")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .env_remove("RUN_TYPE")
             .stdin(Stdio::null());
         command
@@ -52,11 +62,16 @@ impl Folder {
         (ended.took, ended.said)
     }
 
+    /// What a command prints.
+    pub fn print(&self, line: &str) -> String {
+        let output = self.command(line).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// What `tidemark files` prints.
     pub fn live_files(&self, stream: &str) -> Vec<String> {
-        let output = self.command(&format!("files {stream}")).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+        self.print(&format!("files {stream}")).lines().map(str::to_owned).collect()
     }
 
     fn job_log(&self) -> rusqlite::Connection {

@@ -102,7 +102,7 @@ wheel() {
 
 airflow() {
   rm -rf "$CACHE/airflow" && python3 -m venv "$CACHE/airflow" &&
-    persist "$CACHE/airflow/bin/pip" -q install --no-compile -c "$HERE/airflow.txt" apache-airflow
+    persist "$CACHE/airflow/bin/pip" -q install -c "$HERE/airflow.txt" apache-airflow
 }
 
 begin=$SECONDS

@@ -103,6 +103,9 @@ impl super::JobLog for JobLog {
     }
 }
 
+/// What to do about a server that takes no writes.
+pub(super) const READ_ONLY: &str = "Name the primary in [job_log] `url`, not a replica.";
+
 /// An error of a connection as [job_log] has it: its server, user, password and database are all in one key.
 pub(super) fn of_url(error: &Error) -> Error {
     let advice = error.advice().unwrap_or_default();

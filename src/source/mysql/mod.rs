@@ -39,6 +39,7 @@ use self::plan::Plan;
 use self::query::Query;
 use self::sessions::{Sessions, Turn};
 use self::snapshot::Snapshot;
+use super::keyset::Span;
 use super::listing::{self, Catalog, Listing};
 use super::{Chunks, Description, Maker, Reader, Selection, Source, Stream, Tables, cursor, feed, pattern};
 use crate::config::Section;
@@ -89,14 +90,28 @@ struct Mysql {
 impl Mysql {
     /// Opens an incremental stream.
     async fn query(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
+        let query = self.begin_query(stream, after).await?;
+        Ok(feed::from_task(|outlet| query.read(outlet)))
+    }
+
+    /// The pieces of the load that an incremental stream begins with.
+    async fn load_first(&self, stream: &Stream) -> Result<Chunks> {
+        let unbound = Stream { range: None, ..stream.clone() };
+        let mut query = self.begin_query(&unbound, None).await?;
+        let handover = query.handover().await?;
+        let spans = chunks::spans(&mut query.reader, &self.settings, stream).await?;
+        query.close().await;
+        Ok(Span::handed(spans, handover))
+    }
+
+    async fn begin_query(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Query> {
         let settings = cursor::Settings::of(&stream.selection.section)?;
         let window = stream.range.as_ref().map(cursor::Window::of).transpose()?;
         let mut reader = Connection::open(&self.settings).await?;
         let plan = Plan::of(&mut reader, &self.settings, stream).await?;
         let sessions = Sessions::new(Connection::open(&self.settings).await?, self.turn.clone()).await?;
         let (after, stream) = (after.cloned(), stream.id.to_string());
-        let query = Query { reader, sessions, plan, settings, after, window, stream };
-        Ok(feed::from_task(|outlet| query.read(outlet)))
+        Ok(Query { reader, sessions, plan, settings, after, window, stream })
     }
 }
 
@@ -148,6 +163,9 @@ impl Source for Mysql {
     }
 
     async fn chunks(&self, stream: &Stream) -> Result<Chunks> {
+        if stream.selection.mode == Mode::Incremental {
+            return self.load_first(stream).await;
+        }
         let mut connection = Connection::open(&self.settings).await?;
         let chunks = chunks::of(&mut connection, &self.settings, stream).await?;
         connection.close().await;
@@ -168,7 +186,8 @@ impl Source for Mysql {
     }
 
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
-        if stream.selection.mode == Mode::Incremental {
+        let handed = stream.range.as_ref().and_then(Span::of_handover);
+        if stream.selection.mode == Mode::Incremental && handed.is_none() {
             return self.query(stream, after).await;
         }
         if let Some(checkpoint) = after.cloned() {

@@ -137,6 +137,26 @@ impl Postgres {
 
     /// Opens an incremental stream.
     async fn query(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
+        let query = self.begin_query(stream, after).await?;
+        Ok(feed::from_task(|outlet| query.read(outlet)))
+    }
+
+    /// The pieces of the load that an incremental stream begins with.
+    async fn load_first(&self, stream: &Stream) -> Result<Chunks> {
+        let unbound = Stream { range: None, ..stream.clone() };
+        let query = self.begin_query(&unbound, None).await?;
+        let handover = query.handover().await?;
+        let spans = match stream.selection.cut.consistency {
+            Consistency::Chunk => chunks::spans(&query.reader, &query.plan, &stream.selection).await?,
+            _ => Vec::new(),
+        };
+        query.reader.run("COMMIT").await?;
+        query.reader.close().await;
+        query.looker.close().await;
+        Ok(Span::handed(spans, handover))
+    }
+
+    async fn begin_query(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Query> {
         let settings = cursor::Settings::of(&stream.selection.section)?;
         let looker = self.look().await?;
         looker.run("COMMIT").await?;
@@ -145,8 +165,7 @@ impl Postgres {
         let plan = Plan::make(&reader, stream).await?;
         let window = stream.range.as_ref().map(cursor::Window::of).transpose()?;
         let (after, stream) = (after.cloned(), stream.id.to_string());
-        let query = Query { reader, looker, plan, settings, after, window, stream };
-        Ok(feed::from_task(|outlet| query.read(outlet)))
+        Ok(Query { reader, looker, plan, settings, after, window, stream })
     }
 }
 
@@ -260,7 +279,7 @@ impl Source for Postgres {
 
     async fn chunks(&self, stream: &Stream) -> Result<Chunks> {
         if stream.selection.mode == Mode::Incremental {
-            return Ok(Chunks::whole(Consistency::Statement));
+            return self.load_first(stream).await;
         }
         let asked = stream.selection.cut.consistency;
         let snapshot = self.share(asked).await?;
@@ -296,7 +315,8 @@ impl Source for Postgres {
     }
 
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
-        if stream.selection.mode == Mode::Incremental {
+        let handed = stream.range.as_ref().and_then(Span::of_handover);
+        if stream.selection.mode == Mode::Incremental && handed.is_none() {
             return self.query(stream, after).await;
         }
         if let Some(checkpoint) = after.cloned() {

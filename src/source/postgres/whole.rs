@@ -9,12 +9,13 @@ use super::copy::Copying;
 use super::looker::Looker;
 use super::plan::{Plan, Scope};
 use super::position::Moment;
+use super::query::Ordered;
 use super::snapshot::Snapshot;
 use crate::error::{Context, Error, Kind, Result};
 use crate::record::{Event, Rows};
-use crate::source::Stream;
 use crate::source::feed::{Closed, Outlet};
 use crate::source::keyset::{Deadline, Span, lost};
+use crate::source::{Stream, cursor};
 
 pub struct Whole {
     looker: Arc<Looker>,
@@ -92,7 +93,13 @@ impl Running {
         };
         let named = || format!("table {}", plan.table.name);
         let key = chunks::key_of(&session, &plan, &stream.selection, span).await.at(named)?;
-        let scope = chunks::scope(&plan, key.as_ref(), span, behind).at(named)?;
+        let mut scope = chunks::scope(&plan, key.as_ref(), span, behind).at(named)?;
+        if let Some(window) = &span.cursor {
+            let settings = cursor::Settings::of(&stream.selection.section)?;
+            let ordered = Ordered::of(&session, &plan, &settings).await?;
+            let more = window.condition(&settings, ordered.order)?;
+            scope.condition = Some(scope.condition.into_iter().chain([more]).collect::<Vec<_>>().join(" AND "));
+        }
         let unaltered = looker.check_unaltered(&session, &moment).await?;
         Ok(Self { session, plan, scope, moment, unaltered })
     }

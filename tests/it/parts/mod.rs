@@ -97,7 +97,8 @@ impl Source for Chunked {
         let mut steps: Vec<_> = (from..to).flat_map(step).collect();
         // Behind the first row: a script does not wait before anything came.
         steps.insert(2, Step::Wait(self.takes));
-        Script { steps, cuts: Vec::new(), acked: Arc::default() }.open(stream, after).await
+        let whole = Stream { range: None, ..stream.clone() };
+        Script { steps, cuts: Vec::new(), acked: Arc::default() }.open(&whole, after).await
     }
 }
 

@@ -79,8 +79,9 @@ impl Script {
 
     /// The steps of a range; its end is a checkpoint.
     fn within(&self, range: Option<&Range>) -> Vec<Step> {
-        let Some(range) = range else { return self.steps.clone() };
-        let (after, to) = (range.as_value()["after"].as_i64().unwrap(), range.as_value()["to"].as_i64().unwrap());
+        // Ranges of other makers are theirs to keep to.
+        let member = |name: &str| range.and_then(|range| range.as_value()[name].as_i64());
+        let (Some(after), Some(to)) = (member("after"), member("to")) else { return self.steps.clone() };
         let is_within = |step: &Step| matches!(step, Step::Rows { from, to: end, .. } if *from >= after && *end <= to);
         let first = self.steps.iter().position(is_within).unwrap_or(0);
         let last = self.steps.iter().rposition(is_within).map_or(0, |last| last + 1);

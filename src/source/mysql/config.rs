@@ -11,7 +11,7 @@ use crate::source::GENTLE_KEYS;
 
 pub const KIND: Kind = Kind {
     name: "mysql",
-    about: "MySQL 8 and later, MariaDB 10.5 and later: tables, views and queries, each of one consistent snapshot.",
+    about: "MySQL 8 and later, MariaDB 10.5 and later: tables, views and queries, in chunks or each of one consistent snapshot.",
     keys: &[KEYS, GENTLE_KEYS, tls::KEYS],
     stream_keys: STREAM_KEYS,
 };

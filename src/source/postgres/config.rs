@@ -10,7 +10,7 @@ use crate::source::GENTLE_KEYS;
 
 pub const KIND: Kind = Kind {
     name: "postgres",
-    about: "PostgreSQL 12 and later: tables, partitioned tables, views and queries, all of one consistent snapshot.",
+    about: "PostgreSQL 12 and later: tables, partitioned tables, views and queries, in chunks or all of one consistent snapshot.",
     keys: &[KEYS, GENTLE_KEYS, tls::KEYS],
     stream_keys: STREAM_KEYS,
 };

@@ -105,7 +105,8 @@ def change(case):
     server = Server(case, case["database"])
     server.run("update small set small = 77")
     server.run("delete from big where id % 10 = 3")
-    server.fill("big", 900001, 900500)
+    last = server.row("select max(id) from big")[0]
+    server.fill("big", last + 1, last + 500)
 
 
 def maintenance(case):

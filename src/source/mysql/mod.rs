@@ -109,7 +109,7 @@ impl Mysql {
         let window = stream.range.as_ref().map(cursor::Window::of).transpose()?;
         let mut reader = Connection::open(&self.settings).await?;
         let plan = Plan::of(&mut reader, &self.settings, stream).await?;
-        let sessions = Sessions::new(Connection::open(&self.settings).await?, self.turn.clone()).await?;
+        let sessions = Sessions { settings: self.settings.clone(), turn: self.turn.clone() };
         let (after, stream) = (after.cloned(), stream.id.to_string());
         Ok(Query { reader, sessions, plan, settings, after, window, stream })
     }

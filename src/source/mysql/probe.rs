@@ -90,11 +90,11 @@ async fn offset(connection: &mut Connection) -> Result<i64, Failure> {
     Ok(rows.first().and_then(|row| text(row, 0).parse().ok()).unwrap_or_default())
 }
 
-/// Looks at the table by the reader's connection, and at the server's sessions by another.
+/// Looks at the table by the reader's connection, and at the server's sessions by others.
 pub struct Looking<'a> {
     /// In no transaction.
     pub reader: &'a mut Connection,
-    pub sessions: &'a mut Sessions,
+    pub sessions: &'a Sessions,
     pub plan: &'a Plan,
     pub ordered: &'a Ordered,
     pub server: &'a Server,

@@ -104,12 +104,12 @@ impl Query {
         settings: &Settings,
         place: &Place,
     ) -> Result<(Bound, Option<String>)> {
-        let server = Server::look(self.sessions.connection()).await?;
+        let server = Server::look(&mut self.reader).await?;
         let engine = match &self.plan.relation {
             Some(table) => catalog::engine(&mut self.reader, table).await.map_err(reading_failed)?,
             None => String::new(),
         };
-        let (reader, sessions, plan) = (&mut self.reader, &mut self.sessions, &self.plan);
+        let (reader, sessions, plan) = (&mut self.reader, &self.sessions, &self.plan);
         let is_innodb = is_innodb(&engine);
         let mut looking = Looking { reader, sessions, plan, ordered, server: &server, is_innodb };
         let bound = cursor::bound(&mut looking, settings, place, &self.stream).await?;

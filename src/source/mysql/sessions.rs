@@ -1,8 +1,8 @@
 //! Who is at work on the server: transactions that InnoDB knows, and statements that have not come to it yet. They have the
 //! time of their beginning already, and may wait for a lock on a table's definition.
 //!
-//! What InnoDB tells is kept by the server for all who ask, and renewed only when nobody has asked for 100 ms. So a look is
-//! known to be new by its own text, which is in it.
+//! What InnoDB tells is kept by the server for all who ask, and renewed only when nobody has asked for 100 ms. So each look
+//! has a connection of its own, with a transaction of its own: what shows that one is not older than the look.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,6 +14,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::client::Failure;
+use super::config::Settings;
 use super::connect::{Connection, number, text};
 use super::error::{self, Doing};
 use crate::error::{Error, Result};
@@ -22,18 +23,16 @@ use crate::source::cursor::Transaction;
 /// How long nobody may have asked before the server looks anew, and a little more.
 const RENEWED: Duration = Duration::from_millis(105);
 
-/// How often is asked before others are said to ask too often. Waits grow by a step that is each connection's own.
-const MOST_TRIES: u32 = 25;
+/// How often is asked before others are said to ask too often.
+const MOST_TRIES: u64 = 30;
 
 /// Looks of one source at one server, one after the other: side by side none of them would see anything new.
 pub type Turn = Arc<Mutex<Option<Instant>>>;
 
-/// A connection that looks at the others.
+/// Looks at the server's sessions.
 pub struct Sessions {
-    connection: Connection,
-    turn: Turn,
-    own: u64,
-    looks: u64,
+    pub settings: Arc<Settings>,
+    pub turn: Turn,
 }
 
 /// What one look has seen.
@@ -75,77 +74,64 @@ enum Id {
 }
 
 impl Sessions {
-    pub async fn new(mut connection: Connection, turn: Turn) -> Result<Self> {
+    /// Who is at work now.
+    pub async fn look(&self) -> Result<Look> {
+        let mut last = self.turn.lock().await;
+        let mut connection = Connection::open(&self.settings).await?;
         let rows = connection.rows("select connection_id()", ()).await.map_err(reading)?;
         let own = rows.first().and_then(|row| number(row, 0)).unwrap_or_default();
-        Ok(Self { connection, turn, own, looks: 0 })
-    }
-
-    pub fn connection(&mut self) -> &mut Connection {
-        &mut self.connection
-    }
-
-    pub async fn close(self) {
-        self.connection.close().await;
-    }
-
-    /// Who is at work now.
-    pub async fn look(&mut self) -> Result<Look> {
-        let turn = self.turn.clone();
-        let mut last = turn.lock().await;
-        let run = self.connection.run("start transaction with consistent snapshot, read only").await;
-        run.map_err(reading)?;
         // Statements first: one that has ended by the time that transactions are asked for has ended with its transaction,
         // or left it open.
-        let (running, users) = self.running().await.map_err(reading)?;
-        let mut open = self.open(&mut last).await?;
-        self.connection.run("commit").await.map_err(reading)?;
+        let (running, users) = running(&mut connection, own).await.map_err(reading)?;
+        let begin = "start transaction with consistent snapshot, read only";
+        connection.run(begin).await.map_err(reading)?;
+        let mut open = open(&mut connection, own, &mut last).await?;
+        connection.close().await;
         for open in &mut open {
             open.user = users.get(&open.thread).cloned().unwrap_or_default();
         }
         Ok(Look::of(open, running))
     }
+}
 
-    /// The statements under way, and who is there, by the number of the session.
-    async fn running(&mut self) -> Result<(Vec<Running>, BTreeMap<u64, String>), Failure> {
-        // MariaDB's times are those of the innermost statement.
-        let tells_start = !self.connection.is_mariadb;
-        let now = self.connection.rows("select unix_timestamp()", ()).await?;
-        let now = now.first().and_then(|row| number(row, 0)).unwrap_or_default();
-        let rows = self.connection.texts("show processlist").await?;
-        let users = rows.iter().filter_map(|row| Some((number(row, 0)?, text(row, 1)))).collect();
-        let running = rows.iter().filter_map(|row| {
-            let (thread, user, command) = (number(row, 0)?, text(row, 1), text(row, 4));
-            let idle = matches!(command.as_str(), "Sleep" | "Daemon" | "Binlog Dump" | "Binlog Dump GTID");
-            let nobody = user == "unauthenticated user" || user == REPLICATION;
-            let seconds = number(row, 5).unwrap_or_default();
-            let second = tells_start.then(|| now.saturating_sub(seconds));
-            let is_other = thread != self.own && !idle && !nobody;
-            is_other.then(|| Running { thread, user, second, age: Duration::from_secs(seconds) })
-        });
-        Ok((running.collect(), users))
-    }
+/// The statements under way, and who is there, by the number of the session.
+async fn running(connection: &mut Connection, own: u64) -> Result<(Vec<Running>, BTreeMap<u64, String>), Failure> {
+    // MariaDB's times are those of the innermost statement.
+    let tells_start = !connection.is_mariadb;
+    let now = connection.rows("select unix_timestamp()", ()).await?;
+    let now = now.first().and_then(|row| number(row, 0)).unwrap_or_default();
+    let rows = connection.texts("show processlist").await?;
+    let users = rows.iter().filter_map(|row| Some((number(row, 0)?, text(row, 1)))).collect();
+    let running = rows.iter().filter_map(|row| {
+        let (thread, user, command) = (number(row, 0)?, text(row, 1), text(row, 4));
+        let idle = matches!(command.as_str(), "Sleep" | "Daemon" | "Binlog Dump" | "Binlog Dump GTID");
+        let nobody = user == "unauthenticated user" || user == REPLICATION;
+        let seconds = number(row, 5).unwrap_or_default();
+        let second = tells_start.then(|| now.saturating_sub(seconds));
+        let is_other = thread != own && !idle && !nobody;
+        is_other.then(|| Running { thread, user, second, age: Duration::from_secs(seconds) })
+    });
+    Ok((running.collect(), users))
+}
 
-    async fn open(&mut self, last: &mut Option<Instant>) -> Result<Vec<Open>> {
-        for attempt in 0..MOST_TRIES {
-            if let Some(last) = *last {
-                sleep_until(last + RENEWED).await;
-            }
-            self.looks += 1;
-            let tag = format!("look {} of {}", self.looks, self.own);
-            let rows = self.connection.texts(&format!("select /* {tag}. */ {OPEN}")).await.map_err(reading)?;
-            *last = Some(Instant::now());
-            if rows.iter().any(|row| text(row, 5).contains(&format!("/* {tag}. */"))) {
-                let open = rows.iter().map(Open::of);
-                // The server's own, of no session, that write nothing.
-                let is_nobody = |open: &Open| open.thread == 0 && open.number.is_none();
-                return Ok(open.filter(|open| open.thread != self.own && !is_nobody(open)).collect());
-            }
-            // Others that ask in step with us would keep it as it is for ever.
-            sleep(Duration::from_millis(u64::from(attempt) * (7 + self.own % 23))).await;
+/// The open transactions of others, as of a moment after our own began.
+async fn open(connection: &mut Connection, own: u64, last: &mut Option<Instant>) -> Result<Vec<Open>> {
+    for attempt in 0..MOST_TRIES {
+        if let Some(last) = *last {
+            sleep_until(last + RENEWED).await;
         }
-        Err(Error::unavailable("others ask for information_schema.innodb_trx so often that it is never renewed"))
+        let rows = connection.texts(OPEN).await.map_err(reading)?;
+        *last = Some(Instant::now());
+        let mut open: Vec<_> = rows.iter().map(Open::of).collect();
+        if open.iter().any(|open| open.thread == own) {
+            // Those of no session that have written nothing are the server's own.
+            open.retain(|open| open.thread != own && !(open.thread == 0 && open.number.is_none()));
+            return Ok(open);
+        }
+        // Others that ask in step with us would keep it as it is for ever.
+        sleep(Duration::from_millis((own * 37 + attempt * 61) % (20 + attempt * 50))).await;
     }
+    Err(Error::unavailable("others ask for information_schema.innodb_trx so often that the server never renews it"))
 }
 
 /// The user of threads that write what another server sends.
@@ -153,8 +139,8 @@ pub const REPLICATION: &str = "system user";
 
 /// All transactions, but those that are rolled back after a crash and will never be committed. InnoDB tells times of the
 /// server's system zone, whatever the session's is.
-const OPEN: &str = "trx_mysql_thread_id, trx_started, trx_id, trx_is_read_only, \
-    greatest(timestampdiff(second, trx_started, convert_tz(utc_timestamp(), '+00:00', 'SYSTEM')), 0), trx_query \
+const OPEN: &str = "select trx_mysql_thread_id, trx_started, trx_id, trx_is_read_only, \
+    greatest(timestampdiff(second, trx_started, convert_tz(utc_timestamp(), '+00:00', 'SYSTEM')), 0) \
     from information_schema.innodb_trx where not (trx_mysql_thread_id = 0 and trx_state = 'ROLLING BACK')";
 
 fn reading(failure: Failure) -> Error {

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod chunks;
+pub mod incremental;
 pub mod interleaved;
 pub mod reading;
 pub mod values;
@@ -50,6 +51,22 @@ macro_rules! my_suite {
             reading::a_killed_connection_is_no_end,
             reading::dropping_a_reader_ends_its_statement,
             reading::session_settings,
+            incremental::every_type_of_cursor,
+            incremental::cursors_without_an_order_are_refused,
+            incremental::composite_and_coalesced_cursors,
+            incremental::open_transactions_hold_the_mark,
+            incremental::prepared_transactions_hold_the_mark,
+            incremental::waiting_statements_hold_the_mark,
+            incremental::statements_before_their_first_row_hold_the_mark,
+            incremental::short_statements_all_day_hold_nothing,
+            incremental::a_forgotten_session_is_named_and_passed_by_choice,
+            incremental::who_cannot_be_seen_is_given_a_fixed_time,
+            incremental::null_cursors_by_policy,
+            incremental::a_lookback_finds_late_rows_once,
+            incremental::rows_without_a_key,
+            incremental::a_group_of_equal_cursors_is_resumed_within,
+            incremental::odd_tables_are_followed,
+            incremental::a_run_reads_what_is_new,
             interleaved::milliseconds,
             interleaved::microseconds,
             interleaved::loses_without_a_mark,

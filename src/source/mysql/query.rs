@@ -60,7 +60,6 @@ impl Query {
     /// Says goodbye.
     pub async fn close(self) {
         self.reader.close().await;
-        self.sessions.close().await;
     }
 
     async fn send_all(&mut self, outlet: &Outlet) -> Result<Checkpoint, Stop> {

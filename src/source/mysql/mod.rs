@@ -190,10 +190,8 @@ impl Source for Mysql {
         let mut connection = Connection::open(&self.settings).await?;
         let plan = Plan::of(&mut connection, &self.settings, stream).await?;
         let outlook = if stream.selection.mode == Mode::Incremental {
-            let mut sessions = Sessions::new(Connection::open(&self.settings).await?, self.turn.clone()).await?;
-            let outlook = outlook::growing(&mut connection, &mut sessions, &plan, stream, after).await;
-            sessions.close().await;
-            outlook
+            let sessions = Sessions { settings: self.settings.clone(), turn: self.turn.clone() };
+            outlook::growing(&mut connection, &sessions, &plan, stream, after).await
         } else {
             outlook::whole(&mut connection, &self.settings, &plan, stream, ranges).await
         };

@@ -43,7 +43,7 @@ pub async fn whole(
 /// As if nobody were at work: up to the greatest cursor that is there. A run reads up to what is safe by then.
 pub async fn growing(
     reader: &mut Connection,
-    sessions: &mut Sessions,
+    sessions: &Sessions,
     plan: &Plan,
     stream: &Stream,
     after: Option<&Checkpoint>,
@@ -52,7 +52,7 @@ pub async fn growing(
     let ordered = Ordered::of(reader, plan, &settings).await?;
     let settings = ordered.settled(&settings)?;
     let place = Place::of(after, &settings)?;
-    let server = Server::look(sessions.connection()).await?;
+    let server = Server::look(reader).await?;
     let mut looking = Looking { reader, sessions, plan, ordered: &ordered, server: &server, is_innodb: true };
     let Some(high) = looking.high(place.mark.as_deref()).await? else {
         return Ok(Outlook { rows: Some(0), ..Outlook::default() });

@@ -184,7 +184,11 @@ async fn parts(session: &Session, found: &Found, pieces: Pieces) -> Result<(Plan
     let left = u64::try_from(pieces.left.len()).unwrap_or(1).max(1);
     let of = u64::try_from(pieces.chunks).unwrap_or(1).max(left);
     let share = |all: Option<u64>| all.map(|all| all.div_ceil(of));
-    let (rows, bytes) = (share(rows.or(session.stream.estimate)), share(bytes));
+    // Of a stream that has a mark, how much is new is not what there is.
+    let all = session.stream.estimate.filter(|_| after.is_none());
+    let what =
+        if rows == Some(0) { "nothing new, as far as can be told at little cost".to_owned() } else { pieces.what };
+    let (rows, bytes) = (share(rows.or(all)), share(bytes));
     let name = session.stream.id.name().to_owned();
     let mut statements = statements.into_iter();
     let parts = pieces.left.into_iter().map(|(chunk, range)| PlannedPart {
@@ -203,7 +207,7 @@ async fn parts(session: &Session, found: &Found, pieces: Pieces) -> Result<(Plan
     let stream = PlannedStream {
         stream: name.clone(),
         mode: session.opening.mode,
-        what: pieces.what,
+        what,
         definition: session.definition.clone(),
         identity: session.opening.identity.clone(),
         high_water_mark: mark,

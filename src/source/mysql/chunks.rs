@@ -205,6 +205,16 @@ struct Looked {
     made: Option<String>,
 }
 
+/// What a table's rows take on disk, by the server's statistics; `None` of a query or a view.
+pub async fn size(connection: &mut Connection, settings: &Settings, stream: &Stream) -> Result<Option<u64>> {
+    let Some(name) = table_name(settings, stream)? else { return Ok(None) };
+    let sql =
+        "select cast(data_length as char) from information_schema.tables where table_schema = ? and table_name = ?";
+    let rows = connection.rows(sql, (&name.database, &name.table)).await;
+    let rows = rows.map_err(|failure| error::of(failure, Doing::Preparing))?;
+    Ok(rows.first().and_then(|row| text(row, 0).parse().ok()))
+}
+
 async fn look(connection: &mut Connection, name: &Name) -> Result<Looked> {
     let sql = "select cast(avg_row_length as char), cast(create_time as char) from information_schema.tables \
                where table_schema = ? and table_name = ?";

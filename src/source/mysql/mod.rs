@@ -14,6 +14,7 @@ mod geometry;
 mod name;
 mod notes;
 mod order;
+mod outlook;
 mod plan;
 mod position;
 mod probe;
@@ -41,11 +42,11 @@ use self::sessions::{Sessions, Turn};
 use self::snapshot::Snapshot;
 use super::keyset::Span;
 use super::listing::{self, Catalog, Listing};
-use super::{Chunks, Description, Maker, Reader, Selection, Source, Stream, Tables, cursor, feed, pattern};
+use super::{Chunks, Description, Maker, Outlook, Reader, Selection, Source, Stream, Tables, cursor, feed, pattern};
 use crate::config::Section;
 use crate::error::{Context, Result};
 use crate::net::mysql::{client, error};
-use crate::record::{Checkpoint, Event, Mode};
+use crate::record::{Checkpoint, Event, Mode, Range};
 
 /// The registration.
 pub const MAKER: Maker = Maker {
@@ -183,6 +184,21 @@ impl Source for Mysql {
         *asking = Some(connection);
         // The session that asks is at work as the server counts.
         Ok(rows.first().and_then(|row| connect::number(row, 1)).map(|running| running.saturating_sub(1)))
+    }
+
+    async fn outlook(&self, stream: &Stream, ranges: &[Option<Range>], after: Option<&Checkpoint>) -> Result<Outlook> {
+        let mut connection = Connection::open(&self.settings).await?;
+        let plan = Plan::of(&mut connection, &self.settings, stream).await?;
+        let outlook = if stream.selection.mode == Mode::Incremental {
+            let mut sessions = Sessions::new(Connection::open(&self.settings).await?, self.turn.clone()).await?;
+            let outlook = outlook::growing(&mut connection, &mut sessions, &plan, stream, after).await;
+            sessions.close().await;
+            outlook
+        } else {
+            outlook::whole(&mut connection, &self.settings, &plan, stream, ranges).await
+        };
+        connection.close().await;
+        outlook.at(|| plan.named())
     }
 
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {

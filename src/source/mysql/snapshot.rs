@@ -70,7 +70,7 @@ impl Running {
 }
 
 /// What a statement reads of a chunk. In order, so that another one can go on where it is ended.
-fn scope(key: Option<&Key>, span: &Span, behind: Option<&[String]>) -> Result<Scope> {
+pub fn scope(key: Option<&Key>, span: &Span, behind: Option<&[String]>) -> Result<Scope> {
     let Some(key) = key else { return Ok(Scope::default()) };
     let condition = key.condition(span, behind)?;
     let can_go_on = key.is_unique && !span.nulls;

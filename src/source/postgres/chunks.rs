@@ -189,6 +189,11 @@ struct Size {
     page_bytes: u64,
 }
 
+/// What a table takes on disk, with all partitions.
+pub async fn bytes(session: &Session, relation: &Relation) -> Result<u64> {
+    size(session, relation).await.map(|size| size.bytes)
+}
+
 async fn size(session: &Session, relation: &Relation) -> Result<Size> {
     let row = session.query_one(SIZE, &[(&relation.oid, Oid::OID)]).await?;
     let number = |column| get::<Option<i64>>(&row, column).map(|n| n.and_then(|n| u64::try_from(n).ok()).unwrap_or(0));

@@ -10,6 +10,7 @@ mod copy;
 mod decode;
 mod looker;
 mod name;
+mod outlook;
 mod plan;
 mod position;
 mod probe;
@@ -38,7 +39,9 @@ use self::snapshot::Snapshot;
 use self::whole::Whole;
 use super::keyset::{self, Span};
 use super::listing::{self, Catalog, Found, Listing};
-use super::{Chunks, Consistency, Description, Maker, Reader, Selection, Source, Stream, Wanted, cursor, feed};
+use super::{
+    Chunks, Consistency, Description, Maker, Outlook, Reader, Selection, Source, Stream, Wanted, cursor, feed,
+};
 use crate::config::Section;
 use crate::error::{Context, Error, Kind, Result};
 use crate::net::postgres::error;
@@ -312,6 +315,15 @@ impl Source for Postgres {
         self.give_back(session).await?;
         let running: Option<i64> = get(&row, "running")?;
         Ok(running.and_then(|running| u64::try_from(running).ok()))
+    }
+
+    async fn outlook(&self, stream: &Stream, ranges: &[Option<Range>], after: Option<&Checkpoint>) -> Result<Outlook> {
+        let session = self.look().await?;
+        let plan = Plan::make(&session, stream).await?;
+        let outlook = outlook::of(&session, &plan, stream, ranges, after).await;
+        let outlook = outlook.at(|| format!("table {}", plan.table.name))?;
+        self.give_back(session).await?;
+        Ok(outlook)
     }
 
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {

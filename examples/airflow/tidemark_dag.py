@@ -18,8 +18,6 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 PROGRAM = os.environ.get("TIDEMARK_PROGRAM", "tidemark")
 # Streams to run, by name or pattern; all where empty.
 STREAMS = shlex.split(os.environ.get("TIDEMARK_STREAMS", ""))
-# `full` or `incremental`, in place of the streams' own modes.
-RUN_TYPE = os.environ.get("RUN_TYPE", "")
 # How many parts run at once, over all workers.
 PARALLEL = int(os.environ.get("TIDEMARK_PARALLEL", "4"))
 RETRIES = int(os.environ.get("TIDEMARK_RETRIES", "5"))
@@ -73,8 +71,8 @@ RETRIED = {
 def pipeline():
     @task
     def plan() -> dict:
-        mode = ["--mode", RUN_TYPE] if RUN_TYPE else []
-        planned = json.loads(tidemark("plan", "--json", *mode, *STREAMS))
+        # Takes the mode from RUN_TYPE, where that is set: `full` or `incremental`.
+        planned = json.loads(tidemark("plan", "--json", *STREAMS))
         for stream in planned["streams"]:
             print(f"{stream['stream']}: {stream['what']}")
         # Nobody needs the statements to run them, and they would be in the metadata database for ever.

@@ -4,6 +4,7 @@ mod config;
 mod demo;
 mod look;
 mod overrides;
+mod plan;
 mod rebuild;
 mod resume;
 mod runs;

@@ -18,7 +18,7 @@ use super::super::stream::{self, Outcome, Shared, Sources, Work};
 use super::super::{Notice, Observer, Request, Stop, StreamReport};
 use super::begin::Begin;
 use super::main_log::{self, MainLog, Standing};
-use super::{Planned, PlannedPart, PlannedStream};
+use super::{Planned, PlannedPart, PlannedStream, new_plan};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::job_log::Lease;
@@ -60,11 +60,21 @@ async fn run_of_mode(
     let plan = Plan::of(config, &request)?;
     let (jobs, mut reports) = plan.jobs(around).await;
     let mut running: Vec<BoxFuture<'_, StreamReport>> = Vec::new();
-    for (stream, part) in parts {
+    let are_all_there = reports.is_empty();
+    for (of, part) in parts {
         let job = jobs.iter().find(|job| job.session.stream.id.name() == part.stream);
-        if let Some(job) = job {
-            let part = Part { planned, stream, part };
-            running.push(part.run(&job.session, &job.sources, job.retries).boxed());
+        match job {
+            Some(job) => {
+                let part = Part { planned, stream: of, part };
+                running.push(part.run(&job.session, &job.sources, job.retries).boxed());
+            }
+            // What is refused has a report; nothing may be left out in silence.
+            None if are_all_there => {
+                let error = new_plan(format!("there is no stream {} any more", part.stream));
+                let report = StreamReport::new(StreamId::new(part.stream.clone()), part.mode);
+                reports.push(stream::failed(report, error));
+            }
+            None => {}
         }
     }
     let ended = futures_util::stream::iter(running).buffer_unordered(plan.parallel);

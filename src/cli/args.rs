@@ -71,6 +71,15 @@ pub struct Run {
     /// Load all of it anew: an unfinished load is given up, an incremental stream begins again with all its rows
     #[arg(long)]
     pub full_refresh: bool,
+    /// Read the rows of an incremental stream again whose cursor is at least this, without moving its mark
+    #[arg(long, value_name = "VALUE", requires = "streams", conflicts_with_all = ["plan", "full_refresh", "mode"])]
+    pub from: Option<String>,
+    /// The same for rows whose cursor is less than this; up to the mark where it is not given
+    #[arg(long, value_name = "VALUE", requires = "streams", conflicts_with_all = ["plan", "full_refresh", "mode"])]
+    pub until: Option<String>,
+    /// Cut what is read again into windows of this size (`1d`, or a number), which are read side by side
+    #[arg(long, value_name = "STEP", requires = "streams", conflicts_with_all = ["plan", "full_refresh", "mode"])]
+    pub step: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -123,6 +132,9 @@ pub struct Status {
     /// Show the last N runs of each stream
     #[arg(long, value_name = "N")]
     pub runs: Option<usize>,
+    /// First make the job log anew from the commit logs at the destinations; what it knows stays
+    #[arg(long)]
+    pub rebuild: bool,
 }
 
 #[derive(Debug, clap::Args)]

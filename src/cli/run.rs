@@ -11,6 +11,7 @@ use crate::config::{Config, Environment};
 use crate::error::{Error, Result};
 use crate::pipeline::{self, Notice, Observer, Planned, Request, Stop, StreamReport};
 use crate::record::{Mode, StreamId};
+use crate::source::Wanted;
 
 /// The command: runs, sums up in the last line of standard output, gives the exit code. Also a configuration with
 /// errors is summed up.
@@ -52,8 +53,14 @@ impl What {
             take_over: wanted.take_over,
             adopt_destination: wanted.adopt_destination,
             full_refresh: wanted.full_refresh,
+            backfill: wanted_window(wanted.from, wanted.until, wanted.step),
         }))
     }
+}
+
+fn wanted_window(from: Option<String>, until: Option<String>, step: Option<String>) -> Option<Wanted> {
+    let is_wanted = from.is_some() || until.is_some() || step.is_some();
+    is_wanted.then_some(Wanted { from, until, step })
 }
 
 /// Reads a plan from a file, or from standard input where that is `-`.

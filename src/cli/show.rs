@@ -99,6 +99,8 @@ fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+        // Of a cursor of several columns.
+        Value::Array(values) => values.iter().map(scalar).collect::<Option<Vec<_>>>().map(|values| values.join(", ")),
         _ => None,
     }
 }
@@ -130,6 +132,10 @@ mod tests {
     fn positions() {
         assert_eq!(position(r#"{"file":"bin.7","pos":12,"more":{"a":1}}"#), "file=bin.7 pos=12");
         assert_eq!(position(r#"{"chunks":{}}"#), r#"{"chunks":{}}"#);
+        assert_eq!(
+            position(r#"{"cursor":"at, id","mark":["2026-01-01 00:00:00", 7]}"#),
+            "cursor=at, id mark=2026-01-01 00:00:00, 7"
+        );
         assert_eq!(position("\"a\""), "a");
         assert!(position(&format!("\"{}\"", "ä".repeat(100))).ends_with("ä…"));
     }

@@ -1,16 +1,16 @@
 //! `tidemark status`: the job log, by stream.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Console, args, show, table::table};
+use super::{Console, args, show, summary::worst, table::table};
 use crate::config::{Config, nearest};
-use crate::error::{Error, Result};
-use crate::job_log::{self, Held, Mark, RunRow};
-use crate::pipeline::is_one_below;
-use crate::source::pattern;
+use crate::error::{Error, Kind, Result};
+use crate::job_log::{self, Held, JobLog, Mark, RunRow};
+use crate::pipeline::{self, Rebuilt, is_one_below, load_under_way};
+use crate::record::{StreamId, Sub};
 
 /// The JSON object of `status --json`. Members are only ever added.
 #[derive(Debug, Serialize)]
@@ -18,6 +18,22 @@ struct Report {
     pipeline: String,
     job_log: String,
     streams: Vec<Stream>,
+    /// With `--rebuild` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rebuilt: Option<Vec<Retold>>,
+}
+
+/// What `--rebuild` came to with one stream.
+#[derive(Debug, Serialize)]
+struct Retold {
+    stream: String,
+    /// How many entries its commit log has, how many runs made them, and how many of these the job log knew less of, or
+    /// nothing.
+    entries: u64,
+    runs: u64,
+    noted: u64,
+    error_kind: Option<&'static str>,
+    error: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -51,7 +67,18 @@ struct Run {
 
 pub(super) async fn command(console: &Console, config: Result<Config>, wanted: &args::Status) -> Result<u8> {
     let config = config?;
-    let report = look(&config, wanted).await?;
+    let rebuilt = match wanted.rebuild {
+        true => Some(pipeline::rebuild(&config, wanted.stream.as_deref()).await?),
+        false => None,
+    };
+    let failed = worst(rebuilt.iter().flatten().filter_map(|rebuilt| rebuilt.result.as_ref().err()));
+    let code = failed.map_or(0, Kind::exit_code);
+    let rebuilt: Option<Vec<_>> = rebuilt.map(|rebuilt| rebuilt.iter().map(retold).collect());
+    if let Some(rebuilt) = rebuilt.as_ref().filter(|_| !wanted.json) {
+        rebuilt.iter().for_each(|stream| console.print(&in_words(stream)));
+        console.print("\n");
+    }
+    let report = Report { rebuilt, ..look(&config, wanted).await? };
     let text = match wanted.json {
         true => {
             let json = serde_json::to_string_pretty(&report).map_err(|e| Error::bug(e.to_string()))?;
@@ -61,7 +88,35 @@ pub(super) async fn command(console: &Console, config: Result<Config>, wanted: &
         false => summary(&report, Timestamp::now()),
     };
     console.print(&text);
-    Ok(0)
+    Ok(code)
+}
+
+fn retold(rebuilt: &Rebuilt) -> Retold {
+    let (found, error) = match &rebuilt.result {
+        Ok(found) => (*found, None),
+        Err(error) => (pipeline::Retold::default(), Some(error)),
+    };
+    Retold {
+        stream: rebuilt.stream.clone(),
+        entries: found.entries,
+        runs: found.runs,
+        noted: found.news,
+        error_kind: error.map(|error| error.kind().name()),
+        error: error.map(ToString::to_string),
+    }
+}
+
+fn in_words(retold: &Retold) -> String {
+    let (stream, entries) = (&retold.stream, retold.entries);
+    match &retold.error {
+        Some(error) => format!("{stream}: failed ({}): {error}\n", retold.error_kind.unwrap_or_default()),
+        None if entries == 0 => format!("{stream}: no commit log at the destination\n"),
+        None => {
+            let entries = if entries == 1 { "1 entry".to_owned() } else { format!("{} entries", show::count(entries)) };
+            let runs = show::of(retold.runs, "run");
+            format!("{stream}: {runs} in {entries} of its commit log, {} noted anew\n", show::count(retold.noted))
+        }
+    }
 }
 
 async fn look(config: &Config, wanted: &args::Status) -> Result<Report> {
@@ -70,6 +125,7 @@ async fn look(config: &Config, wanted: &args::Status) -> Result<Report> {
     let pipeline = config.pipeline.text("name")?;
     let log = job_log::of(&config.job_log)?;
     let rows = log.runs(pipeline, None, wanted.runs.unwrap_or(1).max(1)).await?;
+    let rows = without_done_parts(&*log, pipeline, rows).await?;
     let holders = log.holders(pipeline).await?;
     let mut streams = Vec::new();
     for name in choose(names(config, &rows), wanted.stream.as_deref())? {
@@ -78,7 +134,33 @@ async fn look(config: &Config, wanted: &args::Status) -> Result<Report> {
         streams.push(stream(name, runs, mark, &holders, Timestamp::now()));
     }
     let job_log = job_log::place(&config.job_log)?;
-    Ok(Report { pipeline: pipeline.to_owned(), job_log, streams })
+    Ok(Report { pipeline: pipeline.to_owned(), job_log, streams, rebuilt: None })
+}
+
+/// Of the chunks that are read as parts of a plan, those that are not done, while their load is under way: they have
+/// rows of their own, as many as all plans had parts.
+async fn without_done_parts(log: &dyn JobLog, pipeline: &str, rows: Vec<RunRow>) -> Result<Vec<RunRow>> {
+    let mut under_way = BTreeMap::<String, Option<String>>::new();
+    let mut kept = Vec::new();
+    for row in rows {
+        let id = StreamId::parse(&row.stream);
+        let Some(Sub::Chunk { generation, .. }) = id.sub() else {
+            kept.push(row);
+            continue;
+        };
+        if row.state == "done" {
+            continue;
+        }
+        if !under_way.contains_key(id.name()) {
+            let mark = log.mark(pipeline, id.name()).await?;
+            let load = mark.and_then(|mark| load_under_way(&mark.position?));
+            under_way.insert(id.name().to_owned(), load);
+        }
+        if under_way.get(id.name()).is_some_and(|load| load.as_ref() == Some(generation)) {
+            kept.push(row);
+        }
+    }
+    Ok(kept)
 }
 
 /// Every stream that the file or the job log knows: the file's in its order, then those that it no longer has.
@@ -92,7 +174,7 @@ fn names(config: &Config, rows: &[RunRow]) -> Vec<String> {
     };
     let mut names = Vec::new();
     for section in &config.streams {
-        let is_ours = |name: &str| name == section.name || is_one_below(config, section, name);
+        let is_ours = |name: &str| of_stream(name) == section.name || is_one_below(config, section, name);
         let ours: Vec<_> = logged.iter().copied().filter(|name| is_ours(name)).collect();
         logged.retain(|name| !is_ours(name));
         let ours: Vec<_> = ours.into_iter().filter(|name| *name != section.name || !is_mended(name)).collect();
@@ -105,12 +187,14 @@ fn names(config: &Config, rows: &[RunRow]) -> Vec<String> {
     names
 }
 
+/// The stream of a stream's own name, or of a part's.
+fn of_stream(name: &str) -> String {
+    StreamId::parse(name).name().to_owned()
+}
+
 fn choose(names: Vec<String>, wanted: Option<&str>) -> Result<Vec<String>> {
     let Some(wanted) = wanted else { return Ok(names) };
-    let is_wanted = |name: &str| {
-        pattern::matches(wanted, name) || name.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('.'))
-    };
-    let chosen: Vec<_> = names.iter().filter(|name| is_wanted(name)).cloned().collect();
+    let chosen: Vec<_> = names.iter().filter(|name| pipeline::is_meant(wanted, &of_stream(name))).cloned().collect();
     if chosen.is_empty() {
         let meant = nearest(wanted, names.iter().map(String::as_str));
         let meant = meant.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
@@ -271,7 +355,7 @@ mod tests {
             stream("c".to_owned(), vec![], None, &holders, now),
             stream("d".to_owned(), vec![failed], None, &holders, now),
         ];
-        Report { pipeline: "main".to_owned(), job_log: "sqlite:x.db".to_owned(), streams }
+        Report { pipeline: "main".to_owned(), job_log: "sqlite:x.db".to_owned(), streams, rebuilt: None }
     }
 
     #[test]

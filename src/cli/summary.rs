@@ -137,14 +137,18 @@ fn state(reports: &[StreamReport]) -> RunState {
 /// Of the worst failure; else, of a stream that was stopped before its end, the signal's; else 0. A change log has no
 /// end, so that stopping is how it ends well.
 fn exit_code(reports: &[StreamReport], signal: Option<u8>) -> u8 {
-    let worst =
-        reports.iter().filter_map(|report| report.error.as_ref()).map(Error::kind).max_by_key(|kind| badness(*kind));
+    let worst = worst(reports.iter().filter_map(|report| report.error.as_ref()));
     let cut_short = |report: &StreamReport| report.state == RunState::Stopped && report.mode != Mode::Cdc;
     match worst {
         Some(kind) => kind.exit_code(),
         None if reports.iter().any(cut_short) => signal.map_or(Kind::Unavailable.exit_code(), signals::exit_code),
         None => 0,
     }
+}
+
+/// The kind of the failure that needs a person most.
+pub fn worst<'a>(errors: impl Iterator<Item = &'a Error>) -> Option<Kind> {
+    errors.map(Error::kind).max_by_key(|kind| badness(*kind))
 }
 
 /// What needs a person comes before what another run may mend, and both before what is done but for a rest.

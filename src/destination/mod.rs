@@ -48,6 +48,12 @@ pub trait Place: Send + Sync {
     /// logs hold.
     async fn streams(&self, prefix: &str) -> Result<Vec<StreamId>>;
 
+    /// The stream's newest entry. `after` is where to start looking.
+    async fn last(&self, stream: &StreamId, after: Option<u64>) -> Result<Option<Commit>>;
+
+    /// The stream's entries `from..=to`, in order. One that is missing is `Kind::Conflict`.
+    async fn entries(&self, stream: &StreamId, from: u64, to: u64) -> Result<Vec<Commit>>;
+
     /// Whether the stream's live parts are where its commit log says, by listing; `None` of a stream without a log.
     async fn presence(&self, stream: &StreamId) -> Result<Option<Presence>>;
 
@@ -108,22 +114,34 @@ pub struct Opening {
 impl Opening {
     /// A stream belongs to one source and one pipeline for ever: refuses one whose entry 0 says another.
     pub fn refuse_stranger(&self, first: &Commit) -> Result<()> {
-        if first.identity == self.identity {
-            return Ok(());
+        match first.identity == self.identity {
+            true => Ok(()),
+            false => Err(stranger(first, &self.identity, &["pipeline", "source", "table"])),
         }
-        let mut differences = Vec::new();
-        for key in ["pipeline", "source", "table"] {
-            let (theirs, ours) = (&first.identity[key], &self.identity[key]);
-            if theirs != ours {
-                differences.push(format!("its {key} is {theirs}, ours is {ours}"));
-            }
-        }
-        let differences = differences.join("; ");
-        Err(Error::conflict(format!("a stream of this name at this destination is another one: {differences}")).hint(
-            "Give the stream another name, or the destination another `prefix` (for `local`, another `path`). The files \
-             under the old name stay until you delete them.",
-        ))
     }
+}
+
+/// Refuses a stream that belongs to another pipeline, by its entry 0: for those who do not ask the source who it is.
+pub fn refuse_other_pipeline(first: &Commit, pipeline: &str) -> Result<()> {
+    match first.identity["pipeline"] == *pipeline {
+        true => Ok(()),
+        false => Err(stranger(first, &serde_json::json!({ "pipeline": pipeline }), &["pipeline"])),
+    }
+}
+
+fn stranger(first: &Commit, identity: &Value, keys: &[&str]) -> Error {
+    let mut differences = Vec::new();
+    for key in keys {
+        let (theirs, ours) = (&first.identity[key], &identity[key]);
+        if theirs != ours {
+            differences.push(format!("its {key} is {theirs}, ours is {ours}"));
+        }
+    }
+    let differences = differences.join("; ");
+    Error::conflict(format!("a stream of this name at this destination is another one: {differences}")).hint(
+        "Give the stream another name, or the destination another `prefix` (for `local`, another `path`). The files \
+         under the old name stay until you delete them.",
+    )
 }
 
 /// An open stream: rows go in, and become visible with a commit, all or none.

@@ -17,12 +17,13 @@ mod server;
 pub mod sqlite;
 mod tally;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::Serialize;
 
+pub use self::tally::Told;
 use crate::config::{Key, Kind, Section, Value};
 use crate::error::{Error, Result};
 use crate::net::tls;
@@ -59,7 +60,7 @@ pub async fn open(section: &Section) -> Result<Arc<dyn JobLog>> {
 
 /// The job log that `[job_log]` names. Connects to nothing yet; reading it creates nothing.
 pub fn of(section: &Section) -> Result<Arc<dyn JobLog>> {
-    with_timing(section, Timing::default())
+    with_timing(section, Timing::of_process())
 }
 
 /// As [`of`], with durations of tests.
@@ -136,7 +137,25 @@ pub struct Timing {
     pub lost_after: Duration,
 }
 
+/// For tests of the program: `HEARTBEAT/LOST` in milliseconds, in place of [`HEARTBEAT_EVERY`] and [`LOST_AFTER`], with
+/// each process as on a machine of its own, where heartbeats alone tell who lives.
+const TEST_LEASE: &str = "TIDEMARK_TEST_LEASE";
+
+/// What [`TEST_LEASE`] says, if it is set.
+static TEST_TIMING: LazyLock<Option<Timing>> = LazyLock::new(|| {
+    let text = std::env::var(TEST_LEASE).ok()?;
+    let millis = |text: &str| text.parse().ok().map(Duration::from_millis);
+    let (heartbeat, lost) = text.split_once('/')?;
+    // Whoever finds it set where no test is at work is to see why leases end early.
+    tracing::warn!("{TEST_LEASE} is set: leases are those of a test, and no other process may keep longer ones");
+    Some(Timing { heartbeat_every: millis(heartbeat)?, lost_after: millis(lost)? })
+});
+
 impl Timing {
+    fn of_process() -> Self {
+        TEST_TIMING.unwrap_or_default()
+    }
+
     /// How long a holder that cannot renew its lease counts on it: until one heartbeat before others may take it, so that
     /// there is never a moment with two holders.
     fn patience(self) -> Duration {
@@ -200,6 +219,13 @@ pub trait JobLog: Send + Sync {
     /// ended at this commit for all that is known. If the commit published or completed what the run was to read, it
     /// is `done`; so is a run whose process died between that commit and its last word.
     async fn record(&self, pipeline: &str, stream: &str, commit: &Commit) -> Result<()>;
+
+    /// Notes a run as the destination tells it, where the log knows less of it. Idempotent: a run that is known changes
+    /// nothing, and `false` comes back.
+    ///
+    /// Called under the stream's lease. A run without a row gets one whose times are those of its entries: in state `done`
+    /// if the last of them says so, else `stopped`.
+    async fn retell(&self, pipeline: &str, stream: &str, run: &Told) -> Result<bool>;
 
     /// Notes rows and bytes of a run that are safe but not live yet (chunks of a full load), as they stand in all.
     /// Changes a running row only.

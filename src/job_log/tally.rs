@@ -1,5 +1,6 @@
-//! What a commit changes in the row of its run.
+//! What a commit changes in the row of its run, and what all commits of a run make of it.
 
+use super::at;
 use crate::record::{Commit, Mode};
 
 /// The columns of a row that commits change.
@@ -31,6 +32,74 @@ impl Tally {
             rows,
             bytes,
         })
+    }
+}
+
+/// A run as a destination's commit log tells it: what entries of one run that follow each other come to.
+#[derive(Debug, Clone)]
+pub struct Told {
+    pub(super) run: String,
+    pub(super) mode: Mode,
+    /// Where it began, as JSON text: its first entry is a fence, which stands where the entry before it stood.
+    pub(super) low_water_mark: Option<String>,
+    /// When its first entry was written, and its last.
+    pub(super) began_at: String,
+    pub(super) ended_at: String,
+    /// The last entry is one after which nothing was left to read.
+    pub(super) is_done: bool,
+    first_seq: u64,
+    /// A publication has told the rows of a whole load.
+    is_total: bool,
+    tally: Tally,
+}
+
+impl Told {
+    pub fn of(first: &Commit) -> Self {
+        let told = Self {
+            run: first.run.clone(),
+            mode: first.mode,
+            low_water_mark: first.position.as_ref().map(ToString::to_string),
+            began_at: at(&first.at),
+            ended_at: String::new(),
+            is_done: false,
+            first_seq: first.seq,
+            is_total: false,
+            tally: Tally::default(),
+        };
+        told.and(first)
+    }
+
+    pub fn is_of(&self, run: &str) -> bool {
+        self.run == run
+    }
+
+    /// With the entry that follows.
+    #[must_use]
+    pub fn and(mut self, commit: &Commit) -> Self {
+        self.tally = self.tally.after(commit).unwrap_or(self.tally);
+        self.is_total |= commit.publishes.is_some();
+        self.is_done = ends_run(commit);
+        self.ended_at = at(&commit.at);
+        self
+    }
+
+    /// What the row is to hold that holds `before`; `None` where that tells as much already.
+    ///
+    /// A row may have heard of the last commits alone: then it has their number and not their count. It never goes back.
+    pub(super) fn over(&self, before: Option<&Tally>) -> Option<Tally> {
+        let Some((before, seq)) = before.and_then(|before| Some((before, before.seq?))) else {
+            return Some(self.tally.clone());
+        };
+        if seq < self.first_seq {
+            // Entries of another run stand between those that the row knows and ours.
+            let (rows, bytes) = if self.is_total { (0, 0) } else { (before.rows, before.bytes) };
+            let tally = self.tally.clone();
+            let commits = before.commits + tally.commits;
+            return Some(Tally { commits, rows: rows + tally.rows, bytes: bytes + tally.bytes, ..tally });
+        }
+        let last = self.tally.seq.unwrap_or_default();
+        let lacks = seq < last || (seq == last && before.commits < self.tally.commits);
+        lacks.then(|| self.tally.clone())
     }
 }
 
@@ -74,6 +143,7 @@ mod tests {
             schemas: BTreeMap::new(),
             complete: false,
             publishes: None,
+            reserves: None,
             generations: Generations::default(),
             fences: Vec::new(),
             state: Value::Null,
@@ -92,6 +162,28 @@ mod tests {
         assert_eq!(first.after(&commit(0, &[9])), None);
         let second = first.after(&commit(2, &[1])).unwrap();
         assert_eq!((second.seq, second.commits, second.rows), (Some(2), 2, 8));
+    }
+
+    #[test]
+    fn a_run_is_told_once_and_never_less_than_it_is() {
+        let [two, three, four] = [(2, 10), (3, 20), (4, 30)].map(|(seq, rows)| commit(seq, &[rows]));
+        let told = Told::of(&two).and(&three).and(&four);
+        let whole = told.over(None).unwrap();
+        assert_eq!((whole.seq, whole.commits, whole.rows, whole.bytes), (Some(4), 3, 60, 600));
+        assert_eq!((told.low_water_mark.as_deref(), told.is_done), (Some(r#"{"id":2}"#), false));
+        assert_eq!(told.over(Some(&whole)), None);
+        // It has heard of the first, or of the last alone.
+        for heard in [&two, &four] {
+            let row = Tally::default().after(heard).unwrap();
+            assert_eq!(told.over(Some(&row)), Some(whole.clone()), "{}", heard.seq);
+        }
+        // A row that was begun, and no more.
+        assert_eq!(told.over(Some(&Tally::default())), Some(whole.clone()));
+        // Another run came in between.
+        let later = Told::of(&commit(7, &[5]));
+        let both = later.over(Some(&whole)).unwrap();
+        assert_eq!((both.seq, both.commits, both.rows), (Some(7), 4, 65));
+        assert_eq!((told.over(Some(&both)), later.over(Some(&both))), (None, None));
     }
 
     #[test]

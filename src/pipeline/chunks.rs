@@ -39,6 +39,7 @@ struct Open {
     name: String,
     id: StreamId,
     range: Option<Range>,
+    numbering: Numbering,
     found: Found,
 }
 
@@ -69,7 +70,7 @@ pub async fn load(
     load: &Load,
 ) -> Result<Option<Vec<Loaded>>> {
     let (halt, halted) = Stop::new();
-    let mut loader = Loader::new(session, source, lease, halted, load.numbering);
+    let mut loader = Loader::new(session, source, lease, halted);
     let chunks = loader.finder.look(load).await?;
     loader.begin(&chunks).await?;
     tell_begun(session, load, &chunks);
@@ -107,7 +108,7 @@ pub async fn load(
         Some(error) => Err(error),
         None if loaded.len() == count => Ok(Some(loaded)),
         None => {
-            tell_stopped(session, loaded.len(), count, loader.progress.committed());
+            tell_stopped(session, load, loaded.len(), count, loader.progress.committed());
             Ok(None)
         }
     }
@@ -121,7 +122,7 @@ pub async fn load_one(
     load: &Load,
     name: &str,
 ) -> Result<Option<Loaded>> {
-    let mut loader = Loader::new(session, source, lease, session.stop.clone(), load.numbering);
+    let mut loader = Loader::new(session, source, lease, session.stop.clone());
     let chunk = loader.finder.look_at(load, name.to_owned(), load.range(name)?).await?;
     if chunk.found.is_whole() {
         tracing::info!(part = %chunk.id, "this part is there: nothing is read again");
@@ -169,7 +170,12 @@ pub async fn all(session: &Session, load: &Load, after: &str) -> Result<Option<V
 
 /// Says what there is of the load that goes on.
 fn tell_begun(session: &Session, load: &Load, chunks: &[Open]) {
-    let (stream, count) = (&session.stream.id, chunks.len());
+    let (stream, count) = (&session.shown, chunks.len());
+    if load.is_of_windows() {
+        let left = chunks.iter().filter(|chunk| !chunk.found.is_whole()).count();
+        tracing::info!(%stream, windows = count, left, "reading windows");
+        return;
+    }
     if load.is_new {
         if count > 1 {
             tracing::info!(%stream, chunks = count, "reading the table in chunks");
@@ -191,9 +197,12 @@ fn tell_begun(session: &Session, load: &Load, chunks: &[Open]) {
 }
 
 /// Says what the next run makes of a load that was stopped.
-fn tell_stopped(session: &Session, whole: usize, count: usize, committed: bool) {
-    let stream = &session.stream.id;
-    if count > 1 {
+fn tell_stopped(session: &Session, load: &Load, whole: usize, count: usize, committed: bool) {
+    let stream = &session.shown;
+    if load.is_of_windows() {
+        let left = count - whole;
+        tracing::warn!(%stream, windows = count, left, "stopped: the same command goes on with those that are left");
+    } else if count > 1 {
         let left = count - whole;
         tracing::warn!(%stream, chunks = count, left, "stopped before it was published: the next run reads the chunks that are left");
     } else if committed {
@@ -210,7 +219,6 @@ struct Loader<'a> {
     lease: &'a dyn Lease,
     /// The stream's stop, or the end that another chunk's failure makes.
     stop: Stop,
-    numbering: Numbering,
     progress: Progress,
     finder: Finder<'a>,
 }
@@ -235,10 +243,10 @@ impl<'a> Finder<'a> {
     }
 
     async fn look_at(&self, load: &Load, name: String, range: Option<Range>) -> Result<Open> {
-        let id = self.session.stream.id.chunk(&load.generation.generation, &name);
+        let (id, numbering) = load.sub_stream(&self.session.stream.id, &name);
         // A generation that has just been named has no log anywhere.
         let found = if load.is_new { Found::default() } else { self.find(&id, None).await? };
-        Ok(Open { name, id, range, found })
+        Ok(Open { name, id, range, numbering, found })
     }
 
     /// Looks for a chunk at the destination. `after` is where to start looking.
@@ -270,15 +278,9 @@ impl<'a> Finder<'a> {
 }
 
 impl<'a> Loader<'a> {
-    fn new(
-        session: &'a Session,
-        source: &'a dyn Source,
-        lease: &'a dyn Lease,
-        stop: Stop,
-        numbering: Numbering,
-    ) -> Self {
+    fn new(session: &'a Session, source: &'a dyn Source, lease: &'a dyn Lease, stop: Stop) -> Self {
         let (progress, finder) = (Progress::default(), Finder::new(session));
-        Self { session, source, lease, stop, numbering, progress, finder }
+        Self { session, source, lease, stop, progress, finder }
     }
 
     /// Counts what there is of the chunks.
@@ -294,16 +296,21 @@ impl<'a> Loader<'a> {
 
     /// Loads one chunk, or takes it as it was loaded. `None` if it was stopped.
     async fn load(&self, chunk: Open) -> Result<Option<Loaded>> {
-        let Open { name, id, range, found } = chunk;
+        let Open { name, id, range, numbering, found } = chunk;
         if found.is_whole() {
             return Ok(loaded(name, found));
         }
         let mut stop = self.stop.clone();
         let Some(_permit) = self.session.readings.begin(&mut stop, self.lease).await? else { return Ok(None) };
+        tokio::select! {
+            calm = self.session.readings.pace.calm(self.source) => calm?,
+            lost = self.lease.lost() => return Err(lost),
+            () = stop.requested() => return Ok(None),
+        }
         let mut opening = self.session.opening.clone();
         opening.after = found.last.as_ref().map(|last| last.seq);
         let mut writer = self.session.destination.open(&id, &opening).await?;
-        match self.copy(&id, range, found, &mut *writer).await {
+        match self.copy(&id, (range, numbering), found, &mut *writer).await {
             Ok((Ended::AtTheEnd, found)) => Ok(loaded(name, found)),
             Ok((Ended::Stopped, _)) => {
                 writer.abort().await;
@@ -319,7 +326,7 @@ impl<'a> Loader<'a> {
     async fn copy(
         &self,
         id: &StreamId,
-        range: Option<Range>,
+        (range, numbering): (Option<Range>, Numbering),
         mut found: Found,
         writer: &mut dyn Writer,
     ) -> Result<(Ended, Found)> {
@@ -335,13 +342,14 @@ impl<'a> Loader<'a> {
         let stream = Stream { range, ..self.session.stream.clone() };
         let mut reader = self.source.open(&stream, after.as_ref()).await?;
         let mut account = Account::of_chunk(self.session, &self.progress);
+        let mut paced = self.session.readings.pace.keep(&mut *reader, self.source);
         let copy = Copy {
-            reader: &mut *reader,
+            reader: &mut paced,
             writer: &mut *writer,
             lease: self.lease,
             ledger: &mut account,
             limits: self.session.limits,
-            numbering: self.numbering,
+            numbering,
             stop: self.stop.clone(),
         };
         let ended = copy.run().await?;

@@ -11,8 +11,8 @@ use super::session::{Session, Totals};
 use crate::destination::Writer;
 use crate::error::{Error, Kind, Result};
 use crate::job_log::Lease;
-use crate::record::{Checkpoint, Commit, Mode, Publication, Range, Seal};
-use crate::source::{Chunks, Source};
+use crate::record::{Checkpoint, Commit, Mode, Publication, Range, Seal, StreamId};
+use crate::source::{Chunks, Consistency, Source};
 
 /// A generation to load.
 pub struct Load {
@@ -23,6 +23,8 @@ pub struct Load {
     /// Of an incremental stream: where it goes on behind the load.
     handover: Option<Checkpoint>,
     pub numbering: Numbering,
+    /// Of windows: the entry that keeps their numbers free, and the first of these.
+    windows: Option<(u64, i64)>,
     /// What the chunks have in common, until they are read.
     _hold: Option<Box<dyn Any + Send + Sync>>,
 }
@@ -33,7 +35,44 @@ impl Load {
         let frozen = Frozen::of(&newest.state)?;
         let (ranges, handover) = (frozen.ranges(&generation)?, frozen.handover());
         let numbering = numbering(handover.as_ref(), newest);
-        Ok(Self { generation, ranges, is_new: false, handover, numbering, _hold: None })
+        Ok(Self { generation, ranges, is_new: false, handover, numbering, windows: None, _hold: None })
+    }
+
+    /// Windows, which this entry of the stream has room for. They are read as chunks are, and published by none.
+    pub fn of_windows(entry: &Commit) -> Result<Self> {
+        let ranges = entry.reserves.clone().unwrap_or_default();
+        let first = entry.last_seq - i64::try_from(ranges.len()).unwrap_or_default() + 1;
+        let generation = Generation::new("", Consistency::Chunk, &ranges);
+        Ok(Self {
+            generation,
+            ranges: ranges.into_iter().map(Some).collect(),
+            is_new: false,
+            handover: None,
+            numbering: Numbering::None,
+            windows: Some((entry.seq, first)),
+            _hold: None,
+        })
+    }
+
+    /// The sub-stream of a chunk, and how its rows are numbered.
+    pub fn sub_stream(&self, stream: &StreamId, chunk: &str) -> (StreamId, Numbering) {
+        match self.windows {
+            None => (stream.chunk(&self.generation.generation, chunk), self.numbering),
+            Some((seq, first)) => {
+                let id = stream.window(&format!("{seq:020}-{chunk}"));
+                (id, Numbering::Same(first + chunk.parse::<i64>().unwrap_or_default()))
+            }
+        }
+    }
+
+    /// Of windows: what they are called together.
+    pub fn log_name(&self, stream: &StreamId) -> String {
+        let seq = self.windows.map_or(0, |(seq, _)| seq);
+        stream.window(&seq.to_string()).to_string()
+    }
+
+    pub fn is_of_windows(&self) -> bool {
+        self.windows.is_some()
     }
 
     /// What a chunk is; `None` where it is all.
@@ -100,6 +139,10 @@ async fn begin(
             (None, Some(why)) => {
                 tracing::info!(%stream, generation = last.generation, "giving up a full load that was begun {why}");
             }
+            // What another mode began does not say where we go on.
+            (None, None) if session.opening.mode == Mode::Incremental && !has_handover(main.last())? => {
+                tracing::info!(%stream, generation = last.generation, "giving up a full load of another mode");
+            }
             (None, None) => {
                 return Ok(Some(Load::standing(last, main.last())?));
             }
@@ -125,13 +168,17 @@ async fn begin(
     session.refreshed();
     let ranges = frozen.ranges(&generation)?;
     let numbering = numbering(handover.as_ref(), &commit);
-    Ok(Some(Load { generation, ranges, is_new: true, handover, numbering, _hold: hold }))
+    Ok(Some(Load { generation, ranges, is_new: true, handover, numbering, windows: None, _hold: hold }))
 }
 
 /// One number for all rows of a load that an incremental stream goes on from: each key is in it once, and before all that
 /// follows.
 fn numbering(handover: Option<&Checkpoint>, newest: &Commit) -> Numbering {
     handover.map_or(Numbering::None, |_| Numbering::Same(newest.last_seq))
+}
+
+fn has_handover(newest: &Commit) -> Result<bool> {
+    Ok(Frozen::of(&newest.state)?.handover().is_some())
 }
 
 /// Asks the source for chunks, which is a reading as others are.

@@ -206,6 +206,12 @@ pub fn full_load_in_words(position: &str) -> Option<String> {
     serde_json::from_str::<Generation>(position).ok()?.in_words()
 }
 
+/// The full load that a position says is under way, by its name.
+pub fn load_under_way(position: &str) -> Option<String> {
+    let generation: Generation = serde_json::from_str(position).ok()?;
+    (!generation.published).then_some(generation.generation)
+}
+
 /// The time in [`full_load_in_words`].
 pub fn moment(position: &str) -> Option<String> {
     serde_json::from_str::<Generation>(position).ok()?.moment()

@@ -233,7 +233,7 @@ pub async fn files(config: &Config, wanted: &str) -> Result<Vec<String>> {
 }
 
 /// A stream's destination, of which only its own keys are needed, not those that say how files are made.
-fn place_to_look(config: &Config, section: &StreamSection) -> Result<Arc<dyn Place>> {
+pub fn place_to_look(config: &Config, section: &StreamSection) -> Result<Arc<dyn Place>> {
     let (kind, keys) = &config.destinations[&section.destination];
     keys.have(destination::kind(kind)?.own_keys().map(|key| key.name))?;
     destination::place(kind, keys)
@@ -281,7 +281,7 @@ async fn streams_there(
 }
 
 /// The streams of a section that have a commit log, by listing all that the logs hold.
-async fn list_streams(config: &Config, place: &dyn Place, section: &StreamSection) -> Result<Vec<StreamId>> {
+pub async fn list_streams(config: &Config, place: &dyn Place, section: &StreamSection) -> Result<Vec<StreamId>> {
     let mut listed = place.streams(&format!("{}.", section.name)).await?;
     listed.retain(|id| names::is_one_below(config, section, id.name()));
     Ok(listed)
@@ -295,6 +295,7 @@ mod tests {
     use crate::config::{Environment, Section};
     use crate::destination::{Destination, Presence};
     use crate::pipeline::registry;
+    use crate::record::Commit;
 
     /// Has the logs of these streams, and may or may not be listed.
     struct Told(&'static [&'static str], bool);
@@ -316,6 +317,14 @@ mod tests {
         async fn streams(&self, prefix: &str) -> Result<Vec<StreamId>> {
             assert!(self.1, "listed");
             Ok(self.0.iter().filter(|name| name.starts_with(prefix)).map(|name| StreamId::new(*name)).collect())
+        }
+
+        async fn last(&self, _: &StreamId, _: Option<u64>) -> Result<Option<Commit>> {
+            Ok(None)
+        }
+
+        async fn entries(&self, _: &StreamId, _: u64, _: u64) -> Result<Vec<Commit>> {
+            Ok(Vec::new())
         }
 
         async fn presence(&self, _: &StreamId) -> Result<Option<Presence>> {

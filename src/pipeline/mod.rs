@@ -1,6 +1,7 @@
 //! What `tidemark run` does: plans the streams of a configuration, runs them side by side, each through the one loop.
 
 mod append;
+mod backfill;
 mod checks;
 mod chunks;
 mod columns;
@@ -11,9 +12,11 @@ mod generation;
 mod inspect;
 mod job;
 mod names;
+mod pace;
 mod plan;
 mod planned;
 mod readings;
+mod rebuild;
 mod sequence;
 mod session;
 mod settle;
@@ -25,15 +28,18 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 
+pub use self::backfill::run_windows;
 pub use self::columns::OnChange;
 pub use self::copy::{Copy, Ended, Ledger, Limits};
-pub use self::generation::full_load_in_words;
+pub use self::generation::{full_load_in_words, load_under_way};
 pub use self::inspect::{ColumnReport, Finding, check, files};
-pub use self::names::is_one_below;
+pub use self::names::{is_meant, is_one_below};
+pub use self::pace::Pace;
 pub use self::plan::registry;
 use self::plan::{Around, Plan};
-pub use self::planned::{Planned, PlannedPart, PlannedStream, plan, run_parts};
+pub use self::planned::{Planned, PlannedPart, PlannedStream, plan, plan_stream, run_part, run_parts};
 pub use self::readings::Readings;
+pub use self::rebuild::{Rebuilt, Retold, rebuild};
 pub use self::sequence::{Numbering, SEQ};
 pub use self::session::{Session, Totals};
 pub use self::stop::{Stop, Stopper};
@@ -42,6 +48,7 @@ use crate::config::{Config, StreamSection};
 use crate::error::{Error, Result};
 use crate::job_log::RunState;
 use crate::record::{Mode, StreamId};
+use crate::source::Wanted;
 
 /// What to run.
 #[derive(Debug, Clone, Default)]
@@ -59,13 +66,27 @@ pub struct Request {
     pub adopt_destination: bool,
     /// Load all of it anew, whatever was read before.
     pub full_refresh: bool,
+    /// Read a part of the cursor again, in place of what is new.
+    pub backfill: Option<Wanted>,
 }
 
 impl Request {
     /// The mode of a section in place of its own.
     fn mode_of(&self, section: &StreamSection) -> Option<Mode> {
+        let asked = self.asked(section);
+        let own = section.section.get("mode").and_then(Mode::parse);
+        // All of an incremental stream is a load that it goes on from.
+        if asked == Some(Mode::Full) && own == Some(Mode::Incremental) { own } else { asked }
+    }
+
+    fn asked(&self, section: &StreamSection) -> Option<Mode> {
         let is_change_log = section.section.get("mode") == Some(Mode::Cdc.name());
         self.mode.or(if is_change_log { None } else { self.run_type })
+    }
+
+    /// Whether the stream is to be loaded anew.
+    fn refreshes(&self, section: &StreamSection) -> bool {
+        self.full_refresh || (self.asked(section) == Some(Mode::Full) && self.mode_of(section) != Some(Mode::Full))
     }
 }
 
@@ -148,6 +169,14 @@ pub async fn run(
     let plan = Plan::of(config, request)?;
     let around = Around { job_log: plan.job_log().await?, observer, stop };
     let (jobs, mut reports) = plan.jobs(&around).await;
+    if let Some(wanted) = &request.backfill {
+        // One after the other: the windows of each are read side by side.
+        for job in jobs {
+            reports.push(backfill::run(job, wanted).await);
+        }
+        reports.sort_by(|a, b| a.stream.cmp(&b.stream));
+        return Ok(reports);
+    }
     for job in &jobs {
         job.announce();
     }
@@ -173,7 +202,8 @@ mod tests {
         };
         let incremental = Some(Mode::Incremental);
         assert_eq!(mode_of("full", None, incremental), incremental);
-        assert_eq!(mode_of("incremental", None, Some(Mode::Full)), Some(Mode::Full));
+        // It is loaded anew, and stays what it is.
+        assert_eq!(mode_of("incremental", None, Some(Mode::Full)), incremental);
         assert_eq!(mode_of("cdc", None, incremental), None);
         assert_eq!(mode_of("cdc", Some(Mode::Full), incremental), Some(Mode::Full));
         assert_eq!(mode_of("full", None, None), None);

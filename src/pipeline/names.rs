@@ -22,6 +22,12 @@ pub fn names_stream(wanted: &str, section: &str, stream: &str) -> bool {
     pattern::matches(wanted, section) || pattern::matches(wanted, stream)
 }
 
+/// Whether a name on the command line means the stream of this name, or all that are named below it, whatever sections the
+/// file has.
+pub fn is_meant(wanted: &str, stream: &str) -> bool {
+    pattern::matches(wanted, stream) || is_below(stream, wanted)
+}
+
 /// Whether a name belongs to another section rather than to this one: of `shop.eu.x`, [stream shop.eu] knows better than
 /// [stream shop].
 pub fn is_elsewhere(config: &Config, section: &StreamSection, name: &str) -> bool {

@@ -14,6 +14,7 @@ use super::copy::Limits;
 use super::definition;
 use super::job::{Job, SourceMaker};
 use super::names::{self, may_name, names_stream};
+use super::pace::Pace;
 use super::readings::Readings;
 use super::session::Session;
 use super::stream;
@@ -414,7 +415,7 @@ impl<'a> Plan<'a> {
             parallel: usize::try_from(keys.integer("parallel")?).unwrap_or(1),
             adopt_destination: self.request.adopt_destination,
             resume_within: keys.duration("resume_within")?,
-            full_refresh: self.request.full_refresh.into(),
+            full_refresh: self.request.refreshes(section).into(),
             on_schema_change: OnChange::parse(keys.text("on_schema_change")?),
             observer: around.observer.clone(),
             stop: around.stop.clone(),
@@ -440,7 +441,9 @@ fn readings<'a>(
         let (_, section) = &config.sources[&stream.source];
         let most = section.get("max_connections").map(|_| section.integer("max_connections")).transpose()?;
         let most = most.and_then(|most| usize::try_from(most).ok());
-        readings.entry(stream.source.as_str()).or_insert_with(|| run.of_source(most));
+        if !readings.contains_key(stream.source.as_str()) {
+            readings.insert(stream.source.as_str(), run.of_source(most, Pace::of(section)?));
+        }
     }
     Ok(readings)
 }

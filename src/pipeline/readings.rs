@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::pace::Pace;
 use super::stop::Stop;
 use crate::error::{Error, Result};
 use crate::job_log::Lease;
@@ -13,6 +14,7 @@ use crate::job_log::Lease;
 pub struct Readings {
     run: Arc<Semaphore>,
     source: Option<Arc<Semaphore>>,
+    pub pace: Arc<Pace>,
 }
 
 /// The right to read, while it lives.
@@ -22,13 +24,13 @@ pub struct Permit(#[allow(dead_code, reason = "held, not used")] [Option<OwnedSe
 impl Readings {
     /// Of a run, whatever the source.
     pub fn new(parallel: usize) -> Self {
-        Self { run: Arc::new(Semaphore::new(parallel)), source: None }
+        Self { run: Arc::new(Semaphore::new(parallel)), source: None, pace: Arc::default() }
     }
 
-    /// The same, of a source that takes at most so many.
+    /// The same, of a source that takes at most so many, at its own pace.
     #[must_use]
-    pub fn of_source(&self, most: Option<usize>) -> Self {
-        Self { run: self.run.clone(), source: most.map(|most| Arc::new(Semaphore::new(most))) }
+    pub fn of_source(&self, most: Option<usize>, pace: Arc<Pace>) -> Self {
+        Self { run: self.run.clone(), source: most.map(|most| Arc::new(Semaphore::new(most))), pace }
     }
 
     /// Waits for a place; `None` where a stop comes first.

@@ -6,7 +6,8 @@ use crate::error::{Error, Result};
 use crate::job_log::Mark;
 use crate::record::Commit;
 
-/// How many entries the job log is brought up by, one by one. Beyond that it was lost rather than late.
+/// How many entries the job log is brought up by, one by one. Beyond that it was lost rather than late, and is made anew by
+/// those who want it whole: `rebuild`.
 const CATCH_UP: u64 = 1_000;
 
 /// Refuses a destination that is behind the job log: a wrong bucket, or deleted files.
@@ -47,7 +48,12 @@ pub async fn catch_up(session: &Session, newest: &Commit) -> Result<()> {
     if mark.as_ref().is_some_and(|mark| mark.seq >= newest.seq) {
         return Ok(());
     }
-    let from = mark.map_or(0, |mark| mark.seq + 1).max(newest.seq.saturating_sub(CATCH_UP));
+    let unknown = mark.map_or(0, |mark| mark.seq + 1);
+    let from = unknown.max(newest.seq.saturating_sub(CATCH_UP));
+    if from > unknown {
+        let (stream, entries) = (&session.stream.id, from - unknown);
+        tracing::warn!(%stream, entries, "the job log has heard of the newest commits alone: `tidemark status --rebuild` tells the others");
+    }
     if from < newest.seq {
         for commit in session.destination.range(&session.stream.id, from, newest.seq - 1).await? {
             session.record(&commit).await?;

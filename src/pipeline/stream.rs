@@ -75,6 +75,10 @@ impl Source for Shared<'_> {
         self.shared.outlook(stream, ranges, after).await
     }
 
+    async fn running(&self) -> Result<Option<u64>> {
+        self.shared.running().await
+    }
+
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
         self.is_read.fetch_or(after.is_none(), Ordering::Relaxed);
         let failure = match (self.shared.open(stream, after).await, &self.own) {

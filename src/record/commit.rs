@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Checkpoint, Mode, Position};
+use super::{Checkpoint, Mode, Position, Range};
 
 /// One entry of a stream's commit log: rows and position made visible together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,9 @@ pub struct Commit {
     pub complete: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publishes: Option<Publication>,
+    /// Windows of a backfill, each of which has one of the last numbers up to `last_seq` for its rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserves: Option<Vec<Range>>,
     /// What the stream's full loads have made so far; carried from entry to entry.
     #[serde(default, skip_serializing_if = "Generations::is_empty")]
     pub generations: Generations,
@@ -136,11 +139,20 @@ pub struct Seal {
     pub publishes: Option<Publication>,
     /// Generations that are given up.
     pub retires: Vec<String>,
+    pub reserves: Option<Vec<Range>>,
     pub state: Value,
 }
 
 impl Seal {
     pub fn at(position: Option<Position>) -> Self {
-        Self { position, last_seq: 0, complete: false, publishes: None, retires: Vec::new(), state: Value::Null }
+        Self {
+            position,
+            last_seq: 0,
+            complete: false,
+            publishes: None,
+            retires: Vec::new(),
+            reserves: None,
+            state: Value::Null,
+        }
     }
 }

@@ -83,6 +83,18 @@ impl StreamId {
         Self { name: self.name.clone(), sub: Some(sub) }
     }
 
+    /// A stream or a chunk by its text, as [`Display`](fmt::Display) writes it.
+    pub fn parse(text: &str) -> Self {
+        let is_generation = |name: &str| {
+            name.strip_prefix('g').is_some_and(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()))
+        };
+        let chunk = text.rsplit_once('/').and_then(|(load, chunk)| Some((load.rsplit_once('/')?, chunk)));
+        match chunk {
+            Some(((name, generation), chunk)) if is_generation(generation) => Self::new(name).chunk(generation, chunk),
+            _ => Self::new(text),
+        }
+    }
+
     /// The sub-stream of a window of this stream.
     #[must_use]
     pub fn window(&self, id: &str) -> Self {
@@ -107,6 +119,20 @@ impl fmt::Display for StreamId {
             Some(Sub::Chunk { generation, chunk }) => write!(f, "/{generation}/{chunk}"),
             Some(Sub::Window(id)) => write!(f, "@{id}"),
             None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_is_known_by_its_text() {
+        let chunk = StreamId::new("a/b").chunk(&format!("g{:032x}", 7), "03");
+        assert_eq!(StreamId::parse(&chunk.to_string()), chunk);
+        for name in ["a", "a/b", "a/g1/0", "a/b/c"] {
+            assert_eq!(StreamId::parse(name), StreamId::new(name));
         }
     }
 }

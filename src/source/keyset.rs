@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::cursor::{Compare, compare};
+use super::cursor::{Compare, Handover, Window, compare};
 use crate::error::{Error, Kind, Result};
 use crate::record::Range;
+use crate::source::{Chunks, Consistency};
 
 /// A chunk of a table: what its [`Range`] holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +34,9 @@ pub struct Span {
     /// The snapshot that it is read in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<String>,
+    /// Of an incremental stream's load: only the rows with such a cursor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Window>,
     /// Tells the table from another one that takes its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
@@ -43,6 +47,21 @@ impl Span {
     pub fn of(range: Option<&Range>) -> Result<Self> {
         let Some(range) = range else { return Ok(Self::default()) };
         serde_json::from_value(range.as_value().clone()).map_err(|_| lost("its chunks are not of this source"))
+    }
+
+    /// The chunk of a load that an incremental stream begins with; `None` where the range is a window of the cursor.
+    pub fn of_handover(range: &Range) -> Option<Self> {
+        serde_json::from_value::<Self>(range.as_value().clone()).ok().filter(|span| span.cursor.is_some())
+    }
+
+    /// The pieces of such a load, of a table that would be cut into `spans` otherwise.
+    pub fn handed(mut spans: Vec<Self>, handover: Handover) -> Chunks {
+        if spans.is_empty() {
+            spans.push(Self::default());
+        }
+        spans.iter_mut().for_each(|span| span.cursor = Some(handover.window.clone()));
+        let ranges = spans.iter().map(Self::range).collect();
+        Chunks { ranges, handover: Some(handover.place), ..Chunks::whole(Consistency::Chunk) }
     }
 
     pub fn range(&self) -> Range {

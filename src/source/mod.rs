@@ -70,6 +70,12 @@ pub trait Source: Send + Sync {
         Ok(Outlook::default())
     }
 
+    /// How many of the server's sessions are at work now, ours among them; `None` where that is not told, or there is no
+    /// server.
+    async fn running(&self) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
     /// Opens `stream` just after a checkpoint, or at its beginning: loses nothing after it, repeats nothing before it.
     /// A position that the source no longer holds is `Kind::Lost`, and so is a range.
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>>;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use tidemark::error::{Error, Kind};
-use tidemark::job_log::{JobLog, Lease, NewRun, RunEnd, RunRow, RunState, Timing};
+use tidemark::job_log::{JobLog, Lease, NewRun, RunEnd, RunRow, RunState, Timing, Told};
 use tidemark::record::{Commit, Generations, Mode, PartInfo, Position, Publication};
 
 /// The timing that a backend opens its logs with, so that tests need not wait for a minute.
@@ -29,7 +29,7 @@ macro_rules! job_log_conformance {
         $crate::job_log_conformance!(@each $backend,
             an_empty_log_knows_nothing, a_run_from_start_to_finish, recording_twice_changes_nothing,
             commits_of_two_runs_out_of_order, a_publication_sets_the_totals, a_fence_is_no_commit,
-            a_commit_without_a_run_gets_a_row, a_run_left_running_is_closed_by_the_next, a_last_commit_heard_of_late_ends_its_run, a_run_may_start_again,
+            a_commit_without_a_run_gets_a_row, what_a_destination_tells_is_noted_once, a_run_left_running_is_closed_by_the_next, a_last_commit_heard_of_late_ends_its_run, a_run_may_start_again,
             progress_changes_running_rows_only, what_is_forgotten_can_be_told_anew, the_newest_runs_come_first, every_state_and_error_is_kept,
             pipelines_and_streams_are_apart, a_living_holder_refuses, a_released_lease_is_free,
             a_dropped_lease_is_free, a_silent_holder_elsewhere_is_taken_over, a_lease_taken_by_another_is_lost,
@@ -140,6 +140,40 @@ pub async fn a_commit_without_a_run_gets_a_row(backend: &dyn Backend) {
     assert_eq!((row.state.as_str(), row.rows), ("done", 100));
     assert_eq!(row.finished_at.as_deref(), Some("2026-01-02T00:00:00.000000Z"));
     assert_eq!(log.mark("shop", "orders").await.unwrap().unwrap().seq, 4);
+}
+
+pub async fn what_a_destination_tells_is_noted_once(backend: &dyn Backend) {
+    let log = backend.open();
+    let at = |second: u64, commit: Commit| Commit { at: format!("2026-01-01T00:00:0{second}Z"), ..commit };
+    let fence = Commit { fences: vec![3], ..commit("lost", 3, &[]) };
+    let told = Told::of(&at(1, fence)).and(&at(2, commit("lost", 4, &[6]))).and(&at(3, commit("lost", 5, &[7])));
+    assert!(log.retell("shop", "orders", &told).await.unwrap());
+    let row = only(&*log).await;
+    assert_eq!((row.run_id.as_str(), row.state.as_str(), row.mode.as_str()), ("lost", "stopped", "full"));
+    assert_eq!((row.seq, row.commits, row.rows, row.bytes), (Some(5), 2, 13, 130));
+    assert_eq!(
+        (row.low_water_mark.as_deref(), row.high_water_mark.as_deref()),
+        (Some("{\"id\":3}"), Some("{\"id\":5}"))
+    );
+    assert_eq!(row.started_at, "2026-01-01T00:00:01.000000Z");
+    let end = "2026-01-01T00:00:03.000000Z";
+    assert_eq!((row.updated_at.as_str(), row.finished_at.as_deref()), (end, Some(end)));
+    assert_eq!(log.mark("shop", "orders").await.unwrap().unwrap().seq, 5);
+    assert!(!log.retell("shop", "orders", &told).await.unwrap());
+    assert_eq!(format!("{:?}", only(&*log).await), format!("{row:?}"));
+
+    // A run that has heard of its last commit alone, and how it ended.
+    log.start(&run("late", "items")).await.unwrap();
+    log.record("shop", "items", &commit("late", 9, &[1])).await.unwrap();
+    log.finish("late", &RunEnd { state: RunState::Failed, error: Some(Error::denied("no")) }).await.unwrap();
+    let told = Told::of(&commit("late", 8, &[2])).and(&commit("late", 9, &[1]));
+    assert!(log.retell("shop", "items", &told).await.unwrap());
+    let row = newest(&*log, "items").await;
+    assert_eq!((row.commits, row.rows, row.state.as_str(), row.error.as_deref()), (2, 3, "failed", Some("no")));
+    // One that came to its end.
+    assert!(log.retell("shop", "users", &Told::of(&publication("whole", 2))).await.unwrap());
+    let row = newest(&*log, "users").await;
+    assert_eq!((row.state.as_str(), row.rows, row.commits), ("done", 100, 1));
 }
 
 pub async fn a_run_left_running_is_closed_by_the_next(backend: &dyn Backend) {
@@ -420,6 +454,7 @@ pub fn commit(run: &str, seq: u64, rows: &[u64]) -> Commit {
         schemas: BTreeMap::new(),
         complete: false,
         publishes: None,
+        reserves: None,
         generations: Generations::default(),
         fences: Vec::new(),
         state: Value::Null,

@@ -4,6 +4,8 @@ mod config;
 mod demo;
 mod look;
 mod overrides;
+mod plan;
+mod rebuild;
 mod resume;
 mod runs;
 mod secrets;

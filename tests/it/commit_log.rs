@@ -31,6 +31,7 @@ fn entry(seq: u64) -> Commit {
         schemas: Default::default(),
         complete: false,
         publishes: None,
+        reserves: None,
         generations: Generations::default(),
         fences: Vec::new(),
         state: Value::Null,

@@ -88,6 +88,8 @@ impl Case {
     fn new(seed: u64, mode: Mode) -> Self {
         let mut random = Random(seed);
         let script = Script::new(ROWS, &mut |n| random.below(n));
+        let chunks = if mode == Mode::Full { random.below(7) } else { 0 };
+        let script = script.cut(chunks, &mut |n| random.below(n));
         Self {
             seed,
             mode,

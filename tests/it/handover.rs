@@ -11,9 +11,9 @@ use tidemark::destination::memory::Memory;
 use tidemark::destination::{Destination, Place};
 use tidemark::error::{Error, Result};
 use tidemark::job_log::{JobLog, RunState};
-use tidemark::pipeline::{Session, Sources, StreamReport, run_stream};
+use tidemark::pipeline::{Session, Sources, StreamReport, run_stream, run_windows};
 use tidemark::record::{Checkpoint, Mode, Position, Range, StreamId};
-use tidemark::source::{Chunks, Consistency, Description, Listing, Reader, Selection, Source, Stream};
+use tidemark::source::{Chunks, Consistency, Description, Listing, Reader, Selection, Source, Stream, Wanted};
 
 use crate::memory_log::MemoryLog;
 use crate::script::{self, Numbers, Script, Step, read_numbers};
@@ -29,7 +29,7 @@ struct Handed {
 
 fn rows(from: i64, to: i64) -> Script {
     let step = |n| [Step::Rows { table: 0, from: n, to: n + 1 }, Step::Checkpoint { after: n + 1 }];
-    Script { steps: (from..to).flat_map(step).collect(), acked: Arc::default() }
+    Script { steps: (from..to).flat_map(step).collect(), cuts: Vec::new(), acked: Arc::default() }
 }
 
 #[async_trait]
@@ -53,6 +53,16 @@ impl Source for Handed {
         Ok(Chunks { ranges: ranges.into(), handover: Some(handover), ..Chunks::whole(Consistency::Chunk) })
     }
 
+    /// From a row to another, so many at a time.
+    async fn windows(&self, _: &Stream, wanted: &Wanted, mark: Option<&Checkpoint>) -> Result<Vec<Range>> {
+        let number = |text: &Option<String>| text.as_ref().map(|text| text.parse::<i64>().unwrap());
+        let mark = mark.map(|mark| mark.position.as_value()["after"].as_i64().unwrap());
+        let (from, until) = (number(&wanted.from).unwrap_or(0), number(&wanted.until).or(mark).unwrap());
+        let step = number(&wanted.step).unwrap_or(until - from);
+        let borders: Vec<_> = (from..until).step_by(step as usize).chain([until]).collect();
+        Ok(borders.windows(2).map(|pair| Range::new(json!(pair))).collect())
+    }
+
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
         let (from, to) = match &stream.range {
             Some(range) => serde_json::from_value(range.as_value().clone()).unwrap(),
@@ -60,7 +70,7 @@ impl Source for Handed {
         };
         match self.broken == Some(from) && stream.range.is_some() {
             true => Err(Error::data("broken")),
-            false => rows(from, to).open(stream, after).await,
+            false => rows(from, to).open(&Stream { range: None, ..stream.clone() }, after).await,
         }
     }
 }
@@ -101,6 +111,12 @@ impl Case {
     async fn run(&mut self, source: Handed, full_refresh: bool) -> StreamReport {
         let session = self.session(Mode::Incremental, full_refresh);
         run_stream(session, &Shared(source), 0).await
+    }
+
+    async fn backfill(&mut self, source: Handed, from: &str, until: Option<&str>, step: &str) -> StreamReport {
+        let until = until.map(str::to_owned);
+        let wanted = Wanted { from: Some(from.to_owned()), until, step: Some(step.to_owned()) };
+        run_windows(self.session(Mode::Incremental, false), &Shared(source), 0, &wanted).await
     }
 
     /// Every live row with its number, in order.
@@ -202,4 +218,57 @@ async fn a_stream_without_a_load_is_refreshed_too() {
     assert_eq!(case.live().await, same(0, 20, 13).collect::<Vec<_>>());
     assert_eq!(case.grown().await, 0);
     assert_eq!(case.log.mark("test", "s").await.unwrap().unwrap().position.as_deref(), Some("{\"after\":20}"));
+}
+
+/// What is read again is newer than what was delivered and older than what comes, and the mark stays where it is.
+#[tokio::test(start_paused = true)]
+async fn a_backfill_moves_no_mark() {
+    let mut case = Case::new();
+    let source = |rows| Handed { rows, handed: 10, broken: None };
+    for rows in [10, 12] {
+        case.run(source(rows), false).await;
+    }
+    let report = case.backfill(source(12), "4", None, "3").await;
+    assert_eq!((report.state, report.rows), (RunState::Done, 8), "{:?}", report.error);
+    assert_eq!(report.stream.name(), "s@6");
+    let again = [(4, 4), (5, 4), (6, 4), (7, 5), (8, 5), (9, 5), (10, 6), (11, 6)];
+    let sorted = |rows: Vec<(i64, i64)>| {
+        let mut rows = rows;
+        rows.sort_unstable();
+        rows
+    };
+    let before: Vec<_> = same(0, 10, 1).chain([(10, 2), (11, 3)]).chain(again).collect();
+    assert_eq!(case.live().await, sorted(before.clone()));
+
+    // The stream has nothing new, and what comes later has greater numbers.
+    let keys = case.store.list("", None).await.unwrap();
+    assert_eq!(case.run(source(12), false).await.rows, 0);
+    assert_eq!(case.store.list("", None).await.unwrap(), keys);
+    let report = case.run(source(13), false).await;
+    assert_eq!((report.rows, report.high_water_mark.as_deref()), (1, Some("{\"after\":13}")));
+    assert_eq!(case.live().await, sorted(before.into_iter().chain([(12, 7)]).collect()));
+    assert_eq!(case.log.mark("test", "s").await.unwrap().unwrap().position.as_deref(), Some("{\"after\":13}"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backfill_goes_on_with_the_windows_that_are_left() {
+    let mut case = Case::new();
+    let source = |broken| Handed { rows: 12, handed: 10, broken };
+    case.run(source(None), false).await;
+    case.run(source(None), false).await;
+    let error = case.backfill(source(Some(6)), "0", Some("9"), "3").await.error.unwrap();
+    assert!(error.message().contains("broken"), "{error}");
+    let report = case.backfill(source(None), "0", Some("9"), "3").await;
+    assert_eq!((report.state, report.rows), (RunState::Done, 9), "{:?}", report.error);
+    let live = case.live().await;
+    assert_eq!(live.len(), 12 + 9, "none is there twice: {live:?}");
+    // When it has come to its end, the same is another one.
+    case.backfill(source(None), "0", Some("9"), "3").await;
+    assert_eq!(case.live().await.len(), 12 + 18);
+    // A load that begins anew leaves no windows of before behind, also of a stream that has not grown since.
+    for handed in [12, 12] {
+        case.run(Handed { rows: 12, handed, broken: None }, true).await;
+    }
+    assert_eq!(case.live().await.len(), 12);
+    assert_eq!(case.store.list("a/s@", None).await.unwrap(), Vec::<String>::new());
 }

@@ -8,6 +8,7 @@ mod store_suite;
 #[path = "../conformance/interleaved.rs"]
 mod interleaved;
 
+mod chunks;
 mod cli;
 mod commit_log;
 mod crash;
@@ -20,6 +21,7 @@ mod handover;
 mod job_log;
 mod memory_log;
 mod messages;
+mod parts;
 mod recovery;
 #[cfg(feature = "s3")]
 mod s3;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use tidemark::error::{Error, Result};
-use tidemark::job_log::{Held, JobLog, Lease, Mark, NewRun, RunEnd, RunRow};
+use tidemark::job_log::{Held, JobLog, Lease, Mark, NewRun, RunEnd, RunRow, Told};
 use tidemark::record::Commit;
 
 #[derive(Default)]
@@ -31,6 +31,16 @@ impl MemoryLog {
     pub fn new() -> Self {
         let alive = Arc::new(AtomicBool::new(true));
         Self { state: Arc::default(), alive, fail_every: None, records: Arc::default() }
+    }
+
+    /// The same log, for a process beside this one.
+    pub fn beside(&self) -> Self {
+        Self { alive: Arc::new(AtomicBool::new(true)), ..self.clone() }
+    }
+
+    /// Its leases are free from here on: it has ended, or is thought to have.
+    pub fn is_gone(&self) {
+        self.alive.store(false, Ordering::SeqCst);
     }
 
     /// The same log, for a process that starts after this one was killed.
@@ -59,9 +69,9 @@ impl JobLog for MemoryLog {
         if state.holders.get(stream).is_some_and(|alive| alive.load(Ordering::SeqCst)) {
             return Err(Error::conflict("held"));
         }
-        let held = Arc::new(AtomicBool::new(true));
         state.holders.insert(stream.to_owned(), self.alive.clone());
-        Ok(Box::new(MemoryLease { state: self.state.clone(), stream: stream.to_owned(), _held: held }))
+        let (state, stream) = (self.state.clone(), stream.to_owned());
+        Ok(Box::new(MemoryLease { state, stream, holder: self.alive.clone() }))
     }
 
     async fn mark(&self, _: &str, stream: &str) -> Result<Option<Mark>> {
@@ -87,6 +97,10 @@ impl JobLog for MemoryLog {
         Ok(())
     }
 
+    async fn retell(&self, _: &str, _: &str, _: &Told) -> Result<bool> {
+        Err(Error::bug("not asked for"))
+    }
+
     async fn progress(&self, _: &str, _: u64, _: u64) -> Result<()> {
         Ok(())
     }
@@ -105,7 +119,17 @@ impl JobLog for MemoryLog {
     }
 
     async fn holders(&self, _: &str) -> Result<Vec<Held>> {
-        Ok(Vec::new())
+        let state = self.state.lock().unwrap();
+        let held = |(stream, alive): (&String, &Arc<AtomicBool>)| Held {
+            stream: stream.clone(),
+            host: "test".to_owned(),
+            pid: 1,
+            since: String::new(),
+            heartbeat_at: String::new(),
+            alive: alive.load(Ordering::SeqCst),
+            why: String::new(),
+        };
+        Ok(state.holders.iter().map(held).collect())
     }
 
     async fn prepare(&self) -> Result<()> {
@@ -124,7 +148,7 @@ impl JobLog for MemoryLog {
 struct MemoryLease {
     state: Arc<Mutex<State>>,
     stream: String,
-    _held: Arc<AtomicBool>,
+    holder: Arc<AtomicBool>,
 }
 
 #[async_trait]
@@ -134,6 +158,10 @@ impl Lease for MemoryLease {
     }
 
     async fn release(self: Box<Self>) {
-        self.state.lock().unwrap().holders.remove(&self.stream);
+        let mut state = self.state.lock().unwrap();
+        // It may have been taken over.
+        if state.holders.get(&self.stream).is_some_and(|holder| Arc::ptr_eq(holder, &self.holder)) {
+            state.holders.remove(&self.stream);
+        }
     }
 }

@@ -34,7 +34,7 @@ fn session(store: &MemoryStore, log: &MemoryLog, mode: Mode) -> Session {
 /// So many rows, each with a checkpoint behind it.
 fn rows(count: i64) -> Script {
     let step = |n| [Step::Rows { table: 0, from: n, to: n + 1 }, Step::Checkpoint { after: n + 1 }];
-    Script { steps: (0..count).flat_map(step).collect(), acked: Arc::default() }
+    Script { steps: (0..count).flat_map(step).collect(), cuts: Vec::new(), acked: Arc::default() }
 }
 
 /// A source for every attempt, and for which attempts one was asked.
@@ -160,14 +160,14 @@ async fn a_destination_that_is_refused_is_not_adopted() {
 async fn an_end_without_a_checkpoint_is_no_end() {
     for mode in [Mode::Full, Mode::Cdc] {
         let (store, log) = (MemoryStore::new(), MemoryLog::new());
-        let nothing = Script { steps: Vec::new(), acked: Arc::default() };
+        let nothing = Script { steps: Vec::new(), cuts: Vec::new(), acked: Arc::default() };
         let report = run(session(&store, &log, mode), nothing).await;
         let error = report.error.unwrap_or_else(|| panic!("{mode}: taken for complete"));
         assert_eq!(error.kind(), Kind::Bug, "{error}");
         assert!(error.message().contains("ended without a checkpoint"), "{error}");
         assert!(StorePlace(Arc::new(store.clone())).files(&StreamId::new("s")).await.unwrap().is_empty());
 
-        let empty = Script { steps: vec![Step::Checkpoint { after: 0 }], acked: Arc::default() };
+        let empty = Script { steps: vec![Step::Checkpoint { after: 0 }], cuts: Vec::new(), acked: Arc::default() };
         let report = run(session(&store, &log, mode), empty).await;
         assert_eq!(report.state, RunState::Done, "{mode}: {:?}", report.error);
     }

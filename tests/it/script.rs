@@ -15,8 +15,8 @@ use tidemark::error::Result;
 use tidemark::format::{Encoder, Format};
 use tidemark::job_log::JobLog;
 use tidemark::pipeline::{Limits, Notice, Observer, OnChange, Readings, Session, Stop};
-use tidemark::record::{Checkpoint, Event, Mode, Position, Rows, StreamId, Table};
-use tidemark::source::{Description, Listing, Reader, STREAM_KEYS, Selection, Source, Stream};
+use tidemark::record::{Checkpoint, Event, Mode, Position, Range, Rows, StreamId, Table};
+use tidemark::source::{Chunks, Consistency, Description, Listing, Reader, STREAM_KEYS, Selection, Source, Stream};
 use tokio::time::{Duration, Instant};
 
 use crate::memory_log::MemoryLog;
@@ -25,6 +25,8 @@ use crate::memory_log::MemoryLog;
 #[derive(Debug, Clone)]
 pub struct Script {
     pub steps: Vec<Step>,
+    /// Where a full load is cut into chunks: at rows with which a step begins.
+    pub cuts: Vec<i64>,
     /// How far the source was told that it may forget.
     pub acked: Arc<Mutex<i64>>,
 }
@@ -61,7 +63,31 @@ impl Script {
             }
         }
         steps.push(Step::Checkpoint { after: rows });
-        Self { steps, acked: Arc::new(Mutex::new(0)) }
+        Self { steps, cuts: Vec::new(), acked: Arc::new(Mutex::new(0)) }
+    }
+
+    /// The same, in at most so many chunks.
+    pub fn cut(mut self, most: u64, random: &mut dyn FnMut(u64) -> u64) -> Self {
+        let begins = |step: &Step| if let Step::Rows { from, .. } = step { Some(*from) } else { None };
+        let begins: Vec<_> = self.steps.iter().filter_map(begins).filter(|from| *from > 0).collect();
+        self.cuts =
+            (1..most).filter_map(|_| begins.get(random(begins.len().max(1) as u64) as usize).copied()).collect();
+        self.cuts.sort_unstable();
+        self.cuts.dedup();
+        self
+    }
+
+    /// The steps of a range; its end is a checkpoint.
+    fn within(&self, range: Option<&Range>) -> Vec<Step> {
+        // Ranges of other makers are theirs to keep to.
+        let member = |name: &str| range.and_then(|range| range.as_value()[name].as_i64());
+        let (Some(after), Some(to)) = (member("after"), member("to")) else { return self.steps.clone() };
+        let is_within = |step: &Step| matches!(step, Step::Rows { from, to: end, .. } if *from >= after && *end <= to);
+        let first = self.steps.iter().position(is_within).unwrap_or(0);
+        let last = self.steps.iter().rposition(is_within).map_or(0, |last| last + 1);
+        let mut steps = self.steps[first..last].to_vec();
+        steps.push(Step::Checkpoint { after: to });
+        steps
     }
 
     pub fn tables() -> [Arc<Table>; 2] {
@@ -139,9 +165,22 @@ impl Source for Script {
         Ok(Description { table: Self::tables()[0].clone(), notes: Vec::new() })
     }
 
-    async fn open(&self, _: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
+    async fn chunks(&self, _: &Stream) -> Result<Chunks> {
+        if self.cuts.is_empty() {
+            return Ok(Chunks::whole(Consistency::Statement));
+        }
+        let end =
+            self.steps.iter().map(|step| if let Step::Rows { to, .. } = step { *to } else { 0 }).max().unwrap_or(0);
+        let ends = self.cuts.iter().copied().chain([end]);
+        let begins = [0].into_iter().chain(self.cuts.iter().copied());
+        let ranges = begins.zip(ends).map(|(after, to)| Range::new(json!({ "after": after, "to": to }))).collect();
+        Ok(Chunks { ranges, ..Chunks::whole(Consistency::Chunk) })
+    }
+
+    async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
         let after = after.map_or(0, |after| after.position.as_value()["after"].as_i64().unwrap());
-        let rest = self.steps.iter().skip_while(|step| match step {
+        let steps = self.within(stream.range.as_ref());
+        let rest = steps.iter().skip_while(|step| match step {
             Step::Rows { to, .. } => *to <= after,
             Step::Checkpoint { after: at } => *at <= after,
             Step::Wait(_) => true,
@@ -151,7 +190,7 @@ impl Source for Script {
         events.extend(rest);
         // Where nothing is left to read, its end is still a checkpoint.
         if !events.iter().any(|step| matches!(step, Step::Checkpoint { .. })) {
-            events.extend(self.steps.last().filter(|step| matches!(step, Step::Checkpoint { .. })));
+            events.extend(steps.last().filter(|step| matches!(step, Step::Checkpoint { .. })));
         }
         events.reverse();
         Ok(Box::new(ScriptReader { rest: events, until: None, acked: self.acked.clone() }))
@@ -176,6 +215,10 @@ impl<F: Fn(Box<dyn Reader>) -> Box<dyn Reader> + Send + Sync> Source for Through
 
     async fn describe(&self, stream: &Stream) -> Result<Description> {
         self.script.describe(stream).await
+    }
+
+    async fn chunks(&self, stream: &Stream) -> Result<Chunks> {
+        self.script.chunks(stream).await
     }
 
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {

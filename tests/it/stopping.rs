@@ -71,7 +71,7 @@ async fn run(mut session: Session, script: Script, events: Option<usize>) -> Str
 }
 
 fn script(steps: Vec<Step>) -> Script {
-    Script { steps, acked: Arc::default() }
+    Script { steps, cuts: Vec::new(), acked: Arc::default() }
 }
 
 /// Two announcements, so many rows, a checkpoint behind every third.

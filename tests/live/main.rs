@@ -26,6 +26,8 @@ mod kill;
 mod mariadb;
 #[cfg(feature = "mysql")]
 mod mysql;
+#[cfg(all(feature = "mysql", feature = "postgres", feature = "s3"))]
+mod plan;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod program;

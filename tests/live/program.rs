@@ -7,20 +7,29 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// No run takes as long.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A folder with a `pipeline.conf` and a job log.
-pub struct Folder(tempfile::TempDir);
+pub struct Folder {
+    folder: tempfile::TempDir,
+    /// What the program finds in its environment.
+    variables: Vec<(&'static str, String)>,
+}
 
 impl Folder {
     pub fn new(config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("pipeline.conf"), config).unwrap();
-        Self(folder)
+        Self { folder, variables: Vec::new() }
+    }
+
+    pub fn with(mut self, variable: &'static str, value: &str) -> Self {
+        self.variables.push((variable, value.to_owned()));
+        self
     }
 
     pub fn path(&self) -> &Path {
-        self.0.path()
+        self.folder.path()
     }
 
     fn log(&self) -> PathBuf {
@@ -33,6 +42,7 @@ impl Folder {
             .current_dir(self.path())
             .args(line.split_whitespace())
             .env_remove("TIDEMARK_CONFIG")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .env_remove("RUN_TYPE")
             .stdin(Stdio::null());
         command
@@ -52,11 +62,16 @@ impl Folder {
         (ended.took, ended.said)
     }
 
+    /// What a command prints.
+    pub fn print(&self, line: &str) -> String {
+        let output = self.command(line).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// What `tidemark files` prints.
     pub fn live_files(&self, stream: &str) -> Vec<String> {
-        let output = self.command(&format!("files {stream}")).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+        self.print(&format!("files {stream}")).lines().map(str::to_owned).collect()
     }
 
     fn job_log(&self) -> rusqlite::Connection {
@@ -84,6 +99,8 @@ pub struct Ended {
     pub killed: bool,
     pub took: Duration,
     pub said: String,
+    /// The most memory that it was seen to have resident, in KiB.
+    pub peak: u64,
 }
 
 impl Run<'_> {
@@ -98,9 +115,10 @@ impl Run<'_> {
     }
 
     fn end_or_kill(mut self, after: Duration, may_kill: bool) -> Ended {
-        let mut took = Duration::ZERO;
+        let (mut took, mut peak) = (Duration::ZERO, 0);
         while self.child.try_wait().unwrap().is_none() {
             took = self.started.elapsed();
+            peak = self.peak().unwrap_or(peak);
             if took >= after {
                 self.child.kill().unwrap();
                 assert!(may_kill, "it does not end: {}", self.said());
@@ -109,7 +127,14 @@ impl Run<'_> {
             std::thread::sleep(after.saturating_sub(took).min(Duration::from_millis(5)));
         }
         let status = self.child.wait().unwrap();
-        Ended { code: status.code(), killed: status.signal() == Some(9), took, said: self.said() }
+        Ended { code: status.code(), killed: status.signal() == Some(9), took, said: self.said(), peak }
+    }
+
+    /// Where the system tells it.
+    fn peak(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+        line.split_whitespace().nth(1)?.parse().ok()
     }
 
     pub fn signal(&self, name: &str) {

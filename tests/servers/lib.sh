@@ -11,6 +11,8 @@ CACHE=${TIDEMARK_SERVERS:-${XDG_CACHE_HOME:-$HOME/.cache}/tidemark/servers}
 # A new server is one script here, one install step, and its name in one of these lines.
 REQUIRED=(mariadb postgres s3)
 OPTIONAL=(mysql postgres_new gcs)
+# Programs that tests run beside them; optional too, with an install step and no script.
+PROGRAMS=(airflow)
 
 # variable_of NAME: the environment variable that holds a server's address.
 variable_of() { echo "TIDEMARK_TEST_${1^^}"; }

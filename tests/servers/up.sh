@@ -65,7 +65,22 @@ for name in "${REQUIRED[@]}" "${OPTIONAL[@]}"; do
   fi
 done
 
-"$HERE/install.sh" "${ours[@]}"
+programs=()
+for name in "${PROGRAMS[@]}"; do
+  variable=$(variable_of "$name")
+  if [ -n "${!variable:-}" ]; then
+    say "  $name: given, ${!variable}"
+  elif in_list "$name" "${TIDEMARK_SERVERS_WITHOUT:-}"; then
+    unavailable+=("$name")
+  else
+    programs+=("$name")
+  fi
+done
+
+"$HERE/install.sh" "${ours[@]}" "${programs[@]}"
+for name in "${programs[@]}"; do
+  [ -e "$CACHE/$name.ok" ] || unavailable+=("$name")
+done
 
 declare -A starting=()
 for name in "${ours[@]}"; do
@@ -105,6 +120,9 @@ put TIDEMARK_TEST_S3_SECRET SKTEST
 put TIDEMARK_TEST_S3_BUCKET tidemark
 put TIDEMARK_TEST_GCS_BUCKET tidemark
 put TIDEMARK_TEST_PYTHON "$CACHE/python/bin/python"
+for name in "${PROGRAMS[@]}"; do
+  in_list "$name" "${unavailable[@]}" || put "$(variable_of "$name")" "$CACHE/$name/bin/$name"
+done
 put TIDEMARK_SERVERS "$CACHE"
 # ours, unless all servers are the caller's
 if [ ${#starting[@]} != 0 ]; then unset TIDEMARK_TEST_SERVERS_DIR; fi

@@ -33,8 +33,14 @@ pub async fn delete(store: &dyn Store, stream: &Layout, generations: &[String]) 
 pub async fn delete_grown(store: &dyn Store, stream: &Layout, before: Option<u64>) -> Option<u64> {
     let before = before?;
     let deleted = async {
-        let markers = store.list(&stream.table_markers(), None).await?;
-        for table in markers.iter().filter_map(|key| stream.marked_table(key)) {
+        let mut tables = BTreeSet::new();
+        for key in store.list(&stream.table_markers(), None).await? {
+            tables.extend(stream.marked_table(&key));
+        }
+        for key in store.list(&stream.window_logs(), None).await? {
+            tables.extend(stream.window_of(&key).and_then(|window| stream.window(&window).marked_table(&key)));
+        }
+        for table in tables {
             let mut old = store.list(&stream.parts(&table), None).await?;
             old.retain(|key| stream.part_seq(&table, key).is_some_and(|seq| seq < before));
             let mut windows = store.list(&stream.parts_of_windows(&table), None).await?;

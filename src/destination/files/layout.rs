@@ -133,9 +133,18 @@ impl Layout {
     /// The number of the entry that made room for the window that a part is of, of a key that starts with
     /// [`Layout::parts_of_windows`]: windows are named by it.
     pub fn window_seq(&self, table: &str, key: &str) -> Option<u64> {
-        let (seq, rest) = key.strip_prefix(&self.parts_of_windows(table))?.split_at_checked(20)?;
-        let is_window = rest.starts_with('-') && seq.bytes().all(|byte| byte.is_ascii_digit());
-        if is_window { seq.parse().ok() } else { None }
+        seq_of_window(key.strip_prefix(&self.parts_of_windows(table))?)
+    }
+
+    /// What the keys of the logs of this stream's windows start with.
+    pub fn window_logs(&self) -> String {
+        format!("{}/@", self.log)
+    }
+
+    /// The window of a key that starts with [`Layout::window_logs`].
+    pub fn window_of(&self, key: &str) -> Option<String> {
+        let (id, _) = key.strip_prefix(&self.window_logs())?.split_once('/')?;
+        percent_decode_str(id).decode_utf8().ok().map(|id| id.into_owned())
     }
 
     pub fn part(&self, table: &str, seq: u64, n: u32, extension: &str) -> String {
@@ -176,6 +185,13 @@ impl Layout {
     pub fn generation_parts(table: &str, generation: &str) -> String {
         format!("{}/{}/", encode(table), encode(generation))
     }
+}
+
+/// The number of the entry that made room for a window, of its id or what begins with it.
+pub fn seq_of_window(id: &str) -> Option<u64> {
+    let (seq, rest) = id.split_at_checked(20)?;
+    let is_window = rest.starts_with('-') && seq.bytes().all(|byte| byte.is_ascii_digit());
+    if is_window { seq.parse().ok() } else { None }
 }
 
 /// Letters, digits, `_`, `-` and `.` stand for themselves, but not `_` or `.` at the start.

@@ -30,11 +30,30 @@ impl Live<'_> {
     /// The parts that are live as of the stream's entry `newest`.
     async fn parts(&self, stream: &StreamId, newest: &Commit) -> Result<Vec<PartInfo>> {
         let (log, layout) = (self.log(stream), Layout::of(stream));
-        let Some(publication) = newest.generations.live() else { return log.live_parts(newest.seq).await };
+        let Some(publication) = newest.generations.live() else {
+            let mut parts = log.live_parts(newest.seq).await?;
+            parts.extend(self.windows(&layout, 0).await?);
+            return Ok(parts);
+        };
         let mut parts = generations::parts(self.0, &layout, publication).await?;
         // What a growing stream wrote since; before that number was kept, a stream of full loads never grew.
         if publication.seq > 0 {
             parts.extend(log.parts_after(publication.seq, newest.seq).await?);
+            parts.extend(self.windows(&layout, publication.seq).await?);
+        }
+        Ok(parts)
+    }
+
+    /// The parts of windows that were made room for after this entry.
+    async fn windows(&self, stream: &Layout, after: u64) -> Result<Vec<PartInfo>> {
+        let keys = self.0.list(&stream.window_logs(), None).await?;
+        let ids: BTreeSet<_> = keys.iter().filter_map(|key| stream.window_of(key)).collect();
+        let mut parts = Vec::new();
+        for id in ids.iter().filter(|id| layout::seq_of_window(id).is_some_and(|seq| seq > after)) {
+            let log = Log::new(self.0.clone(), stream.window(id));
+            if let Some(newest) = log.newest(None).await? {
+                parts.extend(log.live_parts(newest.seq).await?);
+            }
         }
         Ok(parts)
     }

@@ -16,6 +16,7 @@ mod writer;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::{StreamExt, TryStreamExt};
 
 use self::layout::Layout;
 use self::live::Live;
@@ -40,6 +41,9 @@ pub const KEYS: &[Key] = &[
     )
     .default("1"),
 ];
+
+/// How many entries are read at once by those who read many: a store in a network takes its time for each.
+const ENTRIES_AT_ONCE: usize = 8;
 
 /// How a stream's files are made.
 pub struct Settings {
@@ -118,6 +122,16 @@ impl Place for StorePlace {
 
     async fn streams(&self, prefix: &str) -> Result<Vec<StreamId>> {
         Live(&self.0).streams(prefix).await
+    }
+
+    async fn last(&self, stream: &StreamId, after: Option<u64>) -> Result<Option<Commit>> {
+        Log::new(self.0.clone(), Layout::of(stream)).newest(after).await
+    }
+
+    async fn entries(&self, stream: &StreamId, from: u64, to: u64) -> Result<Vec<Commit>> {
+        let log = Log::new(self.0.clone(), Layout::of(stream));
+        let entries = futures_util::stream::iter((from..=to).map(|seq| log.read(seq)));
+        entries.buffered(ENTRIES_AT_ONCE).try_collect().await
     }
 
     async fn presence(&self, stream: &StreamId) -> Result<Option<Presence>> {

@@ -105,6 +105,7 @@ fn above(newest: Option<Commit>, id: &str, opening: &Opening) -> Commit {
         schemas: Default::default(),
         complete: false,
         publishes: None,
+        reserves: None,
         generations,
         fences,
         state,

@@ -168,6 +168,7 @@ impl FileWriter {
             schemas: std::mem::take(&mut self.schemas),
             complete: seal.complete,
             publishes: seal.publishes,
+            reserves: seal.reserves,
             generations,
             fences: self.last.fences.clone(),
             state: seal.state,

@@ -1,5 +1,6 @@
 //! What the server refuses the job log, by its numbers.
 
+use super::super::server::READ_ONLY;
 use super::settings::Settings;
 use crate::error::{Error, Kind};
 use crate::net::mysql::client::Failure;
@@ -47,6 +48,9 @@ fn of_connection(failure: Failure, doing: Doing) -> Error {
 fn of_server(number: u16, state: &str) -> Error {
     let said = match (number, error::meaning(number)) {
         (1062 | 1050, _) => format!("another process wrote the same at the same time (error {number})"),
+        (1020, _) => format!("another process changed the same row at the same time (error {number})"),
+        (1180 | 3100 | 3101, _) => format!("the server took the commit back, or it failed halfway (error {number})"),
+        (1637, _) => format!("the server has too many transactions (error {number})"),
         (1142 | 1143, _) => format!("a right is missing (error {number})"),
         (1290 | 1792 | 1836, _) => format!("the server is read-only (error {number})"),
         (1406, _) => format!("a name is longer than its column (error {number})"),
@@ -63,6 +67,9 @@ fn of_server(number: u16, state: &str) -> Error {
 fn kind(number: u16) -> Kind {
     match number {
         1062 | 1050 => Kind::Unavailable,
+        // The row was changed since it was read (MariaDB); too many transactions; a commit that a cluster took back, or that
+        // failed halfway, of which nobody knows whether it stands.
+        1020 | 1637 | 3100 | 3101 | 1180 => Kind::Unavailable,
         // Read-only; a log of statements, which READ COMMITTED cannot go into; a name too long; an index too long.
         1290 | 1792 | 1836 | 1665 | 1406 | 1071 | 1709 => Kind::Config,
         _ => match error::kind(number) {
@@ -78,7 +85,7 @@ fn hint(number: u16) -> Option<&'static str> {
             "The user needs CREATE in the database for the first run, and then SELECT, INSERT, UPDATE and DELETE on job_log \
              and job_log_lease, and SELECT on job_log_id. `tidemark check` says which is missing."
         }
-        1290 | 1792 | 1836 => "Name the primary in [job_log] `url`, not a replica.",
+        1290 | 1792 | 1836 => READ_ONLY,
         1665 => "Set binlog_format = ROW on the server.",
         1146 | 1054 => "Were its tables changed or dropped while it ran? What is missing is made anew by the next run.",
         1114 => "Free some space on the server's disk.",
@@ -100,6 +107,11 @@ mod tests {
             (4031, Kind::Unavailable),
             (1040, Kind::Unavailable),
             (1114, Kind::Unavailable),
+            (1020, Kind::Unavailable),
+            (1180, Kind::Unavailable),
+            (1637, Kind::Unavailable),
+            (3100, Kind::Unavailable),
+            (3101, Kind::Unavailable),
             (1142, Kind::Denied),
             (1227, Kind::Denied),
             (1290, Kind::Config),

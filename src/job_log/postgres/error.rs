@@ -1,5 +1,6 @@
 //! What an error of an open connection means for the job log, by SQLSTATE.
 
+use super::super::server::READ_ONLY;
 use super::settings::Settings;
 use crate::error::{Error, Kind};
 use crate::net::postgres::error::{code, running, told};
@@ -25,8 +26,8 @@ fn kind(code: &str) -> Kind {
         "23505" | "42P07" => Kind::Unavailable,
         // A pooler has put another server connection under ours.
         "26000" | "42P05" => Kind::Config,
-        // Read-only; text that the database's encoding does not hold.
-        "25006" | "22P05" | "22021" => Kind::Config,
+        // A standby, which cannot even be asked for writing; read-only; text that the database's encoding does not hold.
+        "0A000" | "25006" | "22P05" | "22021" => Kind::Config,
         // Tables that are gone, or have other columns.
         "42P01" | "42703" | "42804" | "3F000" | "3D000" => Kind::Config,
         _ => match code.get(..2).unwrap_or_default() {
@@ -43,7 +44,7 @@ fn hint(code: &str) -> Option<&'static str> {
             "The role needs CREATE on the schema for the first run, and then SELECT, INSERT, UPDATE and DELETE on job_log \
              and job_log_lease, and SELECT on job_log_id. `tidemark check` says which is missing."
         }
-        "25006" => "Name the primary in [job_log] `url`, not a replica.",
+        "0A000" | "25006" => READ_ONLY,
         "22P05" | "22021" => "The job log needs a database with the encoding UTF8.",
         "42P01" | "42703" | "42804" | "3F000" => {
             "Were its tables changed or dropped while it ran? What is missing is made anew by the next run."
@@ -69,6 +70,8 @@ mod tests {
             ("53100", Kind::Unavailable),
             ("25P03", Kind::Unavailable),
             ("25006", Kind::Config),
+            ("0A000", Kind::Config),
+            ("40001", Kind::Unavailable),
             ("42P01", Kind::Config),
             ("22P05", Kind::Config),
             ("42601", Kind::Bug),

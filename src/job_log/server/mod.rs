@@ -16,7 +16,7 @@ use self::schema::State;
 use self::session::{Driver, Session};
 use self::sessions::{Sessions, Transaction};
 use super::process::Process;
-use super::{Held, Lease, Mark, NewRun, RunEnd, RunRow, Timing, lease};
+use super::{Held, Lease, Mark, NewRun, RunEnd, RunRow, Timing, Told, lease};
 use crate::error::{Error, Result};
 use crate::record::Commit;
 
@@ -60,6 +60,10 @@ impl super::JobLog for JobLog {
         self.sessions.write(|db| runs::record(db, pipeline, stream, commit)).await
     }
 
+    async fn retell(&self, pipeline: &str, stream: &str, run: &Told) -> Result<bool> {
+        self.sessions.write(|db| runs::retell(db, pipeline, stream, run)).await
+    }
+
     async fn progress(&self, run: &str, rows: u64, bytes: u64) -> Result<()> {
         self.sessions.write(|db| runs::progress(db, run, rows, bytes)).await
     }
@@ -98,6 +102,9 @@ impl super::JobLog for JobLog {
             .await
     }
 }
+
+/// What to do about a server that takes no writes.
+pub(super) const READ_ONLY: &str = "Name the primary in [job_log] `url`, not a replica.";
 
 /// An error of a connection as [job_log] has it: its server, user, password and database are all in one key.
 pub(super) fn of_url(error: &Error) -> Error {

@@ -3,7 +3,7 @@
 use super::session::{Cell, Record};
 use super::sessions::Transaction;
 use crate::error::Result;
-use crate::job_log::tally::{Tally, ends_run};
+use crate::job_log::tally::{Tally, Told, ends_run};
 use crate::job_log::{DIED, Mark, NewRun, RunEnd, RunRow, at, error_columns};
 use crate::record::Commit;
 
@@ -65,14 +65,60 @@ pub async fn record(mut db: Transaction<'_>, pipeline: &str, stream: &str, commi
             Tally::default()
         }
     };
-    let Some(after) = before.after(commit) else { return db.commit().await };
+    if let Some(after) = before.after(commit) {
+        set(&mut db, run, &after, &now, &made_at, ends_run(commit)).await?;
+    }
+    db.commit().await
+}
+
+pub async fn retell(mut db: Transaction<'_>, pipeline: &str, stream: &str, told: &Told) -> Result<bool> {
+    let (run, ended_at) = (told.run.as_str(), told.ended_at.as_str());
+    let before = of_run(&mut db, run).await?;
+    let Some(after) = told.over(before.as_ref()) else {
+        db.commit().await?;
+        return Ok(false);
+    };
+    let updated_at = match before {
+        Some(_) => db.now().await?,
+        None => {
+            let sql = "INSERT INTO job_log
+                    (run_id, pipeline, stream, mode, state, low_water_mark, started_at, updated_at, finished_at)
+                VALUES (?, ?, ?, ?, 'stopped', ?, ?, ?, ?)";
+            let values = [
+                run.into(),
+                pipeline.into(),
+                stream.into(),
+                told.mode.name().into(),
+                told.low_water_mark.as_deref().into(),
+                told.began_at.as_str().into(),
+                ended_at.into(),
+                ended_at.into(),
+            ];
+            db.query(sql, &values).await?;
+            ended_at.to_owned()
+        }
+    };
+    set(&mut db, run, &after, &updated_at, ended_at, told.is_done).await?;
+    db.commit().await?;
+    Ok(true)
+}
+
+/// Sets what commits change in a run's row, the last of which was made at `made_at`.
+async fn set(
+    db: &mut Transaction<'_>,
+    run: &str,
+    after: &Tally,
+    updated_at: &str,
+    made_at: &str,
+    ends_run: bool,
+) -> Result<()> {
     let values = [
         after.seq.into(),
         after.high_water_mark.as_deref().into(),
         after.commits.into(),
         after.rows.into(),
         after.bytes.into(),
-        now.as_str().into(),
+        updated_at.into(),
         run.into(),
     ];
     let sql = "UPDATE job_log SET seq = ?, high_water_mark = ?, commits = ?, \"rows\" = ?, bytes = ?, updated_at = ?
@@ -80,13 +126,13 @@ pub async fn record(mut db: Transaction<'_>, pipeline: &str, stream: &str, commi
     db.query(sql, &values).await?;
     // The commit is the newest sign of a run that is over; and if it was its last step, the run came to its end.
     let sql = "UPDATE job_log SET finished_at = ? WHERE run_id = ? AND finished_at < ?";
-    db.query(sql, &[&*made_at, run, &*made_at].map(Cell::from)).await?;
-    if ends_run(commit) {
+    db.query(sql, &[made_at, run, made_at].map(Cell::from)).await?;
+    if ends_run {
         let sql = "UPDATE job_log SET state = 'done', error_kind = NULL, error = NULL
             WHERE run_id = ? AND (state = 'stopped' OR (state = 'failed' AND error = ?))";
         db.query(sql, &[run, DIED].map(Cell::from)).await?;
     }
-    db.commit().await
+    Ok(())
 }
 
 pub async fn progress(mut db: Transaction<'_>, run: &str, rows: u64, bytes: u64) -> Result<()> {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use self::connection::Connection;
 use super::process::Process;
-use super::{Held, Lease, Mark, NewRun, RunEnd, RunRow, Timing, lease};
+use super::{Held, Lease, Mark, NewRun, RunEnd, RunRow, Timing, Told, lease};
 use crate::error::Result;
 use crate::record::Commit;
 
@@ -73,6 +73,18 @@ impl super::JobLog for JobLog {
                 let step = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
                 runs::record(&step, &pipeline, &stream, &commit)?;
                 step.commit()
+            })
+            .await
+    }
+
+    async fn retell(&self, pipeline: &str, stream: &str, run: &Told) -> Result<bool> {
+        let (pipeline, stream, run) = (pipeline.to_owned(), stream.to_owned(), run.clone());
+        self.connection
+            .call(move |db| {
+                let step = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                let is_news = runs::retell(&step, &pipeline, &stream, &run)?;
+                step.commit()?;
+                Ok(is_news)
             })
             .await
     }

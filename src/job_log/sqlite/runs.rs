@@ -3,7 +3,7 @@
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
-use crate::job_log::tally::{Tally, ends_run};
+use crate::job_log::tally::{Tally, Told, ends_run};
 use crate::job_log::{DIED, Mark, NewRun, RunEnd, RunRow, at, error_columns, now};
 use crate::record::Commit;
 
@@ -37,9 +37,8 @@ pub(super) fn start(db: &Connection, run: &NewRun) -> Result<()> {
 }
 
 pub(super) fn record(db: &Connection, pipeline: &str, stream: &str, commit: &Commit) -> Result<()> {
-    let sql = "SELECT seq, high_water_mark, commits, rows, bytes FROM job_log WHERE run_id = ?1";
     let (now, made_at) = (now(), at(&commit.at));
-    let before = match db.query_row(sql, [&commit.run], tally).optional()? {
+    let before = match of_run(db, &commit.run)? {
         Some(tally) => tally,
         None => {
             db.execute(
@@ -51,22 +50,40 @@ pub(super) fn record(db: &Connection, pipeline: &str, stream: &str, commit: &Com
         }
     };
     let Some(after) = before.after(commit) else { return Ok(()) };
+    set(db, &commit.run, &after, &now, &made_at, ends_run(commit))
+}
+
+pub(super) fn retell(db: &Connection, pipeline: &str, stream: &str, told: &Told) -> Result<bool> {
+    let before = of_run(db, &told.run)?;
+    let Some(after) = told.over(before.as_ref()) else { return Ok(false) };
+    if before.is_none() {
+        db.execute(
+            "INSERT INTO job_log
+                (run_id, pipeline, stream, mode, state, low_water_mark, started_at, updated_at, finished_at)
+            VALUES (?1, ?2, ?3, ?4, 'stopped', ?5, ?6, ?7, ?7)",
+            params![told.run, pipeline, stream, told.mode.name(), told.low_water_mark, told.began_at, told.ended_at],
+        )?;
+    }
+    let updated_at = if before.is_none() { told.ended_at.clone() } else { now() };
+    set(db, &told.run, &after, &updated_at, &told.ended_at, told.is_done)?;
+    Ok(true)
+}
+
+/// Sets what commits change in a run's row, the last of which was made at `made_at`.
+fn set(db: &Connection, run: &str, after: &Tally, updated_at: &str, made_at: &str, ends_run: bool) -> Result<()> {
     let counts = (signed(after.commits), signed(after.rows), signed(after.bytes));
     db.execute(
         "UPDATE job_log SET seq = ?2, high_water_mark = ?3, commits = ?4, rows = ?5, bytes = ?6, updated_at = ?7
         WHERE run_id = ?1",
-        params![commit.run, after.seq.map(signed), after.high_water_mark, counts.0, counts.1, counts.2, now],
+        params![run, after.seq.map(signed), after.high_water_mark, counts.0, counts.1, counts.2, updated_at],
     )?;
     // The commit is the newest sign of a run that is over; and if it was its last step, the run came to its end.
-    db.execute(
-        "UPDATE job_log SET finished_at = ?2 WHERE run_id = ?1 AND finished_at < ?2",
-        params![commit.run, made_at],
-    )?;
-    if ends_run(commit) {
+    db.execute("UPDATE job_log SET finished_at = ?2 WHERE run_id = ?1 AND finished_at < ?2", params![run, made_at])?;
+    if ends_run {
         db.execute(
             "UPDATE job_log SET state = 'done', error_kind = NULL, error = NULL
             WHERE run_id = ?1 AND (state = 'stopped' OR (state = 'failed' AND error = ?2))",
-            params![commit.run, DIED],
+            params![run, DIED],
         )?;
     }
     Ok(())
@@ -123,6 +140,12 @@ fn run_row(row: &Row<'_>) -> Result<RunRow> {
         error_kind: row.get("error_kind")?,
         error: row.get("error")?,
     })
+}
+
+/// The row of a run as far as commits change it.
+fn of_run(db: &Connection, run: &str) -> Result<Option<Tally>> {
+    let sql = "SELECT seq, high_water_mark, commits, rows, bytes FROM job_log WHERE run_id = ?1";
+    db.query_row(sql, [run], tally).optional()
 }
 
 fn tally(row: &Row<'_>) -> Result<Tally> {

@@ -7,7 +7,6 @@ use uuid::Uuid;
 use super::super::chunks;
 use super::super::full::Load;
 use super::super::generation::Generation;
-use super::super::job::Job;
 use super::super::plan::{Around, Plan};
 use super::super::session::Session;
 use super::super::stream::{self, Sources};
@@ -23,24 +22,41 @@ use crate::source::{Chunks, Consistency, Outlook, Source};
 pub async fn plan(config: &Config, request: &Request, observer: Arc<dyn Observer>, stop: Stop) -> Result<Planned> {
     let plan = Plan::of(config, request)?;
     let around = Around { job_log: job_log::of(&config.job_log)?, observer, stop };
-    let mut planned = Planned {
-        tidemark: env!("CARGO_PKG_VERSION").to_owned(),
-        pipeline: config.pipeline.text("name")?.to_owned(),
-        id: format!("p{}", Uuid::now_v7().simple()),
-        made_at: jiff::Timestamp::now().to_string(),
-        streams: Vec::new(),
-        parts: Vec::new(),
-    };
-    for job in plan.to_look(&around).await? {
+    let mut planned = Planned::new(config.pipeline.text("name")?);
+    for mut job in plan.to_look(&around).await? {
         let name = job.session.stream.id.clone();
-        let (stream, parts) = look(job).await.at(|| format!("stream {name}"))?;
-        planned.streams.push(stream);
-        planned.parts.extend(parts);
-    }
-    for (number, part) in planned.parts.iter_mut().enumerate() {
-        part.part = number;
+        let looked = look(&mut job.session, job.sources.source(0)?).await;
+        planned.add(looked.at(|| format!("stream {name}"))?);
     }
     Ok(planned)
+}
+
+/// The same of one stream.
+pub async fn plan_stream(session: &mut Session, source: Arc<dyn Source>) -> Result<Planned> {
+    let mut planned = Planned::new(&session.pipeline);
+    planned.add(look(session, source).await?);
+    Ok(planned)
+}
+
+impl Planned {
+    fn new(pipeline: &str) -> Self {
+        Self {
+            tidemark: env!("CARGO_PKG_VERSION").to_owned(),
+            pipeline: pipeline.to_owned(),
+            id: format!("p{}", Uuid::now_v7().simple()),
+            made_at: jiff::Timestamp::now().to_string(),
+            streams: Vec::new(),
+            parts: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, (stream, parts): (PlannedStream, Vec<PlannedPart>)) {
+        self.streams.push(stream);
+        for part in parts {
+            let number = self.parts.len();
+            self.parts.push(PlannedPart { part: number, ..part });
+        }
+    }
 }
 
 /// What a run would find.
@@ -60,9 +76,7 @@ struct Pieces {
     left: Vec<(Option<String>, Option<Range>)>,
 }
 
-async fn look(mut job: Job) -> Result<(PlannedStream, Vec<PlannedPart>)> {
-    let source = job.sources.source(0)?;
-    let session = &mut job.session;
+async fn look(session: &mut Session, source: Arc<dyn Source>) -> Result<(PlannedStream, Vec<PlannedPart>)> {
     let newest = stream::newest(session).await?;
     if newest.is_some() {
         let first = session.destination.range(&session.stream.id, 0, 0).await?;
@@ -170,7 +184,11 @@ async fn parts(session: &Session, found: &Found, pieces: Pieces) -> Result<(Plan
     let left = u64::try_from(pieces.left.len()).unwrap_or(1).max(1);
     let of = u64::try_from(pieces.chunks).unwrap_or(1).max(left);
     let share = |all: Option<u64>| all.map(|all| all.div_ceil(of));
-    let (rows, bytes) = (share(rows.or(session.stream.estimate)), share(bytes));
+    // Of a stream that has a mark, how much is new is not what there is.
+    let all = session.stream.estimate.filter(|_| after.is_none());
+    let what =
+        if rows == Some(0) { "nothing new, as far as can be told at little cost".to_owned() } else { pieces.what };
+    let (rows, bytes) = (share(rows.or(all)), share(bytes));
     let name = session.stream.id.name().to_owned();
     let mut statements = statements.into_iter();
     let parts = pieces.left.into_iter().map(|(chunk, range)| PlannedPart {
@@ -189,7 +207,7 @@ async fn parts(session: &Session, found: &Found, pieces: Pieces) -> Result<(Plan
     let stream = PlannedStream {
         stream: name.clone(),
         mode: session.opening.mode,
-        what: pieces.what,
+        what,
         definition: session.definition.clone(),
         identity: session.opening.identity.clone(),
         high_water_mark: mark,

@@ -34,16 +34,18 @@ pub enum Standing {
 pub struct MainLog {
     session: Session,
     generation: String,
+    /// It is this stream's: entry 0 says so.
+    is_ours: bool,
 }
 
 impl MainLog {
     pub fn of(session: &Session, generation: &str) -> Self {
         let name = format!("{}/{}/{generation}", session.pipeline, session.stream.id.name());
         let run = Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()).to_string();
-        Self { session: session.of_run(run), generation: generation.to_owned() }
+        Self { session: session.of_run(run), generation: generation.to_owned(), is_ours: false }
     }
 
-    /// Takes the stream's lease, waiting for whoever has it; `None` where the load is live, or becomes so meanwhile.
+    /// Takes the stream's lease, waiting for whoever has it; or the load's position, where it is live or becomes so meanwhile.
     pub async fn lease(&mut self) -> Result<Result<Box<dyn Lease>, String>> {
         let (until, mut wait) = (Instant::now() + PATIENCE, FIRST_WAIT);
         let mut stop = self.session.stop.clone();
@@ -67,6 +69,11 @@ impl MainLog {
     /// Where the stream stands. To be believed while the lease is held.
     pub async fn stands(&mut self) -> Result<Standing> {
         let Some(newest) = stream::newest(&mut self.session).await? else { return Ok(Standing::Absent(None)) };
+        if !self.is_ours {
+            let first = self.session.destination.range(&self.session.stream.id, 0, 0).await?;
+            first.iter().try_for_each(|first| self.session.opening.refuse_stranger(first))?;
+            self.is_ours = true;
+        }
         let Some(last) = Generation::of(&newest)? else { return Ok(Standing::Absent(None)) };
         let (is_older, is_it) = (last.generation < self.generation, last.generation == self.generation);
         let begun = last.moment().unwrap_or_default();

@@ -15,8 +15,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use self::look::plan;
-pub use self::part::run_parts;
+pub use self::look::{plan, plan_stream};
+pub use self::part::{run_part, run_parts};
 use super::session::Session;
 use crate::error::{Error, Result};
 use crate::record::{Mode, Range};

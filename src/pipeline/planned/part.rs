@@ -12,14 +12,13 @@ use uuid::Uuid;
 use super::super::chunks;
 use super::super::copy::Ended;
 use super::super::full::Load;
-use super::super::job::{Job, SourceMaker};
 use super::super::plan::{Around, Plan};
 use super::super::session::Session;
-use super::super::stream::{self, Outcome, Shared, Work};
+use super::super::stream::{self, Outcome, Shared, Sources, Work};
 use super::super::{Notice, Observer, Request, Stop, StreamReport};
 use super::begin::Begin;
 use super::main_log::{self, MainLog, Standing};
-use super::{Planned, PlannedPart, PlannedStream};
+use super::{Planned, PlannedPart, PlannedStream, new_plan};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::job_log::Lease;
@@ -61,16 +60,38 @@ async fn run_of_mode(
     let plan = Plan::of(config, &request)?;
     let (jobs, mut reports) = plan.jobs(around).await;
     let mut running: Vec<BoxFuture<'_, StreamReport>> = Vec::new();
-    for (stream, part) in parts {
+    let are_all_there = reports.is_empty();
+    for (of, part) in parts {
         let job = jobs.iter().find(|job| job.session.stream.id.name() == part.stream);
-        if let Some(job) = job {
-            let part = Part { planned, stream, part };
-            running.push(part.run(job).boxed());
+        match job {
+            Some(job) => {
+                let part = Part { planned, stream: of, part };
+                running.push(part.run(&job.session, &job.sources, job.retries).boxed());
+            }
+            // What is refused has a report; nothing may be left out in silence.
+            None if are_all_there => {
+                let error = new_plan(format!("there is no stream {} any more", part.stream));
+                let report = StreamReport::new(StreamId::new(part.stream.clone()), part.mode);
+                reports.push(stream::failed(report, error));
+            }
+            None => {}
         }
     }
     let ended = futures_util::stream::iter(running).buffer_unordered(plan.parallel);
     reports.extend(ended.collect::<Vec<_>>().await);
     Ok(reports)
+}
+
+/// Runs one part, of the session's stream.
+pub async fn run_part(
+    session: &Session,
+    sources: &dyn Sources,
+    retries: u32,
+    planned: &Planned,
+    number: usize,
+) -> Result<StreamReport> {
+    let (stream, part) = planned.part(number)?;
+    Ok(Part { planned, stream, part }.run(session, sources, retries).await)
 }
 
 /// A part, with what it is a part of.
@@ -81,9 +102,9 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
-    async fn run(self, job: &Job) -> StreamReport {
+    async fn run(self, session: &Session, sources: &dyn Sources, retries: u32) -> StreamReport {
         let started = Instant::now();
-        let mut session = job.session.of_run(Uuid::now_v7().to_string());
+        let mut session = session.of_run(Uuid::now_v7().to_string());
         let id = match (&self.part.generation, &self.part.chunk) {
             (Some(generation), Some(chunk)) => session.stream.id.chunk(generation, chunk),
             _ => session.stream.id.clone(),
@@ -93,15 +114,13 @@ impl Part<'_> {
         let done = match self.planned.refuse_unfit(self.stream, &session) {
             Err(error) => Err(error),
             Ok(()) => match (&self.part.generation, &self.part.chunk) {
-                (Some(generation), Some(chunk)) => {
-                    self.chunk(&mut session, &job.sources, job.retries, generation, chunk).await
-                }
+                (Some(generation), Some(chunk)) => self.chunk(&mut session, sources, retries, generation, chunk).await,
                 (Some(generation), None) => match is_done(&session, generation).await {
-                    Ok(None) => return stream::run(session, &job.sources, job.retries).await,
+                    Ok(None) => return stream::run(session, sources, retries).await,
                     Ok(Some(outcome)) => Ok(outcome),
                     Err(error) => Err(error),
                 },
-                (None, _) => return stream::run(session, &job.sources, job.retries).await,
+                (None, _) => return stream::run(session, sources, retries).await,
             },
         };
         stream::report(&session, id, started, done)
@@ -111,7 +130,7 @@ impl Part<'_> {
     async fn chunk(
         &self,
         session: &mut Session,
-        sources: &SourceMaker,
+        sources: &dyn Sources,
         retries: u32,
         generation: &str,
         chunk: &str,

@@ -8,6 +8,7 @@
 mod bound;
 mod compare;
 mod expression;
+mod handover;
 mod place;
 mod reading;
 mod seen;
@@ -19,6 +20,7 @@ mod window;
 pub use self::bound::{Bound, High, Probe, Transaction, bound};
 pub use self::compare::{Compare, compare};
 pub use self::expression::Expression;
+pub use self::handover::Handover;
 pub use self::place::{After, Place, Waiting};
 pub use self::reading::{Column, Order, Reading, nothing_new};
 pub use self::seen::Seen;

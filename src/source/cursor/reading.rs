@@ -117,7 +117,7 @@ impl Reading {
             conditions.push(self.beyond(after)?);
         }
         conditions.push(match &self.upper {
-            Upper::With(to) => self.compared(&self.order.cursor, Compare::LessOrEqual, to)?,
+            Upper::With(to) => self.compared(&self.order.cursor[..to.len()], Compare::LessOrEqual, to)?,
             Upper::Before(until) => {
                 self.compared(&self.order.cursor[..1], Compare::Less, std::slice::from_ref(until))?
             }

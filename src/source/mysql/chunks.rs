@@ -13,10 +13,20 @@ use crate::error::{Context, Error, Result};
 use crate::source::keyset::{Key, KeyColumn, Span, Walk, lost};
 use crate::source::{Chunks, Consistency, Selection, Stream, Tables};
 
-/// The chunks of a stream, as many as the server's statistics and index tell.
+/// The chunks of a stream.
 pub async fn of(connection: &mut Connection, settings: &Settings, stream: &Stream) -> Result<Chunks> {
+    let spans = spans(connection, settings, stream).await?;
+    if spans.is_empty() {
+        return Ok(Chunks::whole(Consistency::Statement));
+    }
+    let ranges = spans.iter().map(Span::range).collect();
+    Ok(Chunks { ranges, ..Chunks::whole(Consistency::Chunk) })
+}
+
+/// As many as the server's statistics and index tell; none where all is read at once.
+pub async fn spans(connection: &mut Connection, settings: &Settings, stream: &Stream) -> Result<Vec<Span>> {
     let selection = &*stream.selection;
-    let whole = Ok(Chunks::whole(Consistency::Statement));
+    let whole = Ok(Vec::new());
     // Connections share no snapshot without locks: what is to be of one moment is read by one statement.
     if selection.cut.consistency != Consistency::Chunk {
         return whole;
@@ -35,12 +45,8 @@ pub async fn of(connection: &mut Connection, settings: &Settings, stream: &Strea
     let rows = selection.cut.rows_of(looked.row_bytes);
     let mut walk = Walker { connection, plan: &plan, key: &key };
     let mut spans = key.spans(&mut walk, rows).await.at(|| plan.named())?;
-    if spans.is_empty() {
-        return whole;
-    }
     spans.iter_mut().for_each(|span| span.table = looked.made.clone());
-    let ranges = spans.iter().map(Span::range).collect();
-    Ok(Chunks { ranges, ..Chunks::whole(Consistency::Chunk) })
+    Ok(spans)
 }
 
 /// Why a stream is read by one statement, where that is not what was asked for.
@@ -197,6 +203,16 @@ struct Looked {
     row_bytes: Option<u64>,
     /// When it was made, or made anew: another table of its name was made at another time.
     made: Option<String>,
+}
+
+/// What a table's rows take on disk, by the server's statistics; `None` of a query or a view.
+pub async fn size(connection: &mut Connection, settings: &Settings, stream: &Stream) -> Result<Option<u64>> {
+    let Some(name) = table_name(settings, stream)? else { return Ok(None) };
+    let sql =
+        "select cast(data_length as char) from information_schema.tables where table_schema = ? and table_name = ?";
+    let rows = connection.rows(sql, (&name.database, &name.table)).await;
+    let rows = rows.map_err(|failure| error::of(failure, Doing::Preparing))?;
+    Ok(rows.first().and_then(|row| text(row, 0).parse().ok()))
 }
 
 async fn look(connection: &mut Connection, name: &Name) -> Result<Looked> {

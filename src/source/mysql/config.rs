@@ -7,11 +7,12 @@ use crate::config::{Key, Kind, Section, Value, nearest};
 use crate::error::Result;
 use crate::net::mysql::{Endpoint, Server, url};
 use crate::net::tls::{self, Tls};
+use crate::source::GENTLE_KEYS;
 
 pub const KIND: Kind = Kind {
     name: "mysql",
-    about: "MySQL 8 and later, MariaDB 10.5 and later: tables, views and queries, each of one consistent snapshot.",
-    keys: &[KEYS, tls::KEYS],
+    about: "MySQL 8 and later, MariaDB 10.5 and later: tables, views and queries, in chunks or each of one consistent snapshot.",
+    keys: &[KEYS, GENTLE_KEYS, tls::KEYS],
     stream_keys: STREAM_KEYS,
 };
 

@@ -14,6 +14,7 @@ mod geometry;
 mod name;
 mod notes;
 mod order;
+mod outlook;
 mod plan;
 mod position;
 mod probe;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 use self::catalog::Found;
 use self::config::{Policies, Settings};
@@ -38,19 +40,20 @@ use self::plan::Plan;
 use self::query::Query;
 use self::sessions::{Sessions, Turn};
 use self::snapshot::Snapshot;
+use super::keyset::Span;
 use super::listing::{self, Catalog, Listing};
-use super::{Chunks, Description, Maker, Reader, Selection, Source, Stream, Tables, cursor, feed, pattern};
+use super::{Chunks, Description, Maker, Outlook, Reader, Selection, Source, Stream, Tables, cursor, feed, pattern};
 use crate::config::Section;
 use crate::error::{Context, Result};
 use crate::net::mysql::{client, error};
-use crate::record::{Checkpoint, Event, Mode};
+use crate::record::{Checkpoint, Event, Mode, Range};
 
 /// The registration.
 pub const MAKER: Maker = Maker {
     kind: config::KIND,
     check,
     check_mode,
-    check_stream: |section| Policies::of(section).map(drop),
+    check_stream,
     table: |section, text| {
         let database = config::database(section)?;
         Name::parse(text, &database).ok().map(|name| name.written(&database))
@@ -62,27 +65,54 @@ fn check(section: &Section) -> Result<()> {
     Settings::of(section).map(drop)
 }
 
+/// Checks what single keys of a stream do not tell.
+fn check_stream(section: &Section) -> Result<()> {
+    Policies::of(section)?;
+    if section.get("consistency") == Some("run") {
+        return Err(section
+            .error("consistency", "cannot be `run`: connections of MySQL share no snapshot without locks")
+            .hint("`consistency = table` reads each table by one statement, of one moment."));
+    }
+    Ok(())
+}
+
 fn make(section: &Section) -> Result<Box<dyn Source>> {
-    Ok(Box::new(Mysql { settings: Arc::new(Settings::of(section)?), turn: Turn::default() }))
+    Ok(Box::new(Mysql { settings: Arc::new(Settings::of(section)?), turn: Turn::default(), asking: Mutex::default() }))
 }
 
 /// One database of one server. Every stream has a connection of its own, and with it a snapshot of its own.
 struct Mysql {
     settings: Arc<Settings>,
     turn: Turn,
+    /// For asking how busy the server is; kept between two questions.
+    asking: Mutex<Option<Connection>>,
 }
 
 impl Mysql {
     /// Opens an incremental stream.
     async fn query(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
+        let query = self.begin_query(stream, after).await?;
+        Ok(feed::from_task(|outlet| query.read(outlet)))
+    }
+
+    /// The pieces of the load that an incremental stream begins with.
+    async fn load_first(&self, stream: &Stream) -> Result<Chunks> {
+        let unbound = Stream { range: None, ..stream.clone() };
+        let mut query = self.begin_query(&unbound, None).await?;
+        let handover = query.handover().await?;
+        let spans = chunks::spans(&mut query.reader, &self.settings, stream).await?;
+        query.close().await;
+        Ok(Span::handed(spans, handover))
+    }
+
+    async fn begin_query(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Query> {
         let settings = cursor::Settings::of(&stream.selection.section)?;
         let window = stream.range.as_ref().map(cursor::Window::of).transpose()?;
         let mut reader = Connection::open(&self.settings).await?;
         let plan = Plan::of(&mut reader, &self.settings, stream).await?;
         let sessions = Sessions { settings: self.settings.clone(), turn: self.turn.clone() };
         let (after, stream) = (after.cloned(), stream.id.to_string());
-        let query = Query { reader, sessions, plan, settings, after, window, stream };
-        Ok(feed::from_task(|outlet| query.read(outlet)))
+        Ok(Query { reader, sessions, plan, settings, after, window, stream })
     }
 }
 
@@ -134,14 +164,44 @@ impl Source for Mysql {
     }
 
     async fn chunks(&self, stream: &Stream) -> Result<Chunks> {
+        if stream.selection.mode == Mode::Incremental {
+            return self.load_first(stream).await;
+        }
         let mut connection = Connection::open(&self.settings).await?;
         let chunks = chunks::of(&mut connection, &self.settings, stream).await?;
         connection.close().await;
         Ok(chunks)
     }
 
+    async fn running(&self) -> Result<Option<u64>> {
+        let mut asking = self.asking.lock().await;
+        let mut connection = match asking.take() {
+            Some(connection) => connection,
+            None => Connection::open(&self.settings).await?,
+        };
+        let rows = connection.texts("show global status like 'Threads_running'").await;
+        let rows = rows.map_err(|failure| error::of(failure, Doing::Reading)).at(|| self.settings.address())?;
+        *asking = Some(connection);
+        // The session that asks is at work as the server counts.
+        Ok(rows.first().and_then(|row| connect::number(row, 1)).map(|running| running.saturating_sub(1)))
+    }
+
+    async fn outlook(&self, stream: &Stream, ranges: &[Option<Range>], after: Option<&Checkpoint>) -> Result<Outlook> {
+        let mut connection = Connection::open(&self.settings).await?;
+        let plan = Plan::of(&mut connection, &self.settings, stream).await?;
+        let outlook = if stream.selection.mode == Mode::Incremental {
+            let sessions = Sessions { settings: self.settings.clone(), turn: self.turn.clone() };
+            outlook::growing(&mut connection, &sessions, &plan, stream, after).await
+        } else {
+            outlook::whole(&mut connection, &self.settings, &plan, stream, ranges).await
+        };
+        connection.close().await;
+        outlook.at(|| plan.named())
+    }
+
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
-        if stream.selection.mode == Mode::Incremental {
+        let handed = stream.range.as_ref().and_then(Span::of_handover);
+        if stream.selection.mode == Mode::Incremental && handed.is_none() {
             return self.query(stream, after).await;
         }
         if let Some(checkpoint) = after.cloned() {

@@ -15,7 +15,7 @@ use super::sessions::Sessions;
 use super::snapshot::{Stop, check_columns, warn_of_warnings};
 use crate::error::Result;
 use crate::record::{Checkpoint, Event, Rows};
-use crate::source::cursor::{self, Bound, Grain, Nulls, Place, Reading, Settings, Sieve, Window, told};
+use crate::source::cursor::{self, Bound, Grain, Handover, Nulls, Place, Reading, Settings, Sieve, Window, told};
 use crate::source::feed::Outlet;
 
 /// An incremental stream that is about to be read.
@@ -51,10 +51,15 @@ impl Query {
             Err(Stop::Closed) => return Ok(()),
             Err(Stop::Failed(error)) => return Err(error.at(self.plan.named())),
         };
-        self.reader.close().await;
+        self.close().await;
         // Nobody listens any more: then nobody wants to know.
         let _ = outlet.send(Event::Checkpoint(end)).await;
         Ok(())
+    }
+
+    /// Says goodbye.
+    pub async fn close(self) {
+        self.reader.close().await;
     }
 
     async fn send_all(&mut self, outlet: &Outlet) -> Result<Checkpoint, Stop> {
@@ -120,6 +125,14 @@ impl Query {
             _ => None,
         };
         Ok((bound, floor))
+    }
+
+    /// What a load reads that the stream begins with.
+    pub async fn handover(&mut self) -> Result<Handover> {
+        let ordered = Ordered::of(&mut self.reader, &self.plan, &self.settings).await?;
+        let settings = ordered.settled(&self.settings)?;
+        let (bound, floor) = self.bound(&ordered, &settings, &Place::beginning(&self.settings)).await?;
+        Handover::at(&settings, ordered.grain, bound, floor)
     }
 
     async fn send_nulls(&mut self, condition: String, outlet: &Outlet) -> Result<(), Stop> {

@@ -9,13 +9,14 @@ use super::client::Column;
 use super::config::Settings;
 use super::connect::{Connection, number};
 use super::error::{self, Doing};
+use super::order::Ordered;
 use super::plan::{Plan, Planned, Scope, Wire};
 use super::position;
 use crate::error::{Context, Error, Result};
 use crate::record::{Event, Rows};
-use crate::source::Stream;
 use crate::source::feed::{Closed, Outlet};
 use crate::source::keyset::{Deadline, Key, Span, lost};
+use crate::source::{Stream, cursor};
 
 /// What is to be read: a table or query, or a chunk of it.
 pub struct Snapshot {
@@ -45,9 +46,15 @@ impl Running {
         let plan = Plan::of(&mut connection, settings, stream).await?;
         let key = chunks::key_of(&mut connection, settings, stream, &plan, span).await.at(|| plan.named())?;
         let at = jiff::Timestamp::now();
-        let scope = scope(key.as_ref(), span, behind).at(|| plan.named())?;
+        let mut scope = scope(key.as_ref(), span, behind).at(|| plan.named())?;
+        if let Some(window) = &span.cursor {
+            let settings = cursor::Settings::of(&stream.selection.section)?;
+            let ordered = Ordered::of(&mut connection, &plan, &settings).await?;
+            let more = window.condition(&settings, ordered.order)?;
+            scope.condition = Some(scope.condition.into_iter().chain([more]).collect::<Vec<_>>().join(" and "));
+        }
         let begun = async {
-            let statement = match &key {
+            let statement = match &scope.condition {
                 Some(_) => &connection.prepare(&plan.select(&scope)).await?,
                 None => &plan.statement,
             };
@@ -63,7 +70,7 @@ impl Running {
 }
 
 /// What a statement reads of a chunk. In order, so that another one can go on where it is ended.
-fn scope(key: Option<&Key>, span: &Span, behind: Option<&[String]>) -> Result<Scope> {
+pub fn scope(key: Option<&Key>, span: &Span, behind: Option<&[String]>) -> Result<Scope> {
     let Some(key) = key else { return Ok(Scope::default()) };
     let condition = key.condition(span, behind)?;
     let can_go_on = key.is_unique && !span.nulls;

@@ -6,11 +6,12 @@ use crate::config::{Key, Kind, Section, Value, nearest};
 use crate::error::Result;
 use crate::net::postgres::{Endpoint, Host, url};
 use crate::net::tls::{self, Tls};
+use crate::source::GENTLE_KEYS;
 
 pub const KIND: Kind = Kind {
     name: "postgres",
-    about: "PostgreSQL 12 and later: tables, partitioned tables, views and queries, all of one consistent snapshot.",
-    keys: &[KEYS, tls::KEYS],
+    about: "PostgreSQL 12 and later: tables, partitioned tables, views and queries, in chunks or all of one consistent snapshot.",
+    keys: &[KEYS, GENTLE_KEYS, tls::KEYS],
     stream_keys: STREAM_KEYS,
 };
 

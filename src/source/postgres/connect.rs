@@ -68,6 +68,11 @@ impl Session {
         &self.settings
     }
 
+    /// The server's major version; 0 where a pooler keeps it to itself.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
     pub fn is_closed(&self) -> bool {
         self.client.is_closed()
     }

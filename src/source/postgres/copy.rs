@@ -1,21 +1,17 @@
 //! A `COPY … TO STDOUT` under way: its bytes come in, batches go out.
 
 use std::pin::Pin;
-use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream::Fuse;
 use tokio_postgres::CopyOutStream;
 
-use super::altered::Unaltered;
 use super::batches::Batches;
 use super::connect::Session;
 use super::plan::{Plan, Scope};
-use super::position::Moment;
-use crate::error::{Context, Result};
-use crate::record::{Event, Rows};
+use crate::error::Result;
+use crate::record::Rows;
 use crate::source::cursor::Sieve;
-use crate::source::feed::Outlet;
 
 /// The rows of one statement.
 pub struct Copying {
@@ -40,6 +36,11 @@ impl Copying {
             }
         }
         self.batches.end()?;
+        self.rest()
+    }
+
+    /// The rows that have come and were not given; `None` where there are none.
+    pub fn rest(&mut self) -> Result<Option<Rows>> {
         if self.batches.is_empty() { Ok(None) } else { self.batches.finish().map(Some) }
     }
 
@@ -61,44 +62,4 @@ impl Copying {
     pub fn report(&self) {
         self.batches.report();
     }
-}
-
-/// Reads all that `plan` selects into `outlet`: the table's announcement, its rows, and a checkpoint at `moment`, if all
-/// that was read is as it was then.
-pub async fn read(
-    session: Session,
-    plan: Plan,
-    moment: Moment,
-    unaltered: Unaltered,
-    outlet: Arc<Outlet>,
-) -> Result<()> {
-    send_all(session, &plan, moment, unaltered, outlet).await.at(|| format!("table {}", plan.table.name))
-}
-
-async fn send_all(
-    session: Session,
-    plan: &Plan,
-    moment: Moment,
-    mut unaltered: Unaltered,
-    outlet: Arc<Outlet>,
-) -> Result<()> {
-    let cut = session.cut_when_dropped();
-    if outlet.send(Event::Rows(Rows::none(plan.table.clone()))).await.is_err() {
-        return Ok(());
-    }
-    let mut copying = Copying::begin(&session, plan, &Scope::default(), None).await?;
-    while let Some(rows) = copying.next(&session).await? {
-        if outlet.send(Event::Rows(rows)).await.is_err() {
-            return Ok(());
-        }
-    }
-    unaltered.check_again(&session, &moment).await?;
-    // The transaction ends well only if all in it did.
-    session.run("COMMIT").await?;
-    cut.disarm();
-    session.close().await;
-    copying.report();
-    // Nobody listens any more: then nobody wants to know.
-    let _ = outlet.send(Event::Checkpoint(moment.position().into())).await;
-    Ok(())
 }

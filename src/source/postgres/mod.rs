@@ -3,11 +3,14 @@
 mod altered;
 mod batches;
 mod catalog;
+mod chunks;
 mod config;
 mod connect;
 mod copy;
 mod decode;
+mod looker;
 mod name;
+mod outlook;
 mod plan;
 mod position;
 mod probe;
@@ -15,27 +18,32 @@ mod query;
 mod snapshot;
 mod type_catalog;
 mod types;
+mod whole;
 mod windows;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError, Weak};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::OnceCell;
 
-use self::altered::Unaltered;
 use self::catalog::Relation;
 use self::config::{Policies, Settings};
 use self::connect::{Sees, Session, get};
+use self::looker::Looker;
 use self::name::{Name, readable};
 use self::plan::Plan;
-use self::position::Moment;
 use self::query::Query;
 use self::snapshot::Snapshot;
+use self::whole::Whole;
+use super::keyset::{self, Span};
 use super::listing::{self, Catalog, Found, Listing};
-use super::{Description, Maker, Reader, Selection, Source, Stream, Wanted, cursor, feed};
+use super::{
+    Chunks, Consistency, Description, Maker, Outlook, Reader, Selection, Source, Stream, Wanted, cursor, feed,
+};
 use crate::config::Section;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::net::postgres::error;
 use crate::record::{Checkpoint, Event, Mode, Range};
 
@@ -46,7 +54,7 @@ pub const MAKER: Maker = Maker {
         Settings::of(section).map(drop)
     },
     check_mode,
-    check_stream: |section| Policies::of(section).map(drop),
+    check_stream,
     table: |section, text| Name::parse(text, section.get("schema")?).ok().map(|name| name.display()),
     make: |section| Ok(Box::new(Postgres::new(section)?)),
 };
@@ -59,41 +67,99 @@ fn check_mode(section: &Section, mode: Mode) -> Result<()> {
     }
 }
 
+/// Checks what single keys of a stream do not tell.
+fn check_stream(section: &Section) -> Result<()> {
+    Policies::of(section)?;
+    if section.list("chunk_by") == [chunks::PAGES] && section.get("consistency") == Some("chunk") {
+        return Err(section
+            .error("chunk_by", "is `ctid`, by which rows move between one statement and the next")
+            .hint("Set `consistency = table` too, so that one snapshot sees all of them; or name columns."));
+    }
+    Ok(())
+}
+
 /// A database.
 struct Postgres {
     settings: Arc<Settings>,
-    /// For looking into the catalog.
-    looking: Mutex<Option<Session>>,
-    /// What all tables of the run are read from; taken when the first of them is opened, kept to the end.
-    snapshot: OnceCell<Snapshot>,
+    looker: Arc<Looker>,
+    /// What all tables of the run are read from, where they are to be of one moment; taken when the first of them is
+    /// opened, kept to the end.
+    snapshot: OnceCell<Arc<Snapshot>>,
+    /// Snapshots that the chunks of a table share, by what the server calls them.
+    shared: StdMutex<HashMap<String, Weak<Snapshot>>>,
 }
 
 impl Postgres {
     fn new(section: &Section) -> Result<Self> {
-        Ok(Self { settings: Arc::new(Settings::of(section)?), looking: Mutex::new(None), snapshot: OnceCell::new() })
+        let settings = Arc::new(Settings::of(section)?);
+        let looker = Arc::new(Looker::new(settings.clone()));
+        Ok(Self { settings, looker, snapshot: OnceCell::new(), shared: StdMutex::default() })
     }
 
-    /// A connection in a transaction that sees what is committed. Used again by whoever gives it back after success.
     async fn look(&self) -> Result<Session> {
-        let kept = self.looking.lock().await.take().filter(|session| !session.is_closed());
-        if let Some(session) = kept
-            && session.begin(Sees::Latest).await.is_ok()
-        {
-            return Ok(session);
-        }
-        let session = Session::connect(&self.settings).await?;
-        session.begin(Sees::Latest).await.map_err(|e| session.error(&e))?;
-        Ok(session)
+        self.looker.look().await
     }
 
     async fn give_back(&self, session: Session) -> Result<()> {
-        session.run("COMMIT").await?;
-        *self.looking.lock().await = Some(session);
-        Ok(())
+        self.looker.give_back(session).await
+    }
+
+    /// The run's snapshot.
+    async fn of_run(&self) -> Result<Arc<Snapshot>> {
+        let take = || async { Snapshot::take(&self.settings).await.map(Arc::new) };
+        self.snapshot.get_or_try_init(take).await.cloned()
+    }
+
+    /// What the chunks of a stream are to share.
+    async fn share(&self, consistency: Consistency) -> Result<Arc<Snapshot>> {
+        match consistency {
+            Consistency::Run => self.of_run().await,
+            Consistency::Table => {
+                let snapshot = Arc::new(Snapshot::take(&self.settings).await?);
+                if let Some(id) = snapshot.id()? {
+                    let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+                    shared.retain(|_, snapshot| snapshot.strong_count() > 0);
+                    shared.insert(id.to_owned(), Arc::downgrade(&snapshot));
+                }
+                Ok(snapshot)
+            }
+            _ => Ok(Arc::new(Snapshot::Own)),
+        }
+    }
+
+    /// What a chunk is to be read in. A snapshot that is not ours ended with its process, or with a failure of the load.
+    async fn snapshot_of(&self, span: &Span, asked: Consistency) -> Result<Arc<Snapshot>> {
+        let Some(wanted) = &span.snapshot else {
+            return if asked == Consistency::Run { self.of_run().await } else { Ok(Arc::new(Snapshot::Own)) };
+        };
+        let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner).get(wanted).and_then(Weak::upgrade);
+        let known = shared.or_else(|| self.snapshot.get().cloned());
+        let known = known.filter(|snapshot| matches!(snapshot.id(), Ok(Some(id)) if id == wanted));
+        known.ok_or_else(|| keyset::lost("the snapshot that its chunks share is gone"))
     }
 
     /// Opens an incremental stream.
     async fn query(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
+        let query = self.begin_query(stream, after).await?;
+        Ok(feed::from_task(|outlet| query.read(outlet)))
+    }
+
+    /// The pieces of the load that an incremental stream begins with.
+    async fn load_first(&self, stream: &Stream) -> Result<Chunks> {
+        let unbound = Stream { range: None, ..stream.clone() };
+        let query = self.begin_query(&unbound, None).await?;
+        let handover = query.handover().await?;
+        let spans = match stream.selection.cut.consistency {
+            Consistency::Chunk => chunks::spans(&query.reader, &query.plan, &stream.selection).await?,
+            _ => Vec::new(),
+        };
+        query.reader.run("COMMIT").await?;
+        query.reader.close().await;
+        query.looker.close().await;
+        Ok(Span::handed(spans, handover))
+    }
+
+    async fn begin_query(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Query> {
         let settings = cursor::Settings::of(&stream.selection.section)?;
         let looker = self.look().await?;
         looker.run("COMMIT").await?;
@@ -102,22 +168,7 @@ impl Postgres {
         let plan = Plan::make(&reader, stream).await?;
         let window = stream.range.as_ref().map(cursor::Window::of).transpose()?;
         let (after, stream) = (after.cloned(), stream.id.to_string());
-        let query = Query { reader, looker, plan, settings, after, window, stream };
-        Ok(feed::from_task(|outlet| query.read(outlet)))
-    }
-
-    /// Refuses what the session's transaction has locked if it was altered since its snapshot.
-    async fn check_unaltered(&self, session: &Session, moment: &Moment) -> Result<Unaltered> {
-        let mut unaltered = Unaltered::new(&self.settings);
-        let seen = unaltered.locked(session).await?;
-        if !seen.is_empty() {
-            // After the locks: it sees all that was committed before they were had.
-            let latest = self.look().await?;
-            let compared = unaltered.compare(&seen, &latest, moment).await;
-            self.give_back(latest).await?;
-            compared?;
-        }
-        Ok(unaltered)
+        Ok(Query { reader, looker, plan, settings, after, window, stream })
     }
 }
 
@@ -213,6 +264,8 @@ impl Source for Postgres {
         if stream.selection.mode == Mode::Incremental {
             let settings = cursor::Settings::of(&stream.selection.section)?;
             notes.extend(query::notes(&session, &plan, &settings).await?);
+        } else {
+            notes.extend(chunks::note(&session, &plan, &stream.selection).await?);
         }
         self.give_back(session).await?;
         Ok(Description { table: plan.table.clone(), notes })
@@ -227,8 +280,55 @@ impl Source for Postgres {
         windows.iter().map(cursor::Window::range).collect()
     }
 
-    async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
+    async fn chunks(&self, stream: &Stream) -> Result<Chunks> {
         if stream.selection.mode == Mode::Incremental {
+            return self.load_first(stream).await;
+        }
+        let asked = stream.selection.cut.consistency;
+        let snapshot = self.share(asked).await?;
+        let id = snapshot.id()?.map(str::to_owned);
+        let is_shared = matches!(asked, Consistency::Table | Consistency::Run);
+        if is_shared && id.is_none() {
+            return Ok(Chunks::whole(Consistency::Statement));
+        }
+        let session = self.look().await?;
+        let plan = Plan::make(&session, stream).await?;
+        let spans = chunks::spans(&session, &plan, &stream.selection).await;
+        let mut spans = spans.at(|| format!("table {}", plan.table.name))?;
+        self.give_back(session).await?;
+        if !is_shared {
+            let consistency = if spans.is_empty() { Consistency::Statement } else { asked };
+            let ranges = spans.iter().map(Span::range).collect();
+            return Ok(Chunks { ranges, ..Chunks::whole(consistency) });
+        }
+        if spans.is_empty() {
+            spans.push(Span::default());
+        }
+        spans.iter_mut().for_each(|span| span.snapshot = id.clone());
+        let ranges = spans.iter().map(Span::range).collect();
+        Ok(Chunks { ranges, hold: Some(Box::new(snapshot)), ..Chunks::whole(asked) })
+    }
+
+    async fn running(&self) -> Result<Option<u64>> {
+        let session = self.look().await?;
+        let row = session.query_one(RUNNING, &[]).await?;
+        self.give_back(session).await?;
+        let running: Option<i64> = get(&row, "running")?;
+        Ok(running.and_then(|running| u64::try_from(running).ok()))
+    }
+
+    async fn outlook(&self, stream: &Stream, ranges: &[Option<Range>], after: Option<&Checkpoint>) -> Result<Outlook> {
+        let session = self.look().await?;
+        let plan = Plan::make(&session, stream).await?;
+        let outlook = outlook::of(&session, &plan, stream, ranges, after).await;
+        let outlook = outlook.at(|| format!("table {}", plan.table.name))?;
+        self.give_back(session).await?;
+        Ok(outlook)
+    }
+
+    async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
+        let handed = stream.range.as_ref().and_then(Span::of_handover);
+        if stream.selection.mode == Mode::Incremental && handed.is_none() {
             return self.query(stream, after).await;
         }
         if let Some(checkpoint) = after.cloned() {
@@ -238,17 +338,16 @@ impl Source for Postgres {
                 Ok(())
             }));
         }
-        let snapshot = self.snapshot.get_or_try_init(|| Snapshot::take(&self.settings)).await?;
-        let (session, moment) = snapshot.reader(&self.settings).await?;
-        let plan = match Plan::make(&session, stream).await {
-            // The catalog of then, against names as they are now. What can be planned now was altered in between.
-            Err(e) if e.kind() == Kind::Schema && self.describe(stream).await.is_ok() => {
-                let what = format!("table {} was altered ({})", stream.table, e.message());
-                return Err(altered::of_another_moment(&what, &moment));
-            }
-            plan => plan?,
-        };
-        let unaltered = self.check_unaltered(&session, &moment).await?;
-        Ok(feed::from_task(|outlet| copy::read(session, plan, moment, unaltered, outlet)))
+        let span = Span::of(stream.range.as_ref())?;
+        let snapshot = self.snapshot_of(&span, stream.selection.cut.consistency).await?;
+        let whole = Whole::begin(&self.looker, stream, span, snapshot).await?;
+        Ok(feed::from_task(|outlet| whole.read(outlet)))
     }
 }
+
+/// Null where the states of others are kept from us. The session that asks is not at work.
+const RUNNING: &str = "
+SELECT CASE WHEN pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') THEN
+    (SELECT count(*) FROM pg_catalog.pg_stat_activity AS a
+     WHERE a.state = 'active' AND a.backend_type = 'client backend' AND a.pid <> pg_catalog.pg_backend_pid())
+END AS running";

@@ -149,6 +149,11 @@ impl Plan {
         format!("{}.{}", self.alias, quoted(name))
     }
 
+    /// What is read from, whatever the stream's condition.
+    pub fn from(&self) -> &str {
+        &self.from
+    }
+
     /// From where on, what is read: `FROM … WHERE … ORDER BY …`.
     pub fn tail(&self, scope: &Scope) -> String {
         let own = self.filter.as_ref().map(|filter| format!("(\n{filter}\n)"));

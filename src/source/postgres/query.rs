@@ -14,7 +14,7 @@ use super::probe::{Looking, Server};
 use crate::error::{Error, Result};
 use crate::record::{Checkpoint, Event, Rows};
 use crate::source::cursor::{
-    self, Bound, Column, Expression, Grain, Nulls, Order, Place, Reading, Settings, Window, told,
+    self, Bound, Column, Expression, Grain, Handover, Nulls, Order, Place, Reading, Settings, Window, told,
 };
 use crate::source::feed::{Closed, Outlet};
 
@@ -170,10 +170,27 @@ impl Query {
             return Ok((None, reading, place.position()?.into()));
         }
         let state = self.after.as_ref().map(|after| after.state.clone()).unwrap_or_default();
+        let (bound, floor) = self.bound(&ordered, &place).await?;
+        let nothing_new =
+            cursor::nothing_new(&place, state.clone(), Bound { to: bound.to.clone(), waiting: bound.waiting.clone() })?;
+        let reading = Reading::of(&self.settings, ordered.order.clone(), ordered.grain, (place, state), bound, floor);
+        let nulls = (self.settings.nulls == Nulls::Read && ordered.is_nullable).then(|| ordered.order.is_null());
+        Ok((nulls, reading, nothing_new))
+    }
+
+    /// What a load reads that the stream begins with.
+    pub async fn handover(&self) -> Result<Handover> {
+        let ordered = Ordered::of(&self.reader, &self.plan, &self.settings).await?;
+        let (bound, floor) = self.bound(&ordered, &Place::beginning(&self.settings)).await?;
+        Handover::at(&self.settings, ordered.grain, bound, floor)
+    }
+
+    /// Up to where to read, and from where on the next run reads again; says what is left out.
+    async fn bound(&self, ordered: &Ordered, place: &Place) -> Result<(Bound, Option<String>)> {
         let server = Server::look(&self.looker).await?;
         let (reader, looker, plan) = (&self.reader, &self.looker, &self.plan);
-        let mut looking = Looking { reader, looker, plan, ordered: &ordered, server: &server };
-        let bound = cursor::bound(&mut looking, &self.settings, &place, &self.stream).await?;
+        let mut looking = Looking { reader, looker, plan, ordered, server: &server };
+        let bound = cursor::bound(&mut looking, &self.settings, place, &self.stream).await?;
         let has_moved = bound.to != place.mark;
         self.look_for_nulls(&looking, has_moved).await?;
         if has_moved {
@@ -183,11 +200,7 @@ impl Query {
             (Some(lookback), Some(to)) => Some(looking.floor(&self.settings, lookback, to).await?),
             _ => None,
         };
-        let nothing_new =
-            cursor::nothing_new(&place, state.clone(), Bound { to: bound.to.clone(), waiting: bound.waiting.clone() })?;
-        let reading = Reading::of(&self.settings, ordered.order.clone(), ordered.grain, (place, state), bound, floor);
-        let nulls = (self.settings.nulls == Nulls::Read && ordered.is_nullable).then(|| ordered.order.is_null());
-        Ok((nulls, reading, nothing_new))
+        Ok((bound, floor))
     }
 
     /// Counts or refuses rows whose cursor is null.

@@ -1,4 +1,5 @@
-//! One consistent snapshot for all tables of a run: taken once, exported, and shared by every connection that reads.
+//! One consistent snapshot for all tables of a run, or all chunks of a table: taken once, exported, and shared by every
+//! connection that reads.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use super::error::code;
 use super::position::Moment;
 use crate::error::{Error, Result};
 
-/// What all readers of a run see.
+/// What several readers see.
 pub enum Snapshot {
     /// Lives as long as the transaction that took it.
     Exported { holder: Box<Session>, id: String, moment: Moment },
@@ -37,6 +38,15 @@ impl Snapshot {
                 Ok(Snapshot::Own)
             }
             Err(e) => Err(holder.error(&e)),
+        }
+    }
+
+    /// What its readers call it; `None` where each has its own. Fails where it is gone.
+    pub fn id(&self) -> Result<Option<&str>> {
+        match self {
+            Snapshot::Exported { holder, moment, .. } if holder.is_closed() => Err(gone(holder, moment)),
+            Snapshot::Exported { id, .. } => Ok(Some(id)),
+            Snapshot::Own => Ok(None),
         }
     }
 

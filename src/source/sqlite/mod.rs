@@ -33,10 +33,10 @@ use self::connection::{Loan, Snapshot};
 use self::plan::Plan;
 use self::query::Query;
 use super::listing::{self, Catalog, Found, Listing};
-use super::{Description, Maker, Reader, Selection, Source, Stream, Tables, cursor, feed};
+use super::{Description, Maker, Outlook, Reader, Selection, Source, Stream, Tables, cursor, feed};
 use crate::config::Section;
 use crate::error::{Error, Result};
-use crate::record::{Checkpoint, Event, Mode, StreamId};
+use crate::record::{Checkpoint, Event, Mode, Range, StreamId};
 
 /// Reading a file up to this size is over before a waiting writer minds.
 const NOTICED_BYTES: u64 = 64 << 20;
@@ -88,6 +88,12 @@ impl Source for Sqlite {
     async fn describe(&self, stream: &Stream) -> Result<Description> {
         let (settings, stream) = (self.settings.clone(), stream.clone());
         blocking(move || describe(&settings, &stream)).await
+    }
+
+    async fn outlook(&self, stream: &Stream, ranges: &[Option<Range>], _: Option<&Checkpoint>) -> Result<Outlook> {
+        let (settings, stream) = (self.settings.clone(), stream.clone());
+        let plan = blocking(move || Plan::of(&connection::begin(&settings)?, &settings.path, &stream)).await?;
+        Ok(Outlook { statements: vec![vec![plan.sql]; ranges.len()], ..Outlook::default() })
     }
 
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {

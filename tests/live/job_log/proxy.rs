@@ -12,6 +12,9 @@ struct State {
     /// The next commit reaches the server, and its answer nobody.
     swallow: AtomicBool,
     swallowed: AtomicU32,
+    /// How many connections there are, and how many there were at most.
+    open: AtomicU32,
+    most: AtomicU32,
     /// Nothing passes any more, and nothing is closed.
     is_dead: AtomicBool,
 }
@@ -29,7 +32,12 @@ impl Proxy {
         let proxy = Self { port: listener.local_addr().unwrap().port(), state: state.clone() };
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(pass(client, port, state.clone()));
+                let state = state.clone();
+                state.most.fetch_max(state.open.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                tokio::spawn(async move {
+                    pass(client, port, state.clone()).await;
+                    state.open.fetch_sub(1, Ordering::SeqCst);
+                });
             }
         });
         proxy
@@ -41,6 +49,10 @@ impl Proxy {
 
     pub fn swallowed(&self) -> u32 {
         self.state.swallowed.load(Ordering::SeqCst)
+    }
+
+    pub fn most(&self) -> u32 {
+        self.state.most.load(Ordering::SeqCst)
     }
 
     pub fn die(&self) {

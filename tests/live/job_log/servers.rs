@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tidemark::error::Kind;
-use tidemark::job_log::{self, RunEnd, RunState, Timing};
+use tidemark::job_log::{self, RunEnd, RunRow, RunState, Timing};
 
 use super::conformance::{TIMING, commit, refused, run};
 use super::{Proxy, Server, at, section};
@@ -189,6 +189,48 @@ pub async fn one_holder_at_a_time_whatever_breaks(server: &dyn Server) {
     assert!(at(server.url(), TIMING).holders("shop").await.unwrap().is_empty());
 }
 
+/// Not under the stream's lease, as they should be: their transactions wait for each other, and a server ends deadlocks by
+/// refusing one of them.
+pub async fn writers_of_one_stream_meet_and_go_on(server: &dyn Server) {
+    at(server.url(), TIMING).prepare().await.unwrap();
+    let writers: Vec<_> = (0..4)
+        .map(|writer| {
+            let log = at(server.url(), Timing::default());
+            tokio::spawn(async move {
+                for round in 0..10 {
+                    let id = format!("{writer}-{round}");
+                    log.start(&run(&id, "orders")).await.unwrap();
+                    for seq in 1..=3 {
+                        log.record("shop", "orders", &commit(&id, seq, &[1])).await.unwrap();
+                    }
+                    log.progress(&id, 3, 30).await.unwrap();
+                    log.finish(&id, &RunEnd { state: RunState::Done, error: None }).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let rows = at(server.url(), TIMING).runs("shop", None, 100).await.unwrap();
+    assert_eq!(rows.len(), 40);
+    assert!(rows.iter().all(|row| (row.state.as_str(), row.commits, row.rows) == ("done", 3, 3)), "{rows:?}");
+}
+
+pub async fn many_streams_need_few_connections(server: &dyn Server) {
+    let proxy = Proxy::to(server.port()).await;
+    let log = at(&server.through(&proxy), Timing::default());
+    log.prepare().await.unwrap();
+    let leases = (0..100).map(|stream| {
+        let log = log.clone();
+        async move { log.lease("shop", &format!("s{stream}")).await.unwrap() }
+    });
+    let leases = futures_util::future::join_all(leases).await;
+    assert_eq!(log.holders("shop").await.unwrap().len(), 100);
+    assert!(proxy.most() <= 16, "{} connections at once", proxy.most());
+    futures_util::future::join_all(leases.into_iter().map(|lease| lease.release())).await;
+}
+
 /// The server commits, and the connection breaks before it can say so: what is done again must come to the same.
 pub async fn a_lost_answer_is_no_second_commit(server: &dyn Server) {
     let proxy = Proxy::to(server.port()).await;
@@ -334,4 +376,17 @@ pub async fn the_program_uses_it(server: &dyn Server) {
     assert!(!folder.path().join("tidemark.db").exists());
     let rows = at(server.url(), TIMING).runs("main", None, 5).await.unwrap();
     assert_eq!(rows.iter().map(|row| (row.state.as_str(), row.rows)).collect::<Vec<_>>(), [("done", 3), ("done", 3)]);
+    // Lost, and made anew from what the destination knows.
+    server.run("DELETE FROM job_log").await;
+    let said = folder.run("status --rebuild", 0).1;
+    assert!(said.starts_with("orders: 2 runs in 6 entries of its commit log, 2 noted anew\n"), "{said}");
+    let told = |rows: Vec<RunRow>| {
+        let told = |row: RunRow| {
+            (row.run_id, row.state, row.low_water_mark, row.high_water_mark, row.seq, row.rows, row.bytes)
+        };
+        rows.into_iter().map(told).collect::<Vec<_>>()
+    };
+    let anew = at(server.url(), TIMING).runs("main", None, 5).await.unwrap();
+    assert_eq!(told(anew), told(rows));
+    folder.run("run", 0);
 }

@@ -28,10 +28,15 @@ impl Gate {
 
     /// Waits until a run stands before the gate.
     pub fn wait_for_somebody(&self) {
+        self.wait_for(1);
+    }
+
+    /// Waits until so many stand there.
+    pub fn wait_for(&self, count: i64) {
         let sql = "select count(*) from pg_locks join pg_database d on d.oid = database
             where locktype = 'advisory' and not granted and datname = current_database()";
         let deadline = Instant::now() + Duration::from_secs(60);
-        while self.runtime.block_on(self.client.query_one(sql, &[])).unwrap().get::<_, i64>(0) == 0 {
+        while self.runtime.block_on(self.client.query_one(sql, &[])).unwrap().get::<_, i64>(0) < count {
             assert!(Instant::now() < deadline, "no run came to the gate");
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -3,8 +3,9 @@
 //!
 //! Tables are made and files compared by `oracle.py`, which reads both ends with programs of others.
 
-mod gate;
-mod oracle;
+mod chunks;
+pub mod gate;
+pub mod oracle;
 mod paused;
 mod restarted;
 mod suite;

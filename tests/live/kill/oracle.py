@@ -3,7 +3,7 @@
     oracle.py COMMAND CASE [ARGUMENT]
 
 CASE is JSON: source ("postgres" or "mysql"), url (of the server), database, format, place ("s3://bucket/prefix" or a path).
-Commands: make ROWS, change, drop, compare LIVE, leftovers STREAMS.
+Commands: make ROWS, change, drop, compare LIVE, leftovers STREAMS, openings STREAM.
 A command that finds anything wrong ends with a code other than 0.
 """
 
@@ -52,7 +52,7 @@ select i, nullif(i % 1000, 7), (cast(i * 7919 % 1000003 as signed) - 500000) / 1
     timestamp '1969-12-31 23:00:00.5' + interval i * 59000003 microsecond, date '1960-02-28' + interval i % 30000 day,
     case i % 5 when 0 then null else i % 2 = 0 end, (cast(i as signed) - 5000) / 8, unhex(h)
 from (select i, sha2(i, 256) h from (
-    select a.d + b.d * 10 + c.d * 100 + e.d * 1000 + f.d * 10000 + g.d * 100000 i from {ten} a, {ten} b, {ten} c, {ten} e, {ten} f, {ten} g
+    select {base} + a.d + b.d * 10 + c.d * 100 + e.d * 1000 + f.d * 10000 + g.d * 100000 i from {ten} a, {ten} b, {ten} c, {ten} e, {ten} f, {ten} g
 ) x where i between {first} and {last}) n
 """
 TEN = "(" + " union all ".join(f"select {digit} d" for digit in range(10)) + ")"
@@ -83,7 +83,9 @@ class Server:
 
     def fill(self, table, first, last):
         rows = POSTGRES_ROWS if self.postgres else MYSQL_ROWS
-        self.run(f"insert into {table} {rows.format(first=first, last=last, ten=TEN)}")
+        for base in range(first - first % 1_000_000, last + 1, 1_000_000):
+            part = {"first": max(first, base), "last": min(last, base + 999_999), "base": base, "ten": TEN}
+            self.run(f"insert into {table} {rows.format(**part)}")
 
 
 def make(case, rows):
@@ -103,7 +105,8 @@ def change(case):
     server = Server(case, case["database"])
     server.run("update small set small = 77")
     server.run("delete from big where id % 10 = 3")
-    server.fill("big", 900001, 900500)
+    last = server.row("select max(id) from big")[0]
+    server.fill("big", last + 1, last + 500)
 
 
 def maintenance(case):
@@ -227,8 +230,16 @@ def leftovers(case, streams):
     print(json.dumps({"files": len(data), "in_pieces": len(pieces), "generations": len(kept)}))
 
 
+def openings(case, stream):
+    """Prints how many chunks were begun, and how often any of them was opened: each opening reads its chunk from its beginning."""
+    place = Place(case)
+    entries = [name for name in place.names() if name.startswith(f"_commits/{stream}/g") and "/_tables/" not in name]
+    opened = [entry for entry in (json.loads(place.read(name)) for name in entries) if entry["fences"][:1] == [entry["seq"]]]
+    print(json.dumps({"chunks": len({name.rsplit("/", 1)[0] for name in entries}), "opened": len(opened)}))
+
+
 if __name__ == "__main__":
     command, case, *arguments = sys.argv[1:]
-    {"make": make, "change": change, "drop": drop, "compare": compare, "leftovers": leftovers}[command](
+    {"make": make, "change": change, "drop": drop, "compare": compare, "leftovers": leftovers, "openings": openings}[command](
         json.loads(case), *arguments
     )

@@ -111,6 +111,11 @@ impl Case {
         self.ask("compare", &[&live.to_string()]);
     }
 
+    /// How many chunks of a stream were begun, and how often any of them was opened.
+    pub fn openings(&self, table: &str) -> Value {
+        serde_json::from_str(&self.ask("openings", &[&format!("shop.{table}")])).unwrap()
+    }
+
     /// Nothing is there but the files of kept generations, and no upload is unfinished. Tells what is there.
     pub fn leftovers(&self, tables: &[&str]) -> Value {
         let streams: Vec<_> = tables.iter().map(|table| format!("shop.{table}")).collect();

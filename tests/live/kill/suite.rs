@@ -59,10 +59,10 @@ fn kill_at_random(folder: &Folder, undisturbed: Duration) -> usize {
 }
 
 /// Random numbers (splitmix64), the same again with the same `TIDEMARK_TEST_SEED`.
-struct Chance(u64);
+pub struct Chance(u64);
 
 impl Chance {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let given = std::env::var("TIDEMARK_TEST_SEED").ok().map(|seed| seed.parse().unwrap());
         let seed = given.unwrap_or_else(|| uuid::Uuid::now_v7().as_u64_pair().1);
         println!("TIDEMARK_TEST_SEED={seed}");
@@ -76,7 +76,7 @@ impl Chance {
         mixed ^ (mixed >> 31)
     }
 
-    fn fraction(&mut self) -> f64 {
+    pub fn fraction(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 

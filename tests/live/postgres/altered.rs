@@ -3,7 +3,7 @@
 use tidemark::error::Kind;
 use tidemark::source::Source;
 
-use super::database::{Database, assert_error, make, only, read};
+use super::database::{Database, RUN, assert_error, make, only, read};
 
 /// `first` is opened first, and so brings the snapshot about. The rest is what may be altered then.
 const TABLES: &str = "
@@ -49,7 +49,7 @@ async fn changed(database: &Database, role: &str, change: &[&str]) -> Box<dyn So
         ))
         .await;
     let source = make(&[("url", &database.url_of(role, "pw"))]);
-    let first = only(&*source, &[("table", "first")]).await;
+    let first = only(&*source, &[("table", "first"), RUN]).await;
     read(source.open(&first, None).await.unwrap()).await.unwrap();
     for statement in change {
         database.run(statement).await;
@@ -61,7 +61,7 @@ async fn changed(database: &Database, role: &str, change: &[&str]) -> Box<dyn So
 async fn refused(database: &Database, role: &str, change: &[&str], streams: &[(&str, &str)]) {
     let source = changed(database, role, change).await;
     for stream in streams {
-        let of_stream = only(&*source, &[*stream]).await;
+        let of_stream = only(&*source, &[*stream, RUN]).await;
         let result = match source.open(&of_stream, None).await {
             Ok(reader) => read(reader).await,
             Err(error) => Err(error),
@@ -157,7 +157,7 @@ pub async fn what_was_not_altered(server: &str) {
     let change: Vec<_> = CALM.split(';').collect();
     let source = changed(&database, &role, &change).await;
     for (key, of, rows) in streams {
-        let stream = only(&*source, &[(key, of)]).await;
+        let stream = only(&*source, &[(key, of), RUN]).await;
         let reader = source.open(&stream, None).await.unwrap_or_else(|e| panic!("{of}: {e}"));
         assert_eq!(read(reader).await.unwrap_or_else(|e| panic!("{of}: {e}")).rows(), rows, "{of}");
     }

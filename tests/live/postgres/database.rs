@@ -137,6 +137,9 @@ async fn connect(url: &str) -> Client {
     client
 }
 
+/// All tables of a run are to be of one moment.
+pub const RUN: (&str, &str) = ("consistency", "run");
+
 pub fn maker() -> &'static Maker {
     source::maker("postgres").unwrap()
 }

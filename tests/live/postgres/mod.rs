@@ -3,6 +3,7 @@
 
 mod access;
 mod altered;
+mod chunks;
 mod database;
 mod policies;
 mod render;
@@ -77,6 +78,15 @@ on_both_servers! {
         a_connection_cut_in_the_middle_is_no_end
         a_dropped_reader_ends_its_query
         a_locked_table_is_waited_for;
+    chunks:
+        every_type_of_key
+        chunks_are_ranges_of_the_index
+        small_and_uncuttable_tables_are_read_whole
+        chunks_by_columns_with_nulls_and_equals
+        no_statement_reads_longer_than_it_may
+        another_table_of_the_name_is_not_read_on
+        chunks_of_one_moment
+        pages_of_a_table;
     altered:
         a_table_swapped_by_name
         a_view_replaced

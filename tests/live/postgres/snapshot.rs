@@ -7,11 +7,11 @@ use std::time::Duration;
 use tidemark::error::Kind;
 use tidemark::source::Source;
 
-use super::database::{Database, assert_error, make, only, read, streams};
+use super::database::{Database, RUN, assert_error, make, only, read, streams};
 
 /// Opens a table and reads it to its end.
 async fn all(source: &dyn Source, table: &str) -> Result<super::database::Read, tidemark::error::Error> {
-    let stream = only(source, &[("table", table)]).await;
+    let stream = only(source, &[("table", table), RUN]).await;
     read(source.open(&stream, None).await?).await
 }
 
@@ -115,7 +115,7 @@ pub async fn what_a_snapshot_does_not_show_is_refused(server: &str) {
         let table = if change.contains('p') && !change.contains(" t") { "p" } else { "t" };
         let query = format!("SELECT * FROM {table}");
         for stream in [("table", table), ("query", query.as_str())] {
-            let stream = only(&*source, &[stream]).await;
+            let stream = only(&*source, &[stream, RUN]).await;
             let error = source.open(&stream, None).await.err().expect(change);
             assert_error(&error, Kind::Unavailable, &["snapshot", table]);
         }
@@ -132,7 +132,7 @@ pub async fn what_a_snapshot_does_not_show_is_refused(server: &str) {
 pub async fn a_connection_cut_in_the_middle_is_no_end(server: &str) {
     let database = Database::create(server).await;
     let source = database.source();
-    let stream = only(&*source, &[("query", "SELECT n FROM generate_series(1, 100000000) AS n")]).await;
+    let stream = only(&*source, &[("query", "SELECT n FROM generate_series(1, 100000000) AS n"), RUN]).await;
     let mut reader = source.open(&stream, None).await.unwrap();
     for _ in 0..3 {
         reader.next().await.unwrap().unwrap();
@@ -154,7 +154,7 @@ pub async fn a_dropped_reader_ends_its_query(server: &str) {
     let source = database.source();
     // Sends rows from the start: a server that still computes its first one does not notice that nobody listens.
     let query = "SELECT n FROM (SELECT generate_series(1, 100000000) AS n) AS numbers";
-    let stream = only(&*source, &[("query", query)]).await;
+    let stream = only(&*source, &[("query", query), RUN]).await;
     let mut reader = source.open(&stream, None).await.unwrap();
     reader.next().await.unwrap().unwrap();
     drop(reader);

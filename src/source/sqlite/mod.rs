@@ -33,7 +33,9 @@ use self::connection::{Loan, Snapshot};
 use self::plan::Plan;
 use self::query::Query;
 use super::listing::{self, Catalog, Found, Listing};
-use super::{Description, Maker, Outlook, Reader, Selection, Source, Stream, Tables, cursor, feed};
+use super::{
+    Chunks, Consistency, Description, Maker, Outlook, Reader, Selection, Source, Stream, Tables, cursor, feed,
+};
 use crate::config::Section;
 use crate::error::{Error, Result};
 use crate::record::{Checkpoint, Event, Mode, Range, StreamId};
@@ -96,6 +98,17 @@ impl Source for Sqlite {
         Ok(Outlook { statements: vec![vec![plan.sql]; ranges.len()], ..Outlook::default() })
     }
 
+    /// A load that an incremental stream begins with is one window of its cursor.
+    async fn chunks(&self, stream: &Stream) -> Result<Chunks> {
+        if stream.selection.mode != Mode::Incremental {
+            return Ok(Chunks::whole(Consistency::Statement));
+        }
+        let query = self.begin_query(stream, None).await?;
+        let handover = blocking(move || query.handover()).await?;
+        let ranges = vec![handover.window.range()?];
+        Ok(Chunks { ranges, handover: Some(handover.place), ..Chunks::whole(Consistency::Chunk) })
+    }
+
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
         if stream.selection.mode == Mode::Incremental {
             return self.query(stream, after).await;
@@ -123,16 +136,20 @@ impl Source for Sqlite {
 impl Sqlite {
     /// Opens an incremental stream.
     async fn query(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
+        let query = self.begin_query(stream, after).await?;
+        Ok(feed::from_thread(move |outlet| query.read(outlet)))
+    }
+
+    async fn begin_query(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Query> {
         let settings = cursor::Settings::of(&stream.selection.section)?;
         let window = stream.range.as_ref().map(cursor::Window::of).transpose()?;
         let (file, after, stream) = (Settings::clone(&self.settings), after.cloned(), stream.clone());
-        let query = blocking(move || {
+        blocking(move || {
             // Planned in a transaction that ends before anybody is waited for.
             let plan = Plan::of(&connection::begin(&file)?, &file.path, &stream)?;
             Ok(Query { file, plan, settings, after, window, stream: stream.id.to_string() })
-        });
-        let query = query.await?;
-        Ok(feed::from_thread(move |outlet| query.read(outlet)))
+        })
+        .await
     }
 
     /// A connection inside a read transaction: the run's, or one of its own.

@@ -16,7 +16,7 @@ use super::probe::{Forms, Looking};
 use super::snapshot::{Stop, add, failure};
 use crate::error::Result;
 use crate::record::{BatchBuilder, Checkpoint, Datum, Event, Rows};
-use crate::source::cursor::{self, Bound, Grain, Nulls, Place, Reading, Settings, Sieve, Window, told};
+use crate::source::cursor::{self, Bound, Grain, Handover, Nulls, Place, Reading, Settings, Sieve, Window, told};
 use crate::source::feed::Outlet;
 use crate::source::{BATCH_BYTES, BATCH_ROWS};
 
@@ -39,6 +39,15 @@ struct Work {
     /// The place to stay at where nothing is to be read.
     nothing_new: Checkpoint,
     forms: Option<Forms>,
+}
+
+/// What a run may read.
+struct Found {
+    bound: Bound,
+    /// Where a lookback from the bound ends.
+    floor: Option<String>,
+    /// What the bound's values are; `None` where there is no bound.
+    kind: Option<Kind>,
 }
 
 impl Query {
@@ -91,16 +100,7 @@ impl Query {
             return Ok(Work { nulls: None, reading, nothing_new: place.position()?.into(), forms: None });
         }
         let state = self.after.as_ref().map(|after| after.state.clone()).unwrap_or_default();
-        let lock = Lock::of(&self.file)?;
-        let mut looking = Looking { reader: connection, path, plan: &self.plan, ordered: &ordered, lock };
-        let bound = Handle::current().block_on(cursor::bound(&mut looking, &self.settings, &place, &self.stream))?;
-        let value = bound.to.as_ref().and_then(|to| Mark::parse(to.first()?));
-        let kind = value.as_ref().map(|value| ordered.kind(value));
-        self.tell(&looking, bound.to != place.mark, kind.as_ref())?;
-        let floor = match (&self.settings.lookback, &kind, &value) {
-            (Some(lookback), Some(kind), Some(value)) => Some(kind.floor(&self.settings, lookback, value)?.text()),
-            _ => None,
-        };
+        let Found { bound, floor, kind } = self.bound(connection, &ordered, &place)?;
         let stays = Bound { to: bound.to.clone(), waiting: bound.waiting.clone() };
         let nothing_new = cursor::nothing_new(&place, state.clone(), stays)?;
         let nulls = (self.settings.nulls == Nulls::Read && ordered.is_nullable).then(|| ordered.order.is_null());
@@ -110,6 +110,32 @@ impl Query {
         order.has_groups = kind.as_ref().is_some_and(Kind::has_groups);
         let reading = Reading::of(&settings, order, grain, (place, state), bound, floor);
         Ok(Work { nulls, reading, nothing_new, forms: kind.as_ref().and_then(Forms::of) })
+    }
+
+    /// Up to where to read, and from where on the next run reads again; says what is left out.
+    fn bound(&self, connection: &mut Connection, ordered: &Ordered, place: &Place) -> Result<Found> {
+        let (path, lock) = (self.file.path.as_path(), Lock::of(&self.file)?);
+        let mut looking = Looking { reader: connection, path, plan: &self.plan, ordered, lock };
+        let bound = Handle::current().block_on(cursor::bound(&mut looking, &self.settings, place, &self.stream))?;
+        let value = bound.to.as_ref().and_then(|to| Mark::parse(to.first()?));
+        let kind = value.as_ref().map(|value| ordered.kind(value));
+        self.tell(&looking, bound.to != place.mark, kind.as_ref())?;
+        let floor = match (&self.settings.lookback, &kind, &value) {
+            (Some(lookback), Some(kind), Some(value)) => Some(kind.floor(&self.settings, lookback, value)?.text()),
+            _ => None,
+        };
+        Ok(Found { bound, floor, kind })
+    }
+
+    /// What a load reads that the stream begins with.
+    pub fn handover(&self) -> Result<Handover> {
+        let mut connection = connection::open(&self.file)?;
+        let ordered = Ordered::of(&connection, self.file.path.as_path(), &self.plan, &self.settings)?;
+        let place = Place::beginning(&self.settings);
+        let Found { bound, floor, kind } = self.bound(&mut connection, &ordered, &place)?;
+        let settings = settled(&self.settings, kind.as_ref())?;
+        let grain = kind.as_ref().map_or(Grain::Open, |kind| ordered.grain(kind));
+        Handover::at(&settings, grain, bound, floor)
     }
 
     /// Says what is left out.

@@ -90,7 +90,11 @@ impl Source for Sqlite {
         blocking(move || describe(&settings, &stream)).await
     }
 
-    async fn outlook(&self, stream: &Stream, ranges: &[Option<Range>], _: Option<&Checkpoint>) -> Result<Outlook> {
+    async fn outlook(&self, stream: &Stream, ranges: &[Option<Range>], after: Option<&Checkpoint>) -> Result<Outlook> {
+        if stream.selection.mode == Mode::Incremental {
+            let query = self.query(stream, after).await?;
+            return blocking(move || query.outlook()).await;
+        }
         let (settings, stream) = (self.settings.clone(), stream.clone());
         let plan = blocking(move || Plan::of(&connection::begin(&settings)?, &settings.path, &stream)).await?;
         Ok(Outlook { statements: vec![vec![plan.sql]; ranges.len()], ..Outlook::default() })
@@ -98,7 +102,8 @@ impl Source for Sqlite {
 
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
         if stream.selection.mode == Mode::Incremental {
-            return self.query(stream, after).await;
+            let query = self.query(stream, after).await?;
+            return Ok(feed::from_thread(move |outlet| query.read(outlet)));
         }
         if let Some(checkpoint) = after.cloned() {
             position::check(&checkpoint.position)?;
@@ -121,18 +126,17 @@ impl Source for Sqlite {
 }
 
 impl Sqlite {
-    /// Opens an incremental stream.
-    async fn query(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
+    /// Plans an incremental stream.
+    async fn query(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Query> {
         let settings = cursor::Settings::of(&stream.selection.section)?;
         let window = stream.range.as_ref().map(cursor::Window::of).transpose()?;
         let (file, after, stream) = (Settings::clone(&self.settings), after.cloned(), stream.clone());
-        let query = blocking(move || {
+        blocking(move || {
             // Planned in a transaction that ends before anybody is waited for.
             let plan = Plan::of(&connection::begin(&file)?, &file.path, &stream)?;
             Ok(Query { file, plan, settings, after, window, stream: stream.id.to_string() })
-        });
-        let query = query.await?;
-        Ok(feed::from_thread(move |outlet| query.read(outlet)))
+        })
+        .await
     }
 
     /// A connection inside a read transaction: the run's, or one of its own.

@@ -16,9 +16,9 @@ use super::probe::{Forms, Looking};
 use super::snapshot::{Stop, add, failure};
 use crate::error::Result;
 use crate::record::{BatchBuilder, Checkpoint, Datum, Event, Rows};
-use crate::source::cursor::{self, Bound, Grain, Nulls, Place, Reading, Settings, Sieve, Window, told};
+use crate::source::cursor::{self, Bound, Grain, Nulls, Place, Probe, Reading, Settings, Sieve, Window, told};
 use crate::source::feed::Outlet;
-use crate::source::{BATCH_BYTES, BATCH_ROWS};
+use crate::source::{BATCH_BYTES, BATCH_ROWS, Outlook};
 
 /// An incremental stream that is about to be read.
 pub struct Query {
@@ -69,8 +69,7 @@ impl Query {
             self.send_scope(&connection, outlet, &scope, None, &mut None)?;
         }
         let Some(mut reading) = reading else { return Ok(nothing_new) };
-        let marks = reading.order().into_iter().chain(reading.again()?).collect();
-        let scope = Scope { condition: Some(reading.condition()?), order: reading.order(), marks };
+        let scope = scope(&reading)?;
         let sieve = self.send_scope(&connection, outlet, &scope, Some(&mut reading), &mut forms)?;
         if let Some(rows) = forms.map(|forms| forms.odd).filter(|odd| *odd > 0) {
             tracing::warn!(
@@ -90,13 +89,18 @@ impl Query {
             let reading = Reading::of_window(&self.settings, ordered.order, window, self.after.as_ref())?;
             return Ok(Work { nulls: None, reading, nothing_new: place.position()?.into(), forms: None });
         }
-        let state = self.after.as_ref().map(|after| after.state.clone()).unwrap_or_default();
         let lock = Lock::of(&self.file)?;
         let mut looking = Looking { reader: connection, path, plan: &self.plan, ordered: &ordered, lock };
         let bound = Handle::current().block_on(cursor::bound(&mut looking, &self.settings, &place, &self.stream))?;
+        self.tell(&looking, &bound, &place)?;
+        self.up_to(&ordered, place, bound)
+    }
+
+    /// What there is to do up to a bound.
+    fn up_to(&self, ordered: &Ordered, place: Place, bound: Bound) -> Result<Work> {
+        let state = self.after.as_ref().map(|after| after.state.clone()).unwrap_or_default();
         let value = bound.to.as_ref().and_then(|to| Mark::parse(to.first()?));
         let kind = value.as_ref().map(|value| ordered.kind(value));
-        self.tell(&looking, bound.to != place.mark, kind.as_ref())?;
         let floor = match (&self.settings.lookback, &kind, &value) {
             (Some(lookback), Some(kind), Some(value)) => Some(kind.floor(&self.settings, lookback, value)?.text()),
             _ => None,
@@ -112,14 +116,34 @@ impl Query {
         Ok(Work { nulls, reading, nothing_new, forms: kind.as_ref().and_then(Forms::of) })
     }
 
+    /// As if nobody were at work: up to the greatest cursor that is there. A run reads up to what is safe by then.
+    pub fn outlook(&self) -> Result<Outlook> {
+        let path = self.file.path.as_path();
+        let mut connection = connection::open(&self.file)?;
+        let ordered = Ordered::of(&connection, path, &self.plan, &self.settings)?;
+        let place = Place::of(self.after.as_ref(), &self.settings)?;
+        let (plan, lock) = (&self.plan, Lock::Nobody);
+        let mut looking = Looking { reader: &mut connection, path, plan, ordered: &ordered, lock };
+        let Some(high) = Handle::current().block_on(looking.high(place.mark.as_deref()))? else {
+            return Ok(Outlook { rows: Some(0), ..Outlook::default() });
+        };
+        let work = self.up_to(&ordered, place, Bound { to: Some(high.values), waiting: None })?;
+        let nulls = work.nulls.map(|condition| Scope { condition: Some(condition), ..Scope::default() });
+        let scopes = nulls.into_iter().map(Ok).chain(work.reading.as_ref().map(scope));
+        let statements = scopes.map(|scope| scope.map(|scope| plan.select(&scope))).collect::<Result<Vec<_>>>()?;
+        Ok(Outlook { statements: vec![statements], ..Outlook::default() })
+    }
+
     /// Says what is left out.
-    fn tell(&self, looking: &Looking<'_>, has_moved: bool, kind: Option<&Kind>) -> Result<()> {
+    fn tell(&self, looking: &Looking<'_>, bound: &Bound, place: &Place) -> Result<()> {
+        let has_moved = bound.to != place.mark;
         if told::counts_nulls(&self.settings, has_moved) && looking.ordered.is_nullable {
             let rows = looking.count(&looking.ordered.order.is_null(), told::MOST_NULLS)?;
             told::nulls(&self.settings, rows, &self.stream)?;
         }
-        if let Some(kind) = kind.filter(|_| has_moved) {
-            told::in_the_future(looking.in_the_future(kind)?, &self.stream);
+        let value = bound.to.as_ref().filter(|_| has_moved).and_then(|to| Mark::parse(to.first()?));
+        if let Some(value) = value {
+            told::in_the_future(looking.in_the_future(&looking.ordered.kind(&value))?, &self.stream);
         }
         Ok(())
     }
@@ -185,6 +209,12 @@ impl Query {
         }
         Ok(())
     }
+}
+
+/// What reads a range of rows.
+fn scope(reading: &Reading) -> Result<Scope> {
+    let marks = reading.order().into_iter().chain(reading.again()?).collect();
+    Ok(Scope { condition: Some(reading.condition()?), order: reading.order(), marks })
 }
 
 /// The settings, with `start` in the form of marks; refuses one that is no value of the cursor.

@@ -73,9 +73,8 @@ pub fn reference(registry: &Registry) -> String {
     page.text
 }
 
-/// True as long as every source refuses the other modes; tests/it/cli/config.rs fails once one does not.
-const MODES: &str =
-    "Of the modes, every source reads `full` so far. `incremental` and `cdc` are not there yet, and are refused.";
+/// True as long as every source refuses `cdc`; tests/it/cli/config.rs fails once one does not.
+const MODES: &str = "Every source reads `full` and `incremental`; `cdc` is not there yet, and is refused.";
 
 /// The two keys that the file's loader itself reads.
 const STREAM_ENDS: &[Key] = &[

@@ -92,7 +92,11 @@ impl Source for Sqlite {
         blocking(move || describe(&settings, &stream)).await
     }
 
-    async fn outlook(&self, stream: &Stream, ranges: &[Option<Range>], _: Option<&Checkpoint>) -> Result<Outlook> {
+    async fn outlook(&self, stream: &Stream, ranges: &[Option<Range>], after: Option<&Checkpoint>) -> Result<Outlook> {
+        if stream.selection.mode == Mode::Incremental {
+            let query = self.query(stream, after).await?;
+            return blocking(move || query.outlook()).await;
+        }
         let (settings, stream) = (self.settings.clone(), stream.clone());
         let plan = blocking(move || Plan::of(&connection::begin(&settings)?, &settings.path, &stream)).await?;
         Ok(Outlook { statements: vec![vec![plan.sql]; ranges.len()], ..Outlook::default() })
@@ -103,7 +107,7 @@ impl Source for Sqlite {
         if stream.selection.mode != Mode::Incremental {
             return Ok(Chunks::whole(Consistency::Statement));
         }
-        let query = self.begin_query(stream, None).await?;
+        let query = self.query(stream, None).await?;
         let handover = blocking(move || query.handover()).await?;
         let ranges = vec![handover.window.range()?];
         Ok(Chunks { ranges, handover: Some(handover.place), ..Chunks::whole(Consistency::Chunk) })
@@ -111,7 +115,8 @@ impl Source for Sqlite {
 
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
         if stream.selection.mode == Mode::Incremental {
-            return self.query(stream, after).await;
+            let query = self.query(stream, after).await?;
+            return Ok(feed::from_thread(move |outlet| query.read(outlet)));
         }
         if let Some(checkpoint) = after.cloned() {
             position::check(&checkpoint.position)?;
@@ -134,13 +139,8 @@ impl Source for Sqlite {
 }
 
 impl Sqlite {
-    /// Opens an incremental stream.
-    async fn query(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
-        let query = self.begin_query(stream, after).await?;
-        Ok(feed::from_thread(move |outlet| query.read(outlet)))
-    }
-
-    async fn begin_query(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Query> {
+    /// Plans an incremental stream.
+    async fn query(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Query> {
         let settings = cursor::Settings::of(&stream.selection.section)?;
         let window = stream.range.as_ref().map(cursor::Window::of).transpose()?;
         let (file, after, stream) = (Settings::clone(&self.settings), after.cloned(), stream.clone());

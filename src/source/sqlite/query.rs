@@ -16,9 +16,9 @@ use super::probe::{Forms, Looking};
 use super::snapshot::{Stop, add, failure};
 use crate::error::Result;
 use crate::record::{BatchBuilder, Checkpoint, Datum, Event, Rows};
-use crate::source::cursor::{self, Bound, Grain, Handover, Nulls, Place, Reading, Settings, Sieve, Window, told};
+use crate::source::cursor::{self, Bound, Grain, Handover, Nulls, Place, Probe, Reading, Settings, Sieve, Window, told};
 use crate::source::feed::Outlet;
-use crate::source::{BATCH_BYTES, BATCH_ROWS};
+use crate::source::{BATCH_BYTES, BATCH_ROWS, Outlook};
 
 /// An incremental stream that is about to be read.
 pub struct Query {
@@ -39,15 +39,6 @@ struct Work {
     /// The place to stay at where nothing is to be read.
     nothing_new: Checkpoint,
     forms: Option<Forms>,
-}
-
-/// What a run may read.
-struct Found {
-    bound: Bound,
-    /// Where a lookback from the bound ends.
-    floor: Option<String>,
-    /// What the bound's values are; `None` where there is no bound.
-    kind: Option<Kind>,
 }
 
 impl Query {
@@ -78,8 +69,7 @@ impl Query {
             self.send_scope(&connection, outlet, &scope, None, &mut None)?;
         }
         let Some(mut reading) = reading else { return Ok(nothing_new) };
-        let marks = reading.order().into_iter().chain(reading.again()?).collect();
-        let scope = Scope { condition: Some(reading.condition()?), order: reading.order(), marks };
+        let scope = scope(&reading)?;
         let sieve = self.send_scope(&connection, outlet, &scope, Some(&mut reading), &mut forms)?;
         if let Some(rows) = forms.map(|forms| forms.odd).filter(|odd| *odd > 0) {
             tracing::warn!(
@@ -99,8 +89,14 @@ impl Query {
             let reading = Reading::of_window(&self.settings, ordered.order, window, self.after.as_ref())?;
             return Ok(Work { nulls: None, reading, nothing_new: place.position()?.into(), forms: None });
         }
+        let bound = self.bound(connection, &ordered, &place)?;
+        self.up_to(&ordered, place, bound)
+    }
+
+    /// What there is to do up to a bound.
+    fn up_to(&self, ordered: &Ordered, place: Place, bound: Bound) -> Result<Work> {
         let state = self.after.as_ref().map(|after| after.state.clone()).unwrap_or_default();
-        let Found { bound, floor, kind } = self.bound(connection, &ordered, &place)?;
+        let (kind, floor) = self.floor(ordered, &bound)?;
         let stays = Bound { to: bound.to.clone(), waiting: bound.waiting.clone() };
         let nothing_new = cursor::nothing_new(&place, state.clone(), stays)?;
         let nulls = (self.settings.nulls == Nulls::Read && ordered.is_nullable).then(|| ordered.order.is_null());
@@ -112,40 +108,65 @@ impl Query {
         Ok(Work { nulls, reading, nothing_new, forms: kind.as_ref().and_then(Forms::of) })
     }
 
-    /// Up to where to read, and from where on the next run reads again; says what is left out.
-    fn bound(&self, connection: &mut Connection, ordered: &Ordered, place: &Place) -> Result<Found> {
-        let (path, lock) = (self.file.path.as_path(), Lock::of(&self.file)?);
-        let mut looking = Looking { reader: connection, path, plan: &self.plan, ordered, lock };
-        let bound = Handle::current().block_on(cursor::bound(&mut looking, &self.settings, place, &self.stream))?;
-        let value = bound.to.as_ref().and_then(|to| Mark::parse(to.first()?));
-        let kind = value.as_ref().map(|value| ordered.kind(value));
-        self.tell(&looking, bound.to != place.mark, kind.as_ref())?;
-        let floor = match (&self.settings.lookback, &kind, &value) {
-            (Some(lookback), Some(kind), Some(value)) => Some(kind.floor(&self.settings, lookback, value)?.text()),
-            _ => None,
-        };
-        Ok(Found { bound, floor, kind })
-    }
-
     /// What a load reads that the stream begins with.
     pub fn handover(&self) -> Result<Handover> {
         let mut connection = connection::open(&self.file)?;
         let ordered = Ordered::of(&connection, self.file.path.as_path(), &self.plan, &self.settings)?;
-        let place = Place::beginning(&self.settings);
-        let Found { bound, floor, kind } = self.bound(&mut connection, &ordered, &place)?;
+        let bound = self.bound(&mut connection, &ordered, &Place::beginning(&self.settings))?;
+        let (kind, floor) = self.floor(&ordered, &bound)?;
         let settings = settled(&self.settings, kind.as_ref())?;
         let grain = kind.as_ref().map_or(Grain::Open, |kind| ordered.grain(kind));
         Handover::at(&settings, grain, bound, floor)
     }
 
+    /// Up to where to read; says what is left out.
+    fn bound(&self, connection: &mut Connection, ordered: &Ordered, place: &Place) -> Result<Bound> {
+        let (path, lock) = (self.file.path.as_path(), Lock::of(&self.file)?);
+        let mut looking = Looking { reader: connection, path, plan: &self.plan, ordered, lock };
+        let bound = Handle::current().block_on(cursor::bound(&mut looking, &self.settings, place, &self.stream))?;
+        self.tell(&looking, &bound, place)?;
+        Ok(bound)
+    }
+
+    /// What the bound's values are, where there is one, and where a lookback from it ends.
+    fn floor(&self, ordered: &Ordered, bound: &Bound) -> Result<(Option<Kind>, Option<String>)> {
+        let value = bound.to.as_ref().and_then(|to| Mark::parse(to.first()?));
+        let kind = value.as_ref().map(|value| ordered.kind(value));
+        let floor = match (&self.settings.lookback, &kind, &value) {
+            (Some(lookback), Some(kind), Some(value)) => Some(kind.floor(&self.settings, lookback, value)?.text()),
+            _ => None,
+        };
+        Ok((kind, floor))
+    }
+
+    /// As if nobody were at work: up to the greatest cursor that is there. A run reads up to what is safe by then.
+    pub fn outlook(&self) -> Result<Outlook> {
+        let path = self.file.path.as_path();
+        let mut connection = connection::open(&self.file)?;
+        let ordered = Ordered::of(&connection, path, &self.plan, &self.settings)?;
+        let place = Place::of(self.after.as_ref(), &self.settings)?;
+        let (plan, lock) = (&self.plan, Lock::Nobody);
+        let mut looking = Looking { reader: &mut connection, path, plan, ordered: &ordered, lock };
+        let Some(high) = Handle::current().block_on(looking.high(place.mark.as_deref()))? else {
+            return Ok(Outlook { rows: Some(0), ..Outlook::default() });
+        };
+        let work = self.up_to(&ordered, place, Bound { to: Some(high.values), waiting: None })?;
+        let nulls = work.nulls.map(|condition| Scope { condition: Some(condition), ..Scope::default() });
+        let scopes = nulls.into_iter().map(Ok).chain(work.reading.as_ref().map(scope));
+        let statements = scopes.map(|scope| scope.map(|scope| plan.select(&scope))).collect::<Result<Vec<_>>>()?;
+        Ok(Outlook { statements: vec![statements], ..Outlook::default() })
+    }
+
     /// Says what is left out.
-    fn tell(&self, looking: &Looking<'_>, has_moved: bool, kind: Option<&Kind>) -> Result<()> {
+    fn tell(&self, looking: &Looking<'_>, bound: &Bound, place: &Place) -> Result<()> {
+        let has_moved = bound.to != place.mark;
         if told::counts_nulls(&self.settings, has_moved) && looking.ordered.is_nullable {
             let rows = looking.count(&looking.ordered.order.is_null(), told::MOST_NULLS)?;
             told::nulls(&self.settings, rows, &self.stream)?;
         }
-        if let Some(kind) = kind.filter(|_| has_moved) {
-            told::in_the_future(looking.in_the_future(kind)?, &self.stream);
+        let value = bound.to.as_ref().filter(|_| has_moved).and_then(|to| Mark::parse(to.first()?));
+        if let Some(value) = value {
+            told::in_the_future(looking.in_the_future(&looking.ordered.kind(&value))?, &self.stream);
         }
         Ok(())
     }
@@ -211,6 +232,12 @@ impl Query {
         }
         Ok(())
     }
+}
+
+/// What reads a range of rows.
+fn scope(reading: &Reading) -> Result<Scope> {
+    let marks = reading.order().into_iter().chain(reading.again()?).collect();
+    Ok(Scope { condition: Some(reading.condition()?), order: reading.order(), marks })
 }
 
 /// The settings, with `start` in the form of marks; refuses one that is no value of the cursor.

@@ -5,6 +5,7 @@ mod access;
 mod altered;
 mod chunks;
 mod database;
+mod interleaved;
 mod policies;
 mod render;
 mod snapshot;
@@ -94,4 +95,7 @@ on_both_servers! {
         an_inheriting_table_detached
         a_column_swapped_by_name
         what_was_not_altered;
+    interleaved:
+        a_play_of_runs_among_writers
+        a_play_without_a_mark_loses;
 }

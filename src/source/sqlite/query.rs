@@ -16,7 +16,9 @@ use super::probe::{Forms, Looking};
 use super::snapshot::{Stop, add, failure};
 use crate::error::Result;
 use crate::record::{BatchBuilder, Checkpoint, Datum, Event, Rows};
-use crate::source::cursor::{self, Bound, Grain, Handover, Nulls, Place, Probe, Reading, Settings, Sieve, Window, told};
+use crate::source::cursor::{
+    self, Bound, Grain, Handover, Nulls, Place, Probe, Reading, Settings, Sieve, Window, told,
+};
 use crate::source::feed::Outlet;
 use crate::source::{BATCH_BYTES, BATCH_ROWS, Outlook};
 

@@ -74,6 +74,8 @@ struct Pieces {
     is_begun: bool,
     /// The chunks that are left; one without a name where the stream is run as a whole.
     left: Vec<(Option<String>, Option<Range>)>,
+    /// What one process reads for all of it, where that is in pieces of its own.
+    reads: Vec<Option<Range>>,
 }
 
 async fn look(session: &mut Session, source: Arc<dyn Source>) -> Result<(PlannedStream, Vec<PlannedPart>)> {
@@ -85,25 +87,33 @@ async fn look(session: &mut Session, source: Arc<dyn Source>) -> Result<(Planned
     let found = Found { newest, source };
     let pieces = match session.opening.mode {
         Mode::Full => full(session, &found).await?,
-        Mode::Incremental | Mode::Cdc => growing(&found),
+        Mode::Incremental | Mode::Cdc => growing(session, &found).await?,
     };
     parts(session, &found, pieces).await
 }
 
 /// A stream that grows is read by one process, from where it stands.
-fn growing(found: &Found) -> Pieces {
-    let what = match &found.newest {
-        Some(newest) if newest.position.is_some() => "everything after the mark, up to what is safe by then",
-        _ => "everything from the beginning, up to what is safe by then",
-    };
-    Pieces {
-        what: what.to_owned(),
+async fn growing(session: &Session, found: &Found) -> Result<Pieces> {
+    let whole = |what: String, reads| Pieces {
+        what,
         generation: None,
         consistency: None,
         chunks: 0,
         is_begun: false,
         left: vec![(None, None)],
+        reads,
+    };
+    if found.newest.as_ref().is_some_and(|newest| newest.position.is_some()) {
+        return Ok(whole("everything after the mark, up to what is safe by then".to_owned(), Vec::new()));
     }
+    if session.opening.mode == Mode::Incremental {
+        let Chunks { ranges, handover, .. } = found.source.chunks(&session.stream).await?;
+        if handover.is_some() && ranges.len() > 1 {
+            let what = format!("a first load in {} chunks, by one process", ranges.len());
+            return Ok(whole(what, ranges.into_iter().map(Some).collect()));
+        }
+    }
+    Ok(whole("everything from the beginning, up to what is safe by then".to_owned(), Vec::new()))
 }
 
 async fn full(session: &Session, found: &Found) -> Result<Pieces> {
@@ -128,7 +138,7 @@ async fn full(session: &Session, found: &Found) -> Result<Pieces> {
     };
     let chunks = left.len();
     let (generation, consistency) = (Some(generation.generation), Some(consistency));
-    Ok(Pieces { what, generation, consistency, chunks, is_begun: false, left })
+    Ok(Pieces { what, generation, consistency, chunks, is_begun: false, left, reads: Vec::new() })
 }
 
 /// The load that a run would continue.
@@ -168,6 +178,7 @@ async fn unfinished(session: &Session, found: &Found) -> Result<Option<Pieces>> 
         chunks,
         is_begun: true,
         left: Vec::new(),
+        reads: Vec::new(),
         generation: Some(load.generation.generation.clone()),
     };
     for name in left {
@@ -179,8 +190,13 @@ async fn unfinished(session: &Session, found: &Found) -> Result<Option<Pieces>> 
 
 async fn parts(session: &Session, found: &Found, pieces: Pieces) -> Result<(PlannedStream, Vec<PlannedPart>)> {
     let after = found.newest.as_ref().and_then(Commit::checkpoint).filter(|_| session.opening.mode != Mode::Full);
-    let ranges: Vec<_> = pieces.left.iter().map(|(_, range)| range.clone()).collect();
-    let Outlook { rows, bytes, statements } = found.source.outlook(&session.stream, &ranges, after.as_ref()).await?;
+    let is_in_pieces = !pieces.reads.is_empty();
+    let ranges = match is_in_pieces {
+        true => pieces.reads,
+        false => pieces.left.iter().map(|(_, range)| range.clone()).collect(),
+    };
+    let Outlook { rows, bytes, mut statements } =
+        found.source.outlook(&session.stream, &ranges, after.as_ref()).await?;
     let left = u64::try_from(pieces.left.len()).unwrap_or(1).max(1);
     let of = u64::try_from(pieces.chunks).unwrap_or(1).max(left);
     let share = |all: Option<u64>| all.map(|all| all.div_ceil(of));
@@ -188,7 +204,11 @@ async fn parts(session: &Session, found: &Found, pieces: Pieces) -> Result<(Plan
     let all = session.stream.estimate.filter(|_| after.is_none());
     let what =
         if rows == Some(0) { "nothing new, as far as can be told at little cost".to_owned() } else { pieces.what };
-    let (rows, bytes) = (share(rows.or(all)), share(bytes));
+    if is_in_pieces {
+        statements = vec![statements.concat()];
+    }
+    let (all_rows, all_bytes) = (rows.or(all), bytes);
+    let (rows, bytes) = (share(all_rows), share(all_bytes));
     let name = session.stream.id.name().to_owned();
     let mut statements = statements.into_iter();
     let parts = pieces.left.into_iter().map(|(chunk, range)| PlannedPart {
@@ -215,8 +235,8 @@ async fn parts(session: &Session, found: &Found, pieces: Pieces) -> Result<(Plan
         consistency: pieces.consistency,
         chunks: pieces.chunks,
         is_begun: pieces.is_begun,
-        rows: rows.map(|rows| rows * left),
-        bytes: bytes.map(|bytes| bytes * left),
+        rows: all_rows.map(|rows| rows * left / of),
+        bytes: all_bytes.map(|bytes| bytes * left / of),
     };
     Ok((stream, parts))
 }

@@ -189,7 +189,8 @@ impl Source for Mysql {
     async fn outlook(&self, stream: &Stream, ranges: &[Option<Range>], after: Option<&Checkpoint>) -> Result<Outlook> {
         let mut connection = Connection::open(&self.settings).await?;
         let plan = Plan::of(&mut connection, &self.settings, stream).await?;
-        let outlook = if stream.selection.mode == Mode::Incremental {
+        let is_growing = stream.selection.mode == Mode::Incremental && ranges.iter().all(Option::is_none);
+        let outlook = if is_growing {
             let sessions = Sessions { settings: self.settings.clone(), turn: self.turn.clone() };
             outlook::growing(&mut connection, &sessions, &plan, stream, after).await
         } else {

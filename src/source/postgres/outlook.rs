@@ -18,7 +18,7 @@ pub async fn of(
     ranges: &[Option<Range>],
     after: Option<&Checkpoint>,
 ) -> Result<Outlook> {
-    if stream.selection.mode == Mode::Incremental {
+    if stream.selection.mode == Mode::Incremental && ranges.iter().all(Option::is_none) {
         return growing(session, plan, stream, after).await;
     }
     let mut key = None;

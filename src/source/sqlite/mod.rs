@@ -33,7 +33,9 @@ use self::connection::{Loan, Snapshot};
 use self::plan::Plan;
 use self::query::Query;
 use super::listing::{self, Catalog, Found, Listing};
-use super::{Description, Maker, Outlook, Reader, Selection, Source, Stream, Tables, cursor, feed};
+use super::{
+    Chunks, Consistency, Description, Maker, Outlook, Reader, Selection, Source, Stream, Tables, cursor, feed,
+};
 use crate::config::Section;
 use crate::error::{Error, Result};
 use crate::record::{Checkpoint, Event, Mode, Range, StreamId};
@@ -98,6 +100,17 @@ impl Source for Sqlite {
         let (settings, stream) = (self.settings.clone(), stream.clone());
         let plan = blocking(move || Plan::of(&connection::begin(&settings)?, &settings.path, &stream)).await?;
         Ok(Outlook { statements: vec![vec![plan.sql]; ranges.len()], ..Outlook::default() })
+    }
+
+    /// A load that an incremental stream begins with is one window of its cursor.
+    async fn chunks(&self, stream: &Stream) -> Result<Chunks> {
+        if stream.selection.mode != Mode::Incremental {
+            return Ok(Chunks::whole(Consistency::Statement));
+        }
+        let query = self.query(stream, None).await?;
+        let handover = blocking(move || query.handover()).await?;
+        let ranges = vec![handover.window.range()?];
+        Ok(Chunks { ranges, handover: Some(handover.place), ..Chunks::whole(Consistency::Chunk) })
     }
 
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {

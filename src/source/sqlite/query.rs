@@ -16,7 +16,9 @@ use super::probe::{Forms, Looking};
 use super::snapshot::{Stop, add, failure};
 use crate::error::Result;
 use crate::record::{BatchBuilder, Checkpoint, Datum, Event, Rows};
-use crate::source::cursor::{self, Bound, Grain, Nulls, Place, Probe, Reading, Settings, Sieve, Window, told};
+use crate::source::cursor::{
+    self, Bound, Grain, Handover, Nulls, Place, Probe, Reading, Settings, Sieve, Window, told,
+};
 use crate::source::feed::Outlet;
 use crate::source::{BATCH_BYTES, BATCH_ROWS, Outlook};
 
@@ -89,22 +91,14 @@ impl Query {
             let reading = Reading::of_window(&self.settings, ordered.order, window, self.after.as_ref())?;
             return Ok(Work { nulls: None, reading, nothing_new: place.position()?.into(), forms: None });
         }
-        let lock = Lock::of(&self.file)?;
-        let mut looking = Looking { reader: connection, path, plan: &self.plan, ordered: &ordered, lock };
-        let bound = Handle::current().block_on(cursor::bound(&mut looking, &self.settings, &place, &self.stream))?;
-        self.tell(&looking, &bound, &place)?;
+        let bound = self.bound(connection, &ordered, &place)?;
         self.up_to(&ordered, place, bound)
     }
 
     /// What there is to do up to a bound.
     fn up_to(&self, ordered: &Ordered, place: Place, bound: Bound) -> Result<Work> {
         let state = self.after.as_ref().map(|after| after.state.clone()).unwrap_or_default();
-        let value = bound.to.as_ref().and_then(|to| Mark::parse(to.first()?));
-        let kind = value.as_ref().map(|value| ordered.kind(value));
-        let floor = match (&self.settings.lookback, &kind, &value) {
-            (Some(lookback), Some(kind), Some(value)) => Some(kind.floor(&self.settings, lookback, value)?.text()),
-            _ => None,
-        };
+        let (kind, floor) = self.floor(ordered, &bound)?;
         let stays = Bound { to: bound.to.clone(), waiting: bound.waiting.clone() };
         let nothing_new = cursor::nothing_new(&place, state.clone(), stays)?;
         let nulls = (self.settings.nulls == Nulls::Read && ordered.is_nullable).then(|| ordered.order.is_null());
@@ -114,6 +108,37 @@ impl Query {
         order.has_groups = kind.as_ref().is_some_and(Kind::has_groups);
         let reading = Reading::of(&settings, order, grain, (place, state), bound, floor);
         Ok(Work { nulls, reading, nothing_new, forms: kind.as_ref().and_then(Forms::of) })
+    }
+
+    /// What a load reads that the stream begins with.
+    pub fn handover(&self) -> Result<Handover> {
+        let mut connection = connection::open(&self.file)?;
+        let ordered = Ordered::of(&connection, self.file.path.as_path(), &self.plan, &self.settings)?;
+        let bound = self.bound(&mut connection, &ordered, &Place::beginning(&self.settings))?;
+        let (kind, floor) = self.floor(&ordered, &bound)?;
+        let settings = settled(&self.settings, kind.as_ref())?;
+        let grain = kind.as_ref().map_or(Grain::Open, |kind| ordered.grain(kind));
+        Handover::at(&settings, grain, bound, floor)
+    }
+
+    /// Up to where to read; says what is left out.
+    fn bound(&self, connection: &mut Connection, ordered: &Ordered, place: &Place) -> Result<Bound> {
+        let (path, lock) = (self.file.path.as_path(), Lock::of(&self.file)?);
+        let mut looking = Looking { reader: connection, path, plan: &self.plan, ordered, lock };
+        let bound = Handle::current().block_on(cursor::bound(&mut looking, &self.settings, place, &self.stream))?;
+        self.tell(&looking, &bound, place)?;
+        Ok(bound)
+    }
+
+    /// What the bound's values are, where there is one, and where a lookback from it ends.
+    fn floor(&self, ordered: &Ordered, bound: &Bound) -> Result<(Option<Kind>, Option<String>)> {
+        let value = bound.to.as_ref().and_then(|to| Mark::parse(to.first()?));
+        let kind = value.as_ref().map(|value| ordered.kind(value));
+        let floor = match (&self.settings.lookback, &kind, &value) {
+            (Some(lookback), Some(kind), Some(value)) => Some(kind.floor(&self.settings, lookback, value)?.text()),
+            _ => None,
+        };
+        Ok((kind, floor))
     }
 
     /// As if nobody were at work: up to the greatest cursor that is there. A run reads up to what is safe by then.

@@ -60,7 +60,8 @@ fn survives_kills(source: &'static str, url: &str) {
         "{rows} rows undisturbed in {undisturbed:?}; {kills} kills: {chunks} chunks opened {opened} times; {peak} KiB"
     );
     assert!(opened > chunks, "{there}: no kill hit a chunk that was being read");
-    assert!(opened - chunks <= KILLS * WORKERS, "{there}: more was read again than what was open");
+    // Besides the kills, a failure that passes, of a server under load say, opens again what was open.
+    assert!(opened - chunks <= (KILLS + 1) * WORKERS, "{there}: more was read again than what was open");
     assert!(peak < MEMORY, "{peak} KiB resident");
     // What the last kill has left goes with its generation, or went when it was published.
     folder.run("run", 0);

@@ -24,7 +24,7 @@ impl<'a> Stream<'a> {
     /// Of the table `t`. `settle` is long: transactions of other tests, which are on the same server, hold the mark too.
     fn new(database: &'a Database<'a>, keys: &[(&'a str, &'a str)]) -> Self {
         let mut all = vec![("mode", "incremental")];
-        for default in [("table", "t"), ("settle", "20s")] {
+        for default in [("table", "t"), ("settle", "180s")] {
             let is_replaced = |key: &str| key == default.0 || (key == "query" && default.0 == "table");
             all.extend((!keys.iter().any(|(key, _)| is_replaced(key))).then_some(default));
         }

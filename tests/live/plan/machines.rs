@@ -58,7 +58,14 @@ fn one_is_killed_and_one_sleeps() {
     assert!(killed.kill(Duration::ZERO).killed);
     asleep.signal("STOP");
     // What a machine holds is another's only once it has been silent for long enough.
-    let (_, said) = machines[4].run("run --plan plan.json --part 4", 73);
+    let said = loop {
+        let ended = machines[4].start("run --plan plan.json --part 4").end();
+        // The sleeper may have fallen asleep in the middle of a heartbeat, whose lock the server lets go after a while.
+        if ended.code != Some(75) {
+            assert_eq!(ended.code, Some(73), "{}", ended.said);
+            break ended.said;
+        }
+    };
     assert!(said.contains("is being run by process"), "{said}");
     gate.open();
     for ended in [first.end(), last.end()] {

@@ -23,27 +23,20 @@ const UNKNOWN_COMMAND: u16 = 1064;
 pub struct Server {
     /// Rows come from another server, with the times that they have there.
     pub is_replica: bool,
-    /// Whether we see what others do.
-    pub sees_others: bool,
     /// How far the zone that sessions have which set none is east of UTC.
     offset_s: i64,
 }
 
 impl Server {
     pub async fn look(connection: &mut Connection) -> Result<Self> {
-        let sees_others = sees_others(connection).await?;
         let is_replica = is_replica(connection).await?;
         let offset = offset(connection).await.map_err(|failure| error::of(failure, Doing::Reading))?;
-        Ok(Self { is_replica, sees_others, offset_s: offset })
-    }
-
-    pub fn shows_transactions(&self) -> bool {
-        !self.is_replica && self.sees_others
+        Ok(Self { is_replica, offset_s: offset })
     }
 }
 
-/// `PROCESS` is all it takes.
-async fn sees_others(connection: &mut Connection) -> Result<bool> {
+/// Whether we see what others do: `PROCESS` is all it takes. A run finds that out by looking.
+pub async fn sees_others(connection: &mut Connection) -> Result<bool> {
     match connection.rows("select 1 from information_schema.innodb_trx limit 1", ()).await {
         Ok(_) => Ok(true),
         Err(failure) => refused(failure).map(|()| false),
@@ -204,18 +197,18 @@ impl Probe for Looking<'_> {
     }
 
     async fn at_work(&mut self) -> Result<Option<Vec<Transaction>>> {
-        if !self.server.shows_transactions() || !self.is_innodb {
+        if self.server.is_replica || !self.is_innodb {
             return Ok(None);
         }
-        Ok(Some(self.sessions.look().await?.at_work()))
+        Ok(self.sessions.look().await?.map(|look| look.at_work()))
     }
 
     async fn still(&mut self, noted: &[String]) -> Result<Vec<Transaction>> {
         // Noted by a server that is not the same any more, or with a right that is gone: then there is `settle`.
-        if noted.is_empty() || !self.server.shows_transactions() {
+        if noted.is_empty() || self.server.is_replica {
             return Ok(Vec::new());
         }
-        Ok(self.sessions.look().await?.still(noted))
+        Ok(self.sessions.look().await?.map(|look| look.still(noted)).unwrap_or_default())
     }
 
     /// The server renews what it tells when nobody has asked for a tenth of a second.

@@ -10,7 +10,7 @@ use super::error::{self, Doing};
 use super::name::account;
 use super::order::Ordered;
 use super::plan::{Plan, Scope};
-use super::probe::{Looking, Server, is_innodb};
+use super::probe::{Looking, Server, is_innodb, sees_others};
 use super::sessions::Sessions;
 use super::snapshot::{Stop, check_columns, warn_of_warnings};
 use crate::error::Result;
@@ -196,7 +196,7 @@ pub async fn notes(
     let waits = format!("each run waits `settle` ({} s) instead", settings.settle.as_secs_f64());
     if server.is_replica {
         notes.push(format!("The server takes rows from another one, and does not show who is at work there: {waits}."));
-    } else if !server.sees_others {
+    } else if !sees_others(connection).await? {
         let user = catalog::current_user(connection).await.map_err(reading_failed)?;
         notes.push(format!(
             "Transactions of others cannot be seen: {waits}. GRANT PROCESS ON *.* TO {} lets them be seen.",

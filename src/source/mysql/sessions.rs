@@ -17,7 +17,7 @@ use super::client::Failure;
 use super::config::Settings;
 use super::connect::{Connection, number, text};
 use super::error::{self, Doing};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::source::cursor::Transaction;
 
 /// How long nobody may have asked before the server looks anew, and a little more.
@@ -74,8 +74,8 @@ enum Id {
 }
 
 impl Sessions {
-    /// Who is at work now.
-    pub async fn look(&self) -> Result<Look> {
+    /// Who is at work now; `None` where we may not see others.
+    pub async fn look(&self) -> Result<Option<Look>> {
         let mut last = self.turn.lock().await;
         let mut connection = Connection::open(&self.settings).await?;
         let rows = connection.rows("select connection_id()", ()).await.map_err(reading)?;
@@ -85,12 +85,17 @@ impl Sessions {
         let (running, users) = running(&mut connection, own).await.map_err(reading)?;
         let begin = "start transaction with consistent snapshot, read only";
         connection.run(begin).await.map_err(reading)?;
-        let mut open = open(&mut connection, own, &mut last).await?;
+        let open = open(&mut connection, own, &mut last).await;
         connection.close().await;
+        let mut open = match open {
+            Ok(open) => open,
+            Err(error) if error.kind() == Kind::Denied => return Ok(None),
+            Err(error) => return Err(error),
+        };
         for open in &mut open {
             open.user = users.get(&open.thread).cloned().unwrap_or_default();
         }
-        Ok(Look::of(open, running))
+        Ok(Some(Look::of(open, running)))
     }
 }
 

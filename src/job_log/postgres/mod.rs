@@ -63,9 +63,9 @@ static DIALECT: Dialect = Dialect {
 };
 
 /// Said within each transaction, and for it alone, so that a pooler may stand in between. A transaction whose client is
-/// gone must not keep its locks for long.
+/// gone or sleeps must not keep its locks for as long as others wait for them.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '10s';
-    SET LOCAL statement_timeout = '15s'; SET LOCAL idle_in_transaction_session_timeout = '15s'";
+    SET LOCAL statement_timeout = '15s'; SET LOCAL idle_in_transaction_session_timeout = '5s'";
 
 /// Of our own choice; the same for all processes, so that one of them changes the tables at a time.
 const LOCK: i64 = 0x7469_6465_6d61_726b;

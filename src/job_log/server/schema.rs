@@ -1,6 +1,6 @@
 //! The tables, and their version, which the row of `job_log_id` holds.
 
-use super::session::{Driver, Session};
+use super::session::{Dialect, Driver, Session};
 use crate::error::{Error, Result};
 
 /// The version of the tables that this program writes.
@@ -43,12 +43,7 @@ async fn migrate(session: &mut dyn Session, driver: &dyn Driver) -> Result<Strin
     // Another process may have done it while this one waited.
     let (id, version) = match found(session, driver).await? {
         Some(found) => found,
-        None => {
-            let id = uuid::Uuid::now_v7().to_string();
-            session.query(dialect.make_id, &[]).await?;
-            session.query("INSERT INTO job_log_id (id, version) VALUES (?, 0)", &[id.as_str().into()]).await?;
-            (id, 0)
-        }
+        None => made(session, dialect).await?,
     };
     for steps in dialect.migrations.iter().skip(usize::try_from(version).unwrap_or(usize::MAX)) {
         for step in *steps {
@@ -61,16 +56,30 @@ async fn migrate(session: &mut dyn Session, driver: &dyn Driver) -> Result<Strin
     Ok(id)
 }
 
+/// The log's id and version, given now, or meanwhile by another process: a server may answer what it remembers when it is
+/// asked whether there is a table, as PostgreSQL does within a transaction, and not when it is asked for the table's rows.
+async fn made(session: &mut dyn Session, dialect: &Dialect) -> Result<(String, u64)> {
+    session.query(dialect.make_id, &[]).await?;
+    if let Some(found) = row_of_id(session).await? {
+        return Ok(found);
+    }
+    let id = uuid::Uuid::now_v7().to_string();
+    session.query("INSERT INTO job_log_id (id, version) VALUES (?, 0)", &[id.as_str().into()]).await?;
+    Ok((id, 0))
+}
+
+async fn row_of_id(session: &mut dyn Session) -> Result<Option<(String, u64)>> {
+    let rows = session.query("SELECT id, version FROM job_log_id ORDER BY id", &[]).await?;
+    rows.first().map(|row| Ok((row.text(0)?, row.number(1)?))).transpose()
+}
+
 /// The log's id, and the version of its tables.
 async fn found(session: &mut dyn Session, driver: &dyn Driver) -> Result<Option<(String, u64)>> {
     let place = driver.place();
     // In this order: another process that makes the tables meanwhile makes these after the id, or all at once.
     let are_there = is_there(session, driver, "job_log").await? || is_there(session, driver, "job_log_lease").await?;
-    let mut found = None;
-    if is_there(session, driver, "job_log_id").await? {
-        let rows = session.query("SELECT id, version FROM job_log_id ORDER BY id", &[]).await?;
-        found = rows.first().map(|row| Ok::<_, Error>((row.text(0)?, row.number(1)?))).transpose()?;
-    }
+    let has_id = is_there(session, driver, "job_log_id").await?;
+    let found = if has_id { row_of_id(session).await? } else { None };
     match &found {
         Some((_, version)) if *version > VERSION => Err(Error::config(format!(
             "job log {place}: its tables have version {version}, and this program supports versions up to {VERSION}"

@@ -27,6 +27,26 @@ pub async fn many_may_begin_at_once(server: &dyn Server) {
     assert_eq!(log.runs("shop", None, 1).await.unwrap().len(), 8);
 }
 
+/// Whoever takes part, whenever they came: what tells this log from every other is the same for all.
+pub async fn many_agree_on_the_id(server: &dyn Server) {
+    let ids: Vec<_> = (0..12)
+        .map(|number| {
+            let log = at(server.url(), Timing::default());
+            tokio::spawn(async move {
+                log.prepare().await?;
+                log.start(&run(&format!("r{number}"), &format!("s{number}"))).await?;
+                log.id().await
+            })
+        })
+        .collect();
+    let mut seen = std::collections::HashSet::new();
+    for id in ids {
+        seen.insert(id.await.unwrap().unwrap());
+    }
+    seen.insert(at(server.url(), TIMING).id().await.unwrap());
+    assert_eq!(seen.len(), 1, "{seen:?}");
+}
+
 pub async fn reading_makes_no_tables(server: &dyn Server) {
     let log = at(server.url(), TIMING);
     assert!(log.runs("shop", None, 1).await.unwrap().is_empty());

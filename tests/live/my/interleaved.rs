@@ -69,7 +69,7 @@ const MAY_SEE: &str = "grant select on {db}.* to {user}; grant process on *.* to
 
 pub async fn milliseconds(server: &Server) {
     let bed = bed(server, "interleaved_ms", MILLISECONDS, MAY_SEE).await;
-    interleaved::play(&bed, Play { runs: 60, ..Play::default() }).await.holds();
+    interleaved::play(&bed, Play::default()).await.holds();
 }
 
 pub async fn microseconds(server: &Server) {

@@ -14,6 +14,7 @@ use super::copy::Ended;
 use super::full::Load;
 use super::job::Job;
 use super::session::Session;
+use super::standing::Standing;
 use super::stream::{self, Outcome, Shared, Sources, Work};
 use super::{Notice, StreamReport};
 use crate::error::{Error, Result};
@@ -69,7 +70,13 @@ async fn under_lease(
     lease: &dyn Lease,
 ) -> Result<Load> {
     let newest = stream::newest(main).await?;
-    let mark = newest.as_ref().and_then(Commit::checkpoint);
+    let standing = Standing::of(newest.as_ref());
+    if let Standing::Loading(load) = &standing {
+        let begun = load.moment().unwrap_or_default();
+        return Err(Error::conflict(format!("its first load, begun at {begun}, has not come to its end"))
+            .hint(format!("Run it to its end first: tidemark run {}", main.stream.id.name())));
+    }
+    let mark = standing.checkpoint();
     let windows = tokio::select! {
         windows = source.windows(&main.stream, wanted, mark.as_ref()) => windows?,
         lost = lease.lost() => return Err(lost),

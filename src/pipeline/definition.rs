@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::config::{Key, Kind, Section, Value as Wants};
 use crate::error::Result;
+use crate::record::Mode;
 use crate::{format, source};
 
 /// Keys of a stream that may change while a load is under way.
@@ -25,7 +26,7 @@ const HARMLESS: &[&str] = &[
     "keep_generations",
     "compression_level",
     "row_group_bytes",
-    // Of incremental reading, which has a position of its own.
+    // Of incremental reading, which has a position of its own, but for [`OF_HANDOVER`].
     "cursor",
     "start",
     "lookback",
@@ -36,18 +37,23 @@ const HARMLESS: &[&str] = &[
     "max_ties",
 ];
 
+/// What decides which rows are in the load that an incremental stream begins with.
+const OF_HANDOVER: &[&str] = &["cursor", "start"];
+
 /// The digest of everything that decides which rows are read, what columns they have and what files hold them, of a
 /// stream's section with all that it takes over.
 ///
 /// Made of values as they are in force, defaults included, so that a program with other defaults sees another
 /// definition; and of nothing that changes with the compiler or the order of keys, so that any other program sees the
 /// same.
-pub fn digest(stream: &Section, source: &Kind, destination: &Kind) -> Result<String> {
+pub fn digest(stream: &Section, mode: Mode, source: &Kind, destination: &Kind) -> Result<String> {
     let format = stream.text("format")?;
     let keys = [source::STREAM_KEYS, source.stream_keys, destination.stream_keys, format::KEYS];
     let mut values = BTreeMap::new();
     for key in keys.into_iter().flatten() {
-        let counts = !key.secret && !HARMLESS.contains(&key.name) && !is_of_another_format(key.name, format);
+        let is_handed = mode == Mode::Incremental && OF_HANDOVER.contains(&key.name);
+        let is_harmless = HARMLESS.contains(&key.name) && !is_handed;
+        let counts = !key.secret && !is_harmless && !is_of_another_format(key.name, format);
         if let Some(value) = in_force(stream, key).filter(|_| counts) {
             values.insert(key.name, value);
         }
@@ -80,7 +86,7 @@ mod tests {
 
     fn of(values: &[(&str, &str)]) -> String {
         let keys = source::STREAM_KEYS.iter().chain(format::KEYS).collect();
-        digest(&Section::of_keys("stream s", keys, values).unwrap(), &KIND, &KIND).unwrap()
+        digest(&Section::of_keys("stream s", keys, values).unwrap(), Mode::Full, &KIND, &KIND).unwrap()
     }
 
     /// Whoever changes this makes every load that is under way begin again: let it be a default that has changed.

@@ -140,7 +140,7 @@ async fn begin(
                 tracing::info!(%stream, generation = last.generation, "giving up a full load that was begun {why}");
             }
             // What another mode began does not say where we go on.
-            (None, None) if session.opening.mode == Mode::Incremental && !has_handover(main.last())? => {
+            (None, None) if (session.opening.mode == Mode::Incremental) != has_handover(main.last())? => {
                 tracing::info!(%stream, generation = last.generation, "giving up a full load of another mode");
             }
             (None, None) => {
@@ -153,12 +153,14 @@ async fn begin(
         Some(known) => Some(known),
         None => cut(session, source, lease).await?,
     };
-    let Some(Chunks { ranges, consistency, hold, handover }) = cut else {
-        return Ok(None);
-    };
-    if session.opening.mode == Mode::Incremental && handover.is_none() {
-        return Err(Error::bug("a load of an incremental stream without a place to go on from"));
+    let Some(mut cut) = cut else { return Ok(None) };
+    if session.opening.mode == Mode::Incremental {
+        let Some(handed) = asked(session, lease, source.hand_over(&session.stream, cut)).await? else {
+            return Ok(None);
+        };
+        cut = handed;
     }
+    let Chunks { ranges, consistency, hold, handover } = cut;
     let generation = Generation::new(&session.definition, consistency, &ranges);
     let frozen = Frozen::new(ranges, handover.clone());
     let last_seq = main.last().last_seq + i64::from(handover.is_some());
@@ -183,10 +185,18 @@ fn has_handover(newest: &Commit) -> Result<bool> {
 
 /// Asks the source for chunks, which is a reading as others are.
 pub async fn cut(session: &Session, source: &dyn Source, lease: &dyn Lease) -> Result<Option<Chunks>> {
+    asked(session, lease, source.chunks(&session.stream)).await
+}
+
+async fn asked(
+    session: &Session,
+    lease: &dyn Lease,
+    answer: impl Future<Output = Result<Chunks>>,
+) -> Result<Option<Chunks>> {
     let mut stop = session.stop.clone();
     let Some(_permit) = session.readings.begin(&mut stop, lease).await? else { return Ok(None) };
     tokio::select! {
-        chunks = source.chunks(&session.stream) => chunks.map(Some),
+        chunks = answer => chunks.map(Some),
         lost = lease.lost() => Err(lost),
         () = stop.requested() => Ok(None),
     }

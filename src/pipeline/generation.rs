@@ -1,5 +1,6 @@
 //! The position of a stream in full mode: which generation is being loaded, or was loaded last.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -109,7 +110,9 @@ impl Generation {
         if self.given_up {
             return Some("and that cannot go on");
         }
-        self.is_older_than(session.resume_within).then_some("too long ago to be continued")
+        // What this very run has been at work on is no old load.
+        let is_ours = session.commits.load(Ordering::Relaxed) > 0;
+        (!is_ours && self.is_older_than(session.resume_within)).then_some("too long ago to be continued")
     }
 
     /// What it is a load of.

@@ -20,6 +20,7 @@ mod rebuild;
 mod sequence;
 mod session;
 mod settle;
+mod standing;
 mod stop;
 mod stream;
 

@@ -400,8 +400,12 @@ impl<'a> Plan<'a> {
         };
         let (source_kind, source_section) = &self.config.sources[&section.source];
         let (destination_kind, _) = &self.config.destinations[&section.destination];
-        let definition =
-            definition::digest(keys, &source::maker(source_kind)?.kind, destination::kind(destination_kind)?)?;
+        let definition = definition::digest(
+            keys,
+            stream.selection.mode,
+            &source::maker(source_kind)?.kind,
+            destination::kind(destination_kind)?,
+        )?;
         let session = Session {
             pipeline: self.config.pipeline.text("name")?.to_owned(),
             shown: stream.id.clone(),

@@ -10,8 +10,9 @@ use serde_json::Value;
 
 use super::append::{self, Begun};
 use super::copy::Ended;
-use super::generation::{self, Generation};
+use super::generation;
 use super::session::{Session, Totals};
+use super::standing::Standing;
 use super::{Notice, StreamReport, full, settle};
 use crate::destination::Writer;
 use crate::error::{Error, Kind, Result};
@@ -65,6 +66,10 @@ impl Source for Shared<'_> {
             chunks.consistency = Consistency::Table;
         }
         Ok(chunks)
+    }
+
+    async fn hand_over(&self, stream: &Stream, chunks: Chunks) -> Result<Chunks> {
+        self.shared.hand_over(stream, chunks).await
     }
 
     async fn windows(&self, stream: &Stream, wanted: &Wanted, mark: Option<&Checkpoint>) -> Result<Vec<Range>> {
@@ -283,13 +288,12 @@ async fn load_first(session: &mut Session, source: &dyn Source, lease: &dyn Leas
     if session.is_refresh() {
         return Ok(Some(None));
     }
-    let newest = newest(session).await?;
-    match newest {
-        Some(newest) if Generation::unfinished(&newest).is_some() => Ok(Some(None)),
-        Some(newest) if newest.position.is_some() => Ok(None),
-        _ => {
+    match Standing::of(newest(session).await?.as_ref()) {
+        Standing::Loading(_) => Ok(Some(None)),
+        Standing::At(_) => Ok(None),
+        Standing::Empty => {
             let cut = full::cut(session, source, lease).await?;
-            Ok(cut.filter(|cut| cut.handover.is_some() && cut.ranges.len() > 1).map(Some))
+            Ok(cut.filter(Chunks::are_several).map(Some))
         }
     }
 }

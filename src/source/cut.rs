@@ -46,7 +46,7 @@ pub struct Chunks {
     pub consistency: Consistency,
     /// What the chunks have in common, a snapshot say: kept until the load ends.
     pub hold: Option<Box<dyn Any + Send + Sync>>,
-    /// Of an incremental stream: where it goes on behind the load. No chunk has rows of behind it.
+    /// Of an incremental stream, once it is known: where it goes on behind the load. No chunk has rows of behind it.
     pub handover: Option<Checkpoint>,
 }
 
@@ -54,6 +54,11 @@ impl Chunks {
     /// All in one piece.
     pub fn whole(consistency: Consistency) -> Self {
         Self { ranges: Vec::new(), consistency, hold: None, handover: None }
+    }
+
+    /// Whether an incremental stream begins with them: less is not worth a load of its own.
+    pub fn are_several(&self) -> bool {
+        self.ranges.len() > 1
     }
 }
 

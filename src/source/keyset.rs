@@ -54,14 +54,15 @@ impl Span {
         serde_json::from_value::<Self>(range.as_value().clone()).ok().filter(|span| span.cursor.is_some())
     }
 
-    /// The pieces of such a load, of a table that would be cut into `spans` otherwise.
-    pub fn handed(mut spans: Vec<Self>, handover: Handover) -> Chunks {
-        if spans.is_empty() {
-            spans.push(Self::default());
-        }
-        spans.iter_mut().for_each(|span| span.cursor = Some(handover.window.clone()));
-        let ranges = spans.iter().map(Self::range).collect();
-        Chunks { ranges, handover: Some(handover.place), ..Chunks::whole(Consistency::Chunk) }
+    /// The pieces of such a load, of a table that is cut so otherwise.
+    pub fn handed(chunks: Chunks, handover: Handover) -> Result<Chunks> {
+        let whole = [None];
+        let ranges: Vec<_> = chunks.ranges.iter().map(Some).collect();
+        let ranges = if ranges.is_empty() { &whole[..] } else { &ranges };
+        let handed =
+            |range: &Option<&Range>| Ok(Self { cursor: Some(handover.window.clone()), ..Self::of(*range)? }.range());
+        let ranges = ranges.iter().map(handed).collect::<Result<_>>()?;
+        Ok(Chunks { ranges, handover: Some(handover.place), ..Chunks::whole(Consistency::Chunk) })
     }
 
     pub fn range(&self) -> Range {

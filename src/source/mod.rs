@@ -59,6 +59,12 @@ pub trait Source: Send + Sync {
         Ok(Chunks::whole(Consistency::Statement))
     }
 
+    /// Of a load that an incremental stream begins with: the same pieces, without the rows that later runs read, and with
+    /// the place from which these go on. May wait until it is safe to tell the two apart.
+    async fn hand_over(&self, stream: &Stream, _chunks: Chunks) -> Result<Chunks> {
+        Err(Error::bug(format!("stream {}: its source hands no load over", stream.id)))
+    }
+
     /// What reading these ranges of the stream would take (all of it where a range is `None`), after a checkpoint. Reads no
     /// rows, and what it cannot tell at little cost it leaves out.
     async fn outlook(

@@ -11,7 +11,7 @@ use tidemark::destination::memory::Memory;
 use tidemark::destination::{Destination, Place};
 use tidemark::error::{Error, Result};
 use tidemark::job_log::{JobLog, RunState};
-use tidemark::pipeline::{Session, Sources, StreamReport, run_stream, run_windows};
+use tidemark::pipeline::{Session, Sources, StreamReport, plan_stream, run_stream, run_windows};
 use tidemark::record::{Checkpoint, Mode, Position, Range, StreamId};
 use tidemark::source::{Chunks, Consistency, Description, Listing, Reader, Selection, Source, Stream, Wanted};
 
@@ -49,8 +49,12 @@ impl Source for Handed {
     async fn chunks(&self, _: &Stream) -> Result<Chunks> {
         let middle = self.handed / 2;
         let ranges = [(0, middle), (middle, self.handed)].map(|range| Range::new(json!(range)));
+        Ok(Chunks { ranges: ranges.into(), ..Chunks::whole(Consistency::Chunk) })
+    }
+
+    async fn hand_over(&self, _: &Stream, chunks: Chunks) -> Result<Chunks> {
         let handover = Position::new(json!({ "after": self.handed })).into();
-        Ok(Chunks { ranges: ranges.into(), handover: Some(handover), ..Chunks::whole(Consistency::Chunk) })
+        Ok(Chunks { handover: Some(handover), ..chunks })
     }
 
     /// From a row to another, so many at a time.
@@ -175,6 +179,22 @@ async fn an_unfinished_first_load_goes_on_with_what_it_began_with() {
     assert_eq!(case.live().await, same(0, 10, 1).collect::<Vec<_>>());
     case.run(Handed { rows: 14, handed: 14, broken: None }, false).await;
     assert_eq!(case.live().await.len(), 14);
+}
+
+/// Whoever looks at a stream in the middle of its first load sees a load, and no mark.
+#[tokio::test(start_paused = true)]
+async fn an_unfinished_first_load_is_no_mark() {
+    let mut case = Case::new();
+    case.run(Handed { rows: 10, handed: 10, broken: Some(5) }, false).await.error.unwrap();
+    let source = Handed { rows: 14, handed: 14, broken: None };
+    let mut session = case.session(Mode::Incremental, false);
+    let planned = plan_stream(&mut session, Arc::new(source.clone())).await.unwrap();
+    let what = &planned.streams[0].what;
+    assert!(what.contains("of 2 chunks left") && what.contains("one process"), "{what}");
+    assert_eq!((planned.parts.len(), planned.streams[0].is_begun), (1, true));
+    let error = case.backfill(source.clone(), "0", Some("9"), "3").await.error.unwrap();
+    assert!(error.message().contains("first load") && error.to_string().contains("tidemark run s"), "{error}");
+    assert_eq!(case.run(source, false).await.state, RunState::Done);
 }
 
 #[tokio::test(start_paused = true)]

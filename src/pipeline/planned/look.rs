@@ -9,11 +9,12 @@ use super::super::full::Load;
 use super::super::generation::Generation;
 use super::super::plan::{Around, Plan};
 use super::super::session::Session;
+use super::super::standing::Standing;
 use super::super::stream::{self, Sources};
 use super::super::{Observer, Request, Stop};
 use super::{Planned, PlannedPart, PlannedStream};
 use crate::config::Config;
-use crate::error::{Context, Kind, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::job_log;
 use crate::record::{Commit, Mode, Range};
 use crate::source::{Chunks, Consistency, Outlook, Source};
@@ -103,12 +104,22 @@ async fn growing(session: &Session, found: &Found) -> Result<Pieces> {
         left: vec![(None, None)],
         reads,
     };
-    if found.newest.as_ref().is_some_and(|newest| newest.position.is_some()) {
-        return Ok(whole("everything after the mark, up to what is safe by then".to_owned(), Vec::new()));
+    match Standing::of(found.newest.as_ref()) {
+        Standing::At(_) => {
+            return Ok(whole("everything after the mark, up to what is safe by then".to_owned(), Vec::new()));
+        }
+        Standing::Loading(_) => {
+            if let Some(Pieces { what, chunks, left, .. }) = unfinished(session, found).await? {
+                let reads = left.into_iter().map(|(_, range)| range).collect();
+                return Ok(Pieces { chunks, is_begun: true, ..whole(format!("{what}, by one process"), reads) });
+            }
+        }
+        Standing::Empty => {}
     }
     if session.opening.mode == Mode::Incremental {
-        let Chunks { ranges, handover, .. } = found.source.chunks(&session.stream).await?;
-        if handover.is_some() && ranges.len() > 1 {
+        let chunks = found.source.chunks(&session.stream).await?;
+        if chunks.are_several() {
+            let Chunks { ranges, .. } = found.source.hand_over(&session.stream, chunks).await?;
             let what = format!("a first load in {} chunks, by one process", ranges.len());
             return Ok(whole(what, ranges.into_iter().map(Some).collect()));
         }
@@ -126,7 +137,9 @@ async fn full(session: &Session, found: &Found) -> Result<Pieces> {
         // A snapshot is gone with the process that took it: all is one process's.
         false => Chunks::whole(wanted),
     };
-    let generation = Generation::named(Generation::new_name(), &session.definition, consistency, &ranges);
+    let name = Generation::new_name();
+    refuse_earlier(&name, found)?;
+    let generation = Generation::named(name, &session.definition, consistency, &ranges);
     let names = generation.chunks();
     let (left, what) = match (consistency.outlives_its_process(), ranges.len()) {
         (false, _) => (vec![(None, None)], "full load by one process, as of one moment".to_owned()),
@@ -139,6 +152,18 @@ async fn full(session: &Session, found: &Found) -> Result<Pieces> {
     let chunks = left.len();
     let (generation, consistency) = (Some(generation.generation), Some(consistency));
     Ok(Pieces { what, generation, consistency, chunks, is_begun: false, left, reads: Vec::new() })
+}
+
+/// A load is known to be newer than another by its name, which tells the time.
+fn refuse_earlier(name: &str, found: &Found) -> Result<()> {
+    let newest = found.newest.as_ref().map(Generation::of).transpose()?.flatten();
+    match newest {
+        Some(newest) if newest.generation.as_str() >= name => {
+            Err(Error::unavailable("the newest load of the stream has a later time than this machine's clock tells")
+                .hint("Set the clock right, here or where that load was begun, and plan again."))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The load that a run would continue.
@@ -189,7 +214,8 @@ async fn unfinished(session: &Session, found: &Found) -> Result<Option<Pieces>> 
 }
 
 async fn parts(session: &Session, found: &Found, pieces: Pieces) -> Result<(PlannedStream, Vec<PlannedPart>)> {
-    let after = found.newest.as_ref().and_then(Commit::checkpoint).filter(|_| session.opening.mode != Mode::Full);
+    let standing = Standing::of(found.newest.as_ref());
+    let after = standing.checkpoint().filter(|_| session.opening.mode != Mode::Full);
     let is_in_pieces = !pieces.reads.is_empty();
     let ranges = match is_in_pieces {
         true => pieces.reads,
@@ -197,9 +223,10 @@ async fn parts(session: &Session, found: &Found, pieces: Pieces) -> Result<(Plan
     };
     let Outlook { rows, bytes, mut statements } =
         found.source.outlook(&session.stream, &ranges, after.as_ref()).await?;
-    let left = u64::try_from(pieces.left.len()).unwrap_or(1).max(1);
-    let of = u64::try_from(pieces.chunks).unwrap_or(1).max(left);
-    let share = |all: Option<u64>| all.map(|all| all.div_ceil(of));
+    let (count, left) = (pieces.left.len().max(1), ranges.len().max(1));
+    // Of all, what is left; and of that, what each part has.
+    let left = |all: Option<u64>| all.map(|all| share(all, left, pieces.chunks.max(left)));
+    let each = |all: Option<u64>| left(all).map(|left| share(left, 1, count));
     // Of a stream that has a mark, how much is new is not what there is.
     let all = session.stream.estimate.filter(|_| after.is_none());
     let what =
@@ -208,7 +235,7 @@ async fn parts(session: &Session, found: &Found, pieces: Pieces) -> Result<(Plan
         statements = vec![statements.concat()];
     }
     let (all_rows, all_bytes) = (rows.or(all), bytes);
-    let (rows, bytes) = (share(all_rows), share(all_bytes));
+    let (rows, bytes) = (each(all_rows), each(all_bytes));
     let name = session.stream.id.name().to_owned();
     let mut statements = statements.into_iter();
     let parts = pieces.left.into_iter().map(|(chunk, range)| PlannedPart {
@@ -235,8 +262,14 @@ async fn parts(session: &Session, found: &Found, pieces: Pieces) -> Result<(Plan
         consistency: pieces.consistency,
         chunks: pieces.chunks,
         is_begun: pieces.is_begun,
-        rows: all_rows.map(|rows| rows * left / of),
-        bytes: all_bytes.map(|bytes| bytes * left / of),
+        rows: left(all_rows),
+        bytes: left(all_bytes),
     };
     Ok((stream, parts))
+}
+
+/// So many of the equal pieces of `all`, rounded up.
+fn share(all: u64, some: usize, of: usize) -> u64 {
+    let share = (u128::from(all) * some as u128).div_ceil(of.max(1) as u128);
+    u64::try_from(share).unwrap_or(u64::MAX)
 }

@@ -26,8 +26,9 @@ pub trait Probe: Send {
     async fn at_work(&mut self) -> Result<Option<Vec<Transaction>>>;
 
     /// Those of `noted` (ids) that may be at work still, whatever has become of them, and what they have become: a
-    /// transaction that was prepared for a commit in two phases has left its session.
-    async fn still(&mut self, noted: &[String]) -> Result<Vec<Transaction>>;
+    /// transaction that was prepared for a commit in two phases has left its session. `None` where they cannot be seen
+    /// any more.
+    async fn still(&mut self, noted: &[String]) -> Result<Option<Vec<Transaction>>>;
 
     /// How soon it is worth asking [`Probe::still`] again.
     fn patience(&self) -> Duration;
@@ -81,7 +82,7 @@ pub async fn bound(probe: &mut dyn Probe, settings: &Settings, place: &Place, st
         sleep(pause.min(until.saturating_duration_since(Instant::now()))).await;
         pause = (pause * 2).min(Duration::from_millis(500));
         let ids: Vec<_> = left.iter().map(|transaction| transaction.id.clone()).collect();
-        left = held(probe.still(&ids).await?, settings);
+        left = still(probe, settings, &ids).await?;
     }
     if left.is_empty() {
         return Ok(Bound { to: Some(high.values), waiting: None });
@@ -103,13 +104,25 @@ async fn earlier(
     stream: &str,
 ) -> Result<(Option<Vec<String>>, Option<Waiting>)> {
     let Some(waiting) = &place.waiting else { return Ok((place.mark.clone(), None)) };
-    let left = held(probe.still(&waiting.transactions).await?, settings);
+    let left = still(probe, settings, &waiting.transactions).await?;
     if left.is_empty() {
         return Ok((Some(waiting.high.clone()), None));
     }
     tracing::debug!(stream, transactions = left.len(), "transactions of before the last run are still open");
     let transactions = left.into_iter().map(|transaction| transaction.id).collect();
     Ok((place.mark.clone(), Some(Waiting { high: waiting.high.clone(), transactions })))
+}
+
+/// Those of `noted` that are waited for still. Who cannot be seen is given a fixed time, as by a first look.
+async fn still(probe: &mut dyn Probe, settings: &Settings, noted: &[String]) -> Result<Vec<Transaction>> {
+    if noted.is_empty() {
+        return Ok(Vec::new());
+    }
+    if let Some(left) = probe.still(noted).await? {
+        return Ok(held(left, settings));
+    }
+    sleep(settings.settle).await;
+    Ok(Vec::new())
 }
 
 /// Those that are waited for.
@@ -192,8 +205,9 @@ mod tests {
             Ok(self.is_seen.then(|| self.at_work_now()))
         }
 
-        async fn still(&mut self, noted: &[String]) -> Result<Vec<Transaction>> {
-            Ok(self.at_work_now().into_iter().filter(|transaction| noted.contains(&transaction.id)).collect())
+        async fn still(&mut self, noted: &[String]) -> Result<Option<Vec<Transaction>>> {
+            let still = self.at_work_now().into_iter().filter(|transaction| noted.contains(&transaction.id));
+            Ok(self.is_seen.then(|| still.collect()))
         }
 
         fn patience(&self) -> Duration {
@@ -267,5 +281,8 @@ mod tests {
         let mut server = Told { is_seen: false, ..Told::new(&[(0, 9)], &[("a", 0, 50)]) };
         assert_eq!(found(&mut server, &[("settle", "3s")], &at(5, None)).await, (9, None));
         assert_eq!(server.now(), 3);
+        // Whom an earlier run saw, too.
+        assert_eq!(found(&mut server, &[("settle", "3s")], &at(5, Some((9, &["a"])))).await, (9, None));
+        assert_eq!(server.now(), 6);
     }
 }

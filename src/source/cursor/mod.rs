@@ -37,8 +37,28 @@ pub enum Grain {
     Time { unit: Duration },
     /// Days: one is complete when it is over everywhere.
     Day,
-    /// No two rows have the same.
+    /// No two rows have the same in that column.
     Unique,
     /// Any value may come again at any time: the last group is read again by the next run.
     Open,
+}
+
+/// In what steps those who write a time go on, of which the newest has these microseconds in its second: `now()` of a
+/// second's step may well be written into a column of microseconds.
+pub fn step_of_writers(unit: Duration, micros: u32) -> Duration {
+    let digits = (0..6).rev().find(|zeros| micros.is_multiple_of(10u32.pow(*zeros))).unwrap_or(0);
+    let step = if micros == 0 { 1_000_000 } else { 10u64.pow(digits) };
+    unit.max(Duration::from_micros(step))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn coarse_times_are_taken_for_what_they_are() {
+        let step = |unit, micros| step_of_writers(Duration::from_micros(unit), micros).as_micros();
+        assert_eq!([step(1, 123_456), step(1, 123_450), step(1, 123_000), step(1, 0)], [1, 10, 1_000, 1_000_000]);
+        assert_eq!([step(1_000, 123_000), step(1_000, 0), step(1_000_000, 0)], [1_000, 1_000_000, 1_000_000]);
+    }
 }

@@ -77,7 +77,8 @@ impl Reading {
         let to = bound.to.clone()?;
         let again = match (floor, grain) {
             (Some(floor), _) => Some(After { cursor: vec![floor], key: Vec::new(), inclusive: false }),
-            (None, Grain::Open) => Some(After { cursor: to.clone(), key: Vec::new(), inclusive: true }),
+            // Of the first column alone: a row may come behind the bound by the others.
+            (None, Grain::Open) => Some(After { cursor: to[..1].to_vec(), key: Vec::new(), inclusive: true }),
             (None, _) => None,
         };
         if bound.to == place.mark && place.after.is_none() && again.is_none() {
@@ -99,6 +100,10 @@ impl Reading {
         checkpoint: Option<&Checkpoint>,
     ) -> Result<Option<Self>> {
         let place = Place::of(checkpoint, settings)?;
+        // Only a window's end has one: it was read by whoever came before.
+        if place.mark.is_some() {
+            return Ok(None);
+        }
         let first = window.from.map(|from| After { cursor: vec![from], key: Vec::new(), inclusive: true });
         let after = place.after.clone().or(first);
         let upper = match (window.until, window.to) {

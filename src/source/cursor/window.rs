@@ -21,6 +21,7 @@ pub struct Wanted {
 
 /// One window, its values in the source's own form.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Window {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,

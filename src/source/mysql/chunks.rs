@@ -83,13 +83,19 @@ pub async fn key_of(
     if span.columns.is_empty() {
         return Ok(None);
     }
+    check_table(connection, settings, stream, span).await?;
     let name = table_name(settings, stream)?;
-    if let Some(name) = &name {
-        span.check_table(look(connection, name).await?.made.as_deref())?;
-    }
     match key(connection, plan, &stream.selection, name.as_ref(), &span.columns).await? {
         Some(key) => Ok(Some(key)),
         None => Err(lost("the types of its key have changed")),
+    }
+}
+
+/// Refuses another table than the one that was cut.
+pub async fn check_table(connection: &mut Connection, settings: &Settings, stream: &Stream, span: &Span) -> Result<()> {
+    match table_name(settings, stream)? {
+        Some(name) if span.table.is_some() => span.check_table(look(connection, &name).await?.made.as_deref()),
+        _ => Ok(()),
     }
 }
 

@@ -95,16 +95,6 @@ impl Mysql {
         Ok(feed::from_task(|outlet| query.read(outlet)))
     }
 
-    /// The pieces of the load that an incremental stream begins with.
-    async fn load_first(&self, stream: &Stream) -> Result<Chunks> {
-        let unbound = Stream { range: None, ..stream.clone() };
-        let mut query = self.begin_query(&unbound, None).await?;
-        let handover = query.handover().await?;
-        let spans = chunks::spans(&mut query.reader, &self.settings, stream).await?;
-        query.close().await;
-        Ok(Span::handed(spans, handover))
-    }
-
     async fn begin_query(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Query> {
         let settings = cursor::Settings::of(&stream.selection.section)?;
         let window = stream.range.as_ref().map(cursor::Window::of).transpose()?;
@@ -164,13 +154,18 @@ impl Source for Mysql {
     }
 
     async fn chunks(&self, stream: &Stream) -> Result<Chunks> {
-        if stream.selection.mode == Mode::Incremental {
-            return self.load_first(stream).await;
-        }
         let mut connection = Connection::open(&self.settings).await?;
         let chunks = chunks::of(&mut connection, &self.settings, stream).await?;
         connection.close().await;
         Ok(chunks)
+    }
+
+    async fn hand_over(&self, stream: &Stream, chunks: Chunks) -> Result<Chunks> {
+        let unbound = Stream { range: None, ..stream.clone() };
+        let mut query = self.begin_query(&unbound, None).await?;
+        let handover = query.handover().await?;
+        query.close().await;
+        Span::handed(chunks, handover)
     }
 
     async fn running(&self) -> Result<Option<u64>> {

@@ -194,11 +194,15 @@ impl Ordered {
         };
         let is_plain = settings.cursor.iter().all(|part| matches!(part, Expression::Column(_)));
         let is_unique = is_plain && indexes.iter().any(|index| index.is_unique && index.columns.iter().all(is_named));
-        let unit = |digits: u8| Duration::from_micros(10u64.pow(6 - u32::from(digits.min(6))));
+        let is_first = |column: &String| names[0].eq_ignore_ascii_case(column);
+        let first_is_unique =
+            is_plain && indexes.iter().any(|index| index.is_unique && index.columns.iter().all(is_first));
         let grain = match types[0] {
-            Type::DateTime(digits) | Type::Timestamp(digits) => Grain::Time { unit: unit(digits) },
+            Type::DateTime(digits) | Type::Timestamp(digits) => {
+                Grain::Time { unit: unit(connection, plan, settings, digits).await? }
+            }
             Type::Date => Grain::Day,
-            _ if is_unique => Grain::Unique,
+            _ if first_is_unique => Grain::Unique,
             _ => Grain::Open,
         };
         let sql = |part: &Expression| part.sql(|name| plan.column(name));
@@ -243,9 +247,41 @@ impl Ordered {
     }
 }
 
+/// The step of a time; of several columns, the coarsest.
+async fn unit(connection: &mut Connection, plan: &Plan, settings: &Settings, digits: u8) -> Result<Duration> {
+    let of = |digits: u8| Duration::from_micros(10u64.pow(6 - u32::from(digits.min(6))));
+    let first = &settings.cursor[0];
+    if first.columns().len() == 1 {
+        return Ok(of(digits));
+    }
+    let list = first.columns().iter().map(|name| (first, plan.column(name))).collect();
+    let mut unit = of(digits);
+    for column in types_of(connection, plan, settings, list).await? {
+        unit = unit.max(match column {
+            Type::DateTime(digits) | Type::Timestamp(digits) => of(digits),
+            _ => {
+                let problem = "mixes days with times, whose day is over when the first of them comes";
+                return Err(settings.section.error("cursor", problem));
+            }
+        });
+    }
+    Ok(unit)
+}
+
 /// The types of the cursor's parts.
 async fn types(connection: &mut Connection, plan: &Plan, settings: &Settings) -> Result<Vec<Type>> {
-    let list: Vec<_> = settings.cursor.iter().map(|part| part.sql(|name| plan.column(name))).collect();
+    let list = settings.cursor.iter().map(|part| (part, part.sql(|name| plan.column(name)))).collect();
+    types_of(connection, plan, settings, list).await
+}
+
+/// The types of what is of these parts.
+async fn types_of(
+    connection: &mut Connection,
+    plan: &Plan,
+    settings: &Settings,
+    parts: Vec<(&Expression, String)>,
+) -> Result<Vec<Type>> {
+    let list: Vec<_> = parts.iter().map(|(_, sql)| sql.as_str()).collect();
     let statement = connection.prepare(&format!("select {} {}", list.join(", "), plan.tail(&Scope::default()))).await;
     let statement = statement.map_err(|failure| {
         let error = error::of(failure, Doing::Preparing);
@@ -254,7 +290,7 @@ async fn types(connection: &mut Connection, plan: &Plan, settings: &Settings) ->
             _ => error,
         }
     })?;
-    let typed = settings.cursor.iter().zip(statement.columns.iter()).map(|(part, column)| {
+    let typed = parts.iter().zip(statement.columns.iter()).map(|((part, _), column)| {
         Type::of(column).map_err(|why| settings.section.error("cursor", format!("names {part}, which {why}")))
     });
     typed.collect()

@@ -11,7 +11,7 @@ use super::order::{Ordered, Type};
 use super::plan::{Plan, Scope};
 use super::sessions::{REPLICATION, Sessions};
 use crate::error::{Kind, Result};
-use crate::source::cursor::{Compare, Grain, High, Lookback, Probe, Settings, Transaction, compare, told};
+use crate::source::cursor::{self, Compare, Grain, High, Lookback, Probe, Settings, Transaction, compare, told};
 
 /// A session shows that it is at work a moment after its statement's time was taken.
 const LEAST_WAIT: Duration = Duration::from_millis(20);
@@ -118,7 +118,7 @@ impl Looking<'_> {
         match self.ordered.grain {
             Grain::Time { unit } => {
                 let zones = if matches!(self.ordered.of, Type::Timestamp(_)) { 0 } else { 27 * 3600 };
-                let margin = LEAST_WAIT.max(unit * 2) + Duration::from_secs(zones);
+                let margin = cursor::step_of_writers(unit, 0) * 2 + Duration::from_secs(zones);
                 format!("{first} < utc_timestamp(6) - interval {} microsecond", margin.as_micros())
             }
             Grain::Day => "true".to_owned(),
@@ -186,11 +186,18 @@ impl Probe for Looking<'_> {
         };
         let count = names.len();
         let marks = self.ordered.marks[..count].join(", ");
-        let sql = format!("select {marks}, ({}) {} limit 1", self.is_old(), self.plan.tail(&scope));
+        let micros = match self.ordered.grain {
+            Grain::Time { .. } => format!("microsecond({})", names[0]),
+            _ => "0".to_owned(),
+        };
+        let sql = format!("select {marks}, ({}), {micros} {} limit 1", self.is_old(), self.plan.tail(&scope));
         let Some(row) = self.ask(&sql).await? else { return Ok(None) };
         let wait = match (self.ordered.grain, number(&row, count) == Some(1)) {
             (_, true) => Duration::ZERO,
-            (Grain::Time { unit }, false) => LEAST_WAIT.max(unit * 2),
+            (Grain::Time { unit }, false) => {
+                let micros = number(&row, count + 1).and_then(|micros| u32::try_from(micros).ok()).unwrap_or_default();
+                LEAST_WAIT.max(cursor::step_of_writers(unit, micros) * 2)
+            }
             (_, false) => LEAST_WAIT,
         };
         Ok(Some(High { values: (0..count).map(|index| text(&row, index)).collect(), wait }))
@@ -203,12 +210,12 @@ impl Probe for Looking<'_> {
         Ok(self.sessions.look().await?.map(|look| look.at_work()))
     }
 
-    async fn still(&mut self, noted: &[String]) -> Result<Vec<Transaction>> {
-        // Noted by a server that is not the same any more, or with a right that is gone: then there is `settle`.
-        if noted.is_empty() || self.server.is_replica {
-            return Ok(Vec::new());
+    async fn still(&mut self, noted: &[String]) -> Result<Option<Vec<Transaction>>> {
+        // Noted by a server that is not the same any more, or with a right that is gone.
+        if self.server.is_replica {
+            return Ok(None);
         }
-        Ok(self.sessions.look().await?.map(|look| look.still(noted)).unwrap_or_default())
+        Ok(self.sessions.look().await?.map(|look| look.still(noted)))
     }
 
     /// The server renews what it tells when nobody has asked for a tenth of a second.

@@ -112,8 +112,15 @@ impl Snapshot {
             }
             self.running = next;
         }
+        self.check_table().await?;
         outlet.send(Event::Checkpoint(position::end(at, rows).into())).await?;
         Ok(())
+    }
+
+    /// Refuses another table that took the name between the look at it and the statement. The transaction keeps its name
+    /// until it ends.
+    async fn check_table(&mut self) -> Result<()> {
+        chunks::check_table(&mut self.running.connection, &self.settings, &self.stream, &self.span).await
     }
 }
 

@@ -129,6 +129,10 @@ impl Postgres {
 
     /// What a chunk is to be read in. A snapshot that is not ours ended with its process, or with a failure of the load.
     async fn snapshot_of(&self, span: &Span, asked: Consistency) -> Result<Arc<Snapshot>> {
+        // What an incremental stream goes on from was found after any snapshot of the run.
+        if span.cursor.is_some() {
+            return Ok(Arc::new(Snapshot::Own));
+        }
         let Some(wanted) = &span.snapshot else {
             return if asked == Consistency::Run { self.of_run().await } else { Ok(Arc::new(Snapshot::Own)) };
         };
@@ -142,21 +146,6 @@ impl Postgres {
     async fn query(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
         let query = self.begin_query(stream, after).await?;
         Ok(feed::from_task(|outlet| query.read(outlet)))
-    }
-
-    /// The pieces of the load that an incremental stream begins with.
-    async fn load_first(&self, stream: &Stream) -> Result<Chunks> {
-        let unbound = Stream { range: None, ..stream.clone() };
-        let query = self.begin_query(&unbound, None).await?;
-        let handover = query.handover().await?;
-        let spans = match stream.selection.cut.consistency {
-            Consistency::Chunk => chunks::spans(&query.reader, &query.plan, &stream.selection).await?,
-            _ => Vec::new(),
-        };
-        query.reader.run("COMMIT").await?;
-        query.reader.close().await;
-        query.looker.close().await;
-        Ok(Span::handed(spans, handover))
     }
 
     async fn begin_query(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Query> {
@@ -281,10 +270,11 @@ impl Source for Postgres {
     }
 
     async fn chunks(&self, stream: &Stream) -> Result<Chunks> {
-        if stream.selection.mode == Mode::Incremental {
-            return self.load_first(stream).await;
-        }
         let asked = stream.selection.cut.consistency;
+        // What one moment is asked for of a stream that grows, one statement reads.
+        if stream.selection.mode == Mode::Incremental && asked != Consistency::Chunk {
+            return Ok(Chunks::whole(Consistency::Statement));
+        }
         let snapshot = self.share(asked).await?;
         let id = snapshot.id()?.map(str::to_owned);
         let is_shared = matches!(asked, Consistency::Table | Consistency::Run);
@@ -307,6 +297,16 @@ impl Source for Postgres {
         spans.iter_mut().for_each(|span| span.snapshot = id.clone());
         let ranges = spans.iter().map(Span::range).collect();
         Ok(Chunks { ranges, hold: Some(Box::new(snapshot)), ..Chunks::whole(asked) })
+    }
+
+    async fn hand_over(&self, stream: &Stream, chunks: Chunks) -> Result<Chunks> {
+        let unbound = Stream { range: None, ..stream.clone() };
+        let query = self.begin_query(&unbound, None).await?;
+        let handover = query.handover().await?;
+        query.reader.run("COMMIT").await?;
+        query.reader.close().await;
+        query.looker.close().await;
+        Span::handed(chunks, handover)
     }
 
     async fn running(&self) -> Result<Option<u64>> {

@@ -10,7 +10,7 @@ use super::name::literal;
 use super::plan::{Plan, Scope};
 use super::query::Ordered;
 use crate::error::Result;
-use crate::source::cursor::{Compare, Grain, High, Lookback, Probe, Settings, Transaction, compare, told};
+use crate::source::cursor::{self, Compare, Grain, High, Lookback, Probe, Settings, Transaction, compare, told};
 
 /// A session shows that it is at work a moment after its transaction's time was taken.
 const LEAST_WAIT: Duration = Duration::from_millis(20);
@@ -20,7 +20,7 @@ const NOW: &str = "pg_catalog.statement_timestamp()";
 
 /// What the server is to us.
 pub struct Server {
-    /// A replica shows nothing of those who write.
+    /// A replica, or a subscriber, shows nothing of those who write.
     pub is_replica: bool,
     /// Whether we see what others do.
     pub sees_others: bool,
@@ -30,7 +30,8 @@ pub struct Server {
 
 impl Server {
     pub async fn look(session: &Session) -> Result<Self> {
-        let sql = "SELECT pg_catalog.pg_is_in_recovery() AS is_replica, \
+        // A subscriber's rows come with the times of their publisher.
+        let sql = "SELECT pg_catalog.pg_is_in_recovery() OR EXISTS (SELECT FROM pg_catalog.pg_subscription_rel) AS is_replica, \
                    pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS sees_others, \
                    (SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'TimeZone') AS zone";
         let row = session.query_one(sql, &[]).await?;
@@ -79,7 +80,7 @@ impl Looking<'_> {
         let first = &self.ordered.order.cursor[0].sql;
         match self.ordered.grain {
             Grain::Time { unit } if self.ordered.is_instant => {
-                format!("{first} < {NOW} - {}", interval(LEAST_WAIT.max(unit * 2)))
+                format!("{first} < {NOW} - {}", interval(cursor::step_of_writers(unit, 0) * 2))
             }
             Grain::Time { .. } => format!("{first} < {NOW} AT TIME ZONE 'UTC' - interval '27 hours'"),
             Grain::Day => "true".to_owned(),
@@ -160,13 +161,23 @@ impl Probe for Looking<'_> {
         };
         let texts = names.iter().map(|name| format!("({name})::pg_catalog.text"));
         let list = texts.collect::<Vec<_>>().join(", ");
-        let sql =
-            format!("SELECT ARRAY[{list}] AS high, {} AS is_old {} LIMIT 1", self.is_old(), self.plan.tail(&scope));
+        let micros = match self.ordered.grain {
+            Grain::Time { .. } => format!("coalesce(extract(microseconds FROM {})::int4 % 1000000, 0)", names[0]),
+            _ => "0".to_owned(),
+        };
+        let sql = format!(
+            "SELECT ARRAY[{list}] AS high, {} AS is_old, {micros} AS micros {} LIMIT 1",
+            self.is_old(),
+            self.plan.tail(&scope)
+        );
         let rows = self.reader.query(&sql, &[]).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let wait = match (self.ordered.grain, get(row, "is_old")?) {
             (_, true) => Duration::ZERO,
-            (Grain::Time { unit }, false) => LEAST_WAIT.max(unit * 2),
+            (Grain::Time { unit }, false) => {
+                let micros: i32 = get(row, "micros")?;
+                LEAST_WAIT.max(cursor::step_of_writers(unit, micros.unsigned_abs()) * 2)
+            }
             (_, false) => LEAST_WAIT,
         };
         Ok(Some(High { values: get(row, "high")?, wait }))
@@ -176,17 +187,22 @@ impl Probe for Looking<'_> {
         if !self.server.shows_transactions() {
             return Ok(None);
         }
-        self.transactions().await.map(Some)
+        let transactions = self.transactions().await?;
+        // Who tells nothing of itself may well be at work.
+        Ok((!transactions.iter().any(|one| one.id.starts_with(HIDDEN))).then_some(transactions))
     }
 
     /// A session that has left its transaction may have prepared it, so that of those that are prepared any may be it.
-    async fn still(&mut self, noted: &[String]) -> Result<Vec<Transaction>> {
+    async fn still(&mut self, noted: &[String]) -> Result<Option<Vec<Transaction>>> {
+        if !self.server.shows_transactions() {
+            return Ok(None);
+        }
         let now = self.transactions().await?;
         let is_session = |id: &str| !id.starts_with(PREPARED);
         let is_there = |id: &String| now.iter().any(|transaction| transaction.id == *id);
         let has_left = noted.iter().any(|id| is_session(id) && !is_there(id));
         let is_meant = |id: &String| noted.contains(id) || (has_left && !is_session(id));
-        Ok(now.into_iter().filter(|transaction| is_meant(&transaction.id)).collect())
+        Ok(Some(now.into_iter().filter(|transaction| is_meant(&transaction.id)).collect()))
     }
 
     fn patience(&self) -> Duration {
@@ -199,16 +215,19 @@ fn interval(of: Duration) -> String {
 }
 
 const PREPARED: &str = "prepared ";
+const HIDDEN: &str = "hidden ";
 
-/// Who is in a transaction in this database, or in the first moment of one, and what is prepared. Those that only serve
+/// Who is in a transaction in this database, or in the first moment of one, and what is prepared; who does not let it be
+/// seen (`track_activities = off`) has an id of its own kind. Those that only serve
 /// replication and vacuum write no rows of their own time; a leader stands for its workers; other runs of ours only read.
 const AT_WORK: &str = "
-SELECT a.pid::text || ' ' || coalesce(a.xact_start, a.query_start, a.backend_start)::text AS id,
+SELECT CASE a.state WHEN 'disabled' THEN 'hidden ' ELSE '' END
+           || a.pid::text || ' ' || coalesce(a.xact_start, a.query_start, a.backend_start)::text AS id,
        'session ' || a.pid || ' of role ' || coalesce(a.usename::text, '?') AS shown,
        extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.query_start, a.backend_start))::float8 AS age
 FROM pg_catalog.pg_stat_activity AS a
 WHERE a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid()
-  AND (a.xact_start IS NOT NULL OR coalesce(a.state, 'idle') NOT IN ('idle', 'disabled'))
+  AND (a.xact_start IS NOT NULL OR coalesce(a.state, 'idle') <> 'idle')
   AND a.backend_type NOT IN ('walsender', 'autovacuum worker', 'parallel worker')
   AND NOT (a.usename = current_user AND a.application_name = pg_catalog.current_setting('application_name'))
 UNION ALL

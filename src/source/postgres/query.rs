@@ -43,19 +43,17 @@ impl Ordered {
         }
         let names: Vec<_> = settings.cursor.iter().flat_map(Expression::columns).cloned().collect();
         let (type_oid, modifier) = types[0].clone();
-        let (is_unique, not_null) = match &plan.relation {
-            Some(relation) => {
-                let plain = settings.cursor.iter().all(|part| matches!(part, Expression::Column(_)));
-                let is_unique = plain && catalog::is_unique(session, relation, &names).await?;
-                (is_unique, catalog::not_null(session, relation, &names).await?)
-            }
-            None => (false, Vec::new()),
-        };
-        let unit = || Duration::from_micros(10u64.pow(6 - u32::try_from(modifier).unwrap_or(6).min(6)));
+        let plain = settings.cursor.iter().all(|part| matches!(part, Expression::Column(_)));
+        let (mut is_unique, mut first_is_unique, mut not_null) = (false, false, Vec::new());
+        if let Some(relation) = &plan.relation {
+            is_unique = plain && catalog::is_unique(session, relation, &names).await?;
+            first_is_unique = is_unique && catalog::is_unique(session, relation, &names[..1]).await?;
+            not_null = catalog::not_null(session, relation, &names).await?;
+        }
         let grain = match type_oid {
-            Oid::TIMESTAMP | Oid::TIMESTAMPTZ => Grain::Time { unit: unit() },
+            Oid::TIMESTAMP | Oid::TIMESTAMPTZ => Grain::Time { unit: unit(session, plan, settings, modifier).await? },
             Oid::DATE => Grain::Day,
-            _ if is_unique => Grain::Unique,
+            _ if first_is_unique => Grain::Unique,
             _ => Grain::Open,
         };
         // What the cursor orders already needs no second place.
@@ -67,7 +65,7 @@ impl Ordered {
                 cursor: settings.cursor.iter().map(|part| column(sql(part))).collect(),
                 key: if is_unique { Vec::new() } else { key.iter().map(|name| column(plan.column(name))).collect() },
                 is_exact,
-                has_groups: !types.iter().any(|(of, _)| matches!(*of, Oid::TEXT | Oid::VARCHAR)),
+                has_groups: types.iter().all(|(of, modifier)| has_one_text(of, *modifier)),
                 rows: true,
             },
             grain,
@@ -97,6 +95,32 @@ const ORDERED: [Oid; 15] = [
     Oid::XID8,
 ];
 
+/// Whether equal values of a type have the same text: not so `1.0` and `1.00`, `0` and `-0`, nor what a collation takes
+/// for the same.
+fn has_one_text(of: &Oid, modifier: i32) -> bool {
+    match *of {
+        Oid::TEXT | Oid::VARCHAR | Oid::FLOAT4 | Oid::FLOAT8 => false,
+        Oid::NUMERIC => modifier >= 0,
+        _ => true,
+    }
+}
+
+/// The step of a time; of several columns, the coarsest.
+async fn unit(session: &Session, plan: &Plan, settings: &Settings, modifier: i32) -> Result<Duration> {
+    let of = |modifier: i32| Duration::from_micros(10u64.pow(6 - u32::try_from(modifier).unwrap_or(6).min(6)));
+    let columns = settings.cursor[0].columns();
+    if columns.len() == 1 {
+        return Ok(of(modifier));
+    }
+    let list = columns.iter().map(|name| plan.column(name)).collect();
+    let types = types_of(session, plan, settings, list).await?;
+    if types.iter().any(|(of, _)| *of == Oid::DATE) {
+        let problem = "mixes days with times, whose day is over when the first of them comes";
+        return Err(settings.section.error("cursor", problem));
+    }
+    Ok(types.into_iter().map(|(_, modifier)| of(modifier)).max().unwrap_or_default())
+}
+
 /// The types of the cursor's parts, with their modifiers.
 async fn types(
     session: &Session,
@@ -104,7 +128,11 @@ async fn types(
     settings: &Settings,
     sql: impl Fn(&Expression) -> String,
 ) -> Result<Vec<(Oid, i32)>> {
-    let list = settings.cursor.iter().map(sql).collect::<Vec<_>>().join(", ");
+    types_of(session, plan, settings, settings.cursor.iter().map(sql).collect()).await
+}
+
+async fn types_of(session: &Session, plan: &Plan, settings: &Settings, list: Vec<String>) -> Result<Vec<(Oid, i32)>> {
+    let list = list.join(", ");
     let statement = session.client().prepare(&format!("SELECT {list} {}", plan.tail(&Scope::default()))).await;
     let statement = statement.map_err(|e| {
         let error = session.error(&e);

@@ -103,10 +103,7 @@ impl Source for Sqlite {
     }
 
     /// A load that an incremental stream begins with is one window of its cursor.
-    async fn chunks(&self, stream: &Stream) -> Result<Chunks> {
-        if stream.selection.mode != Mode::Incremental {
-            return Ok(Chunks::whole(Consistency::Statement));
-        }
+    async fn hand_over(&self, stream: &Stream, _: Chunks) -> Result<Chunks> {
         let query = self.query(stream, None).await?;
         let handover = blocking(move || query.handover()).await?;
         let ranges = vec![handover.window.range()?];

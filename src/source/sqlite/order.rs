@@ -20,8 +20,8 @@ use crate::source::cursor::{Column, Expression, Grain, Lookback, Order, Settings
 /// The cursor of a plan, and the key behind it.
 pub struct Ordered {
     pub order: Order,
-    /// Whether no two rows have the same cursor.
-    is_unique: bool,
+    /// Whether no two rows have the same in its first column.
+    first_is_unique: bool,
     /// Whether it can be null.
     pub is_nullable: bool,
     /// It is an INTEGER PRIMARY KEY whose values may come again.
@@ -63,6 +63,8 @@ impl Ordered {
         };
         let is_plain = settings.cursor.iter().all(|part| matches!(part, Expression::Column(_)));
         let is_unique = is_plain && keys.unique.iter().any(|columns| columns.iter().all(is_named));
+        let is_first = |column: &String| names[0].eq_ignore_ascii_case(column);
+        let first_is_unique = is_plain && keys.unique.iter().any(|columns| columns.iter().all(is_first));
         let is_reused = keys.reused.as_ref().is_some_and(|column| is_plain && is_named(column));
         let is_never_null = |part: &Expression| {
             part.columns().iter().any(|name| keys.not_null.iter().any(|known| known.eq_ignore_ascii_case(name)))
@@ -82,7 +84,7 @@ impl Ordered {
                 has_groups: false,
                 rows: true,
             },
-            is_unique,
+            first_is_unique,
             is_nullable: !settings.cursor.iter().all(is_never_null),
             is_reused,
             numbers,
@@ -109,7 +111,7 @@ impl Ordered {
             Kind::Units(units) => Grain::Time { unit: Duration::from_micros((MICROS / *units).max(1).unsigned_abs()) },
             // SQLite reckons to the millisecond.
             Kind::Julian => Grain::Time { unit: Duration::from_millis(1) },
-            Kind::Plain(_) if self.is_unique && !self.is_reused => Grain::Unique,
+            Kind::Plain(_) if self.first_is_unique && !self.is_reused => Grain::Unique,
             Kind::Plain(_) => Grain::Open,
         }
     }

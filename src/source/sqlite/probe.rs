@@ -50,7 +50,13 @@ impl Looking<'_> {
 
     /// Refuses a cursor whose values are of several classes: those of a higher one would hide those of a lower one.
     fn check_classes(&self, high: &Mark, mark: Option<&str>) -> Result<()> {
-        let lowest = self.end(None, false)?.map(|values| values[0].class());
+        let lowest = self.end(None, false)?.map(|mut values| values.swap_remove(0));
+        let is_time = |mark: &Mark| matches!(self.ordered.kind(mark), Kind::Text(_));
+        if lowest.as_ref().is_some_and(is_time) && !is_time(high) {
+            return Err(Error::data("the cursor holds times, and text that is none and sorts behind all of them")
+                .hint("Give all rows times, or nulls, or leave out by `where` the rows that have none."));
+        }
+        let lowest = lowest.map(|lowest| lowest.class());
         let mark = mark.and_then(Mark::parse).map(|mark| mark.class());
         let other = [lowest, mark].into_iter().flatten().find(|class| *class != high.class());
         let Some(other) = other else { return Ok(()) };
@@ -155,8 +161,8 @@ impl Probe for Looking<'_> {
         self.lock.at_work()
     }
 
-    async fn still(&mut self, noted: &[String]) -> Result<Vec<Transaction>> {
-        self.lock.still(noted)
+    async fn still(&mut self, noted: &[String]) -> Result<Option<Vec<Transaction>>> {
+        self.lock.still(noted).map(Some)
     }
 
     fn patience(&self) -> Duration {

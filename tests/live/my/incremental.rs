@@ -238,6 +238,53 @@ pub async fn composite_and_coalesced_cursors(server: &Server) {
     assert_eq!(started.run().await, [] as [i64; 0]);
 }
 
+/// A number that comes again comes with any second column, also one below the mark's.
+pub async fn a_first_column_that_comes_again_is_read_again(server: &Server) {
+    let database = server.database("cursor_again").await;
+    database.run("create table t (id int primary key, batch int not null); insert into t values (5, 8), (9, 8)").await;
+    let mut stream = Stream::new(&database, &[("cursor", "batch, id")]);
+    assert_eq!(stream.run().await, [5, 9]);
+    database.run("insert into t values (3, 8), (4, 9)").await;
+    assert_eq!(stream.run().await, [3, 4]);
+    assert_eq!(stream.run().await, [] as [i64; 0]);
+}
+
+/// Columns of microseconds that are given whole seconds, by themselves and through `coalesce`.
+pub async fn a_step_is_that_of_the_values(server: &Server) {
+    let database = server.database("cursor_step").await;
+    let table = "create table t (id int primary key auto_increment, at datetime(6), fine datetime(6))";
+    database.run(table).await;
+    let (mut whole, mut mixed) = (
+        Stream::new(&database, &[("cursor", "at")]),
+        Stream::new(&database, &[("cursor", "coalesce(fine, at)"), ("null_cursor", "skip")]),
+    );
+    let mut writer = database.conn().await;
+    let (mut read, mut again) = (Vec::new(), Vec::new());
+    let written = tokio::spawn(async move {
+        for _ in 0..60 {
+            writer.query_drop("insert into t (at) values (now())").await.unwrap();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    while !written.is_finished() {
+        read.extend(whole.run().await);
+        again.extend(mixed.run().await);
+    }
+    written.await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    read.extend(whole.run().await);
+    again.extend(mixed.run().await);
+    assert_eq!((read.len(), again.len()), (60, 60), "each row once: {read:?}");
+
+    database.run("alter table t add column day date").await;
+    let refused = Stream::new(&database, &[("cursor", "coalesce(at, day)")]).open().await.err();
+    let message = match refused {
+        Some(error) => error.to_string(),
+        None => Stream::new(&database, &[("cursor", "coalesce(at, day)")]).try_run(9).await.unwrap_err().to_string(),
+    };
+    assert!(message.contains("mixes days with times"), "{message}");
+}
+
 /// What was written before a run, and is committed after it with an older time, is read by a later run.
 pub async fn open_transactions_hold_the_mark(server: &Server) {
     let database = server.database("cursor_open").await;

@@ -64,6 +64,8 @@ macro_rules! my_suite {
             incremental::null_cursors_by_policy,
             incremental::a_lookback_finds_late_rows_once,
             incremental::rows_without_a_key,
+            incremental::a_first_column_that_comes_again_is_read_again,
+            incremental::a_step_is_that_of_the_values,
             incremental::a_group_of_equal_cursors_is_resumed_within,
             incremental::odd_tables_are_followed,
             incremental::a_run_reads_what_is_new,

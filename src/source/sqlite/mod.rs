@@ -48,10 +48,20 @@ pub const MAKER: Maker = Maker {
     kind: config::KIND,
     check: config::check,
     check_mode,
-    check_stream: |section| Policies::of(section).map(drop),
+    check_stream,
     table: |_, text| Some(catalog::own_name(text).to_owned()),
     make,
 };
+
+fn check_stream(section: &Section) -> Result<()> {
+    Policies::of(section)?;
+    if section.get("consistency") == Some("run") {
+        return Err(section
+            .error("consistency", "is no stream's own with SQLite")
+            .hint("Write `snapshot = run` into the section of the source: all tables are then read as of one moment."));
+    }
+    Ok(())
+}
 
 fn make(section: &Section) -> Result<Box<dyn Source>> {
     Ok(Box::new(Sqlite { settings: Arc::new(Settings::of(section)?), run: Mutex::new(Run::default()) }))

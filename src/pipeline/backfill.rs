@@ -24,6 +24,8 @@ use crate::source::Wanted;
 /// How many entries are looked through for the same windows, begun earlier.
 const LOOKS: u64 = 100;
 
+const NO_ROWS: &str = "no rows lie in what was to be read again";
+
 /// Reads the windows of a stream that is ready to run.
 pub async fn run(job: Job, wanted: &Wanted) -> StreamReport {
     let Job { session, sources, retries } = job;
@@ -36,7 +38,12 @@ pub async fn run_windows(mut session: Session, sources: &dyn Sources, retries: u
     session.notice(Notice::Planned { estimate: None, mode: session.opening.mode });
     let done = backfill(&mut session, sources, retries, wanted).await;
     let shown = session.shown.clone();
-    stream::report(&session, shown, started, done)
+    let is_done = matches!(&done, Ok(outcome) if outcome.ended == Ended::AtTheEnd);
+    let note = (is_done && session.totals().rows == 0).then_some(NO_ROWS);
+    if let Some(note) = note {
+        tracing::warn!(stream = %shown, "{note}");
+    }
+    StreamReport { note, ..stream::report(&session, shown, started, done) }
 }
 
 async fn backfill(session: &mut Session, sources: &dyn Sources, retries: u32, wanted: &Wanted) -> Result<Outcome> {

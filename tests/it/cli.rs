@@ -1,5 +1,6 @@
 //! The program as its users meet it: exit codes, what each stream says, what never shows.
 
+mod backfill;
 mod config;
 mod demo;
 mod look;

@@ -66,9 +66,9 @@ impl Load {
     }
 
     /// Of windows: what they are called together.
-    pub fn log_name(&self, stream: &StreamId) -> String {
+    pub fn shown(&self, stream: &StreamId) -> StreamId {
         let seq = self.windows.map_or(0, |(seq, _)| seq);
-        stream.window(&seq.to_string()).to_string()
+        stream.window(&seq.to_string())
     }
 
     pub fn is_of_windows(&self) -> bool {

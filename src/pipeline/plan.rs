@@ -294,7 +294,7 @@ impl<'a> Plan<'a> {
         }
         let closed = async {
             let pipeline = self.config.pipeline.text("name")?;
-            let last = around.job_log.runs(pipeline, Some(&section.name), 1).await?;
+            let last = around.job_log.runs(pipeline, Some(&id.to_string()), 1).await?;
             if last.first().is_some_and(|row| row.state == RunState::Failed.name()) {
                 self.note(section, &id, &RunEnd { state: RunState::Done, error: None }, around).await?;
             }
@@ -308,11 +308,11 @@ impl<'a> Plan<'a> {
     /// A run of a section that never came to its streams.
     async fn note(&self, section: &StreamSection, id: &StreamId, end: &RunEnd, around: &Around) -> Result<()> {
         let pipeline = self.config.pipeline.text("name")?.to_owned();
-        let lease = around.job_log.lease(&pipeline, id.name()).await?;
+        let lease = around.job_log.lease(&pipeline, &id.to_string()).await?;
         let run = NewRun {
             run: Uuid::now_v7().to_string(),
             pipeline,
-            stream: id.name().to_owned(),
+            stream: id.to_string(),
             mode: self.mode(section),
             low_water_mark: None,
         };

@@ -4,6 +4,7 @@ mod backfill;
 mod config;
 mod demo;
 mod look;
+mod names;
 mod overrides;
 mod plan;
 mod rebuild;

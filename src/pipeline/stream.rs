@@ -250,7 +250,7 @@ async fn once(session: &mut Session, source: &Shared<'_>, lease: &dyn Lease) -> 
         }
         None => match append::begin(session, source, lease).await? {
             Begun::Open(mut writer, mut reader, _permit) => {
-                let copied = append::copy(session, &mut *reader, &mut *writer, lease).await;
+                let copied = append::copy(session, source, &mut *reader, &mut *writer, lease).await;
                 (writer, copied)
             }
             Begun::NothingNew(position) => {

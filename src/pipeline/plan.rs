@@ -74,9 +74,9 @@ const STREAM_KEYS: &[Key] = &[
         "on_schema_change",
         Wants::OneOf(&["evolve", "warn", "fail"]),
         "What becomes of a stream whose columns are not those of what it wrote before: `evolve` and `warn` write new files \
-         with the new columns, `fail` writes nothing.",
+         with the new columns, `fail` writes nothing; a full load is read then, and not published.",
     )
-    .default("warn"),
+    .default("evolve"),
     Key::new("commit_interval", Wants::Duration, "A commit is made at the first safe place after this time,")
         .default("60s"),
     Key::new("commit_rows", Wants::Integer(1, i64::MAX), "or after this many rows,").default("10000000"),

@@ -152,7 +152,7 @@ async fn without_done_parts(log: &dyn JobLog, pipeline: &str, rows: Vec<RunRow>)
             continue;
         }
         if !under_way.contains_key(id.name()) {
-            let mark = log.mark(pipeline, id.name()).await?;
+            let mark = log.mark(pipeline, &id.whole().to_string()).await?;
             let load = mark.and_then(|mark| load_under_way(&mark.position?));
             under_way.insert(id.name().to_owned(), load);
         }
@@ -174,12 +174,16 @@ fn names(config: &Config, rows: &[RunRow]) -> Vec<String> {
     };
     let mut names = Vec::new();
     for section in &config.streams {
-        let is_ours = |name: &str| of_stream(name) == section.name || is_one_below(config, section, name);
+        let own = StreamId::new(section.name.clone()).to_string();
+        let is_ours = |name: &str| {
+            let stream = of_stream(name);
+            stream == section.name || is_one_below(config, section, &stream)
+        };
         let ours: Vec<_> = logged.iter().copied().filter(|name| is_ours(name)).collect();
         logged.retain(|name| !is_ours(name));
-        let ours: Vec<_> = ours.into_iter().filter(|name| *name != section.name || !is_mended(name)).collect();
+        let ours: Vec<_> = ours.into_iter().filter(|name| *name != own || !is_mended(name)).collect();
         match ours.is_empty() {
-            true => names.push(section.name.clone()),
+            true => names.push(own),
             false => names.extend(ours.into_iter().map(str::to_owned)),
         }
     }

@@ -38,6 +38,9 @@ pub struct StreamSummary {
     pub high_water_mark: Option<String>,
     pub seconds: f64,
     pub location: Option<String>,
+    /// What nobody may have meant, though all went well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<&'static str>,
     pub error_kind: Option<&'static str>,
     pub error: Option<String>,
 }
@@ -88,7 +91,7 @@ impl Summary {
             vec![
                 stream.stream.clone(),
                 stream.mode.to_owned(),
-                stream.state.name().to_owned(),
+                stream.note.map_or(stream.state.name().to_owned(), |note| format!("{}: {note}", stream.state.name())),
                 show::count(stream.rows),
                 show::count(stream.files),
                 show::bytes(stream.bytes),
@@ -114,6 +117,7 @@ impl StreamSummary {
             high_water_mark: report.high_water_mark.clone(),
             seconds: seconds(report.elapsed),
             location: report.location.clone(),
+            note: report.note,
             error_kind: report.error.as_ref().map(|error| error.kind().name()),
             error: report.error.as_ref().map(ToString::to_string),
         }
@@ -183,6 +187,7 @@ mod tests {
             elapsed: Duration::from_micros(1_234_567),
             error,
             location: None,
+            note: None,
         }
     }
 

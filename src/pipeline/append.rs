@@ -32,6 +32,11 @@ pub async fn begin(session: &mut Session, source: &dyn Source, lease: &dyn Lease
     let Some(permit) = session.readings.begin(&mut stop, lease).await? else {
         return Ok(Begun::Stopped(newest.and_then(|newest| newest.position)));
     };
+    tokio::select! {
+        calm = session.readings.pace.calm(source) => calm?,
+        lost = lease.lost() => return Err(lost),
+        () = stop.requested() => return Ok(Begun::Stopped(newest.and_then(|newest| newest.position))),
+    }
     // An unfinished run may have left files, which only an opening sweeps; and a stream's first run is to leave its name.
     let Some(newest) = newest.filter(|newest| newest.complete) else {
         return open(session, source, None, permit).await;
@@ -100,17 +105,19 @@ async fn open(
     }
 }
 
-/// Copies what the reader gives.
+/// Copies what the reader gives, as fast as the source bears.
 pub async fn copy(
     session: &Session,
+    source: &dyn Source,
     reader: &mut dyn Reader,
     writer: &mut dyn Writer,
     lease: &dyn Lease,
 ) -> Result<Ended> {
     let progress = Progress::after(session.totals(), true);
     let mut account = Account::of_stream(session, &progress);
+    let mut paced = session.readings.pace.keep(reader, source);
     let copy = Copy {
-        reader,
+        reader: &mut paced,
         writer,
         lease,
         ledger: &mut account,

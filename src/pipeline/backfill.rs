@@ -19,11 +19,13 @@ use super::stream::{self, Outcome, Shared, Sources, Work};
 use super::{Notice, StreamReport};
 use crate::error::{Error, Result};
 use crate::job_log::{Lease, NewRun, RunEnd, RunState};
-use crate::record::{Commit, Mode, Range, Seal, StreamId};
+use crate::record::{Commit, Mode, Range, Seal};
 use crate::source::Wanted;
 
 /// How many entries are looked through for the same windows, begun earlier.
 const LOOKS: u64 = 100;
+
+const NO_ROWS: &str = "no rows lie in what was to be read again";
 
 /// Reads the windows of a stream that is ready to run.
 pub async fn run(job: Job, wanted: &Wanted) -> StreamReport {
@@ -37,7 +39,12 @@ pub async fn run_windows(mut session: Session, sources: &dyn Sources, retries: u
     session.notice(Notice::Planned { estimate: None, mode: session.opening.mode });
     let done = backfill(&mut session, sources, retries, wanted).await;
     let shown = session.shown.clone();
-    stream::report(&session, shown, started, done)
+    let is_done = matches!(&done, Ok(outcome) if outcome.ended == Ended::AtTheEnd);
+    let note = (is_done && session.totals().rows == 0).then_some(NO_ROWS);
+    if let Some(note) = note {
+        tracing::warn!(stream = %shown, "{note}");
+    }
+    StreamReport { note, ..stream::report(&session, shown, started, done) }
 }
 
 async fn backfill(session: &mut Session, sources: &dyn Sources, retries: u32, wanted: &Wanted) -> Result<Outcome> {
@@ -46,8 +53,8 @@ async fn backfill(session: &mut Session, sources: &dyn Sources, retries: u32, wa
             .hint("`--from`, `--until` and `--step` are for streams with `mode = incremental`."));
     }
     let load = reserved(session, &*sources.source(0)?, wanted).await?;
-    let name = load.log_name(&session.stream.id);
-    session.shown = StreamId::new(name.clone());
+    session.shown = load.shown(&session.stream.id);
+    let name = session.shown.to_string();
     let lease = session.job_log.lease(&session.pipeline, &name).await?;
     let done = stream::kept(session, name, sources, &*lease, retries, &Windows(load)).await;
     lease.release().await;
@@ -57,7 +64,7 @@ async fn backfill(session: &mut Session, sources: &dyn Sources, retries: u32, wa
 /// The windows, for which the stream's log keeps numbers free: those that were begun earlier, or new ones.
 async fn reserved(session: &Session, source: &dyn crate::source::Source, wanted: &Wanted) -> Result<Load> {
     let mut main = session.of_run(Uuid::now_v7().to_string());
-    let lease = main.job_log.lease(&main.pipeline, main.stream.id.name()).await?;
+    let lease = main.job_log.lease(&main.pipeline, &main.stream.id.to_string()).await?;
     let reserved = under_lease(&mut main, source, wanted, &*lease).await;
     lease.release().await;
     reserved
@@ -89,7 +96,7 @@ async fn under_lease(
     let run = NewRun {
         run: main.opening.run.clone(),
         pipeline: main.pipeline.clone(),
-        stream: main.stream.id.name().to_owned(),
+        stream: main.stream.id.to_string(),
         mode: main.opening.mode,
         low_water_mark: None,
     };

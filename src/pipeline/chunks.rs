@@ -133,7 +133,7 @@ pub async fn load_one(
 
 /// Refuses a load whose chunks other processes are reading, as parts of a plan.
 pub async fn refuse_at_work(session: &Session, generation: &str) -> Result<()> {
-    let prefix = format!("{}/{generation}/", session.stream.id.name());
+    let prefix = session.stream.id.chunk(generation, "").to_string();
     let holders = session.job_log.holders(&session.pipeline).await?;
     let Some(held) = holders.iter().find(|held| held.alive && held.stream.starts_with(&prefix)) else {
         return Ok(());

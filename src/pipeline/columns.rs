@@ -47,6 +47,15 @@ impl OnChange {
     }
 }
 
+/// A load that is not published, because its table has other columns than what stands there.
+pub fn unpublished(table: &str, changes: &str) -> Error {
+    Error::schema(format!("the columns of table {table} have changed: {changes}")).hint(
+        "The load was read and not published: what was there before stands. Set `on_schema_change = evolve` to publish it as \
+         it is; or mend the table, or name the columns to read with `columns`, and run with `--full-refresh`, which reads it \
+         anew.",
+    )
+}
+
 /// A reader whose tables are compared, as they are announced, with what the stream wrote before.
 pub struct Watched {
     pub reader: Box<dyn Reader>,

@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use super::chunks::{self, Loaded};
-use super::columns;
+use super::columns::{self, OnChange};
 use super::copy::Ended;
 use super::generation::{Frozen, Generation};
 use super::sequence::Numbering;
@@ -66,9 +66,9 @@ impl Load {
     }
 
     /// Of windows: what they are called together.
-    pub fn log_name(&self, stream: &StreamId) -> String {
+    pub fn shown(&self, stream: &StreamId) -> StreamId {
         let seq = self.windows.map_or(0, |(seq, _)| seq);
-        stream.window(&seq.to_string()).to_string()
+        stream.window(&seq.to_string())
     }
 
     pub fn is_of_windows(&self) -> bool {
@@ -202,7 +202,7 @@ async fn asked(
     }
 }
 
-/// Makes the generation live: the last entry of its load.
+/// Makes the generation live: the last entry of its load. Refused for other columns than before, its chunks stay.
 pub async fn publish(session: &Session, main: &mut dyn Writer, load: Load, chunks: Vec<Loaded>) -> Result<()> {
     let Load { mut generation, handover, .. } = load;
     let mut totals = Totals::default();
@@ -216,41 +216,58 @@ pub async fn publish(session: &Session, main: &mut dyn Writer, load: Load, chunk
     let last = chunks.into_iter().map(|chunk| (chunk.name, chunk.last)).collect();
     let publication =
         Publication { generation: generation.generation.clone(), seq: 0, chunks: last, rows, bytes, files };
-    let before = main.last().generations.live().cloned();
+    let changed = changed(session, main.last(), &publication).await?;
     let at = handover.map_or_else(|| generation.position().map(Checkpoint::from), Ok)?;
     let seal = Seal {
         last_seq: main.last().last_seq,
-        publishes: Some(publication.clone()),
+        publishes: Some(publication),
         complete: true,
         state: at.state,
         ..Seal::at(Some(at.position))
     };
     let commit = main.commit(seal).await?;
     // Before anything else may fail: the next run compares with this load.
-    if let Some(before) = before {
-        warn_of_columns(session, &before, &publication).await;
-    }
+    tell(session, &changed);
     session.record(&commit).await
 }
 
-/// Says so where the tables that were published have other columns than those of the load before. The load stands
-/// whatever comes of it.
-async fn warn_of_columns(session: &Session, before: &Publication, published: &Publication) {
+/// What the tables of a load that is to be published have for other columns than what stands there; an error where that
+/// is to be refused. What cannot be compared only then keeps a load from being published.
+async fn changed(session: &Session, newest: &Commit, publication: &Publication) -> Result<Vec<(String, String)>> {
     let (stream, destination) = (&session.stream.id, &*session.destination);
     let compared = async {
-        let old = columns::definitions(destination, stream, before).await?;
-        Ok::<_, Error>((old, columns::definitions(destination, stream, published).await?))
+        let old = match (session.opening.mode, newest.generations.live()) {
+            (Mode::Full, Some(before)) => columns::definitions(destination, stream, before).await?,
+            (Mode::Full, None) => return Ok(Vec::new()),
+            _ => columns::before(destination, stream, newest).await?,
+        };
+        let new = columns::definitions(destination, stream, publication).await?;
+        let changes = |(table, new)| Some((columns::changes(old.get(&table)?, &new)?, table));
+        Ok::<Vec<_>, Error>(new.into_iter().filter_map(changes).map(|(changes, table)| (table, changes)).collect())
     };
-    let (old, new) = match compared.await {
-        Ok(definitions) => definitions,
+    let is_refused = session.on_schema_change == OnChange::Fail;
+    match compared.await {
+        Ok(changes) => match changes.first().filter(|_| is_refused) {
+            Some((table, changes)) => Err(columns::unpublished(table, changes)),
+            None => Ok(changes),
+        },
+        Err(error) if is_refused => Err(error.at("the columns could not be compared with those of the load before")),
         Err(error) => {
             tracing::warn!(%stream, %error, "the columns could not be compared with those of the load before");
-            return;
+            Ok(Vec::new())
         }
-    };
-    for (table, new) in &new {
-        if let Some(changes) = old.get(table).and_then(|old| columns::changes(old, new)) {
-            tracing::warn!(%stream, table, changes, "published with other columns than the load before");
+    }
+}
+
+/// Says what has changed with the load that was published.
+fn tell(session: &Session, changed: &[(String, String)]) {
+    let stream = &session.stream.id;
+    for (table, changes) in changed {
+        match session.on_schema_change {
+            OnChange::Evolve => {
+                tracing::info!(%stream, table, changes, "published with other columns than the load before")
+            }
+            _ => tracing::warn!(%stream, table, changes, "published with other columns than the load before"),
         }
     }
 }

@@ -138,6 +138,8 @@ pub struct StreamReport {
     pub error: Option<Error>,
     /// The folder of the stream's table.
     pub location: Option<String>,
+    /// What nobody may have meant, though all went well.
+    pub note: Option<&'static str>,
 }
 
 impl StreamReport {
@@ -154,6 +156,7 @@ impl StreamReport {
             elapsed: Duration::ZERO,
             error: None,
             location: None,
+            note: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::config::{Config, StreamSection, nearest};
 use crate::error::{Error, Result};
+use crate::record::StreamId;
 use crate::source::{self, pattern};
 
 /// How many names a message has room for.
@@ -14,12 +15,17 @@ pub fn has_several(section: &StreamSection) -> bool {
 
 /// Whether a name on the command line may mean a stream of this section.
 pub fn may_name(wanted: &str, section: &StreamSection) -> bool {
-    pattern::matches(wanted, &section.name) || (has_several(section) && is_below(wanted, &section.name))
+    is_named(wanted, &section.name) || (has_several(section) && is_below(wanted, &section.name))
 }
 
 /// Whether a name on the command line means this stream of this section.
 pub fn names_stream(wanted: &str, section: &str, stream: &str) -> bool {
-    pattern::matches(wanted, section) || pattern::matches(wanted, stream)
+    pattern::matches(wanted, section) || is_named(wanted, stream)
+}
+
+/// By its name, or a pattern of it, or as the job log writes it.
+fn is_named(wanted: &str, stream: &str) -> bool {
+    pattern::matches(wanted, stream) || StreamId::new(stream).to_string() == wanted
 }
 
 /// Whether a name on the command line means the stream of this name, or all that are named below it, whatever sections the
@@ -96,13 +102,12 @@ pub fn refuse_strangers(config: &Config, wanted: &[String]) -> Result<()> {
 /// As [`refuse_strangers`], and also names that no table of the file has, where it names all of a section's.
 pub fn refuse_unlisted(config: &Config, wanted: &[String]) -> Result<()> {
     let may_be = |wanted: &str, section: &StreamSection| {
-        if pattern::matches(wanted, &section.name) {
+        if is_named(wanted, &section.name) {
             return true;
         }
         // A pattern may match whatever the source has, and a server may not care for upper and lower case.
-        let is_one = |name: &String| {
-            pattern::is_pattern(name) || name.eq_ignore_ascii_case(wanted) || pattern::matches(wanted, name)
-        };
+        let is_one =
+            |name: &String| pattern::is_pattern(name) || name.eq_ignore_ascii_case(wanted) || is_named(wanted, name);
         may_name(wanted, section) && streams_of(config, section).iter().any(is_one)
     };
     refuse_unless(may_be, config, wanted)

@@ -74,9 +74,9 @@ const STREAM_KEYS: &[Key] = &[
         "on_schema_change",
         Wants::OneOf(&["evolve", "warn", "fail"]),
         "What becomes of a stream whose columns are not those of what it wrote before: `evolve` and `warn` write new files \
-         with the new columns, `fail` writes nothing.",
+         with the new columns, `fail` writes nothing; a full load is read then, and not published.",
     )
-    .default("warn"),
+    .default("evolve"),
     Key::new("commit_interval", Wants::Duration, "A commit is made at the first safe place after this time,")
         .default("60s"),
     Key::new("commit_rows", Wants::Integer(1, i64::MAX), "or after this many rows,").default("10000000"),
@@ -294,7 +294,7 @@ impl<'a> Plan<'a> {
         }
         let closed = async {
             let pipeline = self.config.pipeline.text("name")?;
-            let last = around.job_log.runs(pipeline, Some(&section.name), 1).await?;
+            let last = around.job_log.runs(pipeline, Some(&id.to_string()), 1).await?;
             if last.first().is_some_and(|row| row.state == RunState::Failed.name()) {
                 self.note(section, &id, &RunEnd { state: RunState::Done, error: None }, around).await?;
             }
@@ -308,11 +308,11 @@ impl<'a> Plan<'a> {
     /// A run of a section that never came to its streams.
     async fn note(&self, section: &StreamSection, id: &StreamId, end: &RunEnd, around: &Around) -> Result<()> {
         let pipeline = self.config.pipeline.text("name")?.to_owned();
-        let lease = around.job_log.lease(&pipeline, id.name()).await?;
+        let lease = around.job_log.lease(&pipeline, &id.to_string()).await?;
         let run = NewRun {
             run: Uuid::now_v7().to_string(),
             pipeline,
-            stream: id.name().to_owned(),
+            stream: id.to_string(),
             mode: self.mode(section),
             low_water_mark: None,
         };

@@ -54,7 +54,7 @@ pub async fn rebuild(config: &Config, wanted: Option<&str>) -> Result<Vec<Rebuil
     let log = &*log;
     let one = |(place, id): (Arc<dyn Place>, StreamId)| async move {
         let result = leased(&*place, log, pipeline, &id).await;
-        Rebuilt { stream: id.name().to_owned(), result }
+        Rebuilt { stream: id.to_string(), result }
     };
     let read: Vec<_> = futures_util::stream::iter(streams).map(one).buffered(STREAMS_AT_ONCE).collect().await;
     rebuilt.extend(read);
@@ -77,7 +77,7 @@ async fn of_section(config: &Config, section: &StreamSection) -> Result<(Arc<dyn
 
 /// Under the stream's lease: a run that is under way tells its commits itself.
 async fn leased(place: &dyn Place, log: &dyn JobLog, pipeline: &str, id: &StreamId) -> Result<Retold> {
-    let lease = log.lease(pipeline, id.name()).await?;
+    let lease = log.lease(pipeline, &id.to_string()).await?;
     let retold = tokio::select! {
         retold = retell(place, log, pipeline, id) => retold.at(|| format!("stream {id}")),
         lost = lease.lost() => Err(lost),
@@ -88,7 +88,7 @@ async fn leased(place: &dyn Place, log: &dyn JobLog, pipeline: &str, id: &Stream
 
 /// Reads the commit log from its first entry to its newest, and tells the job log run by run.
 async fn retell(place: &dyn Place, log: &dyn JobLog, pipeline: &str, id: &StreamId) -> Result<Retold> {
-    let mark = log.mark(pipeline, id.name()).await?;
+    let mark = log.mark(pipeline, &id.to_string()).await?;
     let newest = place.last(id, mark.as_ref().map(|mark| mark.seq)).await?;
     settle::refuse_behind(mark.as_ref(), newest.as_ref())?;
     let mut retold = Retold::default();
@@ -119,7 +119,7 @@ impl Retold {
     async fn tell(&mut self, log: &dyn JobLog, pipeline: &str, id: &StreamId, run: Option<Told>) -> Result<()> {
         let Some(run) = run else { return Ok(()) };
         self.runs += 1;
-        self.news += u64::from(log.retell(pipeline, id.name(), &run).await?);
+        self.news += u64::from(log.retell(pipeline, &id.to_string(), &run).await?);
         Ok(())
     }
 }

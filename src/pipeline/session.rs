@@ -78,7 +78,7 @@ impl Session {
 
     /// Notes a commit of the stream itself in the job log, and counts it as the job log does.
     pub async fn record(&self, commit: &Commit) -> Result<()> {
-        self.job_log.record(&self.pipeline, self.stream.id.name(), commit).await?;
+        self.job_log.record(&self.pipeline, &self.stream.id.to_string(), commit).await?;
         if commit.run != self.opening.run {
             return Ok(());
         }

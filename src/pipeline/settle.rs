@@ -44,7 +44,7 @@ fn shown(position: Option<&str>) -> String {
 /// Tells the job log of the newest entry, and of those before it that it has not heard of because their run died in
 /// between.
 pub async fn catch_up(session: &Session, newest: &Commit) -> Result<()> {
-    let mark = session.job_log.mark(&session.pipeline, session.stream.id.name()).await?;
+    let mark = session.job_log.mark(&session.pipeline, &session.stream.id.to_string()).await?;
     if mark.as_ref().is_some_and(|mark| mark.seq >= newest.seq) {
         return Ok(());
     }

@@ -155,7 +155,7 @@ pub fn report(session: &Session, id: StreamId, started: Instant, result: Result<
 
 /// Takes the lease, keeps the run's row, and lets go whatever happens.
 async fn leased(session: &mut Session, sources: &dyn Sources, retries: u32) -> Result<Outcome> {
-    let stream = session.stream.id.name().to_owned();
+    let stream = session.stream.id.to_string();
     let lease = session.job_log.lease(&session.pipeline, &stream).await?;
     let result = kept(session, stream, sources, &*lease, retries, &Whole).await;
     lease.release().await;
@@ -255,7 +255,7 @@ async fn once(session: &mut Session, source: &Shared<'_>, lease: &dyn Lease) -> 
         }
         None => match append::begin(session, source, lease).await? {
             Begun::Open(mut writer, mut reader, _permit) => {
-                let copied = append::copy(session, &mut *reader, &mut *writer, lease).await;
+                let copied = append::copy(session, source, &mut *reader, &mut *writer, lease).await;
                 (writer, copied)
             }
             Begun::NothingNew(position) => {
@@ -306,9 +306,9 @@ pub async fn open(session: &mut Session) -> Result<Box<dyn Writer>> {
     let found = look(session).await?;
     let writer = session.destination.open(&session.stream.id, &session.opening).await?;
     if found.is_behind {
-        let (pipeline, stream) = (&session.pipeline, session.stream.id.name());
+        let (pipeline, stream) = (&session.pipeline, session.stream.id.to_string());
         tracing::warn!(stream, "the job log forgets what the destination does not hold");
-        session.job_log.forget(pipeline, stream).await?;
+        session.job_log.forget(pipeline, &stream).await?;
     }
     settle::catch_up(session, writer.last()).await?;
     Ok(writer)
@@ -330,7 +330,7 @@ struct Found {
 
 /// Refuses a destination that is behind the job log, unless the request says otherwise.
 async fn look(session: &mut Session) -> Result<Found> {
-    let mark = session.job_log.mark(&session.pipeline, session.stream.id.name()).await?;
+    let mark = session.job_log.mark(&session.pipeline, &session.stream.id.to_string()).await?;
     session.opening.after = mark.as_ref().map(|mark| mark.seq);
     let newest = session.destination.last(&session.stream.id, session.opening.after).await?;
     let behind = settle::refuse_behind(mark.as_ref(), newest.as_ref()).err();

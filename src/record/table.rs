@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 
 use arrow_schema::SchemaRef;
@@ -56,6 +57,10 @@ impl fmt::Display for Mode {
 /// The name of something that is read, committed and resumed on its own.
 ///
 /// A stream has a name; a sub-stream has a path below it. Each has a commit log of its own.
+///
+/// Its text (in the job log, of leases) is the name as it is, then what it is of that stream: `orders/g…/03`,
+/// `orders@7`. A name may be any text: one that could be taken for a sub-stream's is written with `%2F` and `%40`, so that
+/// no text means two.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamId {
     name: String,
@@ -83,16 +88,10 @@ impl StreamId {
         Self { name: self.name.clone(), sub: Some(sub) }
     }
 
-    /// A stream or a chunk by its text, as [`Display`](fmt::Display) writes it.
+    /// What has this text, as [`Display`](fmt::Display) writes it.
     pub fn parse(text: &str) -> Self {
-        let is_generation = |name: &str| {
-            name.strip_prefix('g').is_some_and(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()))
-        };
-        let chunk = text.rsplit_once('/').and_then(|(load, chunk)| Some((load.rsplit_once('/')?, chunk)));
-        match chunk {
-            Some(((name, generation), chunk)) if is_generation(generation) => Self::new(name).chunk(generation, chunk),
-            _ => Self::new(text),
-        }
+        let (name, sub) = split(text);
+        Self { name: decoded(name), sub }
     }
 
     /// The sub-stream of a window of this stream.
@@ -106,6 +105,12 @@ impl StreamId {
         &self.name
     }
 
+    /// The stream itself, also of a sub-stream.
+    #[must_use]
+    pub fn whole(&self) -> Self {
+        Self::new(self.name.clone())
+    }
+
     /// What it is of its stream; `None` for the stream itself.
     pub fn sub(&self) -> Option<&Sub> {
         self.sub.as_ref()
@@ -114,7 +119,7 @@ impl StreamId {
 
 impl fmt::Display for StreamId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)?;
+        f.write_str(&encoded(&self.name))?;
         match &self.sub {
             Some(Sub::Chunk { generation, chunk }) => write!(f, "/{generation}/{chunk}"),
             Some(Sub::Window(id)) => write!(f, "@{id}"),
@@ -123,16 +128,66 @@ impl fmt::Display for StreamId {
     }
 }
 
+/// The name that a text begins with, and what it is of that stream.
+fn split(text: &str) -> (&str, Option<Sub>) {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_generation = |name: &str| {
+        name.strip_prefix('g').is_some_and(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()))
+    };
+    let chunk = text.rsplit_once('/').and_then(|(load, chunk)| Some((load.rsplit_once('/')?, chunk)));
+    if let Some(((name, generation), chunk)) = chunk.filter(|((_, generation), _)| is_generation(generation)) {
+        let sub = Sub::Chunk { generation: generation.to_owned(), chunk: chunk.to_owned() };
+        return (name, Some(sub));
+    }
+    match text.rsplit_once('@') {
+        Some((name, id)) if id.split_once('-').map_or(is_number(id), |(a, b)| is_number(a) && is_number(b)) => {
+            (name, Some(Sub::Window(id.to_owned())))
+        }
+        _ => (text, None),
+    }
+}
+
+/// What stands for characters of a name, `%` last: it is in the others.
+const ESCAPES: [(&str, &str); 3] = [("/", "%2F"), ("@", "%40"), ("%", "%25")];
+
+fn encoded(name: &str) -> Cow<'_, str> {
+    let is_odd = split(name).1.is_some() || ESCAPES.iter().any(|(_, escape)| name.contains(escape));
+    match is_odd {
+        true => ESCAPES.iter().rev().fold(name.to_owned(), |name, (plain, escape)| name.replace(plain, escape)).into(),
+        false => name.into(),
+    }
+}
+
+fn decoded(text: &str) -> String {
+    ESCAPES.iter().fold(text.to_owned(), |text, (plain, escape)| text.replace(escape, plain))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
-    fn a_chunk_is_known_by_its_text() {
-        let chunk = StreamId::new("a/b").chunk(&format!("g{:032x}", 7), "03");
-        assert_eq!(StreamId::parse(&chunk.to_string()), chunk);
-        for name in ["a", "a/b", "a/g1/0", "a/b/c"] {
-            assert_eq!(StreamId::parse(name), StreamId::new(name));
+    fn no_text_means_two() {
+        let generation = format!("g{:032x}", 7);
+        let mut texts = HashSet::new();
+        for name in ["a", "a/b", "a/g1/0", "a/b/c", "a@5", "a@5@5", "a%405", "a%25405", "a@b.c", "%", "@5", "x@0-1", ""]
+            .map(str::to_owned)
+            .into_iter()
+            .chain([format!("a/{generation}/0"), format!("a@5/{generation}/0")])
+        {
+            let stream = StreamId::new(name);
+            for id in [stream.clone(), stream.chunk(&generation, "03"), stream.window("5"), stream.window("05-1")] {
+                assert_eq!(StreamId::parse(&id.to_string()), id, "{id}");
+                assert!(texts.insert(id.to_string()), "{id}");
+            }
         }
+        // Most names stand as they are.
+        for name in ["a", "a/b", "a@b.c", "50%", "shop.x/y"] {
+            assert_eq!(StreamId::new(name).to_string(), name);
+        }
+        assert_eq!(StreamId::new("a@5").to_string(), "a%405");
+        assert_eq!(StreamId::new("a").window("5").to_string(), "a@5");
     }
 }

@@ -59,6 +59,6 @@ pub const GENTLE_KEYS: &[Key] = &[
     Key::new(
         "max_running",
         Value::Integer(1, i64::MAX),
-        "While more than so many of the server's sessions are at work, ours among them, full loads pause.",
+        "While more than so many of the server's sessions are at work, ours among them, reading pauses.",
     ),
 ];

@@ -1,8 +1,10 @@
 //! The program as its users meet it: exit codes, what each stream says, what never shows.
 
+mod backfill;
 mod config;
 mod demo;
 mod look;
+mod names;
 mod overrides;
 mod plan;
 mod rebuild;

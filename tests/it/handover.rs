@@ -250,7 +250,7 @@ async fn a_backfill_moves_no_mark() {
     }
     let report = case.backfill(source(12), "4", None, "3").await;
     assert_eq!((report.state, report.rows), (RunState::Done, 8), "{:?}", report.error);
-    assert_eq!(report.stream.name(), "s@6");
+    assert_eq!(report.stream.to_string(), "s@6");
     let again = [(4, 4), (5, 4), (6, 4), (7, 5), (8, 5), (9, 5), (10, 6), (11, 6)];
     let sorted = |rows: Vec<(i64, i64)>| {
         let mut rows = rows;

@@ -8,6 +8,9 @@ mod store_suite;
 #[path = "../conformance/interleaved.rs"]
 mod interleaved;
 
+#[path = "../conformance/windows.rs"]
+mod windows;
+
 mod chunks;
 mod cli;
 mod commit_log;

@@ -14,7 +14,7 @@ use tidemark::destination::memory::Memory;
 use tidemark::destination::{Destination, Opening, Place};
 use tidemark::error::{Error, Kind, Result};
 use tidemark::job_log::{JobLog, RunState};
-use tidemark::pipeline::{OnChange, Session, Sources, StreamReport, run_stream};
+use tidemark::pipeline::{OnChange, Pace, Readings, Session, Sources, StreamReport, run_stream};
 use tidemark::record::{Event, Mode, Position, Seal, StreamId, Table};
 use tidemark::source::{Reader, Source, feed};
 
@@ -304,6 +304,18 @@ async fn changed_columns_are_told_or_refused() {
     let last = files(Arc::new(store.clone())).last(&StreamId::new("s"), None).await.unwrap().unwrap();
     let names = |schema: &serde_json::Value| schema["columns"].as_array().unwrap().len();
     assert_eq!(last.schemas.values().map(names).collect::<Vec<_>>(), [3], "n, more, _seq");
+}
+
+/// What is new is read no faster than a whole table.
+#[tokio::test(start_paused = true)]
+async fn a_growing_stream_keeps_to_the_pace_of_its_source() {
+    let (store, log) = (MemoryStore::new(), MemoryLog::new());
+    let mut session = session(&store, &log, Mode::Incremental);
+    session.readings = Readings::new(1).of_source(None, Arc::new(Pace::new("s", Some(5), None)));
+    let begun = tokio::time::Instant::now();
+    let report = run(session, rows(21)).await;
+    let took = begun.elapsed().as_secs_f64();
+    assert!(report.rows == 21 && (3.5..5.0).contains(&took), "{took} s: {:?}", report.error);
 }
 
 /// Its tables have a second column.

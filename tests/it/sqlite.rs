@@ -6,6 +6,7 @@ mod moment;
 mod tables;
 mod trouble;
 mod types;
+mod windows;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

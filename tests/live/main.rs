@@ -10,6 +10,12 @@ mod store_suite;
 #[path = "../conformance/interleaved.rs"]
 mod interleaved;
 
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+#[path = "../conformance/windows.rs"]
+mod windows;
+
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod backfill;
 #[cfg(feature = "mysql")]
 #[macro_use]
 mod my;

@@ -53,8 +53,8 @@ impl MainLog {
             if let Standing::Published(position) = self.stands().await? {
                 return Ok(Err(position));
             }
-            let name = self.session.stream.id.name();
-            let held = match self.session.job_log.lease(&self.session.pipeline, name).await {
+            let name = self.session.stream.id.to_string();
+            let held = match self.session.job_log.lease(&self.session.pipeline, &name).await {
                 Ok(lease) => return Ok(Ok(lease)),
                 Err(error) if error.kind() == Kind::Conflict && Instant::now() < until => error,
                 Err(error) => return Err(error),
@@ -165,7 +165,7 @@ impl MainLog {
         let run = NewRun {
             run: self.session.opening.run.clone(),
             pipeline: self.session.pipeline.clone(),
-            stream: self.session.stream.id.name().to_owned(),
+            stream: self.session.stream.id.to_string(),
             mode: self.session.opening.mode,
             low_water_mark: None,
         };

@@ -5,6 +5,7 @@
 //! ([`bound`]), in the order of cursor and key, so that it can stop between any two of them ([`place`]). Rows that have to
 //! be read twice, because a row may still come among them, are known again by a digest ([`seen`], [`sieve`]).
 
+mod axis;
 mod bound;
 mod compare;
 mod expression;
@@ -17,6 +18,7 @@ mod sieve;
 pub mod told;
 mod window;
 
+pub use self::axis::{Axis, Step, Steps, cut, places};
 pub use self::bound::{Bound, High, Probe, Transaction, bound};
 pub use self::compare::{Compare, compare};
 pub use self::expression::Expression;

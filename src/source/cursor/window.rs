@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::record::Range;
 
 /// More windows are asked for by mistake.
-const MOST: usize = 10_000;
+pub(super) const MOST: usize = 10_000;
 
 /// What a backfill asks for, as it is written on the command line; values are of the cursor's first column.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -23,6 +23,7 @@ mod refusal;
 mod sessions;
 mod snapshot;
 mod types;
+mod windows;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,13 +37,17 @@ use self::config::{Policies, Settings};
 use self::connect::Connection;
 use self::error::Doing;
 use self::name::Name;
+use self::order::Ordered;
 use self::plan::Plan;
 use self::query::Query;
 use self::sessions::{Sessions, Turn};
 use self::snapshot::Snapshot;
+use self::windows::Looked;
 use super::keyset::Span;
 use super::listing::{self, Catalog, Listing};
-use super::{Chunks, Description, Maker, Outlook, Reader, Selection, Source, Stream, Tables, cursor, feed, pattern};
+use super::{
+    Chunks, Description, Maker, Outlook, Reader, Selection, Source, Stream, Tables, Wanted, cursor, feed, pattern,
+};
 use crate::config::Section;
 use crate::error::{Context, Result};
 use crate::net::mysql::{client, error};
@@ -151,6 +156,17 @@ impl Source for Mysql {
         notes.extend(chunks::note(&mut connection, &self.settings, stream, &plan).await);
         connection.close().await;
         Ok(Description { table: plan.table, notes })
+    }
+
+    async fn windows(&self, stream: &Stream, wanted: &Wanted, mark: Option<&Checkpoint>) -> Result<Vec<Range>> {
+        let settings = cursor::Settings::of(&stream.selection.section)?;
+        let mut reader = Connection::open(&self.settings).await?;
+        let plan = Plan::of(&mut reader, &self.settings, stream).await?;
+        let ordered = Ordered::of(&mut reader, &plan, &settings).await?;
+        let mut axis = Looked { reader: &mut reader, plan: &plan, ordered };
+        let windows = cursor::cut(&mut axis, &settings, wanted, mark).await.at(|| plan.named())?;
+        reader.close().await;
+        windows.iter().map(cursor::Window::range).collect()
     }
 
     async fn chunks(&self, stream: &Stream) -> Result<Chunks> {

@@ -34,9 +34,10 @@ use self::connect::{Sees, Session, get};
 use self::looker::Looker;
 use self::name::{Name, readable};
 use self::plan::Plan;
-use self::query::Query;
+use self::query::{Ordered, Query};
 use self::snapshot::Snapshot;
 use self::whole::Whole;
+use self::windows::Looked;
 use super::keyset::{self, Span};
 use super::listing::{self, Catalog, Found, Listing};
 use super::{
@@ -264,7 +265,9 @@ impl Source for Postgres {
         let settings = cursor::Settings::of(&stream.selection.section)?;
         let session = self.look().await?;
         let plan = Plan::make(&session, stream).await?;
-        let windows = windows::cut(&session, &plan, &settings, wanted, mark).await?;
+        let ordered = Ordered::of(&session, &plan, &settings).await?;
+        let mut axis = Looked { session: &session, plan: &plan, ordered };
+        let windows = cursor::cut(&mut axis, &settings, wanted, mark).await?;
         self.give_back(session).await?;
         windows.iter().map(cursor::Window::range).collect()
     }

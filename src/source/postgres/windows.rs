@@ -1,94 +1,102 @@
-//! Windows of a cursor: their borders, reckoned by the server.
+//! A cursor's axis as the server has it, which reckons windows of it.
 
+use async_trait::async_trait;
 use tokio_postgres::types::Type as Oid;
 
 use super::connect::{Session, get};
 use super::name::literal;
 use super::plan::{Plan, Scope};
 use super::query::Ordered;
-use crate::config::parse_duration;
-use crate::error::{Error, Kind, Result};
-use crate::record::Checkpoint;
-use crate::source::cursor::{Place, Settings, Wanted, Window};
+use crate::error::{Kind, Result};
+use crate::source::cursor::{Axis, Step, Steps};
 
-/// The windows of what is wanted.
-pub async fn cut(
-    session: &Session,
-    plan: &Plan,
-    settings: &Settings,
-    wanted: &Wanted,
-    mark: Option<&Checkpoint>,
-) -> Result<Vec<Window>> {
-    let ordered = Ordered::of(session, plan, settings).await?;
-    let value = async |option: &str, text: &Option<String>| match text {
-        Some(text) => canonical(session, &ordered.type_oid, option, text).await.map(Some),
-        None => Ok(None),
-    };
-    let from = value("--from", &wanted.from).await?;
-    let until = value("--until", &wanted.until).await?;
-    let mark = Place::of(mark, settings)?.mark;
-    let Some(end) = until.clone().or_else(|| mark.as_ref().map(|mark| mark[0].clone())) else {
-        return Err(Error::config("the stream has no mark yet: say with `--until` where the window ends"));
-    };
-    let borders = match &wanted.step {
-        None => Vec::new(),
-        Some(step) => {
-            let begin = match &from {
-                Some(from) => Some(from.clone()),
-                None => lowest(session, plan, &ordered).await?,
-            };
-            match begin {
-                Some(begin) => borders(session, &ordered.type_oid, &begin, &end, step).await?,
-                None => Vec::new(),
+pub struct Looked<'a> {
+    pub session: &'a Session,
+    pub plan: &'a Plan,
+    pub ordered: Ordered,
+}
+
+impl Looked<'_> {
+    /// Whether a value has distances to others: infinities have none.
+    async fn is_finite(&self, value: &str) -> Result<bool> {
+        let finite = match self.steps() {
+            Some(Steps::Times) => format!("pg_catalog.isfinite({}::{})", literal(value), self.ordered.type_oid.name()),
+            _ => format!("{}::pg_catalog.text ~ '[0-9]'", literal(value)),
+        };
+        get(&self.session.query_one(&format!("SELECT {finite} AS is_finite"), &[]).await?, "is_finite")
+    }
+}
+
+#[async_trait]
+impl Axis for Looked<'_> {
+    fn name(&self) -> String {
+        format!("of type {}", self.ordered.type_oid.name())
+    }
+
+    fn steps(&self) -> Option<Steps> {
+        match self.ordered.type_oid {
+            Oid::TIMESTAMP | Oid::TIMESTAMPTZ | Oid::DATE => Some(Steps::Times),
+            Oid::INT2 | Oid::INT4 | Oid::INT8 | Oid::NUMERIC => Some(Steps::Numbers),
+            _ => None,
+        }
+    }
+
+    async fn read(&mut self, text: &str) -> Result<Option<String>> {
+        let sql = format!("SELECT ({}::{})::pg_catalog.text AS value", literal(text), self.ordered.type_oid.name());
+        match self.session.query_one(&sql, &[]).await {
+            Ok(row) => get(&row, "value").map(Some),
+            Err(error) if matches!(error.kind(), Kind::Unavailable | Kind::Denied) => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+
+    async fn is_before(&mut self, one: &str, other: &str) -> Result<bool> {
+        // As the column compares, whose collation may be its own.
+        let first = &self.ordered.order.cursor[0].sql;
+        let none = Scope { condition: Some("false".to_owned()), ..Scope::default() };
+        let sql = format!(
+            "SELECT value < {} AS is_before FROM (SELECT {first} AS value {} UNION ALL SELECT {}::{}) AS one",
+            literal(other),
+            self.plan.tail(&none),
+            literal(one),
+            self.ordered.type_oid.name(),
+        );
+        get(&self.session.query_one(&sql, &[]).await?, "is_before")
+    }
+
+    async fn lowest(&mut self) -> Result<Option<String>> {
+        let first = &self.ordered.order.cursor[0];
+        let scope = Scope {
+            condition: Some(format!("{} IS NOT NULL", first.sql)),
+            order: vec![first.sql.clone()],
+            marks: Vec::new(),
+        };
+        let sql = format!("SELECT ({})::pg_catalog.text AS value {} LIMIT 1", first.sql, self.plan.tail(&scope));
+        self.session.query(&sql, &[]).await?.first().map(|row| get(row, "value")).transpose()
+    }
+
+    async fn borders(&mut self, from: &str, end: &str, step: &Step, most: usize) -> Result<Option<Vec<String>>> {
+        if !self.is_finite(from).await? || !self.is_finite(end).await? {
+            return Ok(None);
+        }
+        let (from, end, name) = (literal(from), literal(end), self.ordered.type_oid.name());
+        let series = match step {
+            Step::Time(time) => {
+                let step = format!("interval '{} microseconds'", time.as_micros());
+                // Days are reckoned as times without a zone.
+                let kind = if self.ordered.type_oid == Oid::DATE { "timestamp" } else { name };
+                format!("pg_catalog.generate_series({from}::{kind} + {step}, {end}::{kind}, {step})")
             }
-        }
-    };
-    Window::between(from, borders, until, mark)
-}
-
-/// A value in the form that marks have.
-async fn canonical(session: &Session, of: &Oid, option: &str, text: &str) -> Result<String> {
-    let sql = format!("SELECT ({}::{})::pg_catalog.text AS value", literal(text), of.name());
-    let row = session.query_one(&sql, &[]).await;
-    let row = row.map_err(|error| match error.kind() {
-        Kind::Unavailable | Kind::Denied => error,
-        _ => Error::config(format!("`{option}` is no value of the cursor, which is of type {}", of.name())),
-    })?;
-    get(&row, "value")
-}
-
-async fn lowest(session: &Session, plan: &Plan, ordered: &Ordered) -> Result<Option<String>> {
-    let first = &ordered.order.cursor[0].sql;
-    let scope =
-        Scope { condition: Some(format!("{first} IS NOT NULL")), order: vec![first.clone()], marks: Vec::new() };
-    let sql = format!("SELECT ({first})::pg_catalog.text AS value {} LIMIT 1", plan.tail(&scope));
-    session.query(&sql, &[]).await?.first().map(|row| get(row, "value")).transpose()
-}
-
-/// The values between the first and the end, a step apart.
-async fn borders(session: &Session, of: &Oid, from: &str, end: &str, step: &str) -> Result<Vec<String>> {
-    let (from, end, name) = (literal(from), literal(end), of.name());
-    let series = match *of {
-        Oid::TIMESTAMP | Oid::TIMESTAMPTZ | Oid::DATE => {
-            let time = parse_duration(step).filter(|time| !time.is_zero());
-            let time = time.ok_or_else(|| Error::config("`--step` must be a duration such as `1d` for this cursor"))?;
-            let step = format!("interval '{} microseconds'", time.as_micros());
-            // Days are reckoned as times without a zone.
-            let kind = if *of == Oid::DATE { "timestamp" } else { name };
-            format!("pg_catalog.generate_series({from}::{kind} + {step}, {end}::{kind}, {step})")
-        }
-        Oid::INT2 | Oid::INT4 | Oid::INT8 | Oid::NUMERIC => {
-            let is_number = step.bytes().all(|byte| byte.is_ascii_digit()) && step.bytes().any(|byte| byte != b'0');
-            if !is_number {
-                return Err(Error::config("`--step` must be a whole number for this cursor"));
+            Step::Number(step) => {
+                format!("pg_catalog.generate_series({from}::numeric + {step}, {end}::numeric, {step}::numeric)")
             }
-            format!("pg_catalog.generate_series({from}::numeric + {step}, {end}::numeric, {step}::numeric)")
-        }
-        _ => return Err(Error::config(format!("`--step` cannot be taken with a cursor of type {name}"))),
-    };
-    let sql = format!(
-        "SELECT DISTINCT border::{name} AS value, (border::{name})::pg_catalog.text AS shown FROM {series} AS border \
-         WHERE border::{name} < {end}::{name} ORDER BY 1 LIMIT 10001"
-    );
-    session.query(&sql, &[]).await?.iter().map(|row| get(row, "shown")).collect()
+        };
+        // Selected rather than selected from: so it is not made to its end.
+        let sql = format!(
+            "SELECT DISTINCT border::{name} AS value, (border::{name})::pg_catalog.text AS shown \
+             FROM (SELECT {series} AS border LIMIT {most}) AS all_borders \
+             WHERE border::{name} > {from}::{name} AND border::{name} < {end}::{name} ORDER BY 1"
+        );
+        self.session.query(&sql, &[]).await?.iter().map(|row| get(row, "shown")).collect::<Result<_>>().map(Some)
+    }
 }

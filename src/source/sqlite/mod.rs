@@ -16,6 +16,7 @@ mod query;
 mod snapshot;
 mod time;
 mod types;
+mod windows;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -34,7 +35,7 @@ use self::plan::Plan;
 use self::query::Query;
 use super::listing::{self, Catalog, Found, Listing};
 use super::{
-    Chunks, Consistency, Description, Maker, Outlook, Reader, Selection, Source, Stream, Tables, cursor, feed,
+    Chunks, Consistency, Description, Maker, Outlook, Reader, Selection, Source, Stream, Tables, Wanted, cursor, feed,
 };
 use crate::config::Section;
 use crate::error::{Error, Result};
@@ -110,6 +111,11 @@ impl Source for Sqlite {
         let (settings, stream) = (self.settings.clone(), stream.clone());
         let plan = blocking(move || Plan::of(&connection::begin(&settings)?, &settings.path, &stream)).await?;
         Ok(Outlook { statements: vec![vec![plan.sql]; ranges.len()], ..Outlook::default() })
+    }
+
+    async fn windows(&self, stream: &Stream, wanted: &Wanted, mark: Option<&Checkpoint>) -> Result<Vec<Range>> {
+        let (query, wanted) = (self.query(stream, mark).await?, wanted.clone());
+        blocking(move || query.windows(&wanted)).await
     }
 
     /// A load that an incremental stream begins with is one window of its cursor.

@@ -104,6 +104,13 @@ impl Looking<'_> {
         Ok(self.end(None, true)?.map(|values| self.ordered.kind(&values[0])))
     }
 
+    /// The same; refuses values of several classes, among which no window is one.
+    pub fn newest_kind_of_one_class(&self) -> Result<Option<Kind>> {
+        let Some(newest) = self.end(None, true)? else { return Ok(None) };
+        self.check_classes(&newest[0], None)?;
+        Ok(Some(self.ordered.kind(&newest[0])))
+    }
+
     /// Whether a range of the cursor is found by reading the whole table.
     pub fn reads_all(&self) -> Result<bool> {
         let first = &self.ordered.order.cursor[0].sql;

@@ -109,6 +109,46 @@ fn columns_that_changed_between_two_loads_are_told() {
     assert!(ended.err.contains("since went (Date32, date at the source)"), "{}", ended.err);
 }
 
+/// A load with other columns is read, and neither published nor read again, until somebody decides.
+#[test]
+fn a_load_with_other_columns_is_refused_by_choice() {
+    let folder = folder();
+    let decide = |choice: &str| {
+        let config = CONFIG.replace("table = orders\n", &format!("table = orders\non_schema_change = {choice}\n"));
+        std::fs::write(folder.join("pipeline.conf"), config).unwrap();
+    };
+    decide("fail");
+    folder.run("run").expect(0);
+    let before = folder.run("files orders").expect(0).out;
+    folder.shop("alter table orders add column note text; insert into orders (id, note) values (9, 'confidential')");
+    for read in [true, false] {
+        let ended = folder.run("run orders").expect(65);
+        let stream = ended.summary()["streams"][0].clone();
+        let error = stream["error"].as_str().unwrap();
+        assert_eq!(stream["error_kind"], "schema");
+        assert!(error.contains("the columns of table orders have changed: note came (Utf8"), "{error}");
+        assert!(error.contains("on_schema_change = evolve") && !ended.err.contains("confidential"), "{error}");
+        assert_eq!(ended.err.contains("continuing"), !read, "{}", ended.err);
+        assert_eq!(folder.run("files orders").expect(0).out, before, "what was there before stands");
+    }
+    // What is read already is what is published.
+    folder.shop("insert into orders (id) values (10)");
+    let rows = folder.run("status --json").expect(0).out;
+    assert!(rows.contains("schema"), "{rows}");
+    decide("warn");
+    let ended = folder.run("run orders").expect(0);
+    let line = ended.err.lines().find(|line| line.contains("published with other columns than the load before"));
+    assert!(line.is_some_and(|line| line.contains("WARN")), "{}", ended.err);
+    assert!(ended.err.contains("published as an earlier run read it"), "{}", ended.err);
+    decide("fail");
+    folder.shop("alter table orders drop column note");
+    folder.run("run orders").expect(65);
+    // Whoever mends the table loads it anew.
+    folder.shop("alter table orders add column note text");
+    folder.run("run orders").expect(65);
+    folder.run("run orders --full-refresh").expect(0);
+}
+
 #[test]
 fn a_destination_that_is_behind_is_told_in_words() {
     let folder = folder();

@@ -6,6 +6,7 @@ pub mod incremental;
 pub mod interleaved;
 pub mod reading;
 pub mod values;
+pub mod windows;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -69,6 +70,9 @@ macro_rules! my_suite {
             incremental::a_group_of_equal_cursors_is_resumed_within,
             incremental::odd_tables_are_followed,
             incremental::a_run_reads_what_is_new,
+            windows::windows_of_every_type,
+            windows::windows_as_the_column_has_them,
+            windows::a_killed_backfill_goes_on,
             interleaved::milliseconds,
             interleaved::microseconds,
             interleaved::loses_without_a_mark,

@@ -12,6 +12,7 @@ mod snapshot;
 mod tables;
 mod tls;
 mod types;
+mod windows;
 
 /// Runs each test on both servers, in modules of their own, so that those of a server that cannot be had can be left out
 /// by name.
@@ -95,6 +96,10 @@ on_both_servers! {
         an_inheriting_table_detached
         a_column_swapped_by_name
         what_was_not_altered;
+    windows:
+        windows_of_every_type
+        windows_as_the_column_has_them
+        a_killed_backfill_goes_on;
     interleaved:
         a_play_of_runs_among_writers
         a_play_without_a_mark_loses;

@@ -52,7 +52,7 @@ impl Writers {
 
     /// As [`Writers::claim`], of a table that the source has listed.
     pub fn claim_listed(&mut self, section: &StreamSection, stream: &Stream) -> Result<()> {
-        self.claim(section, &stream.selection.output_name(&stream.table))
+        self.claim(section, &stream.selection.output_name(stream.table()))
     }
 
     /// Refuses a table that another section writes to.

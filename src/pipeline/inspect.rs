@@ -174,9 +174,9 @@ async fn check_stream(
             }
         };
         let rows = stream.estimate.map(|rows| format!(", about {rows} rows")).unwrap_or_default();
-        notes.push(format!("{}: reads {}{rows}", stream.id, stream.table));
+        notes.push(format!("{}: reads {}{rows}", stream.id, stream.table()));
         notes.push(format!("{}: into {}", stream.id, destination.location(&description.table.name)));
-        notes.extend(description.notes.into_iter().map(|note| format!("{}: {note}", stream.table)));
+        notes.extend(description.notes.into_iter().map(|note| format!("{}: {note}", stream.table())));
         columns.extend(description.table.schema.fields().iter().map(|column| ColumnReport {
             table: description.table.name.clone(),
             column: column.name().clone(),

@@ -362,7 +362,7 @@ impl<'a> Plan<'a> {
             return Err(section.section.error("tables", "matches no table"));
         }
         let listed = streams.into_iter().map(|stream| {
-            let identity = json!({ "pipeline": name, "source": identity, "table": stream.table });
+            let identity = json!({ "pipeline": name, "source": identity, "table": stream.table() });
             (stream.id.clone(), Ok((stream, identity)))
         });
         let refused = refused.into_iter().map(|(id, error)| (id, Err(error)));

@@ -140,7 +140,7 @@ impl Source for Mysql {
         let found = match &stream.selection.tables {
             Tables::Query(_) => None,
             _ => {
-                let name = Name::parse(&stream.table, &self.settings.database).map_err(crate::error::Error::config)?;
+                let name = Name::parse(stream.table(), &self.settings.database).map_err(crate::error::Error::config)?;
                 let tables = catalog::tables(&mut connection, &name.database).await;
                 let tables = tables.map_err(|failure| error::of(failure, Doing::Preparing)).at(|| &plan.name)?;
                 tables.into_iter().find(|table| table.name == name.table)
@@ -262,7 +262,8 @@ impl Catalog for Lister<'_> {
         }
         let id = selection.stream_id(text);
         let table = name.written(&self.settings.database);
-        let stream = Stream { id, selection: Arc::new(selection.clone()), table, estimate: None, range: None };
+        let stream =
+            Stream { id, selection: Arc::new(selection.clone()), tables: vec![table], estimate: None, range: None };
         Plan::of(self.connection, self.settings, &stream).await?;
         Ok(self.found(selection, name, None))
     }

@@ -103,13 +103,16 @@ async fn growing(session: &Session, found: &Found) -> Result<Pieces> {
         left: vec![(None, None)],
         reads,
     };
-    if found.newest.as_ref().is_some_and(|newest| newest.position.is_some()) {
+    let is_refresh = session.is_refresh();
+    if !is_refresh && found.newest.as_ref().is_some_and(|newest| newest.position.is_some()) {
         return Ok(whole("everything after the mark, up to what is safe by then".to_owned(), Vec::new()));
     }
     if session.opening.mode == Mode::Incremental {
         let Chunks { ranges, handover, .. } = found.source.chunks(&session.stream).await?;
-        if handover.is_some() && ranges.len() > 1 {
-            let what = format!("a first load in {} chunks, by one process", ranges.len());
+        if handover.is_some() && (ranges.len() > 1 || is_refresh) {
+            let kind = if is_refresh { "a load anew" } else { "a first load" };
+            let chunks = if ranges.len() > 1 { format!(" in {} chunks", ranges.len()) } else { String::new() };
+            let what = format!("{kind}{chunks}, by one process");
             return Ok(whole(what, ranges.into_iter().map(Some).collect()));
         }
     }
@@ -117,7 +120,9 @@ async fn growing(session: &Session, found: &Found) -> Result<Pieces> {
 }
 
 async fn full(session: &Session, found: &Found) -> Result<Pieces> {
-    if let Some(pieces) = unfinished(session, found).await? {
+    if !session.is_refresh()
+        && let Some(pieces) = unfinished(session, found).await?
+    {
         return Ok(pieces);
     }
     let wanted = session.stream.selection.cut.consistency;
@@ -189,7 +194,8 @@ async fn unfinished(session: &Session, found: &Found) -> Result<Option<Pieces>> 
 }
 
 async fn parts(session: &Session, found: &Found, pieces: Pieces) -> Result<(PlannedStream, Vec<PlannedPart>)> {
-    let after = found.newest.as_ref().and_then(Commit::checkpoint).filter(|_| session.opening.mode != Mode::Full);
+    let goes_on = session.opening.mode != Mode::Full && !session.is_refresh();
+    let after = found.newest.as_ref().and_then(Commit::checkpoint).filter(|_| goes_on);
     let is_in_pieces = !pieces.reads.is_empty();
     let ranges = match is_in_pieces {
         true => pieces.reads,
@@ -235,6 +241,7 @@ async fn parts(session: &Session, found: &Found, pieces: Pieces) -> Result<(Plan
         consistency: pieces.consistency,
         chunks: pieces.chunks,
         is_begun: pieces.is_begun,
+        anew: session.is_refresh().then(Generation::new_name),
         rows: all_rows.map(|rows| rows * left / of),
         bytes: all_bytes.map(|bytes| bytes * left / of),
     };

@@ -93,3 +93,31 @@ fn what_is_no_part_of_a_plan_is_refused() {
     let error = summary["streams"][0]["error"].as_str().unwrap();
     assert!(error.contains("another definition of orders") && error.contains("Make a new plan"), "{error}");
 }
+
+/// The plan of a load anew shows it, and its part loads anew once, however often it is run.
+#[test]
+fn a_plan_of_a_refresh_is_one() {
+    let config = CONFIG.replace("table = orders\n", "table = orders\nmode = incremental\ncursor = id\n");
+    let folder = Folder::new(&config);
+    folder.shop(SHOP);
+    folder.run("run").expect(0);
+    let before = all(folder.path());
+    assert!(folder.run("plan orders").expect(0).out.contains("nothing new"));
+    let text = folder.run("plan orders --full-refresh").expect(0).out;
+    assert!(text.contains("a load anew, by one process") && !text.contains("nothing new"), "{text}");
+    // What is asked for as a load is one: it begins anew too.
+    assert!(folder.run("plan orders --mode full").expect(0).out.contains("a load anew"));
+    let plan = folder.run("plan --full-refresh --json").expect(0).out;
+    assert!(all(folder.path()) == before, "something was written");
+
+    fs::write(folder.join("plan.json"), &plan).unwrap();
+    folder.shop("insert into orders values (3, '3.00')");
+    let rows =
+        |part: &str| folder.run(&format!("run --plan plan.json --part {part}")).expect(0).summary()["rows"].clone();
+    // The last value may come again, and is left to the stream.
+    assert_eq!(rows("0"), 2, "all but the last");
+    assert_eq!((rows("0"), rows("0")), (1.into(), 0.into()), "it is not loaded again");
+    folder.shop("insert into orders values (4, '4.00')");
+    assert_eq!(rows("0"), 1, "what is new");
+    assert_eq!(rows("1-2"), 2);
+}

@@ -9,6 +9,7 @@ mod interleaved;
 mod policies;
 mod render;
 mod snapshot;
+mod strays;
 mod tables;
 mod tls;
 mod types;
@@ -96,6 +97,8 @@ on_both_servers! {
         an_inheriting_table_detached
         a_column_swapped_by_name
         what_was_not_altered;
+    strays:
+        cursors_without_a_place_hold_no_mark;
     windows:
         windows_of_every_type
         windows_as_the_column_has_them

@@ -5,6 +5,7 @@ use tokio_postgres::types::{Kind as TypeKind, Type as Oid};
 
 use super::catalog::{self, Relation};
 use super::connect::{Session, get};
+use super::histogram;
 use super::name::literal;
 use super::plan::{Plan, Scope};
 use crate::error::{Error, Kind, Result};
@@ -45,8 +46,12 @@ pub async fn spans(session: &Session, plan: &Plan, selection: &Selection) -> Res
     let columns = columns(session, plan, cut).await?;
     let Some(key) = key(session, plan, selection, &columns).await? else { return Ok(Vec::new()) };
     let rows = cut.rows_of(row_bytes);
+    let known = match &plan.relation {
+        Some(relation) => histogram::known(session, relation, &key, rows).await?,
+        None => Known::default(),
+    };
     let mut walk = Walker { session, plan, key: &key };
-    let mut spans = key.spans(&mut walk, rows, Known::default()).await?;
+    let mut spans = key.spans(&mut walk, rows, known).await?;
     let table = plan.relation.as_ref().map(|relation| relation.oid.to_string());
     spans.iter_mut().for_each(|span| span.table = table.clone());
     Ok(spans)

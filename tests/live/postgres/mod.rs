@@ -86,6 +86,8 @@ on_both_servers! {
         chunks_are_ranges_of_the_index
         small_and_uncuttable_tables_are_read_whole
         chunks_by_columns_with_nulls_and_equals
+        chunks_by_statistics
+        stale_statistics_make_no_giant
         no_statement_reads_longer_than_it_may
         another_table_of_the_name_is_not_read_on
         chunks_of_one_moment

@@ -101,14 +101,14 @@ fn a_plan_of_a_refresh_is_one() {
     let folder = Folder::new(&config);
     folder.shop(SHOP);
     folder.run("run").expect(0);
-    let before = all(folder.path());
+    let before = all(&folder.join("lake"));
     assert!(folder.run("plan orders").expect(0).out.contains("nothing new"));
     let text = folder.run("plan orders --full-refresh").expect(0).out;
     assert!(text.contains("a load anew, by one process") && !text.contains("nothing new"), "{text}");
     // What is asked for as a load is one: it begins anew too.
     assert!(folder.run("plan orders --mode full").expect(0).out.contains("a load anew"));
     let plan = folder.run("plan --full-refresh --json").expect(0).out;
-    assert!(all(folder.path()) == before, "something was written");
+    assert!(all(&folder.join("lake")) == before, "something was written");
 
     fs::write(folder.join("plan.json"), &plan).unwrap();
     folder.shop("insert into orders values (3, '3.00')");

@@ -6,6 +6,7 @@ mod altered;
 mod chunks;
 mod cursors;
 mod database;
+mod handover;
 mod incremental;
 mod interleaved;
 mod policies;
@@ -126,6 +127,10 @@ on_both_servers! {
         who_cannot_be_seen_is_given_a_fixed_time
         who_hides_is_given_a_fixed_time
         a_subscriber_is_given_a_fixed_time;
+    handover:
+        a_load_in_chunks_hands_over
+        a_snapshot_of_the_run_loses_nothing_that_grows
+        runs_say_what_they_leave_out;
     interleaved:
         a_play_of_runs_among_writers
         a_play_without_a_mark_loses;

@@ -11,7 +11,7 @@ use super::copy::Copying;
 use super::name::literal;
 use super::plan::{Plan, Scope};
 use super::probe::{Looking, Server};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::record::{Checkpoint, Event, Rows};
 use crate::source::cursor::{
     self, Bound, Column, Expression, Grain, Handover, Nulls, Order, Place, Reading, Settings, Stray, Window, told,
@@ -44,6 +44,9 @@ impl Ordered {
         }
         let names: Vec<_> = settings.cursor.iter().flat_map(Expression::columns).cloned().collect();
         let (type_oid, modifier) = types[0].clone();
+        if let Some(start) = &settings.start {
+            check_start(session, &type_oid, start, settings).await?;
+        }
         let plain = settings.cursor.iter().all(|part| matches!(part, Expression::Column(_)));
         let (mut is_unique, mut first_is_unique, mut not_null) = (false, false, Vec::new());
         if let Some(relation) = &plan.relation {
@@ -110,6 +113,15 @@ fn has_one_text(of: &Oid, modifier: i32) -> bool {
     }
 }
 
+/// Refuses a `start` that is no value of the cursor, while it is known that it is that.
+async fn check_start(session: &Session, of: &Oid, start: &str, settings: &Settings) -> Result<()> {
+    let asked = session.query_one(&format!("SELECT {}::{} IS NULL AS is_null", literal(start), of.name()), &[]).await;
+    asked.map(drop).map_err(|error| match error.kind() {
+        Kind::Unavailable | Kind::Denied => error,
+        _ => settings.section.error("start", format!("is no value of the cursor, which is of type {}", of.name())),
+    })
+}
+
 /// The step of a time; of several columns, the coarsest.
 async fn unit(session: &Session, plan: &Plan, settings: &Settings, modifier: i32) -> Result<Duration> {
     let of = |modifier: i32| Duration::from_micros(10u64.pow(6 - u32::try_from(modifier).unwrap_or(6).min(6)));
@@ -121,6 +133,10 @@ async fn unit(session: &Session, plan: &Plan, settings: &Settings, modifier: i32
     let types = types_of(session, plan, settings, list).await?;
     if types.iter().any(|(of, _)| *of == Oid::DATE) {
         let problem = "mixes days with times, whose day is over when the first of them comes";
+        return Err(settings.section.error("cursor", problem));
+    }
+    if types.iter().any(|(of, _)| *of == Oid::TIMESTAMP) && types.iter().any(|(of, _)| *of == Oid::TIMESTAMPTZ) {
+        let problem = "mixes times with a zone and times without one, of which the server's zone decides who is later";
         return Err(settings.section.error("cursor", problem));
     }
     Ok(types.into_iter().map(|(_, modifier)| of(modifier)).max().unwrap_or_default())
@@ -185,7 +201,7 @@ async fn types_of(session: &Session, plan: &Plan, settings: &Settings, list: Vec
     let statement = statement.map_err(|e| {
         let error = session.error(&e);
         match error.kind() {
-            crate::error::Kind::Config | crate::error::Kind::Schema => {
+            Kind::Config | Kind::Schema => {
                 settings.section.error("cursor", format!("is refused by the server: {}", error.message()))
             }
             _ => error,
@@ -266,7 +282,7 @@ impl Query {
     async fn bound(&self, ordered: &Ordered, place: &Place) -> Result<(Bound, Option<String>)> {
         let server = Server::look(&self.looker).await?;
         let (reader, looker, plan) = (&self.reader, &self.looker, &self.plan);
-        let mut looking = Looking { reader, looker, plan, ordered, server: &server };
+        let mut looking = Looking { reader, looker, plan, ordered, server: &server, settle: self.settings.settle };
         let bound = cursor::bound(&mut looking, &self.settings, place, &self.stream).await?;
         let has_moved = bound.to != place.mark;
         self.look_for_nulls(&looking, has_moved).await?;

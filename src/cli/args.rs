@@ -90,6 +90,9 @@ pub struct Plan {
     /// How to read, in place of the streams' own `mode`
     #[arg(long, value_parser = mode())]
     pub mode: Option<Mode>,
+    /// Show what `tidemark run --full-refresh` would do
+    #[arg(long)]
+    pub full_refresh: bool,
     /// Print JSON, for `tidemark run --plan`
     #[arg(long)]
     pub json: bool,

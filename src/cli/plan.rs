@@ -17,11 +17,12 @@ pub(super) async fn command(
 ) -> Result<u8> {
     let config = config?;
     let run_type = if wanted.mode.is_none() { run::run_type(environment)? } else { None };
-    let request = Request { streams: wanted.streams, mode: wanted.mode, run_type, ..Request::default() };
+    let args::Plan { streams, mode, full_refresh, json } = wanted;
+    let request = Request { streams, mode, run_type, full_refresh, ..Request::default() };
     // A signal ends the process: there is nothing to bring to an end.
     let (_stopper, stop) = Stop::new();
     let planned = pipeline::plan(&config, &request, progress::observer(console), stop).await?;
-    let text = match wanted.json {
+    let text = match json {
         true => {
             let json = serde_json::to_string_pretty(&planned).map_err(|e| Error::bug(e.to_string()))?;
             format!("{json}\n")

@@ -1,5 +1,7 @@
-//! Chunks by key, as far as they are the same for every source with SQL: ranges of an index, found by walking along it,
-//! and what a statement reads of one.
+//! Chunks by key, as far as they are the same for every source with SQL: ranges of an index, found by what the server knows
+//! of it or by walking along it, and what a statement reads of one.
+
+pub mod slices;
 
 use std::time::Duration;
 
@@ -19,10 +21,10 @@ pub struct Span {
     /// The columns that it is a range of; none where the chunk is all, or pages.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
-    /// Rows above this one,
+    /// Rows above this one, of which the first columns are enough: `[7]` is above all rows whose first column is 7,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Vec<String>>,
-    /// and not above this one.
+    /// and not above this one: up to `[9]` are all rows whose first column is 9.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<Vec<String>>,
     /// In place of a range: the rows that have a null among the columns, which no range has.
@@ -83,6 +85,10 @@ pub fn lost(what: &str) -> Error {
     Error::new(Kind::Lost, format!("the load cannot go on: {what}"))
 }
 
+fn other_columns() -> Error {
+    lost("its chunks are of other columns")
+}
+
 /// The columns that chunks are ranges of.
 #[derive(Debug, Clone)]
 pub struct Key {
@@ -103,6 +109,8 @@ pub struct KeyColumn {
     /// Writes a text as SQL. Nothing of it is taken for SQL, whatever it is.
     pub literal: fn(&str) -> Result<String>,
     pub is_nullable: bool,
+    /// Whether its texts are numbers, between two of which any number lies between them.
+    pub is_number: bool,
 }
 
 impl Key {
@@ -114,6 +122,10 @@ impl Key {
             return Ok(Some(format!("({})", any.join(" or "))));
         }
         let mut conditions = Vec::new();
+        // Behind a row there may be others whose first columns are the same.
+        if behind.is_some_and(|behind| behind.len() != self.columns.len()) {
+            return Err(other_columns());
+        }
         if let Some(after) = behind.or(span.after.as_deref()) {
             conditions.push(self.compared(Compare::Greater, after)?);
         }
@@ -126,11 +138,11 @@ impl Key {
     }
 
     fn compared(&self, how: Compare, values: &[String]) -> Result<String> {
-        if values.len() != self.columns.len() {
-            return Err(lost("its chunks are of other columns"));
+        if values.is_empty() || values.len() > self.columns.len() {
+            return Err(other_columns());
         }
         let literals = self.columns.iter().zip(values).map(|(column, value)| (column.literal)(value));
-        let columns: Vec<_> = self.columns.iter().map(|column| column.sql.clone()).collect();
+        let columns: Vec<_> = self.columns.iter().take(values.len()).map(|column| column.sql.clone()).collect();
         Ok(compare(&columns, how, &literals.collect::<Result<Vec<_>>>()?, self.rows))
     }
 
@@ -142,9 +154,10 @@ impl Key {
         self.columns.iter().map(|column| column.mark.clone()).collect()
     }
 
-    /// The chunks of about so many rows each; none where the table is to be read whole.
-    pub async fn spans(&self, walk: &mut dyn Walk, rows: u64) -> Result<Vec<Span>> {
-        let bounds = bounds(walk, self, rows).await?;
+    /// The chunks of about so many rows each, by what is known of them and a walk behind that; none where the table is to
+    /// be read whole.
+    pub async fn spans(&self, walk: &mut dyn Walk, rows: u64, known: Known) -> Result<Vec<Span>> {
+        let bounds = bounds(walk, self, rows, known).await?;
         if bounds.is_empty() {
             return Ok(Vec::new());
         }
@@ -173,12 +186,32 @@ pub trait Walk: Send {
 /// More than anybody has asked for so far: each chunk costs requests, and its bounds are kept.
 const MOST_CHUNKS: usize = 100_000;
 
+/// Bounds that a source knows of without a walk.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// Ascending strictly, each of them a key's first columns or all, with a chunk's rows from one to the next. A walk goes
+    /// on behind the last one.
+    pub bounds: Vec<Vec<String>>,
+    /// Rows of which it is not known where they are. If they are not behind the last bound, nothing is known.
+    pub unplaced: u64,
+}
+
 /// The last keys of all chunks but the last, which may have from half to one and a half of the rows of others.
-async fn bounds(walk: &mut dyn Walk, key: &Key, rows: u64) -> Result<Vec<Vec<String>>> {
-    let mut bounds: Vec<Vec<String>> = Vec::new();
-    let all = Span::default();
+async fn bounds(walk: &mut dyn Walk, key: &Key, rows: u64, known: Known) -> Result<Vec<Vec<String>>> {
+    let (count, unplaced) = (known.bounds.len(), known.unplaced);
+    let bounds = behind(walk, key, rows, known.bounds).await?;
+    let walked = (bounds.len() + 1).saturating_sub(count) as u64;
+    if count == 0 || unplaced <= rows.saturating_mul(walked) {
+        return Ok(bounds);
+    }
+    behind(walk, key, rows, Vec::new()).await
+}
+
+/// Walks on behind the last of these bounds, to the end.
+async fn behind(walk: &mut dyn Walk, key: &Key, rows: u64, mut bounds: Vec<Vec<String>>) -> Result<Vec<Vec<String>>> {
     loop {
-        let condition = key.condition(&all, bounds.last().map(Vec::as_slice))?;
+        let rest = Span { after: bounds.last().cloned(), ..Span::default() };
+        let condition = key.condition(&rest, None)?;
         let Some(bound) = walk.nth(condition.as_deref(), rows.saturating_sub(1)).await? else {
             // A small rest is the last chunk's, and so is none.
             let is_small = match condition.filter(|_| !bounds.is_empty()) {
@@ -246,6 +279,7 @@ mod tests {
             mark: (*name).to_owned(),
             literal: |text| Ok(text.to_owned()),
             is_nullable: *is_nullable,
+            is_number: true,
         };
         Key { columns: columns.iter().map(column).collect(), is_unique: true, rows }
     }
@@ -263,7 +297,10 @@ mod tests {
     }
 
     async fn spans(numbers: impl IntoIterator<Item = i64>, rows: u64) -> Vec<(Option<String>, Option<String>)> {
-        let spans = key(&[("a", false)], true).spans(&mut Numbers(numbers.into_iter().collect()), rows).await.unwrap();
+        let spans = key(&[("a", false)], true)
+            .spans(&mut Numbers(numbers.into_iter().collect()), rows, Known::default())
+            .await
+            .unwrap();
         let first = |values: Option<Vec<String>>| values.map(|mut values| values.remove(0));
         spans.into_iter().map(|span| (first(span.after), first(span.to))).collect()
     }
@@ -314,7 +351,7 @@ mod tests {
             }
         }
         // The rest is none, so that all but the nulls would be one chunk: then it is all read whole.
-        assert_eq!(key.spans(&mut Once(true), 10).await.unwrap(), []);
+        assert_eq!(key.spans(&mut Once(true), 10, Known::default()).await.unwrap(), []);
         let nulls = Span { nulls: true, ..Span::default() };
         assert_eq!(key.condition(&nulls, None).unwrap().unwrap(), "(a is null)");
         let of = |values: &[&str]| Some(values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>());
@@ -325,7 +362,38 @@ mod tests {
         );
         let behind = of(&["2", "2"]).unwrap();
         assert!(key.condition(&span, Some(&behind)).unwrap().unwrap().starts_with("(a >= 2 and"));
-        assert_eq!(key.condition(&Span { to: of(&["3"]), ..span }, None).unwrap_err().kind(), Kind::Lost);
+        let longer = Span { to: of(&["3", "4", "5"]), ..Span::default() };
+        assert_eq!(key.condition(&longer, None).unwrap_err().kind(), Kind::Lost);
+    }
+
+    #[test]
+    fn the_first_columns_are_bounds_enough() {
+        let key = key(&[("a", false), ("b", false)], true);
+        let of = |values: &[&str]| Some(values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>());
+        let span = Span { after: of(&["1"]), to: of(&["3"]), ..Span::default() };
+        assert_eq!(key.condition(&span, None).unwrap().unwrap(), "a > 1 and a <= 3");
+        let behind = of(&["2", "7"]).unwrap();
+        assert_eq!(key.condition(&span, Some(&behind)).unwrap().unwrap(), "(a, b) > (2, 7) and a <= 3");
+        assert_eq!(key.condition(&span, Some(&behind[..1])).unwrap_err().kind(), Kind::Lost);
+        let none = Span { after: Some(Vec::new()), ..Span::default() };
+        assert_eq!(key.condition(&none, None).unwrap_err().kind(), Kind::Lost);
+    }
+
+    /// Of 0 to 99, by known bounds.
+    async fn ends(known: &[i64], unplaced: u64, rows: u64) -> Vec<i64> {
+        let bounds = known.iter().map(|bound| vec![bound.to_string()]).collect();
+        let key = key(&[("a", false)], true);
+        let spans = key.spans(&mut Numbers((0..100).collect()), rows, Known { bounds, unplaced }).await.unwrap();
+        spans.into_iter().filter_map(|span| span.to?.remove(0).parse().ok()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_walk_goes_on_behind_what_is_known() {
+        assert_eq!(ends(&[30, 60, 99], 0, 30).await, [30, 60], "a rest without rows is none");
+        assert_eq!(ends(&[30, 60, 90], 0, 30).await, [30, 60], "nor is a small one");
+        assert_eq!(ends(&[30], 0, 30).await, [30, 60]);
+        assert_eq!(ends(&[10, 20], 60, 30).await, [10, 20, 50, 80], "they are where the walk is");
+        assert_eq!(ends(&[30, 60, 90], 60, 30).await, [29, 59], "they may be anywhere");
     }
 
     #[test]

@@ -104,7 +104,9 @@ async fn growing(session: &Session, found: &Found) -> Result<Pieces> {
         left: vec![(None, None)],
         reads,
     };
+    let is_refresh = session.is_refresh();
     match Standing::of(found.newest.as_ref()) {
+        _ if is_refresh => {}
         Standing::At(_) => {
             return Ok(whole("everything after the mark, up to what is safe by then".to_owned(), Vec::new()));
         }
@@ -118,9 +120,11 @@ async fn growing(session: &Session, found: &Found) -> Result<Pieces> {
     }
     if session.opening.mode == Mode::Incremental {
         let chunks = found.source.chunks(&session.stream).await?;
-        if chunks.are_several() {
+        if chunks.are_several() || is_refresh {
             let Chunks { ranges, .. } = found.source.hand_over(&session.stream, chunks).await?;
-            let what = format!("a first load in {} chunks, by one process", ranges.len());
+            let kind = if is_refresh { "a load anew" } else { "a first load" };
+            let chunks = if ranges.len() > 1 { format!(" in {} chunks", ranges.len()) } else { String::new() };
+            let what = format!("{kind}{chunks}, by one process");
             return Ok(whole(what, ranges.into_iter().map(Some).collect()));
         }
     }
@@ -128,7 +132,9 @@ async fn growing(session: &Session, found: &Found) -> Result<Pieces> {
 }
 
 async fn full(session: &Session, found: &Found) -> Result<Pieces> {
-    if let Some(pieces) = unfinished(session, found).await? {
+    if !session.is_refresh()
+        && let Some(pieces) = unfinished(session, found).await?
+    {
         return Ok(pieces);
     }
     let wanted = session.stream.selection.cut.consistency;
@@ -214,8 +220,8 @@ async fn unfinished(session: &Session, found: &Found) -> Result<Option<Pieces>> 
 }
 
 async fn parts(session: &Session, found: &Found, pieces: Pieces) -> Result<(PlannedStream, Vec<PlannedPart>)> {
-    let standing = Standing::of(found.newest.as_ref());
-    let after = standing.checkpoint().filter(|_| session.opening.mode != Mode::Full);
+    let goes_on = session.opening.mode != Mode::Full && !session.is_refresh();
+    let after = Standing::of(found.newest.as_ref()).checkpoint().filter(|_| goes_on);
     let is_in_pieces = !pieces.reads.is_empty();
     let ranges = match is_in_pieces {
         true => pieces.reads,
@@ -262,6 +268,7 @@ async fn parts(session: &Session, found: &Found, pieces: Pieces) -> Result<(Plan
         consistency: pieces.consistency,
         chunks: pieces.chunks,
         is_begun: pieces.is_begun,
+        anew: session.is_refresh().then(Generation::new_name),
         rows: left(all_rows),
         bytes: left(all_bytes),
     };

@@ -61,6 +61,9 @@ pub struct PlannedStream {
     /// An earlier run, or parts of an earlier plan, began it.
     #[serde(default)]
     pub is_begun: bool,
+    /// It is loaded anew, whatever was read before, unless a load of this name or a later one has begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anew: Option<String>,
     /// By the source's statistics: what is left to read.
     pub rows: Option<u64>,
     pub bytes: Option<u64>,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -12,6 +13,7 @@ use uuid::Uuid;
 use super::super::chunks;
 use super::super::copy::Ended;
 use super::super::full::Load;
+use super::super::generation::Generation;
 use super::super::plan::{Around, Plan};
 use super::super::session::Session;
 use super::super::stream::{self, Outcome, Shared, Sources, Work};
@@ -116,14 +118,28 @@ impl Part<'_> {
             Ok(()) => match (&self.part.generation, &self.part.chunk) {
                 (Some(generation), Some(chunk)) => self.chunk(&mut session, sources, retries, generation, chunk).await,
                 (Some(generation), None) => match is_done(&session, generation).await {
-                    Ok(None) => return stream::run(session, sources, retries).await,
+                    Ok(None) => return self.whole(session, sources, retries).await,
                     Ok(Some(outcome)) => Ok(outcome),
                     Err(error) => Err(error),
                 },
-                (None, _) => return stream::run(session, sources, retries).await,
+                (None, _) => return self.whole(session, sources, retries).await,
             },
         };
         stream::report(&session, id, started, done)
+    }
+
+    /// Runs the stream; anew where the plan says so and nobody has begun that since.
+    async fn whole(&self, mut session: Session, sources: &dyn Sources, retries: u32) -> StreamReport {
+        if let Some(anew) = &self.stream.anew {
+            // What cannot be looked at now the run will come upon.
+            let newest = stream::newest(&mut session).await.ok().flatten();
+            let live = newest.as_ref().and_then(|newest| Some(newest.generations.live()?.generation.clone()));
+            let unfinished = newest.as_ref().and_then(Generation::unfinished).map(|load| load.generation);
+            // Their names sort by time.
+            let is_begun = live.into_iter().chain(unfinished).any(|load| load >= *anew);
+            session.full_refresh.store(!is_begun, Ordering::Relaxed);
+        }
+        stream::run(session, sources, retries).await
     }
 
     /// Reads the chunk under a lease of its own.

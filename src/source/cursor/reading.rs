@@ -4,7 +4,7 @@ use arrow_array::RecordBatch;
 use serde_json::Value;
 
 use super::{After, Bound, Compare, Grain, Place, Seen, Settings, Sieve, Waiting, Window, compare};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::record::{Checkpoint, Event, Position, Rows};
 
 /// The columns that rows are ordered by, as SQL.
@@ -23,10 +23,34 @@ pub struct Order {
 }
 
 impl Order {
-    /// Rows whose cursor is null.
+    /// Rows whose cursor is null, or as good as that.
     pub fn is_null(&self) -> String {
-        let any: Vec<_> = self.cursor.iter().map(|column| format!("{} is null", column.sql)).collect();
-        format!("({})", any.join(" or "))
+        let null = self.cursor.iter().map(|column| format!("{} is null", column.sql));
+        let stray = self.cursor.iter().filter_map(|column| Some(column.stray.as_ref()?.is.clone()));
+        format!("({})", null.chain(stray).collect::<Vec<_>>().join(" or "))
+    }
+
+    /// Whether values may be there that are as good as null.
+    pub fn has_strays(&self) -> bool {
+        self.cursor.iter().any(|column| column.stray.is_some())
+    }
+
+    /// Refuses to go on from a place that earlier versions have let a stray value make: nothing lies behind it.
+    pub fn refuse_stray(&self, place: &Place) -> Result<()> {
+        let is_stray = |value: &String| {
+            let value = value.trim_start_matches('-').to_ascii_lowercase();
+            matches!(value.as_str(), "nan" | "inf" | "infinity")
+        };
+        let waited = place.waiting.as_ref().map(|waiting| &waiting.high);
+        let mut marks = place.mark.iter().chain(waited).flat_map(|mark| self.cursor.iter().zip(mark));
+        match marks.any(|(column, value)| column.stray.is_some() && is_stray(value)) {
+            true => Err(Error::data(format!(
+                "the mark of the cursor {} is NaN or infinite, behind which no row ever lies",
+                place.cursor
+            ))
+            .hint("Run it once with `--full-refresh`: such rows are left to `null_cursor` now, and make no mark.")),
+            false => Ok(()),
+        }
     }
 }
 
@@ -36,6 +60,28 @@ pub struct Column {
     pub sql: String,
     /// Writes a value, as a mark has it, as SQL. Nothing of the value is taken for SQL, whatever it is.
     pub literal: fn(&str) -> Result<String>,
+    /// Values among those of its type that are as good as null: a NaN, or an infinity, above or below which nothing ever
+    /// lies. A mark at one would never move again.
+    pub stray: Option<Stray>,
+}
+
+/// Conditions, as SQL.
+#[derive(Debug, Clone)]
+pub struct Stray {
+    /// Holds for these values.
+    pub is: String,
+    /// Holds for all others that are not null.
+    pub is_not: String,
+}
+
+impl Column {
+    /// Whether a row has a value that is as good as any.
+    pub fn is_placed(&self) -> String {
+        match &self.stray {
+            Some(stray) => format!("{} is not null and {}", self.sql, stray.is_not),
+            None => format!("{} is not null", self.sql),
+        }
+    }
 }
 
 /// Where rows end that are read.
@@ -128,8 +174,9 @@ impl Reading {
             }
         });
         // What a row of several compares as is decided by its first values, though a later one be null.
-        let later = self.order.cursor.iter().skip(1).map(|column| format!("{} is not null", column.sql));
-        conditions.extend(later);
+        conditions.extend(self.order.cursor.iter().skip(1).map(Column::is_placed));
+        let first = self.order.cursor.first().and_then(|column| column.stray.as_ref());
+        conditions.extend(first.map(|stray| stray.is_not.clone()));
         Ok(conditions.join(" and "))
     }
 

@@ -54,7 +54,7 @@ pub const KEYS: &[Key] = &[
     Key::new(
         "null_cursor",
         Value::OneOf(&["skip", "read", "error"]),
-        "Rows whose cursor is null: `skip` leaves them out and counts them, `read` reads them in every run, `error` fails.",
+        "Rows whose cursor is null, NaN or an infinite number: `skip` leaves them out and counts them, `read` reads them in every run, `error` fails.",
     )
     .default("skip"),
     Key::new(

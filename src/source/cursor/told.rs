@@ -1,6 +1,6 @@
 //! What a run says of rows that it leaves out.
 
-use super::{Nulls, Settings};
+use super::{Nulls, Order, Settings};
 use crate::error::{Error, Result};
 
 /// Rows with a null are counted up to this number.
@@ -19,13 +19,14 @@ pub fn counts_nulls(settings: &Settings, has_moved: bool) -> bool {
 }
 
 /// Tells of so many rows whose cursor is null, or refuses them.
-pub fn nulls(settings: &Settings, rows: u64, stream: &str) -> Result<()> {
+pub fn nulls(settings: &Settings, order: &Order, rows: u64, stream: &str) -> Result<()> {
+    let or = if order.has_strays() { ", NaN or infinite" } else { "" };
     match settings.nulls {
         _ if rows == 0 => Ok(()),
-        Nulls::Error => Err(Error::data(format!("{rows} rows have a cursor that is null"))
+        Nulls::Error => Err(Error::data(format!("{rows} rows have a cursor that is null{or}: {}", settings.shown()))
             .hint("Set `null_cursor = skip` to leave them out, or `null_cursor = read` to read them in every run.")),
         _ => {
-            tracing::warn!(stream, rows, "rows whose cursor is null are left out");
+            tracing::warn!(stream, rows, "rows whose cursor is null{or} are left out");
             Ok(())
         }
     }

@@ -112,6 +112,15 @@ pub async fn indexes(connection: &mut Connection, table: &Name) -> Result<Vec<In
     Ok(indexes.into_values().collect())
 }
 
+/// An index whose order is that of a column first; the primary key before others.
+pub async fn index_of(connection: &mut Connection, table: &Name, column: &str) -> Result<Option<String>, Failure> {
+    let sql = "select index_name from information_schema.statistics \
+               where table_schema = ? and table_name = ? and column_name = ? and seq_in_index = 1 and index_type = 'BTREE' \
+               order by index_name <> 'PRIMARY', non_unique, index_name limit 1";
+    let rows = connection.rows(sql, (&table.database, &table.table, column)).await?;
+    Ok(rows.first().map(|row| text(row, 0)))
+}
+
 /// A table's engine in small letters; empty for a view.
 pub async fn engine(connection: &mut Connection, table: &Name) -> Result<String, Failure> {
     let sql = "select engine from information_schema.tables where table_schema = ? and table_name = ?";

@@ -9,8 +9,9 @@ use super::connect::{Connection, text};
 use super::error::{self, Doing};
 use super::name::Name;
 use super::plan::Plan;
+use super::survey::{self, Layout};
 use crate::error::{Context, Error, Result};
-use crate::source::keyset::{Key, KeyColumn, Span, Walk, lost};
+use crate::source::keyset::{Key, KeyColumn, Known, Span, Walk, lost};
 use crate::source::{Chunks, Consistency, Selection, Stream, Tables};
 
 /// The chunks of a stream.
@@ -43,8 +44,13 @@ pub async fn spans(connection: &mut Connection, settings: &Settings, stream: &St
         None => Looked::default(),
     };
     let rows = selection.cut.rows_of(looked.row_bytes);
+    let known = match &name {
+        Some(name) => survey::known(connection, &plan, (&key, rows), (name, &looked.layout)).await,
+        None => Ok(Known::default()),
+    };
+    let known = known.at(|| plan.named())?;
     let mut walk = Walker { connection, plan: &plan, key: &key };
-    let mut spans = key.spans(&mut walk, rows).await.at(|| plan.named())?;
+    let mut spans = key.spans(&mut walk, rows, known).await.at(|| plan.named())?;
     spans.iter_mut().for_each(|span| span.table = looked.made.clone());
     Ok(spans)
 }
@@ -138,7 +144,8 @@ async fn key(
         let sql = plan.column(name);
         let (mark, literal) = written(column, &sql)?;
         let is_nullable = !column.flags().contains(ColumnFlags::NOT_NULL_FLAG);
-        Some(KeyColumn { name: name.clone(), sql, mark, literal, is_nullable })
+        let is_number = is_number(column.column_type());
+        Some(KeyColumn { name: name.clone(), sql, mark, literal, is_nullable, is_number })
     };
     let columns: Option<Vec<_>> = columns.iter().zip(statement.columns.iter()).map(column).collect();
     // The optimiser makes no range of a comparison of rows.
@@ -155,13 +162,8 @@ fn written(column: &Column, sql: &str) -> Option<(String, Literal)> {
     const BINARY: u16 = 63;
     let plain = format!("cast({sql} as char)");
     match column.column_type() {
-        C::MYSQL_TYPE_TINY
-        | C::MYSQL_TYPE_SHORT
-        | C::MYSQL_TYPE_INT24
-        | C::MYSQL_TYPE_LONG
-        | C::MYSQL_TYPE_LONGLONG
-        | C::MYSQL_TYPE_YEAR
-        | C::MYSQL_TYPE_NEWDECIMAL => Some((plain, number)),
+        C::MYSQL_TYPE_YEAR => Some((plain, number)),
+        of if is_number(of) => Some((plain, number)),
         C::MYSQL_TYPE_DATE | C::MYSQL_TYPE_DATETIME | C::MYSQL_TYPE_TIMESTAMP | C::MYSQL_TYPE_TIME => {
             Some((plain, time))
         }
@@ -174,6 +176,20 @@ fn written(column: &Column, sql: &str) -> Option<(String, Literal)> {
         }
         _ => None,
     }
+}
+
+/// Whether any number between two values lies between them. Not of years, of which 30 is another word for 2030.
+fn is_number(of: ColumnType) -> bool {
+    use ColumnType as C;
+    matches!(
+        of,
+        C::MYSQL_TYPE_TINY
+            | C::MYSQL_TYPE_SHORT
+            | C::MYSQL_TYPE_INT24
+            | C::MYSQL_TYPE_LONG
+            | C::MYSQL_TYPE_LONGLONG
+            | C::MYSQL_TYPE_NEWDECIMAL
+    )
 }
 
 fn number(text: &str) -> Result<String> {
@@ -209,6 +225,7 @@ struct Looked {
     row_bytes: Option<u64>,
     /// When it was made, or made anew: another table of its name was made at another time.
     made: Option<String>,
+    layout: Layout,
 }
 
 /// What a table's rows take on disk, by the server's statistics; `None` of a query or a view.
@@ -222,12 +239,18 @@ pub async fn size(connection: &mut Connection, settings: &Settings, stream: &Str
 }
 
 async fn look(connection: &mut Connection, name: &Name) -> Result<Looked> {
-    let sql = "select cast(avg_row_length as char), cast(create_time as char) from information_schema.tables \
-               where table_schema = ? and table_name = ?";
+    let sql = "select cast(avg_row_length as char), cast(create_time as char), cast(table_rows as char), engine, \
+               create_options from information_schema.tables where table_schema = ? and table_name = ?";
     let rows = connection.rows(sql, (&name.database, &name.table)).await;
     let rows = rows.map_err(|failure| error::of(failure, Doing::Preparing))?;
     let cell = |index| rows.first().map(|row| text(row, index)).filter(|text| !text.is_empty());
-    Ok(Looked { row_bytes: cell(0).and_then(|text| text.parse().ok()).filter(|bytes| *bytes > 0), made: cell(1) })
+    let layout = Layout {
+        rows: cell(2).and_then(|text| text.parse().ok()).unwrap_or_default(),
+        engine: cell(3).unwrap_or_default().to_lowercase(),
+        is_partitioned: cell(4).is_some_and(|options| options.contains("partitioned")),
+    };
+    let row_bytes = cell(0).and_then(|text| text.parse().ok()).filter(|bytes| *bytes > 0);
+    Ok(Looked { row_bytes, made: cell(1), layout })
 }
 
 /// Goes along the key's index, whatever the stream's condition: only the index is looked at then.

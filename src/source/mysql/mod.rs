@@ -22,6 +22,7 @@ mod query;
 mod refusal;
 mod sessions;
 mod snapshot;
+mod survey;
 mod types;
 mod windows;
 

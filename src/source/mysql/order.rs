@@ -214,7 +214,7 @@ impl Ordered {
         };
         let is_exact = is_unique || (!plan.table.key.is_empty() && unordered.is_empty());
         let marks = cursor.clone().chain(key.iter().cloned()).map(|(sql, of)| of.mark(&sql)).collect();
-        let column = |(sql, of): (String, Type)| Column { sql, literal: of.literal() };
+        let column = |(sql, of): (String, Type)| Column { sql, literal: of.literal(), stray: None };
         let is_never_null = |part: &Expression| {
             part.columns().iter().any(|name| never_null.iter().any(|known| known.eq_ignore_ascii_case(name)))
         };

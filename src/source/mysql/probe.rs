@@ -11,7 +11,9 @@ use super::order::{Ordered, Type};
 use super::plan::{Plan, Scope};
 use super::sessions::{REPLICATION, Sessions};
 use crate::error::{Kind, Result};
-use crate::source::cursor::{self, Compare, Grain, High, Lookback, Probe, Settings, Transaction, compare, told};
+use crate::source::cursor::{
+    self, Column, Compare, Grain, High, Lookback, Probe, Settings, Transaction, compare, told,
+};
 
 /// A session shows that it is at work a moment after its statement's time was taken.
 const LEAST_WAIT: Duration = Duration::from_millis(20);
@@ -172,7 +174,7 @@ impl Probe for Looking<'_> {
     async fn high(&mut self, above: Option<&[String]>) -> Result<Option<High>> {
         let cursor = &self.ordered.order.cursor;
         let names: Vec<_> = cursor.iter().map(|column| column.sql.clone()).collect();
-        let mut conditions: Vec<_> = names.iter().map(|name| format!("{name} is not null")).collect();
+        let mut conditions: Vec<_> = cursor.iter().map(Column::is_placed).collect();
         if let Some(above) = above {
             let values = cursor.iter().zip(above).map(|(column, value)| (column.literal)(value));
             let values = values.collect::<Result<Vec<_>>>()?;

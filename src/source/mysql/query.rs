@@ -115,7 +115,7 @@ impl Query {
         let has_moved = bound.to != place.mark;
         if told::counts_nulls(settings, has_moved) && ordered.is_nullable {
             let rows = looking.count(&ordered.order.is_null(), told::MOST_NULLS).await?;
-            told::nulls(settings, rows, &self.stream)?;
+            told::nulls(settings, &ordered.order, rows, &self.stream)?;
         }
         if has_moved {
             told::in_the_future(looking.in_the_future().await?, &self.stream);

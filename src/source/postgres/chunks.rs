@@ -5,10 +5,11 @@ use tokio_postgres::types::{Kind as TypeKind, Type as Oid};
 
 use super::catalog::{self, Relation};
 use super::connect::{Session, get};
+use super::histogram;
 use super::name::literal;
 use super::plan::{Plan, Scope};
 use crate::error::{Error, Kind, Result};
-use crate::source::keyset::{Key, KeyColumn, Span, Walk, lost};
+use crate::source::keyset::{Key, KeyColumn, Known, Span, Walk, lost};
 use crate::source::{Consistency, Cut, Selection};
 
 /// What stands for the pages of a table's file in `chunk_by`.
@@ -44,8 +45,13 @@ pub async fn spans(session: &Session, plan: &Plan, selection: &Selection) -> Res
     }
     let columns = columns(session, plan, cut).await?;
     let Some(key) = key(session, plan, selection, &columns).await? else { return Ok(Vec::new()) };
+    let rows = cut.rows_of(row_bytes);
+    let known = match &plan.relation {
+        Some(relation) => histogram::known(session, relation, &key, rows).await?,
+        None => Known::default(),
+    };
     let mut walk = Walker { session, plan, key: &key };
-    let mut spans = key.spans(&mut walk, cut.rows_of(row_bytes)).await?;
+    let mut spans = key.spans(&mut walk, rows, known).await?;
     let table = plan.relation.as_ref().map(|relation| relation.oid.to_string());
     spans.iter_mut().for_each(|span| span.table = table.clone());
     Ok(spans)
@@ -147,6 +153,7 @@ async fn key(session: &Session, plan: &Plan, selection: &Selection, columns: &[S
         // The server takes it for whatever type the column has.
         literal: |text| Ok(literal(text)),
         is_nullable: !not_null.contains(name),
+        is_number: false,
     };
     Ok(Some(Key { columns: columns.iter().map(column).collect(), is_unique: is_unique || is_named, rows: true }))
 }

@@ -8,6 +8,7 @@ mod config;
 mod connect;
 mod copy;
 mod decode;
+mod histogram;
 mod looker;
 mod name;
 mod outlook;

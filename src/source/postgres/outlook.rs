@@ -45,7 +45,8 @@ async fn growing(session: &Session, plan: &Plan, stream: &Stream, after: Option<
     let ordered = Ordered::of(session, plan, &settings).await?;
     let place = Place::of(after, &settings)?;
     let server = Server::look(session).await?;
-    let mut looking = Looking { reader: session, looker: session, plan, ordered: &ordered, server: &server };
+    let (reader, looker, settle) = (session, session, settings.settle);
+    let mut looking = Looking { reader, looker, plan, ordered: &ordered, server: &server, settle };
     let Some(high) = looking.high(place.mark.as_deref()).await? else {
         return Ok(Outlook { rows: Some(0), ..Outlook::default() });
     };

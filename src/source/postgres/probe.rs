@@ -10,7 +10,9 @@ use super::name::literal;
 use super::plan::{Plan, Scope};
 use super::query::Ordered;
 use crate::error::Result;
-use crate::source::cursor::{self, Compare, Grain, High, Lookback, Probe, Settings, Transaction, compare, told};
+use crate::source::cursor::{
+    self, Column, Compare, Grain, High, Lookback, Probe, Settings, Transaction, compare, told,
+};
 
 /// A session shows that it is at work a moment after its transaction's time was taken.
 const LEAST_WAIT: Duration = Duration::from_millis(20);
@@ -57,6 +59,8 @@ pub struct Looking<'a> {
     pub plan: &'a Plan,
     pub ordered: &'a Ordered,
     pub server: &'a Server,
+    /// How long those are given who cannot be seen.
+    pub settle: Duration,
 }
 
 impl Looking<'_> {
@@ -112,7 +116,14 @@ impl Looking<'_> {
                 format!("SELECT ({from}::{kind} - {})::{kind}::text AS floor", interval(*time))
             }
             (Oid::INT2 | Oid::INT4 | Oid::INT8 | Oid::NUMERIC, Lookback { number: Some(number), .. }) => {
-                format!("SELECT ({from}::numeric - {number}::numeric)::text AS floor")
+                // No lower than the type goes: the column is compared with it.
+                let lowest = match self.ordered.type_oid {
+                    Oid::INT2 => i16::MIN.to_string(),
+                    Oid::INT4 => i32::MIN.to_string(),
+                    Oid::INT8 => i64::MIN.to_string(),
+                    _ => "NULL".to_owned(),
+                };
+                format!("SELECT greatest({from}::numeric - {number}::numeric, {lowest})::text AS floor")
             }
             (Oid::TIMESTAMP | Oid::TIMESTAMPTZ | Oid::DATE, _) => {
                 return Err(wrong("must be a duration such as `10m` for this cursor"));
@@ -148,7 +159,7 @@ impl Probe for Looking<'_> {
     async fn high(&mut self, above: Option<&[String]>) -> Result<Option<High>> {
         let cursor = &self.ordered.order.cursor;
         let names: Vec<_> = cursor.iter().map(|column| column.sql.clone()).collect();
-        let mut conditions: Vec<_> = names.iter().map(|name| format!("{name} IS NOT NULL")).collect();
+        let mut conditions: Vec<_> = cursor.iter().map(Column::is_placed).collect();
         if let Some(above) = above {
             let values = cursor.iter().zip(above).map(|(column, value)| (column.literal)(value));
             conditions.push(compare(&names, Compare::Greater, &values.collect::<Result<Vec<_>>>()?, true));
@@ -187,9 +198,14 @@ impl Probe for Looking<'_> {
         if !self.server.shows_transactions() {
             return Ok(None);
         }
-        let transactions = self.transactions().await?;
-        // Who tells nothing of itself may well be at work.
-        Ok((!transactions.iter().any(|one| one.id.starts_with(HIDDEN))).then_some(transactions))
+        let mut transactions = self.transactions().await?;
+        let count = transactions.len();
+        transactions.retain(|one| !one.id.starts_with(HIDDEN));
+        if transactions.len() < count {
+            // Who tells nothing of itself may well be at work; the others are waited for besides.
+            tokio::time::sleep(self.settle).await;
+        }
+        Ok(Some(transactions))
     }
 
     /// A session that has left its transaction may have prepared it, so that of those that are prepared any may be it.
@@ -199,9 +215,9 @@ impl Probe for Looking<'_> {
         }
         let now = self.transactions().await?;
         let is_session = |id: &str| !id.starts_with(PREPARED);
-        let is_there = |id: &String| now.iter().any(|transaction| transaction.id == *id);
+        let is_there = |id: &String| now.iter().any(|transaction| is_same(id, &transaction.id));
         let has_left = noted.iter().any(|id| is_session(id) && !is_there(id));
-        let is_meant = |id: &String| noted.contains(id) || (has_left && !is_session(id));
+        let is_meant = |id: &String| noted.iter().any(|noted| is_same(noted, id)) || (has_left && !is_session(id));
         Ok(Some(now.into_iter().filter(|transaction| is_meant(&transaction.id)).collect()))
     }
 
@@ -216,13 +232,30 @@ fn interval(of: Duration) -> String {
 
 const PREPARED: &str = "prepared ";
 const HIDDEN: &str = "hidden ";
+const STATEMENT: &str = " statement ";
+
+/// Whether a transaction that was noted is the one that is there now, or the one that it was chained to: by the statement
+/// that was at work when it was noted, whose time the next transaction has.
+fn is_same(noted: &str, now: &str) -> bool {
+    let (now, _) = now.split_once(STATEMENT).unwrap_or((now, ""));
+    match noted.split_once(STATEMENT) {
+        None => noted == now,
+        Some((before, at)) => {
+            let session = before.split(' ').next().unwrap_or_default();
+            before == now || now.strip_prefix(session).and_then(|rest| rest.strip_prefix(' ')) == Some(at)
+        }
+    }
+}
 
 /// Who is in a transaction in this database, or in the first moment of one, and what is prepared; who does not let it be
-/// seen (`track_activities = off`) has an id of its own kind. Those that only serve
-/// replication and vacuum write no rows of their own time; a leader stands for its workers; other runs of ours only read.
+/// seen (`track_activities = off`) has an id of its own kind. A later statement that is at work is in the id too, as it may
+/// be a `COMMIT AND CHAIN`. Those that only serve replication and vacuum write no rows of their own time; a leader stands
+/// for its workers; other runs of ours only read.
 const AT_WORK: &str = "
 SELECT CASE a.state WHEN 'disabled' THEN 'hidden ' ELSE '' END
-           || a.pid::text || ' ' || coalesce(a.xact_start, a.query_start, a.backend_start)::text AS id,
+           || a.pid::text || ' ' || coalesce(a.xact_start, a.query_start, a.backend_start)::text
+           || CASE WHEN a.state = 'active' AND a.query_start > a.xact_start THEN ' statement ' || a.query_start::text ELSE '' END
+           AS id,
        'session ' || a.pid || ' of role ' || coalesce(a.usename::text, '?') AS shown,
        extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.query_start, a.backend_start))::float8 AS age
 FROM pg_catalog.pg_stat_activity AS a
@@ -234,3 +267,26 @@ UNION ALL
 SELECT 'prepared ' || p.transaction::text || ' ' || p.gid, 'prepared transaction ' || p.gid,
        extract(epoch FROM clock_timestamp() - p.prepared)::float8
 FROM pg_catalog.pg_prepared_xacts AS p WHERE p.database = pg_catalog.current_database()";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chained_transaction_is_the_one_before() {
+        let noted = "17 2024-01-01 10:00:00+00 statement 2024-01-01 10:00:05+00";
+        for (now, expected) in [
+            ("17 2024-01-01 10:00:00+00", true),
+            ("17 2024-01-01 10:00:00+00 statement 2024-01-01 10:00:07+00", true),
+            ("17 2024-01-01 10:00:05+00", true),
+            ("17 2024-01-01 10:00:05+00 statement 2024-01-01 10:00:07+00", true),
+            ("17 2024-01-01 10:00:07+00", false),
+            ("7 2024-01-01 10:00:05+00", false),
+            ("177 2024-01-01 10:00:05+00", false),
+        ] {
+            assert_eq!(is_same(noted, now), expected, "{now}");
+        }
+        assert!(is_same("17 2024-01-01 10:00:00+00", noted) && !is_same("17 2024-01-01 10:00:05+00", noted));
+        assert!(is_same("prepared 5 gid", "prepared 5 gid") && !is_same("prepared 5 gid", "prepared 5 gid 2"));
+    }
+}

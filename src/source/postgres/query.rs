@@ -6,15 +6,15 @@ use std::time::Duration;
 use tokio_postgres::types::Type as Oid;
 
 use super::catalog;
-use super::connect::Session;
+use super::connect::{Session, get};
 use super::copy::Copying;
 use super::name::literal;
 use super::plan::{Plan, Scope};
 use super::probe::{Looking, Server};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::record::{Checkpoint, Event, Rows};
 use crate::source::cursor::{
-    self, Bound, Column, Expression, Grain, Handover, Nulls, Order, Place, Reading, Settings, Window, told,
+    self, Bound, Column, Expression, Grain, Handover, Nulls, Order, Place, Reading, Settings, Stray, Window, told,
 };
 use crate::source::feed::{Closed, Outlet};
 
@@ -33,8 +33,9 @@ impl Ordered {
     /// Refuses a cursor of columns that are not there, or have no order.
     pub async fn of(session: &Session, plan: &Plan, settings: &Settings) -> Result<Self> {
         let sql = |part: &Expression| part.sql(|name| plan.column(name));
-        let column = |sql: String| Column { sql, literal: |value| Ok(literal(value)) };
+        let column = |sql: String| Column { sql, literal: |value| Ok(literal(value)), stray: None };
         let types = types(session, plan, settings, sql).await?;
+        let strays = strays(session, &types).await?;
         for (part, of) in settings.cursor.iter().zip(&types) {
             if !ORDERED.contains(&of.0) {
                 let problem = format!("names {part}, whose type {} has no order that a mark can be of", of.0.name());
@@ -43,6 +44,9 @@ impl Ordered {
         }
         let names: Vec<_> = settings.cursor.iter().flat_map(Expression::columns).cloned().collect();
         let (type_oid, modifier) = types[0].clone();
+        if let Some(start) = &settings.start {
+            check_start(session, &type_oid, start, settings).await?;
+        }
         let plain = settings.cursor.iter().all(|part| matches!(part, Expression::Column(_)));
         let (mut is_unique, mut first_is_unique, mut not_null) = (false, false, Vec::new());
         if let Some(relation) = &plan.relation {
@@ -59,10 +63,14 @@ impl Ordered {
         // What the cursor orders already needs no second place.
         let key: Vec<_> = plan.table.key.iter().filter(|name| !names.contains(name)).collect();
         let is_exact = is_unique || !plan.table.key.is_empty();
+        let cursor = settings.cursor.iter().zip(&strays).map(|(part, bounds)| {
+            let stray = bounds.as_ref().map(|bounds| bounds.stray(&sql(part)));
+            Column { stray, ..column(sql(part)) }
+        });
         let is_never_null = |part: &Expression| part.columns().iter().any(|name| not_null.contains(name));
         Ok(Self {
             order: Order {
-                cursor: settings.cursor.iter().map(|part| column(sql(part))).collect(),
+                cursor: cursor.collect(),
                 key: if is_unique { Vec::new() } else { key.iter().map(|name| column(plan.column(name))).collect() },
                 is_exact,
                 has_groups: types.iter().all(|(of, modifier)| has_one_text(of, *modifier)),
@@ -71,7 +79,7 @@ impl Ordered {
             grain,
             is_instant: type_oid == Oid::TIMESTAMPTZ,
             type_oid,
-            is_nullable: !settings.cursor.iter().all(is_never_null),
+            is_nullable: !settings.cursor.iter().all(is_never_null) || strays.iter().any(Option::is_some),
         })
     }
 }
@@ -105,6 +113,15 @@ fn has_one_text(of: &Oid, modifier: i32) -> bool {
     }
 }
 
+/// Refuses a `start` that is no value of the cursor, while it is known that it is that.
+async fn check_start(session: &Session, of: &Oid, start: &str, settings: &Settings) -> Result<()> {
+    let asked = session.query_one(&format!("SELECT {}::{} IS NULL AS is_null", literal(start), of.name()), &[]).await;
+    asked.map(drop).map_err(|error| match error.kind() {
+        Kind::Unavailable | Kind::Denied => error,
+        _ => settings.section.error("start", format!("is no value of the cursor, which is of type {}", of.name())),
+    })
+}
+
 /// The step of a time; of several columns, the coarsest.
 async fn unit(session: &Session, plan: &Plan, settings: &Settings, modifier: i32) -> Result<Duration> {
     let of = |modifier: i32| Duration::from_micros(10u64.pow(6 - u32::try_from(modifier).unwrap_or(6).min(6)));
@@ -118,7 +135,54 @@ async fn unit(session: &Session, plan: &Plan, settings: &Settings, modifier: i32
         let problem = "mixes days with times, whose day is over when the first of them comes";
         return Err(settings.section.error("cursor", problem));
     }
+    if types.iter().any(|(of, _)| *of == Oid::TIMESTAMP) && types.iter().any(|(of, _)| *of == Oid::TIMESTAMPTZ) {
+        let problem = "mixes times with a zone and times without one, of which the server's zone decides who is later";
+        return Err(settings.section.error("cursor", problem));
+    }
     Ok(types.into_iter().map(|(_, modifier)| of(modifier)).max().unwrap_or_default())
+}
+
+/// Between which values of a type those lie that a mark can be at.
+struct Bounds {
+    above: Option<&'static str>,
+    below: &'static str,
+}
+
+impl Bounds {
+    /// NaN is greater than all else to the server.
+    fn stray(&self, sql: &str) -> Stray {
+        let Self { above, below } = self;
+        match above {
+            Some(above) => Stray {
+                is: format!("({sql} >= {below} or {sql} <= {above})"),
+                is_not: format!("{sql} < {below} and {sql} > {above}"),
+            },
+            None => Stray { is: format!("{sql} >= {below}"), is_not: format!("{sql} < {below}") },
+        }
+    }
+}
+
+/// Of each type; `None` where all values are between them.
+async fn strays(session: &Session, types: &[(Oid, i32)]) -> Result<Vec<Option<Bounds>>> {
+    let mut strays = Vec::with_capacity(types.len());
+    for (of, _) in types {
+        strays.push(match *of {
+            Oid::FLOAT4 => Some(Bounds { above: Some("'-Infinity'::float4"), below: "'Infinity'::float4" }),
+            Oid::FLOAT8 => Some(Bounds { above: Some("'-Infinity'::float8"), below: "'Infinity'::float8" }),
+            Oid::NUMERIC if knows_infinite_numerics(session).await? => {
+                Some(Bounds { above: Some("'-Infinity'::numeric"), below: "'Infinity'::numeric" })
+            }
+            Oid::NUMERIC => Some(Bounds { above: None, below: "'NaN'::numeric" }),
+            _ => None,
+        });
+    }
+    Ok(strays)
+}
+
+/// From version 14 on.
+async fn knows_infinite_numerics(session: &Session) -> Result<bool> {
+    let sql = "SELECT pg_catalog.current_setting('server_version_num')::int >= 140000 AS knows";
+    get(&session.query_one(sql, &[]).await?, "knows")
 }
 
 /// The types of the cursor's parts, with their modifiers.
@@ -137,7 +201,7 @@ async fn types_of(session: &Session, plan: &Plan, settings: &Settings, list: Vec
     let statement = statement.map_err(|e| {
         let error = session.error(&e);
         match error.kind() {
-            crate::error::Kind::Config | crate::error::Kind::Schema => {
+            Kind::Config | Kind::Schema => {
                 settings.section.error("cursor", format!("is refused by the server: {}", error.message()))
             }
             _ => error,
@@ -198,6 +262,7 @@ impl Query {
             return Ok((None, reading, place.position()?.into()));
         }
         let state = self.after.as_ref().map(|after| after.state.clone()).unwrap_or_default();
+        ordered.order.refuse_stray(&place)?;
         let (bound, floor) = self.bound(&ordered, &place).await?;
         let nothing_new =
             cursor::nothing_new(&place, state.clone(), Bound { to: bound.to.clone(), waiting: bound.waiting.clone() })?;
@@ -217,7 +282,7 @@ impl Query {
     async fn bound(&self, ordered: &Ordered, place: &Place) -> Result<(Bound, Option<String>)> {
         let server = Server::look(&self.looker).await?;
         let (reader, looker, plan) = (&self.reader, &self.looker, &self.plan);
-        let mut looking = Looking { reader, looker, plan, ordered, server: &server };
+        let mut looking = Looking { reader, looker, plan, ordered, server: &server, settle: self.settings.settle };
         let bound = cursor::bound(&mut looking, &self.settings, place, &self.stream).await?;
         let has_moved = bound.to != place.mark;
         self.look_for_nulls(&looking, has_moved).await?;
@@ -237,7 +302,7 @@ impl Query {
             return Ok(());
         }
         let rows = looking.count(&looking.ordered.order.is_null(), told::MOST_NULLS).await?;
-        told::nulls(&self.settings, rows.unsigned_abs(), &self.stream)
+        told::nulls(&self.settings, &looking.ordered.order, rows.unsigned_abs(), &self.stream)
     }
 
     async fn send_nulls(&self, condition: String, outlet: &Outlet) -> Result<(), Stop> {

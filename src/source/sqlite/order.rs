@@ -15,7 +15,7 @@ use super::plan::{Plan, Scope};
 use super::time;
 use super::types::Shape;
 use crate::error::Result;
-use crate::source::cursor::{Column, Expression, Grain, Lookback, Order, Settings};
+use crate::source::cursor::{Column, Expression, Grain, Lookback, Order, Settings, Stray};
 
 /// The cursor of a plan, and the key behind it.
 pub struct Ordered {
@@ -72,12 +72,12 @@ impl Ordered {
         let first = &settings.cursor[0].columns()[0];
         let shape = plan.columns.iter().find(|column| column.name.eq_ignore_ascii_case(first)).map(|c| c.shape);
         let numbers = matches!(shape, Some(Shape::Date | Shape::Wall | Shape::Instant)).then_some(plan.leniency.times);
-        let column = |sql: String| Column { sql, literal };
+        let column = |sql: String| Column { sql, literal, stray: None };
         // What the cursor orders already needs no second place.
         let key = plan.table.key.iter().filter(|name| !is_unique && !is_named(name));
         Ok(Self {
             order: Order {
-                cursor: list.into_iter().map(column).collect(),
+                cursor: list.into_iter().map(|sql| Column { stray: Some(infinite(&sql)), ..column(sql) }).collect(),
                 key: key.map(|name| column(plan.column(name))).collect(),
                 is_exact: is_unique || !plan.table.key.is_empty(),
                 // Known of values only; see `Kind::has_groups`.
@@ -85,7 +85,8 @@ impl Ordered {
                 rows: true,
             },
             first_is_unique,
-            is_nullable: !settings.cursor.iter().all(is_never_null),
+            // Of a column of such numbers, an infinity is a value that may well be there.
+            is_nullable: !settings.cursor.iter().all(is_never_null) || shape == Some(Shape::Real),
             is_reused,
             numbers,
         })
@@ -115,6 +116,12 @@ impl Ordered {
             Kind::Plain(_) => Grain::Open,
         }
     }
+}
+
+/// An infinity: the other values that are no numbers are nulls to SQLite.
+fn infinite(sql: &str) -> Stray {
+    let is = format!("({sql} in (9e999, -9e999) and typeof({sql}) = 'real')");
+    Stray { is_not: format!("not {is}"), is }
 }
 
 impl Kind {

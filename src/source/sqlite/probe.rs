@@ -13,7 +13,7 @@ use super::mark::Mark;
 use super::order::{Kind, Ordered};
 use super::plan::{Plan, Scope};
 use crate::error::{Error, Result};
-use crate::source::cursor::{Compare, Grain, High, Probe, Transaction, compare, told};
+use crate::source::cursor::{Column, Compare, Grain, High, Probe, Transaction, compare, told};
 
 /// Looks at the table by the reader's connection, which is in no transaction, and at the writers' lock.
 pub struct Looking<'a> {
@@ -35,8 +35,8 @@ impl Looking<'_> {
     /// The cursor of the first row in an order among those of a condition.
     fn end(&self, condition: Option<String>, is_last: bool) -> Result<Option<Marks>> {
         let names = self.names();
-        let not_null = names.iter().map(|name| format!("{name} is not null"));
-        let conditions: Vec<_> = not_null.chain(condition).collect();
+        let placed = self.ordered.order.cursor.iter().map(Column::is_placed);
+        let conditions: Vec<_> = placed.chain(condition).collect();
         let order = names.iter().map(|name| format!("{name}{}", if is_last { " desc" } else { "" })).collect();
         let scope = Scope { condition: Some(conditions.join(" and ")), order, marks: Vec::new() };
         let sql = format!("select {} {} limit 1", names.join(", "), self.plan.tail(&scope));

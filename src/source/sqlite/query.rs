@@ -91,6 +91,7 @@ impl Query {
             let reading = Reading::of_window(&self.settings, ordered.order, window, self.after.as_ref())?;
             return Ok(Work { nulls: None, reading, nothing_new: place.position()?.into(), forms: None });
         }
+        ordered.order.refuse_stray(&place)?;
         let bound = self.bound(connection, &ordered, &place)?;
         self.up_to(&ordered, place, bound)
     }
@@ -164,7 +165,7 @@ impl Query {
         let has_moved = bound.to != place.mark;
         if told::counts_nulls(&self.settings, has_moved) && looking.ordered.is_nullable {
             let rows = looking.count(&looking.ordered.order.is_null(), told::MOST_NULLS)?;
-            told::nulls(&self.settings, rows, &self.stream)?;
+            told::nulls(&self.settings, &looking.ordered.order, rows, &self.stream)?;
         }
         let value = bound.to.as_ref().filter(|_| has_moved).and_then(|to| Mark::parse(to.first()?));
         if let Some(value) = value {

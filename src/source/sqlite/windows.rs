@@ -88,9 +88,9 @@ impl Axis for Looked<'_> {
     }
 
     async fn lowest(&mut self) -> Result<Option<String>> {
-        let first = self.ordered.order.cursor[0].sql.clone();
-        let scope =
-            Scope { condition: Some(format!("{first} is not null")), order: vec![first.clone()], marks: Vec::new() };
+        let column = &self.ordered.order.cursor[0];
+        let first = column.sql.clone();
+        let scope = Scope { condition: Some(column.is_placed()), order: vec![first.clone()], marks: Vec::new() };
         let sql = format!("select {first} {} limit 1", self.plan.tail(&scope));
         let mut statement = self.reader.prepare(&sql).in_file(self.path)?;
         let mut rows = statement.query([]).in_file(self.path)?;

@@ -285,6 +285,25 @@ async fn a_file_that_nobody_writes_to() {
     assert!(!stream.notes().await.contains("opened for writing"));
 }
 
+/// Nothing ever lies behind an infinity: it makes no mark.
+#[tokio::test]
+async fn infinite_cursors_are_as_good_as_null() {
+    let db = Db::new(
+        "create table t (id integer primary key, v real not null);
+         insert into t values (1, 1.5), (2, 9e999), (3, -9e999), (4, 2.5); create index i on t (v)",
+    );
+    let mut skips = Stream::new(&db, &[("cursor", "v")]);
+    assert_eq!((skips.run().await, skips.mark()), (vec!["1".to_owned(), "4".to_owned()], "[\"2.5\"]".to_owned()));
+    db.write().execute_batch("insert into t values (5, 3.5)").unwrap();
+    assert_eq!((skips.run().await, skips.run().await.len()), (vec!["5".to_owned()], 0));
+    let mut reads = Stream::new(&db, &[("cursor", "v"), ("null_cursor", "read")]);
+    assert_eq!(reads.run().await, ["2", "3", "1", "4", "5"]);
+    Stream::new(&db, &[("cursor", "v"), ("null_cursor", "error")]).refused(Kind::Data, "2 rows").await;
+    // What only looks like one is text.
+    let db = Db::new("create table t (id integer primary key, v text); insert into t values (1, 'Inf'), (2, 'a')");
+    assert_eq!(Stream::new(&db, &[("cursor", "v")]).run().await, ["1", "2"]);
+}
+
 #[tokio::test]
 async fn null_cursors_by_policy() {
     let db =

@@ -205,6 +205,82 @@ pub async fn chunks_by_columns_with_nulls_and_equals(server: &Server) {
     assert_eq!(values(&database, &[("table", "same"), ("chunk_by", "k"), ("chunk_rows", "10")]).await, [[0; 0]; 0]);
 }
 
+/// Tables of 0 to 39,999 as `x` that are cut by what the server estimates, or look as if they could be.
+const LARGE: [(&str, &str, &str); 10] = [
+    ("several", "k int, l int, primary key (k, l)", "x div 7, x % 7"),
+    ("negative", "k int, l int, primary key (k, l)", "(x - 39000) * 3, x % 5"),
+    ("gaps", "k bigint, l int, primary key (k, l)", "x + x div 5000 * 1000000000000, 1"),
+    ("far", "k bigint unsigned, l int, primary key (k, l)", "if(x < 20000, x, 18446744073709551615 - x * 3), 1"),
+    ("outlier", "k bigint, l int, primary key (k, l)", "if(x = 39999, 9223372036854775807, x), 1"),
+    ("dense_end", "k bigint, l int, primary key (k, l)", "if(x < 1000, x * 1000000000, 1000000000000 + x), 1"),
+    ("zeros", "k decimal(30) zerofill, l int, primary key (k, l)", "x * 100000000000000000000, 1"),
+    ("secondary", "k int, l int, primary key (l), key (k, l)", "nullif(x % 20000, 7), x"),
+    // These are walked.
+    ("equal", "k int, l int, primary key (k, l)", "if(x < 20000, x, 20000), x"),
+    ("parted", "k int, l int, primary key (k, l)", "x div 7, x % 7"),
+];
+
+/// None is much larger than asked for, whatever the numbers are like; and it is known which are cut without a walk.
+pub async fn chunks_by_estimates(server: &Server) {
+    let database = server.database("chunk_large").await;
+    fill_numbers(&database).await;
+    for (name, columns, values_of) in LARGE {
+        let parts = if name == "parted" { "partition by hash (k) partitions 4" } else { "" };
+        database
+            .run(&format!(
+                "create table {name} (x bigint, {columns}, pad char(100) default 'x') stats_auto_recalc = 0 {parts};
+                 insert into {name} (x, k, l) select x, {values_of} from (select a.x * 200 + b.x as x from n a, n b) as m;
+                 analyze table {name}"
+            ))
+            .await;
+        let keys = [("table", name), ("chunk_rows", "2000"), ("chunk_by", "k, l")];
+        check_large(&database, name, &keys, !["equal", "parted"].contains(&name)).await;
+    }
+}
+
+async fn check_large(database: &Database<'_>, name: &str, keys: &[(&str, &str)], is_estimated: bool) {
+    let source = database.source(None, &[]).unwrap();
+    let (_, ranges) = cut(&*source, keys).await;
+    let first = ranges.iter().find_map(|range| range.as_value()["to"].as_array()).unwrap();
+    assert_eq!(first.len() == 1, is_estimated, "{name}");
+    check_all(name, values(database, keys).await);
+}
+
+/// Together the chunks are 0 to 39,999, each row once.
+fn check_all(name: &str, chunks: Vec<Vec<i64>>) {
+    let sizes: Vec<_> = chunks.iter().map(Vec::len).collect();
+    assert!(sizes.iter().all(|size| *size <= 3 * 2000), "{name}: {sizes:?}");
+    assert!(sizes.len() <= 50, "{name}: {sizes:?}");
+    let mut all = chunks.concat();
+    all.sort_unstable();
+    assert_eq!(all, (0..40_000).collect::<Vec<_>>(), "{name}");
+}
+
+/// Of many rows that came after the statistics were made, wherever they are.
+pub async fn stale_statistics_make_no_giant(server: &Server) {
+    let database = server.database("chunk_stale").await;
+    fill_numbers(&database).await;
+    let late = [
+        ("at_the_end", "x < 8000"),
+        ("evenly", "x % 5 = 0"),
+        ("in_the_middle", "x < 4000 or x >= 36000"),
+        ("few", "x < 100"),
+    ];
+    for (name, early) in late {
+        let insert = format!(
+            "insert into {name} (x, k, l) select x, x * 3, 1 from (select a.x * 200 + b.x as x from n a, n b) as m where"
+        );
+        database
+            .run(&format!(
+                "create table {name} (x bigint, k bigint, l int, pad char(100) default 'x', primary key (k, l))
+                 stats_persistent = 1 stats_auto_recalc = 0;
+                 {insert} ({early}); analyze table {name}; {insert} not ({early})"
+            ))
+            .await;
+        check_all(name, values(&database, &[("table", name), ("chunk_rows", "2000")]).await);
+    }
+}
+
 /// A statement that reads too long is ended at a row, and another one goes on; without a key that is an error.
 pub async fn no_statement_reads_longer_than_it_may(server: &Server) {
     let database = server.database("chunk_time").await;

@@ -80,6 +80,8 @@ macro_rules! my_suite {
             chunks::chunks_are_ranges_of_the_index,
             chunks::small_and_uncuttable_tables_are_read_whole,
             chunks::chunks_by_columns_with_nulls_and_equals,
+            chunks::chunks_by_estimates,
+            chunks::stale_statistics_make_no_giant,
             chunks::no_statement_reads_longer_than_it_may,
             chunks::another_table_of_the_name_is_not_read_on,
         );

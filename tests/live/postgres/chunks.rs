@@ -175,6 +175,91 @@ pub async fn chunks_by_columns_with_nulls_and_equals(server: &str) {
     assert_eq!(values(&database, &[("table", "same"), ("chunk_by", "k"), ("chunk_rows", "10")]).await, NONE);
 }
 
+/// Keys of 0 to 39,999 as `x`, and whether statistics tell where their first columns are.
+const LARGE: [(&str, &str, &str, bool); 10] = [
+    ("several", "k int4, l int4", "x / 7, x % 7", true),
+    ("gaps", "k int8, l int4", "x + x / 5000 * 1000000000000, 1", true),
+    ("dense_end", "k numeric, l int4", "CASE WHEN x < 1000 THEN x * 1e9 ELSE 1e12 + x / 8.0 END, 1", true),
+    ("uuids", "k uuid, l int4", "md5(x::text)::uuid, 1", true),
+    ("texts", "k text, l int4", r#"'Ä''\ "{,' || md5(x::text), 1"#, true),
+    ("icu_texts", "k varchar(50) COLLATE german, l int4", "'Straße ' || x, 1", true),
+    ("domains", "k short, l int4", "md5(x::text), 1", true),
+    ("chars", "k char(40), l int4", "md5(x::text), 1", true),
+    ("equal", "k int4, l int4", "least(x, 20000), x", false),
+    ("wide", "k text COLLATE pg_catalog.\"C\", l int4", "repeat('x', 150) || x, 1", false),
+];
+
+const INSERT: &str = "SELECT x, {} FROM generate_series(0, 39999) AS g(x)";
+
+/// None is much larger than asked for; and it is known which are cut without a walk.
+pub async fn chunks_by_statistics(server: &str) {
+    let database = Database::create(server).await;
+    database.run(NUMBERS).await;
+    // Rows are counted late, as if they had come after ANALYZE.
+    database.run("SET track_counts = off").await;
+    for (name, columns, values_of, _) in LARGE {
+        let insert = INSERT.replace("{}", values_of);
+        database
+            .run(&format!(
+                "CREATE TABLE {name} (x int8, {columns}, PRIMARY KEY (k, l)); INSERT INTO {name} (x, k, l) {insert};
+                 ANALYZE {name}"
+            ))
+            .await;
+    }
+    database
+        .run(&format!(
+            "CREATE TABLE parted (x int8, k int4, l int4, PRIMARY KEY (k, l)) PARTITION BY RANGE (k);
+             CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (9000);
+             CREATE TABLE parted_2 PARTITION OF parted FOR VALUES FROM (9000) TO (50000);
+             INSERT INTO parted {}; ANALYZE parted;
+             CREATE TABLE nulls (x int8 PRIMARY KEY, k int4, l int4); CREATE INDEX ON nulls (k, l);
+             INSERT INTO nulls {}; ANALYZE nulls;
+             CREATE TABLE never (x int8, k int4, l int4, PRIMARY KEY (k, l)); ALTER TABLE never SET (autovacuum_enabled = off);
+             INSERT INTO never {}",
+            INSERT.replace("{}", "x, 1"),
+            INSERT.replace("{}", "CASE WHEN x % 10 > 0 THEN x END, 1"),
+            INSERT.replace("{}", "x, 1"),
+        ))
+        .await;
+    let more = [("parted", true), ("nulls", true), ("never", false)];
+    for (name, is_told) in LARGE.iter().map(|(name, _, _, is_told)| (*name, *is_told)).chain(more) {
+        let keys = [("table", name), ("chunk_rows", "2000"), ("chunk_by", "k, l")];
+        let source = database.source();
+        let (_, chunks) = cut(&*source, &keys).await;
+        let first = chunks.ranges.iter().find_map(|range| range.as_value()["to"].as_array()).unwrap();
+        assert_eq!(first.len() == 1, is_told, "{name}");
+        check_all(name, values(&database, &keys).await);
+    }
+}
+
+/// Together the chunks are 0 to 39,999, each row once.
+fn check_all(name: &str, chunks: Vec<Vec<i64>>) {
+    let sizes: Vec<_> = chunks.iter().map(Vec::len).collect();
+    assert!(sizes.iter().all(|size| *size <= 3 * 2000), "{name}: {sizes:?}");
+    assert!(sizes.len() <= 50, "{name}: {sizes:?}");
+    let mut all = chunks.concat();
+    all.sort_unstable();
+    assert_eq!(all, (0..40_000).collect::<Vec<_>>(), "{name}");
+}
+
+/// Of many rows that came after ANALYZE, wherever they are.
+pub async fn stale_statistics_make_no_giant(server: &str) {
+    let database = Database::create(server).await;
+    let late = [("at_the_end", "x < 8000"), ("evenly", "x % 5 = 0"), ("in_the_middle", "x < 4000 OR x >= 36000")];
+    for (name, early) in late {
+        let insert = format!("INSERT INTO {name} {} WHERE", INSERT.replace("{}", "x, 1"));
+        database
+            .run(&format!(
+                "CREATE TABLE {name} (x int8, k int4, l int4, PRIMARY KEY (k, l)); ALTER TABLE {name} SET (autovacuum_enabled = off);
+                 {insert} ({early})"
+            ))
+            .await;
+        database.run(&format!("ANALYZE {name}")).await;
+        database.run(&format!("{insert} NOT ({early})")).await;
+        check_all(name, values(&database, &[("table", name), ("chunk_rows", "2000")]).await);
+    }
+}
+
 /// A statement that reads too long is ended at a row, and another one goes on; without a key that is an error.
 pub async fn no_statement_reads_longer_than_it_may(server: &str) {
     let database = Database::create(server).await;

@@ -111,11 +111,17 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        let (name, server) = (self.name.clone(), self.server.clone());
+        let (name, server, url) = (self.name.clone(), self.server.clone(), self.url.clone());
         let dropped = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let client = connect(&server).await;
+                let prepared = "SELECT gid FROM pg_prepared_xacts WHERE database = $1";
+                for left in client.query(prepared, &[&name]).await.unwrap() {
+                    // Of a test that failed: others would wait for it for ever.
+                    let rollback = format!("ROLLBACK PREPARED '{}'", left.get::<_, String>(0));
+                    connect(&url).await.batch_execute(&rollback).await.unwrap();
+                }
                 client.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await.unwrap();
                 let roles = client
                     .query("SELECT rolname::text FROM pg_roles WHERE rolname LIKE $1", &[&format!("{name}\\_%")])

@@ -4,14 +4,19 @@
 mod access;
 mod altered;
 mod chunks;
+mod cursors;
 mod database;
+mod handover;
+mod incremental;
 mod interleaved;
 mod policies;
 mod render;
 mod snapshot;
+mod strays;
 mod tables;
 mod tls;
 mod types;
+mod waiting;
 mod windows;
 
 /// Runs each test on both servers, in modules of their own, so that those of a server that cannot be had can be left out
@@ -85,6 +90,8 @@ on_both_servers! {
         chunks_are_ranges_of_the_index
         small_and_uncuttable_tables_are_read_whole
         chunks_by_columns_with_nulls_and_equals
+        chunks_by_statistics
+        stale_statistics_make_no_giant
         no_statement_reads_longer_than_it_may
         another_table_of_the_name_is_not_read_on
         chunks_of_one_moment
@@ -96,10 +103,44 @@ on_both_servers! {
         an_inheriting_table_detached
         a_column_swapped_by_name
         what_was_not_altered;
+    strays:
+        cursors_without_a_place_hold_no_mark;
     windows:
         windows_of_every_type
         windows_as_the_column_has_them
         a_killed_backfill_goes_on;
+    cursors:
+        every_type_of_cursor
+        infinite_times
+        cursors_without_an_order_are_refused;
+    incremental:
+        composite_and_coalesced_cursors
+        a_first_column_that_comes_again_is_read_again
+        a_step_is_that_of_the_values
+        null_cursors_by_policy
+        a_lookback_finds_late_rows_once
+        rows_without_a_key
+        equal_values_of_other_texts_come_once
+        a_group_of_equal_cursors_is_resumed_within
+        odd_tables_are_followed
+        a_run_reads_what_is_new
+        times_without_a_zone;
+    waiting:
+        open_transactions_hold_the_mark
+        parts_of_transactions_hold_the_mark
+        a_chained_transaction_holds_the_mark
+        prepared_transactions_hold_the_mark
+        waiting_statements_hold_the_mark
+        short_statements_all_day_hold_nothing
+        other_databases_hold_nothing
+        a_forgotten_session_is_passed_by_choice
+        who_cannot_be_seen_is_given_a_fixed_time
+        who_hides_is_given_a_fixed_time
+        a_subscriber_is_given_a_fixed_time;
+    handover:
+        a_load_in_chunks_hands_over
+        a_snapshot_of_the_run_loses_nothing_that_grows
+        runs_say_what_they_leave_out;
     interleaved:
         a_play_of_runs_among_writers
         a_play_without_a_mark_loses;

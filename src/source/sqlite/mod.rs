@@ -56,9 +56,9 @@ pub const MAKER: Maker = Maker {
 fn check_stream(section: &Section) -> Result<()> {
     Policies::of(section)?;
     if section.get("consistency") == Some("run") {
-        return Err(section
-            .error("consistency", "is no stream's own with SQLite")
-            .hint("Write `snapshot = run` into the section of the source: all tables are then read as of one moment."));
+        return Err(section.error("consistency", "is no stream's own with SQLite").hint(
+            "Write `snapshot = run` into the section of the source: all tables are then read as of one moment.",
+        ));
     }
     Ok(())
 }

@@ -81,6 +81,7 @@ macro_rules! my_suite {
             chunks::another_table_of_the_name_is_not_read_on,
             binlog::parity_of_every_type,
             binlog::parity_of_signs_behind_other_types,
+            binlog::parity_of_texts_behind_other_types,
             binlog::parity_of_zero_dates,
             binlog::parity_of_chosen_columns,
             binlog::parity_of_documents,

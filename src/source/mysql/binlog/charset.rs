@@ -36,6 +36,17 @@ pub struct Codes {
 const UNKNOWN: u8 = b'?';
 
 impl Coding {
+    #[cfg(test)]
+    pub fn of_single(single: Vec<u32>) -> Self {
+        Coding::Codes(Box::new(Codes {
+            single,
+            double: Vec::new(),
+            triple: None,
+            quadruple: Vec::new(),
+            has_ascii: true,
+        }))
+    }
+
     /// Adds a text to `out`.
     pub fn decode(&self, bytes: &[u8], out: &mut Vec<u8>) {
         match self {
@@ -179,12 +190,16 @@ impl CharacterSets {
 
     #[cfg(test)]
     pub fn with(collations: &[(u16, &str, Coding)]) -> Self {
-        let mut sets = Self::default();
+        Self::default().and(collations)
+    }
+
+    #[cfg(test)]
+    pub fn and(mut self, collations: &[(u16, &str, Coding)]) -> Self {
         for (id, name, coding) in collations {
-            sets.of_collation.insert(*id, (*name).to_owned());
-            sets.codings.insert((*name).to_owned(), Arc::new(coding.clone()));
+            self.of_collation.insert(*id, (*name).to_owned());
+            self.codings.insert((*name).to_owned(), Arc::new(coding.clone()));
         }
-        sets
+        self
     }
 }
 
@@ -243,12 +258,12 @@ impl Asking<'_> {
             };
             let items: Vec<_> = codes.iter().map(of).collect();
             let rows = self.connection.texts(&format!("select {}", items.join(", "))).await?;
-            for index in 0..codes.len() {
+            for (index, code) in codes.iter().enumerate() {
                 let said = rows.first().map(|row| text(row, index)).unwrap_or_default();
                 let mut all = said.chars();
                 // One that the set has and no character is also comes as a question mark; two of them are two codes.
                 characters.push(match (all.next(), all.next()) {
-                    (Some('?'), None) if codes[index] != b"?" && codes[index].len() == 1 => 0,
+                    (Some('?'), None) if code != b"?" && code.len() == 1 => 0,
                     (Some(c), None) => c.into(),
                     _ => 0,
                 });

@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     fn event(table: u64, body: &[u8]) -> TableMapEvent<'_> {
-        TableMapEvent { table, database: b"d", name: b"t", body }
+        TableMapEvent { table, database: b"d", name: b"t", body, is_mariadb: false }
     }
 
     #[test]

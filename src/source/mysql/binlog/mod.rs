@@ -18,6 +18,8 @@ mod layout;
 mod log;
 mod maps;
 mod refusal;
+#[cfg(test)]
+mod replay;
 mod rows;
 mod sum;
 mod value;

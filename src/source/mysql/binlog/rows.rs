@@ -68,11 +68,11 @@ impl Layout {
 
 impl<'a> Rows<'a> {
     /// Goes on to the next row; `false` after the last.
-    pub fn next(&mut self) -> Result<bool> {
+    pub fn advance(&mut self) -> Result<bool> {
         if self.rest.is_empty() {
             return Ok(false);
         }
-        self.advance().map_err(|Torn| self.torn())?;
+        self.read().map_err(|Torn| self.torn())?;
         self.count += 1;
         Ok(true)
     }
@@ -81,7 +81,7 @@ impl<'a> Rows<'a> {
         self.event.change
     }
 
-    fn advance(&mut self) -> Result<(), Torn> {
+    fn read(&mut self) -> Result<(), Torn> {
         let base = self.event.rows.len();
         if self.event.change != Change::Insert {
             image(&mut self.rest, base, self.event.before, &self.layout.sizes, &mut self.room.before)?;

@@ -115,7 +115,7 @@ pub async fn read(
                 let Some(Some(layout)) = maps.get_mut(event.table) else { continue };
                 let unsent = layout.unsent(&event);
                 let mut rows = layout.rows(event, &mut room)?;
-                while rows.next()? {
+                while rows.advance()? {
                     rows.append(Image::Before, &mut before)?;
                     rows.append(Image::After, &mut after)?;
                     changes.what.push(rows.change());

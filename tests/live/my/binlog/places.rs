@@ -182,6 +182,7 @@ pub async fn a_second_replica_of_our_number(server: &Server) {
         }
     };
     let error = tokio::time::timeout(Duration::from_secs(30), ended).await.unwrap();
+    println!("{error}");
     assert!([Kind::Unavailable, Kind::Conflict].contains(&error.kind()), "{error}");
     let came = tokio::time::timeout(Duration::from_secs(30), second.next()).await.unwrap();
     assert!(came.is_ok(), "{came:?}");

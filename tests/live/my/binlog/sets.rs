@@ -37,7 +37,7 @@ pub async fn parity_of_every_character(server: &Server) {
                 same(
                     std::slice::from_ref(name),
                     &[changes.after[index].slice(at, expected.len())],
-                    &[expected.clone()],
+                    std::slice::from_ref(expected),
                 );
                 at += expected.len();
             }

@@ -20,6 +20,10 @@ pub struct Format {
 const VERSION: u16 = 4;
 
 impl Format {
+    pub fn is_mariadb(&self) -> bool {
+        self.server.contains("MariaDB")
+    }
+
     /// Reads the event's body, with the bytes of its checksum at the end: they are there whatever the algorithm.
     pub fn of(body: &[u8]) -> Result<Self, Fault> {
         let torn = Fault::torn(kind::FORMAT_DESCRIPTION);

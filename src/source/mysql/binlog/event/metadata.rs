@@ -39,26 +39,31 @@ mod field {
 }
 
 impl Metadata {
-    pub fn of(mut bytes: Bytes<'_>, columns: &[LogColumn]) -> Result<Self, Torn> {
+    pub fn of(mut bytes: Bytes<'_>, columns: &[LogColumn], is_mariadb: bool) -> Result<Self, Torn> {
+        let is_text = if is_mariadb { is_text_at_mariadb } else { is_text };
         let mut metadata = Metadata::default();
         while !bytes.is_empty() {
             let kind = bytes.u8()?;
-            metadata.take(kind, Bytes(bytes.counted()?), columns)?;
+            metadata.take(kind, Bytes(bytes.counted()?), columns, is_text)?;
         }
         Ok(metadata)
     }
 
-    fn take(&mut self, kind: u8, mut bytes: Bytes<'_>, columns: &[LogColumn]) -> Result<(), Torn> {
+    fn take(
+        &mut self,
+        kind: u8,
+        mut bytes: Bytes<'_>,
+        columns: &[LogColumn],
+        is_text: fn(Stored) -> bool,
+    ) -> Result<(), Torn> {
         let all = columns.len();
         match kind {
             field::SIGNEDNESS => {
                 // The highest bit first, and only of numbers.
-                let mut number = 0;
                 self.unsigned = vec![false; all];
-                for index in of(columns, is_number) {
+                for (number, index) in of(columns, is_number).enumerate() {
                     let byte = bytes.0.get(number / 8).ok_or(Torn)?;
                     self.unsigned[index] = byte >> (7 - number % 8) & 1 == 1;
-                    number += 1;
                 }
             }
             field::DEFAULT_CHARSET => self.collate(columns, is_text, &default_and_others(bytes)?)?,
@@ -161,7 +166,14 @@ fn is_text(of: Stored) -> bool {
             | Stored::Blob(_)
             | Stored::CompressedVarchar(_)
             | Stored::CompressedBlob(_)
+            // Bytes, of which MySQL tells a collation all the same.
+            | Stored::Vector(_)
     )
+}
+
+/// MariaDB tells a collation of geometries too, which are bytes.
+fn is_text_at_mariadb(of: Stored) -> bool {
+    is_text(of) || matches!(of, Stored::Geometry(_))
 }
 
 fn has_labels(of: Stored) -> bool {

@@ -15,6 +15,7 @@ pub struct TableMapEvent<'a> {
     pub name: &'a [u8],
     /// All of it behind the number: the same bytes say the same of the table.
     pub body: &'a [u8],
+    pub is_mariadb: bool,
 }
 
 impl<'a> TableMapEvent<'a> {
@@ -23,7 +24,7 @@ impl<'a> TableMapEvent<'a> {
         let table = bytes.number(format.table_id_bytes)?;
         let body = bytes.0;
         bytes.u16()?;
-        Ok(Self { table, database: bytes.name()?, name: bytes.name()?, body })
+        Ok(Self { table, database: bytes.name()?, name: bytes.name()?, body, is_mariadb: format.is_mariadb() })
     }
 
     pub fn read(&self) -> Result<TableMap, Torn> {
@@ -43,7 +44,7 @@ impl<'a> TableMapEvent<'a> {
         if !details.is_empty() {
             return Err(Torn);
         }
-        let metadata = Metadata::of(Bytes(bytes.rest()), &columns)?;
+        let metadata = Metadata::of(Bytes(bytes.rest()), &columns, self.is_mariadb)?;
         Ok(TableMap { database, name, columns, metadata })
     }
 }

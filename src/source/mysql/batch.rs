@@ -153,11 +153,11 @@ impl Batch {
 
 fn misfit_of(plan: &Plan, index: usize, row: u64, why: Misfit) -> Error {
     let Planned { name, of, .. } = &plan.columns[index];
-    misfit(name, *of, &plan.header, format_args!("row {row} as read"), why)
+    misfit(name, *of, &plan.header, format_args!("column {name}, row {row} as read:"), why)
 }
 
-/// An error that names column and row, and the key of the section `header` that lets the value pass.
-pub fn misfit(name: &str, of: Type, header: &str, row: impl Display, why: Misfit) -> Error {
+/// An error that begins with the place of column and row, and names the key of the section `header` that lets the value pass.
+pub fn misfit(name: &str, of: Type, header: &str, place: impl Display, why: Misfit) -> Error {
     let (what, hint) = match why {
         Misfit::Text => (
             "the text is not valid UTF-8".to_owned(),
@@ -174,5 +174,5 @@ pub fn misfit(name: &str, of: Type, header: &str, row: impl Display, why: Misfit
         ),
         Misfit::Kind => return Error::bug(format!("column {name}: the server sent a value that is no {of:?}")),
     };
-    Error::data(format!("column {name}, {row}: {what}")).hint(format!("{hint}, in [{header}]."))
+    Error::data(format!("{place} {what}")).hint(format!("{hint}, in [{header}]."))
 }

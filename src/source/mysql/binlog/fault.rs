@@ -30,9 +30,8 @@ impl Fault {
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
         match fault {
-            Fault::Torn(kind) => Error::data(format!("an event of type {kind} is not formed as its type says")).hint(
-                "Check the log with `mysqlbinlog --verify-binlog-checksum`; if the server reads it, report this.",
-            ),
+            Fault::Torn(kind) => Error::data(format!("an event of type {kind} is not formed as its type says"))
+                .hint("Read the log with the server's own `mysqlbinlog`: if that reads it, report this."),
             Fault::Checksum => Error::unavailable("an event's checksum is wrong: it was damaged on its way or on disk")
                 .hint("If it is the same event each time, the server's log is damaged, and a new snapshot is needed."),
             Fault::Unknown(kind) => Error::data(format!("an event of type {kind}, which this version does not know"))

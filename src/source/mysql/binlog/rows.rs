@@ -132,7 +132,8 @@ impl<'a> Rows<'a> {
                 Ok(size) => bytes += size,
                 Err(Trouble::Torn) => return Err(self.torn()),
                 Err(Trouble::Misfit(why)) => {
-                    let place = format_args!("row {} of a change of {}", self.count, self.layout.name);
+                    let (table, row) = (&self.layout.name, self.count);
+                    let place = format_args!("table {table}, column {}, row {row} of a change:", taken.name);
                     return Err(batch::misfit(&taken.name, taken.of, &self.layout.header, place, why));
                 }
             }

@@ -2,7 +2,6 @@
 //!
 //! A new source is a folder here and a line in [`SOURCES`].
 
-#[expect(dead_code, unused_imports, reason = "what reads change logs comes next")]
 mod changes;
 mod cursor;
 mod cut;
@@ -241,6 +240,8 @@ pub struct Stream {
     pub estimate: Option<u64>,
     /// The part of it that is read; all of it where `None`.
     pub range: Option<Range>,
+    /// A change log is read on and on, and not to its end.
+    pub follows: bool,
 }
 
 impl Stream {

@@ -6,6 +6,7 @@ pub mod binlog;
 mod calendar;
 mod catalog;
 mod cells;
+mod changes;
 mod chunks;
 mod config;
 mod connect;
@@ -214,6 +215,9 @@ impl Source for Mysql {
     }
 
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
+        if stream.selection.mode == Mode::Cdc {
+            return changes::open(&self.settings, stream, after).await;
+        }
         let handed = stream.range.as_ref().and_then(Span::of_handover);
         if stream.selection.mode == Mode::Incremental && handed.is_none() {
             return self.query(stream, after).await;
@@ -235,8 +239,18 @@ fn check_mode(section: &Section, mode: Mode) -> Result<()> {
     match mode {
         Mode::Full => Ok(()),
         Mode::Incremental => cursor::Settings::of(section).map(drop),
-        Mode::Cdc => Err(section.error("mode", "cannot be `cdc` with MySQL yet")),
+        Mode::Cdc => check_log(section),
     }
+}
+
+/// Refuses what has no place in a log.
+fn check_log(section: &Section) -> Result<()> {
+    for key in ["query", "where", "chunk_by"] {
+        if section.is_set(key) {
+            return Err(section.error(key, "says nothing of a change log: it has the changes of whole tables"));
+        }
+    }
+    Ok(())
 }
 
 /// Asks for the tables of each database once.
@@ -265,7 +279,7 @@ impl Catalog for Lister<'_> {
         let id = selection.stream_id(text);
         let table = name.written(&self.settings.database);
         let stream =
-            Stream { id, selection: Arc::new(selection.clone()), tables: vec![table], estimate: None, range: None };
+            Stream { id, selection: Arc::new(selection.clone()), tables: vec![table], estimate: None, range: None, follows: false };
         Plan::of(self.connection, self.settings, &stream).await?;
         Ok(self.found(selection, name, None))
     }

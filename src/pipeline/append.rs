@@ -67,11 +67,7 @@ fn is_quiet(session: &Session, newest: &Commit) -> bool {
 
 /// The first events, where any of them is worth a commit: rows, or another position than the one it was opened at, unless
 /// it `is_quiet`.
-async fn news(
-    reader: &mut dyn Reader,
-    after: Option<&Checkpoint>,
-    is_quiet: bool,
-) -> Result<Option<VecDeque<Event>>> {
+async fn news(reader: &mut dyn Reader, after: Option<&Checkpoint>, is_quiet: bool) -> Result<Option<VecDeque<Event>>> {
     let mut first = VecDeque::new();
     let mut is_covered = false;
     while let Some(event) = reader.next().await? {

@@ -161,7 +161,9 @@ async fn check_stream(
     let Listing { streams, mut refused } = source.streams(&[selection]).await?;
     let mut notes = vec![format!("writes {}", format::in_words(&section.section)?)];
     let mut columns = Vec::new();
-    for stream in &streams.iter().flat_map(|stream| stream.tables.iter().map(|table| stream.of_table(table))).collect::<Vec<_>>() {
+    for stream in
+        &streams.iter().flat_map(|stream| stream.tables.iter().map(|table| stream.of_table(table))).collect::<Vec<_>>()
+    {
         let description = match writers.claim_listed(section, stream) {
             Ok(()) => source.describe(stream).await,
             Err(error) => Err(error),

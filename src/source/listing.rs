@@ -154,7 +154,14 @@ fn of_log(selection: &Arc<Selection>, streams: Vec<Stream>) -> Option<Stream> {
         tables.extend(stream.tables);
     }
     let id = StreamId::new(selection.name.clone());
-    (!tables.is_empty()).then(|| Stream { id, selection: selection.clone(), tables, estimate, range: None, follows: false })
+    (!tables.is_empty()).then(|| Stream {
+        id,
+        selection: selection.clone(),
+        tables,
+        estimate,
+        range: None,
+        follows: false,
+    })
 }
 
 /// The error, where it is that of one table of several.
@@ -163,7 +170,14 @@ fn own(selection: &Selection, error: Error) -> Result<Error> {
 }
 
 fn stream(selection: &Arc<Selection>, name: &str, table: String, estimate: Option<u64>) -> Stream {
-    Stream { id: selection.stream_id(name), selection: selection.clone(), tables: vec![table], estimate, range: None, follows: false }
+    Stream {
+        id: selection.stream_id(name),
+        selection: selection.clone(),
+        tables: vec![table],
+        estimate,
+        range: None,
+        follows: false,
+    }
 }
 
 #[cfg(test)]

@@ -278,8 +278,14 @@ impl Catalog for Lister<'_> {
         }
         let id = selection.stream_id(text);
         let table = name.written(&self.settings.database);
-        let stream =
-            Stream { id, selection: Arc::new(selection.clone()), tables: vec![table], estimate: None, range: None, follows: false };
+        let stream = Stream {
+            id,
+            selection: Arc::new(selection.clone()),
+            tables: vec![table],
+            estimate: None,
+            range: None,
+            follows: false,
+        };
         Plan::of(self.connection, self.settings, &stream).await?;
         Ok(self.found(selection, name, None))
     }

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod binlog;
+pub mod changes;
 pub mod chunks;
 pub mod incremental;
 pub mod interleaved;
@@ -77,6 +78,12 @@ macro_rules! my_suite {
             interleaved::milliseconds,
             interleaved::microseconds,
             interleaved::loses_without_a_mark,
+            changes::a_snapshot_and_then_what_changes,
+            changes::what_is_cut_off_goes_on,
+            changes::tables_come_and_go,
+            changes::columns_that_are_not_sent_are_named,
+            changes::a_table_that_is_altered,
+            changes::logs_that_cannot_be_read_are_named,
             chunks::every_type_of_key,
             chunks::chunks_are_ranges_of_the_index,
             chunks::small_and_uncuttable_tables_are_read_whole,

@@ -57,9 +57,9 @@ pub async fn open(settings: &Arc<Settings>, stream: &Stream, after: Option<&Chec
     let tables = Tables::default();
     let mut chunks = Chunks::new(Asker::of(Connection::open(settings).await?, settings, stream).await?, tables.clone());
     let mut tail = Tail::open(asker, tables, options, at).await?;
-    Ok(feed::from_task(move |outlet| async move {
-        follow(Asked { place, until }, &mut tail, &mut chunks, &outlet).await
-    }))
+    Ok(feed::from_task(
+        move |outlet| async move { follow(Asked { place, until }, &mut tail, &mut chunks, &outlet).await },
+    ))
 }
 
 /// A table that the stream did not have is read from its beginning, while the log goes on.
@@ -123,7 +123,8 @@ impl Asker {
 
     /// The tables of the stream, with their names at the server.
     fn names(&self) -> Result<Vec<(String, Name)>> {
-        let name = |table: &String| Ok((table.clone(), Name::parse(table, &self.settings.database).map_err(Error::config)?));
+        let name =
+            |table: &String| Ok((table.clone(), Name::parse(table, &self.settings.database).map_err(Error::config)?));
         self.stream.tables.iter().map(name).collect()
     }
 

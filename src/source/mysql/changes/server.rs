@@ -34,7 +34,9 @@ pub async fn end(connection: &mut Connection) -> Result<Place> {
         match connection.texts(command).await {
             Ok(rows) => {
                 let Some(row) = rows.first() else {
-                    return Err(Error::config("the server keeps no binary log").hint("An administrator can set `log_bin`."));
+                    return Err(
+                        Error::config("the server keeps no binary log").hint("An administrator can set `log_bin`.")
+                    );
                 };
                 let number = text(row, 1).parse();
                 let pos = number.map_err(|_| Error::bug("the end of the log is no number"))?;

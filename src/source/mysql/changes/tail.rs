@@ -168,7 +168,7 @@ impl Reading {
             }
             Event::Query(query) => {
                 let (sql, database) = (String::from_utf8_lossy(query.sql), String::from_utf8_lossy(query.database));
-                self.statement(&sql, &database, file, position).at(at)?;
+                self.statement(&sql, &database, file, position).await.at(at)?;
             }
             Event::Xid(_) => self.end(file, position)?,
             Event::XaPrepare(prepared) => {
@@ -179,7 +179,9 @@ impl Reading {
             }
             Event::TableMap(map) if !self.maps.knows(&map) => self.learn(&map).await.at(at)?,
             Event::Rows(event) => self.rows(event).at(at)?,
-            Event::OfStatement if !self.is_between => return Err(unfollowed("a change of a statement-based log")).at(at),
+            Event::OfStatement if !self.is_between => {
+                return Err(unfollowed("a change of a statement-based log")).at(at);
+            }
             Event::Rotate(_) | Event::Heartbeat(_) | Event::Stop if self.is_between => {
                 (self.place.file, self.place.pos) = (file.to_owned(), position);
             }
@@ -229,7 +231,7 @@ impl Reading {
         Ok(())
     }
 
-    fn statement(&mut self, sql: &str, database: &str, file: &str, position: u64) -> Result<()> {
+    async fn statement(&mut self, sql: &str, database: &str, file: &str, position: u64) -> Result<()> {
         let is_alone = !self.is_in_block;
         match Statement::of(sql, database) {
             Statement::Begin => {
@@ -244,7 +246,7 @@ impl Reading {
             }
             Statement::Truncate(name) => {
                 if let Some(at) = self.place_of(&name.database, &name.table) {
-                    self.truncate(at)?;
+                    self.truncate(at).await?;
                 }
             }
             Statement::Define => {
@@ -266,12 +268,18 @@ impl Reading {
         Ok(())
     }
 
-    fn truncate(&mut self, at: usize) -> Result<()> {
+    async fn truncate(&mut self, at: usize) -> Result<()> {
         self.gathered()?;
-        if let Some(captured) = &self.captured[at] {
-            let rows = change::truncate(&captured.table, self.moment.committed_at, &self.moment.position)?;
-            self.ready.push_back(Step::Rows(rows));
-        }
+        let table = match &self.captured[at] {
+            Some(captured) => captured.table.clone(),
+            // Nothing was heard of it so far: what it is now is as good for a row without values.
+            None => {
+                let (plan, definition) = self.asker.define(&self.names[at].0, None).await?;
+                Captured::of(&plan, definition)?.table
+            }
+        };
+        let rows = change::truncate(&table, self.moment.committed_at, &self.moment.position)?;
+        self.ready.push_back(Step::Rows(rows));
         Ok(())
     }
 

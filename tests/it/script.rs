@@ -104,7 +104,8 @@ impl Script {
         Stream {
             id: StreamId::new(name),
             selection: Arc::new(selection),
-            table: "a".to_owned(),
+            tables: vec!["a".to_owned()],
+            follows: false,
             estimate: None,
             range: None,
         }

@@ -50,6 +50,8 @@ struct Reading {
     is_between: bool,
     /// In a transaction that says where it ends.
     is_in_block: bool,
+    /// It is prepared only, and may yet come to nothing.
+    is_prepared: bool,
     /// Rows of the tables that are read came in this transaction.
     has_rows: bool,
     moment: Moment,
@@ -82,6 +84,7 @@ impl Tail {
             known,
             is_between: true,
             is_in_block: false,
+            is_prepared: false,
             has_rows: false,
             moment: Moment::default(),
             next: None,
@@ -160,9 +163,7 @@ impl Reading {
             Event::MariadbTransaction(transaction) => {
                 self.moment.committed_at = Some(i64::from(header.timestamp) * 1_000_000);
                 self.moment.position = transaction.gtid.to_string();
-                if transaction.prepared.is_some_and(|(_, is_prepared)| is_prepared) {
-                    return Err(unfollowed("a distributed transaction (XA)")).at(at);
-                }
+                self.is_prepared = transaction.prepared.is_some_and(|(_, is_prepared)| is_prepared);
                 self.next = Some(Gtid::Mariadb(transaction.gtid));
                 self.begin(!transaction.is_standalone);
             }
@@ -212,7 +213,7 @@ impl Reading {
             (None, _) => {}
         }
         (self.place.file, self.place.pos) = (file.to_owned(), position);
-        (self.is_between, self.is_in_block) = (true, false);
+        (self.is_between, self.is_in_block, self.is_prepared) = (true, false, false);
         if self.since.is_none() {
             self.since = Some(Instant::now());
         }
@@ -330,6 +331,9 @@ impl Reading {
     fn rows(&mut self, event: RowsEvent<'_>) -> Result<()> {
         let Some(Some((at, layout))) = self.maps.get_mut(event.table) else { return Ok(()) };
         let Some(captured) = &mut self.captured[*at] else { return Err(Error::bug("a table that was not learned")) };
+        if self.is_prepared {
+            return Err(unfollowed("a distributed transaction (XA)"));
+        }
         self.has_rows = true;
         let before = captured.len();
         let ready = &mut self.ready;

@@ -71,6 +71,9 @@ pub struct Run {
     /// Load all of it anew: an unfinished load is given up, an incremental stream begins again with all its rows
     #[arg(long)]
     pub full_refresh: bool,
+    /// Follow change logs (`mode = cdc`) until the run is stopped, in place of their end
+    #[arg(long, conflicts_with_all = ["plan", "full_refresh"])]
+    pub continuous: bool,
     /// Read the rows of an incremental stream again whose cursor is at least this, without moving its mark
     #[arg(long, value_name = "VALUE", requires = "streams", conflicts_with_all = ["plan", "full_refresh", "mode"])]
     pub from: Option<String>,

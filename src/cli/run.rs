@@ -53,6 +53,7 @@ impl What {
             take_over: wanted.take_over,
             adopt_destination: wanted.adopt_destination,
             full_refresh: wanted.full_refresh,
+            continuous: wanted.continuous,
             backfill: wanted_window(wanted.from, wanted.until, wanted.step),
         }))
     }

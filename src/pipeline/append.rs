@@ -13,7 +13,7 @@ use super::settle;
 use crate::destination::Writer;
 use crate::error::{Error, Result};
 use crate::job_log::Lease;
-use crate::record::{Checkpoint, Event, Position};
+use crate::record::{Checkpoint, Commit, Event, Mode, Position};
 use crate::source::{Reader, Source};
 
 /// How a growing stream begins.
@@ -46,7 +46,7 @@ pub async fn begin(session: &mut Session, source: &dyn Source, lease: &dyn Lease
     let after = newest.checkpoint();
     let mut reader = source.open(&session.stream, after.as_ref()).await?;
     let news = tokio::select! {
-        news = news(&mut *reader, after.as_ref()) => news?,
+        news = news(&mut *reader, after.as_ref(), is_quiet(session, &newest)) => news?,
         lost = lease.lost() => return Err(lost),
         () = stop.requested() => return Ok(Begun::Stopped(newest.position)),
     };
@@ -59,16 +59,28 @@ pub async fn begin(session: &mut Session, source: &dyn Source, lease: &dyn Lease
     }
 }
 
-/// The first events, where any of them is worth a commit: rows, or another position than the one it was opened at.
-async fn news(reader: &mut dyn Reader, after: Option<&Checkpoint>) -> Result<Option<VecDeque<Event>>> {
+/// Whether places alone are not worth an entry: a log always has others, and one is kept each `idle` time.
+fn is_quiet(session: &Session, newest: &Commit) -> bool {
+    let age = newest.at.parse::<jiff::Timestamp>().map(|at| jiff::Timestamp::now().duration_since(at).unsigned_abs());
+    session.opening.mode == Mode::Cdc && age.is_ok_and(|age| age < session.limits.idle)
+}
+
+/// The first events, where any of them is worth a commit: rows, or another position than the one it was opened at, unless
+/// it `is_quiet`.
+async fn news(reader: &mut dyn Reader, after: Option<&Checkpoint>, is_quiet: bool) -> Result<Option<VecDeque<Event>>> {
     let mut first = VecDeque::new();
     let mut is_covered = false;
     while let Some(event) = reader.next().await? {
         let is_news = match &event {
             Event::Rows(rows) => rows.batch.num_rows() > 0,
+            Event::Checkpoint(_) if is_quiet => false,
             Event::Checkpoint(checkpoint) => Some(checkpoint) != after,
         };
         is_covered = matches!(event, Event::Checkpoint(_));
+        // Of places alone the last says all.
+        if is_covered && matches!(first.back(), Some(Event::Checkpoint(_))) {
+            first.pop_back();
+        }
         first.push_back(event);
         if is_news {
             return Ok(Some(first));

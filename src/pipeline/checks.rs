@@ -52,7 +52,8 @@ impl Writers {
 
     /// As [`Writers::claim`], of a table that the source has listed.
     pub fn claim_listed(&mut self, section: &StreamSection, stream: &Stream) -> Result<()> {
-        self.claim(section, &stream.selection.output_name(&stream.table))
+        let names = stream.tables.iter().map(|table| stream.selection.output_name(table));
+        names.into_iter().try_for_each(|name| self.claim(section, &name))
     }
 
     /// Refuses a table that another section writes to.

@@ -161,7 +161,9 @@ async fn check_stream(
     let Listing { streams, mut refused } = source.streams(&[selection]).await?;
     let mut notes = vec![format!("writes {}", format::in_words(&section.section)?)];
     let mut columns = Vec::new();
-    for stream in &streams {
+    for stream in
+        &streams.iter().flat_map(|stream| stream.tables.iter().map(|table| stream.of_table(table))).collect::<Vec<_>>()
+    {
         let description = match writers.claim_listed(section, stream) {
             Ok(()) => source.describe(stream).await,
             Err(error) => Err(error),
@@ -174,9 +176,9 @@ async fn check_stream(
             }
         };
         let rows = stream.estimate.map(|rows| format!(", about {rows} rows")).unwrap_or_default();
-        notes.push(format!("{}: reads {}{rows}", stream.id, stream.table));
+        notes.push(format!("{}: reads {}{rows}", stream.id, stream.table()));
         notes.push(format!("{}: into {}", stream.id, destination.location(&description.table.name)));
-        notes.extend(description.notes.into_iter().map(|note| format!("{}: {note}", stream.table)));
+        notes.extend(description.notes.into_iter().map(|note| format!("{}: {note}", stream.table())));
         columns.extend(description.table.schema.fields().iter().map(|column| ColumnReport {
             table: description.table.name.clone(),
             column: column.name().clone(),

@@ -67,6 +67,8 @@ pub struct Request {
     pub adopt_destination: bool,
     /// Load all of it anew, whatever was read before.
     pub full_refresh: bool,
+    /// Follow change logs until a stop, in place of their end.
+    pub continuous: bool,
     /// Read a part of the cursor again, in place of what is new.
     pub backfill: Option<Wanted>,
 }

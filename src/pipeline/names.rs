@@ -2,7 +2,7 @@
 
 use crate::config::{Config, StreamSection, nearest};
 use crate::error::{Error, Result};
-use crate::record::StreamId;
+use crate::record::{Mode, StreamId};
 use crate::source::{self, pattern};
 
 /// How many names a message has room for.
@@ -10,7 +10,8 @@ const MOST_NAMES: usize = 20;
 
 /// Whether a section yields streams by its tables, each named `SECTION.TABLE`.
 pub fn has_several(section: &StreamSection) -> bool {
-    section.section.is_set("tables") || section.section.is_refused("tables")
+    let is_log = section.section.get("mode") == Some(Mode::Cdc.name());
+    !is_log && (section.section.is_set("tables") || section.section.is_refused("tables"))
 }
 
 /// Whether a name on the command line may mean a stream of this section.

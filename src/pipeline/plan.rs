@@ -362,7 +362,12 @@ impl<'a> Plan<'a> {
             return Err(section.section.error("tables", "matches no table"));
         }
         let listed = streams.into_iter().map(|stream| {
-            let identity = json!({ "pipeline": name, "source": identity, "table": stream.table });
+            let mut identity = json!({ "pipeline": name, "source": identity, "table": stream.table() });
+            // Tables of a log come and go.
+            if stream.selection.mode == Mode::Cdc {
+                identity["table"] = Value::Null;
+            }
+            let stream = Stream { follows: self.request.continuous, ..stream };
             (stream.id.clone(), Ok((stream, identity)))
         });
         let refused = refused.into_iter().map(|(id, error)| (id, Err(error)));

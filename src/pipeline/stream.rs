@@ -144,7 +144,7 @@ pub fn report(session: &Session, id: StreamId, started: Instant, result: Result<
         Ok(outcome) => {
             report.state = if outcome.ended == Ended::AtTheEnd { RunState::Done } else { RunState::Stopped };
             report.high_water_mark = outcome.high_water_mark;
-            let table = session.stream.selection.output_name(&session.stream.table);
+            let table = session.stream.selection.output_name(session.stream.table());
             report.location = Some(session.destination.location(&table));
         }
         Err(error) => report.error = Some(error),
@@ -405,7 +405,14 @@ mod tests {
         let keys = STREAM_KEYS.iter().collect();
         let section = Section::of_keys("stream s", keys, &[("table", "t")]).unwrap();
         let selection = Arc::new(Selection::of("s", &section, Some(Mode::Full)).unwrap());
-        let stream = Stream { id: StreamId::new("s"), selection, table: "t".to_owned(), estimate: None, range: None };
+        let stream = Stream {
+            id: StreamId::new("s"),
+            selection,
+            tables: vec!["t".to_owned()],
+            estimate: None,
+            range: None,
+            follows: false,
+        };
         let is_read = AtomicBool::new(false);
         let own = (attempt > 0).then(|| Arc::new(Told("own", None)) as Arc<dyn Source>);
         let source = Shared { shared: Arc::new(Told("shared", shared)), own, is_read: &is_read };

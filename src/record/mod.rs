@@ -1,6 +1,7 @@
 //! The leaf: what flows between a source and a destination. Knows nobody.
 
 mod builder;
+pub mod change;
 mod commit;
 mod datum;
 pub mod decimal;

@@ -5,12 +5,12 @@ use std::future::Future;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::Reader;
 use crate::error::{Error, Result};
-use crate::record::Event;
+use crate::record::{Event, Position};
 
 /// How many bytes of batches may wait between the task and the reader.
 const WAITING_BYTES: usize = 6 << 20;
@@ -19,6 +19,7 @@ const WAITING_BYTES: usize = 6 << 20;
 pub struct Outlet {
     events: mpsc::UnboundedSender<(Result<Event>, OwnedSemaphorePermit)>,
     room: Arc<Semaphore>,
+    acked: watch::Receiver<Option<Position>>,
 }
 
 /// The reader is gone: the task should end.
@@ -42,6 +43,11 @@ impl Outlet {
         tokio::runtime::Handle::current().block_on(self.send(event))
     }
 
+    /// The newest position that was acknowledged, as it changes.
+    pub fn acked(&self) -> watch::Receiver<Option<Position>> {
+        self.acked.clone()
+    }
+
     async fn fail(&self, error: Error) {
         if let Ok(permit) = self.room.clone().acquire_owned().await {
             // Nobody listens any more: then nobody wants the error either.
@@ -52,15 +58,21 @@ impl Outlet {
 
 /// The reader's end.
 struct Feed {
-    events: mpsc::UnboundedReceiver<(Result<Event>, OwnedSemaphorePermit)>,
+    inlet: Inlet,
     task: JoinHandle<()>,
     /// How it ended, once it has: a task can be waited for once, a reader may be asked again.
     ended: Option<Result<()>>,
 }
 
+/// Its ends of the channels.
+struct Inlet {
+    events: mpsc::UnboundedReceiver<(Result<Event>, OwnedSemaphorePermit)>,
+    acked: watch::Sender<Option<Position>>,
+}
+
 impl Feed {
-    fn new(events: mpsc::UnboundedReceiver<(Result<Event>, OwnedSemaphorePermit)>, task: JoinHandle<()>) -> Self {
-        Self { events, task, ended: None }
+    fn new(inlet: Inlet, task: JoinHandle<()>) -> Self {
+        Self { inlet, task, ended: None }
     }
 }
 
@@ -70,14 +82,14 @@ where
     F: FnOnce(Arc<Outlet>) -> T,
     T: Future<Output = Result<()>> + Send + 'static,
 {
-    let (outlet, events) = channel();
+    let (outlet, inlet) = channel();
     let work = produce(outlet.clone());
     let task = tokio::spawn(async move {
         if let Err(error) = work.await {
             outlet.fail(error).await;
         }
     });
-    Box::new(Feed::new(events, task))
+    Box::new(Feed::new(inlet, task))
 }
 
 /// As [`from_task`], for a producer that blocks. It ends when it fails to send, at the latest at its next event.
@@ -85,7 +97,7 @@ pub fn from_thread<F>(produce: F) -> Box<dyn Reader>
 where
     F: FnOnce(&Outlet) -> Result<()> + Send + 'static,
 {
-    let (outlet, events) = channel();
+    let (outlet, inlet) = channel();
     let task = tokio::spawn(async move {
         let inner = outlet.clone();
         let result = tokio::task::spawn_blocking(move || produce(&inner)).await;
@@ -95,12 +107,14 @@ where
             Err(panic) => outlet.fail(Error::bug(format!("the reading thread ended: {panic}"))).await,
         }
     });
-    Box::new(Feed::new(events, task))
+    Box::new(Feed::new(inlet, task))
 }
 
-fn channel() -> (Arc<Outlet>, mpsc::UnboundedReceiver<(Result<Event>, OwnedSemaphorePermit)>) {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    (Arc::new(Outlet { events: sender, room: Arc::new(Semaphore::new(WAITING_BYTES)) }), receiver)
+fn channel() -> (Arc<Outlet>, Inlet) {
+    let (sender, events) = mpsc::unbounded_channel();
+    let (acks, acked) = watch::channel(None);
+    let room = Arc::new(Semaphore::new(WAITING_BYTES));
+    (Arc::new(Outlet { events: sender, room, acked }), Inlet { events, acked: acks })
 }
 
 #[async_trait]
@@ -109,7 +123,7 @@ impl Reader for Feed {
         if let Some(ended) = &self.ended {
             return ended.clone().map(|()| None);
         }
-        let ended = match self.events.recv().await {
+        let ended = match self.inlet.events.recv().await {
             Some((Ok(event), _permit)) => return Ok(Some(event)),
             Some((Err(error), _permit)) => Err(error),
             // The task has ended. It said all it had to say, unless it panicked or was cancelled.
@@ -122,6 +136,12 @@ impl Reader for Feed {
         };
         self.ended = Some(ended.clone());
         ended.map(|()| None)
+    }
+
+    async fn ack(&mut self, position: &Position) -> Result<()> {
+        // A task that has ended needs to know no more.
+        self.inlet.acked.send_replace(Some(position.clone()));
+        Ok(())
     }
 }
 

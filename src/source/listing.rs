@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::pattern::is_pattern;
 use super::{Selection, Stream, Tables};
 use crate::error::{Error, Result};
-use crate::record::StreamId;
+use crate::record::{Mode, StreamId};
 
 /// What selections came to.
 #[derive(Debug, Clone, Default)]
@@ -33,7 +33,7 @@ impl Listing {
 pub struct Found<T> {
     /// As people name it: what the stream's id has of it.
     pub name: String,
-    /// As [`Stream::table`] has it.
+    /// As [`Stream::tables`] has it.
     pub table: String,
     /// Rows, by the source's statistics, of what the selection reads.
     pub estimate: Option<u64>,
@@ -89,6 +89,7 @@ async fn list_one<C: Catalog>(catalog: &mut C, selection: &Arc<Selection>, listi
         Tables::One(text) => std::slice::from_ref(text),
         Tables::Many(texts) => texts,
     };
+    let mut streams = Vec::new();
     let (mut seen, mut refused, mut columns) = (HashSet::new(), Vec::new(), Vec::new());
     for text in texts {
         let found = if is_pattern(text) && matches!(selection.tables, Tables::Many(_)) {
@@ -113,7 +114,7 @@ async fn list_one<C: Catalog>(catalog: &mut C, selection: &Arc<Selection>, listi
             match catalog.columns(selection, &table).await {
                 Ok(names) => {
                     columns.push((table.name.clone(), names));
-                    listing.streams.push(stream(selection, &table.name, table.table, table.estimate));
+                    streams.push(stream(selection, &table.name, table.table, table.estimate));
                 }
                 Err(error) => refused.push((id, own(selection, error)?)),
             }
@@ -132,8 +133,35 @@ async fn list_one<C: Catalog>(catalog: &mut C, selection: &Arc<Selection>, listi
         }
         checked => checked?,
     }
-    listing.refused.extend(refused);
+    if selection.mode != Mode::Cdc {
+        listing.streams.extend(streams);
+        listing.refused.extend(refused);
+        return Ok(());
+    }
+    // A log without one of its tables would be one with a gap.
+    if let Some((_, error)) = refused.into_iter().next() {
+        return Err(error);
+    }
+    listing.streams.extend(of_log(selection, streams));
     Ok(())
+}
+
+/// One stream of all of them.
+fn of_log(selection: &Arc<Selection>, streams: Vec<Stream>) -> Option<Stream> {
+    let (mut tables, mut estimate) = (Vec::new(), Some(0));
+    for stream in streams {
+        estimate = estimate.zip(stream.estimate).map(|(all, one): (u64, u64)| all.saturating_add(one));
+        tables.extend(stream.tables);
+    }
+    let id = StreamId::new(selection.name.clone());
+    (!tables.is_empty()).then(|| Stream {
+        id,
+        selection: selection.clone(),
+        tables,
+        estimate,
+        range: None,
+        follows: false,
+    })
 }
 
 /// The error, where it is that of one table of several.
@@ -142,14 +170,20 @@ fn own(selection: &Selection, error: Error) -> Result<Error> {
 }
 
 fn stream(selection: &Arc<Selection>, name: &str, table: String, estimate: Option<u64>) -> Stream {
-    Stream { id: selection.stream_id(name), selection: selection.clone(), table, estimate, range: None }
+    Stream {
+        id: selection.stream_id(name),
+        selection: selection.clone(),
+        tables: vec![table],
+        estimate,
+        range: None,
+        follows: false,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::Section;
-    use crate::record::Mode;
     use crate::source::STREAM_KEYS;
 
     /// Has the tables `a`, `b` and `secret`, which may not be read.

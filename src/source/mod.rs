@@ -2,6 +2,7 @@
 //!
 //! A new source is a folder here and a line in [`SOURCES`].
 
+mod changes;
 mod cursor;
 mod cut;
 pub mod feed;
@@ -9,7 +10,7 @@ mod keys;
 pub mod keyset;
 pub mod listing;
 #[cfg(feature = "mysql")]
-mod mysql;
+pub mod mysql;
 pub mod pattern;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -232,12 +233,28 @@ impl Selection {
 pub struct Stream {
     pub id: StreamId,
     pub selection: Arc<Selection>,
-    /// The source's own name of what is read, for its `open`; the section's name for a query.
-    pub table: String,
+    /// The source's own names of what is read, for its `open`: one table, or the section's name for a query. Of a change
+    /// log, all tables whose changes it has.
+    pub tables: Vec<String>,
     /// Rows, by the source's statistics: for progress only.
     pub estimate: Option<u64>,
     /// The part of it that is read; all of it where `None`.
     pub range: Option<Range>,
+    /// A change log is read on and on, and not to its end.
+    pub follows: bool,
+}
+
+impl Stream {
+    /// The table of a stream that has one.
+    pub fn table(&self) -> &str {
+        self.tables.first().map_or("", String::as_str)
+    }
+
+    /// The stream as it is of one of its tables.
+    #[must_use]
+    pub fn of_table(&self, table: &str) -> Self {
+        Self { tables: vec![table.to_owned()], ..self.clone() }
+    }
 }
 
 /// What `check` shows of a stream.

@@ -38,7 +38,7 @@ async fn system_versioned_tables_are_tables_and_sequences_are_none() {
         )
         .await;
     let streams = database.streams(&[("tables", "*")]).await.unwrap();
-    assert_eq!(streams.iter().map(|stream| stream.table.as_str()).collect::<Vec<_>>(), ["v"]);
+    assert_eq!(streams.iter().map(|stream| stream.table()).collect::<Vec<_>>(), ["v"]);
     let read = database.read(&[("table", "v")]).await.unwrap();
     assert_eq!((read.rows(), read.table.schema.fields().len()), (1, 2));
 }

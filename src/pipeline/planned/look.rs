@@ -128,7 +128,11 @@ async fn growing(session: &Session, found: &Found) -> Result<Pieces> {
             return Ok(whole(what, ranges.into_iter().map(Some).collect()));
         }
     }
-    Ok(whole("everything from the beginning, up to what is safe by then".to_owned(), Vec::new()))
+    let what = match session.opening.mode {
+        Mode::Cdc => "a snapshot of all tables, and their changes from now on",
+        _ => "everything from the beginning, up to what is safe by then",
+    };
+    Ok(whole(what.to_owned(), Vec::new()))
 }
 
 async fn full(session: &Session, found: &Found) -> Result<Pieces> {
@@ -227,8 +231,11 @@ async fn parts(session: &Session, found: &Found, pieces: Pieces) -> Result<(Plan
         true => pieces.reads,
         false => pieces.left.iter().map(|(_, range)| range.clone()).collect(),
     };
-    let Outlook { rows, bytes, mut statements } =
-        found.source.outlook(&session.stream, &ranges, after.as_ref()).await?;
+    let Outlook { rows, bytes, mut statements } = match session.opening.mode {
+        // Nobody tells what a log holds but by reading it.
+        Mode::Cdc => Outlook::default(),
+        _ => found.source.outlook(&session.stream, &ranges, after.as_ref()).await?,
+    };
     let (count, left) = (pieces.left.len().max(1), ranges.len().max(1));
     // Of all, what is left; and of that, what each part has.
     let left = |all: Option<u64>| all.map(|all| share(all, left, pieces.chunks.max(left)));

@@ -109,7 +109,7 @@ pub async fn check_table(connection: &mut Connection, settings: &Settings, strea
 fn table_name(settings: &Settings, stream: &Stream) -> Result<Option<Name>> {
     match &stream.selection.tables {
         Tables::Query(_) => Ok(None),
-        _ => Name::parse(&stream.table, &settings.database).map(Some).map_err(Error::config),
+        _ => Name::parse(stream.table(), &settings.database).map(Some).map_err(Error::config),
     }
 }
 

@@ -2,9 +2,11 @@
 //! is new in them.
 
 mod batch;
+pub mod binlog;
 mod calendar;
 mod catalog;
 mod cells;
+mod changes;
 mod chunks;
 mod config;
 mod connect;
@@ -141,7 +143,7 @@ impl Source for Mysql {
         let found = match &stream.selection.tables {
             Tables::Query(_) => None,
             _ => {
-                let name = Name::parse(&stream.table, &self.settings.database).map_err(crate::error::Error::config)?;
+                let name = Name::parse(stream.table(), &self.settings.database).map_err(crate::error::Error::config)?;
                 let tables = catalog::tables(&mut connection, &name.database).await;
                 let tables = tables.map_err(|failure| error::of(failure, Doing::Preparing)).at(|| &plan.name)?;
                 tables.into_iter().find(|table| table.name == name.table)
@@ -213,6 +215,9 @@ impl Source for Mysql {
     }
 
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
+        if stream.selection.mode == Mode::Cdc {
+            return changes::open(&self.settings, stream, after).await;
+        }
         let handed = stream.range.as_ref().and_then(Span::of_handover);
         if stream.selection.mode == Mode::Incremental && handed.is_none() {
             return self.query(stream, after).await;
@@ -234,8 +239,18 @@ fn check_mode(section: &Section, mode: Mode) -> Result<()> {
     match mode {
         Mode::Full => Ok(()),
         Mode::Incremental => cursor::Settings::of(section).map(drop),
-        Mode::Cdc => Err(section.error("mode", "cannot be `cdc` with MySQL yet")),
+        Mode::Cdc => check_log(section),
     }
+}
+
+/// Refuses what has no place in a log.
+fn check_log(section: &Section) -> Result<()> {
+    for key in ["query", "where", "chunk_by"] {
+        if section.is_set(key) {
+            return Err(section.error(key, "says nothing of a change log: it has the changes of whole tables"));
+        }
+    }
+    Ok(())
 }
 
 /// Asks for the tables of each database once.
@@ -263,7 +278,14 @@ impl Catalog for Lister<'_> {
         }
         let id = selection.stream_id(text);
         let table = name.written(&self.settings.database);
-        let stream = Stream { id, selection: Arc::new(selection.clone()), table, estimate: None, range: None };
+        let stream = Stream {
+            id,
+            selection: Arc::new(selection.clone()),
+            tables: vec![table],
+            estimate: None,
+            range: None,
+            follows: false,
+        };
         Plan::of(self.connection, self.settings, &stream).await?;
         Ok(self.found(selection, name, None))
     }

@@ -128,7 +128,7 @@ impl Plan {
         let (from, name) = match &selection.tables {
             Tables::Query(sql) => (Target::Query(statement_of(sql)), selection.name.clone()),
             _ => {
-                let name = Name::parse(&stream.table, &settings.database).map_err(Error::config)?;
+                let name = Name::parse(stream.table(), &settings.database).map_err(Error::config)?;
                 let shown = name.display(&settings.database);
                 (Target::Table(name), shown)
             }

@@ -74,7 +74,7 @@ impl Plan {
                 (None, selection.output_name(&selection.name))
             }
             _ => {
-                let name = Name::of_display(&stream.table)?;
+                let name = Name::of_display(stream.table())?;
                 let relation = catalog::relation(session, &name, &selection.section, selection.table_key()).await?;
                 let chosen = choose(session, &relation, selection, &plan.policies).await?;
                 if key.is_empty() {
@@ -84,7 +84,7 @@ impl Plan {
                 plan.alias = quoted(&name.table);
                 plan.from = name.to_string();
                 plan.relation = Some(relation);
-                (Some(chosen), selection.output_name(&stream.table))
+                (Some(chosen), selection.output_name(stream.table()))
             }
         };
         plan.enter(session).await?;

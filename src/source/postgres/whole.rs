@@ -86,7 +86,7 @@ impl Running {
         let plan = match Plan::make(&session, stream).await {
             // The catalog of then, against names as they are now. What can be planned now was altered in between.
             Err(e) if e.kind() == Kind::Schema && can_be_planned(looker, stream).await => {
-                let what = format!("table {} was altered ({})", stream.table, e.message());
+                let what = format!("table {} was altered ({})", stream.table(), e.message());
                 return Err(altered::of_another_moment(&what, &moment));
             }
             plan => plan?,

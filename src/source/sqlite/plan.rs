@@ -64,9 +64,9 @@ impl Plan {
             Tables::Query(sql) => Self::of_query(connection, path, selection, &policies, sql),
             _ => {
                 let all = catalog::tables(connection, path)?;
-                let Some(table) = catalog::by_name(&all, &stream.table) else {
+                let Some(table) = catalog::by_name(&all, stream.table()) else {
                     // It was there when the streams were listed.
-                    return Err(Error::schema(format!("{} has been dropped", stream.table)));
+                    return Err(Error::schema(format!("{} has been dropped", stream.table())));
                 };
                 Self::of_table(connection, path, selection, &policies, table)
             }

@@ -199,7 +199,7 @@ pub async fn lists_tables_by_name_and_pattern(server: &Server) {
         let database = &database;
         async move {
             let streams = database.streams(stream).await.unwrap();
-            streams.iter().map(|s| (s.id.to_string(), s.table.clone())).collect::<Vec<_>>()
+            streams.iter().map(|s| (s.id.to_string(), s.table().to_owned())).collect::<Vec<_>>()
         }
     };
     let pair = |id: &str, table: &str| (id.to_owned(), table.to_owned());

@@ -142,7 +142,7 @@ async fn statement_of(database: &Database<'_>, source: &dyn Source, stream: &Str
         .unwrap();
     read(source, stream, range).await.unwrap();
     log.query_drop("set global general_log = off").await.unwrap();
-    let name = &stream.table;
+    let name = stream.table();
     let sql = format!(
         "select convert(argument using utf8mb4) from mysql.general_log where command_type = 'Execute'
          and argument like '%order by%' and argument like '%{name}%' and argument not like '%information_schema%'"

@@ -1,0 +1,75 @@
+//! A change log and snapshots of its tables as one stream of events, as far as it is the same for every source with a log.
+//!
+//! Snapshots take no locks and stop no log: where the log stands at a position, one chunk of a table is read that is proved to
+//! see everything up to there. Rows of the chunk may show later changes already; those follow in the log, and end in the
+//! same rows. Each chunk is covered by a checkpoint, so that a snapshot goes on at its chunk.
+
+mod place;
+mod task;
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+pub use self::place::{Place, Snapshot};
+pub use self::task::{Asked, Until, follow};
+use crate::error::Result;
+use crate::record::Rows;
+
+/// A source's log, from a position on. It is asked by one task, which is never cut off in the middle of a call but by its
+/// end.
+#[async_trait]
+pub trait Log: Send {
+    /// What comes next, in the log's order.
+    async fn next(&mut self) -> Result<Step>;
+
+    /// Lets [`Step::End`] come behind all that is committed by now.
+    async fn extend(&mut self) -> Result<()>;
+
+    /// What is needed to go on from the last [`Step::Position`], besides the position: kept in the commit log only.
+    fn state(&self) -> Value;
+
+    /// Everything up to this position is committed at the destination.
+    async fn ack(&mut self, _position: &Value) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// What a log yields.
+#[derive(Debug)]
+pub enum Step {
+    /// Changes of one table, or its announcement. Never without a [`Step::Position`] behind them before the end.
+    Rows(Rows),
+    /// The end of a transaction: everything before is covered by it.
+    Position(Value),
+    /// There is nothing for the moment.
+    Idle,
+    /// What was committed when it was opened, or when it was last extended, has come.
+    End,
+}
+
+/// Reads tables in chunks.
+#[async_trait]
+pub trait Chunks: Send {
+    /// Begins with the rows of `table` above the key `after`; with all where `None`. What is read sees everything up to the
+    /// log's position `at`.
+    async fn begin(&mut self, table: &str, after: Option<&[String]>, at: &Value) -> Result<Begun>;
+
+    /// The chunk's next rows; `None` at its end.
+    async fn next(&mut self) -> Result<Option<Rows>>;
+
+    /// The key of the chunk's last row; `None` where no row of the table is above.
+    fn last(&self) -> Option<Vec<String>>;
+
+    /// The row that says that the table is read from its beginning again.
+    fn anew(&mut self, table: &str, at: &Value) -> Result<Rows>;
+}
+
+/// How a chunk begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begun {
+    Reading,
+    /// It cannot be proved yet that everything up to there is seen: the log goes on, and it is tried again.
+    NotYet,
+    /// The table is not there any more: there is nothing to read.
+    Gone,
+}

@@ -1,0 +1,170 @@
+//! Chunks of tables that are proved to see everything up to a place in the log.
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use super::captured::Captured;
+use super::place::Place;
+use super::{Asker, Tables};
+use crate::error::{Context, Error, Result};
+use crate::record::{Rows, change};
+use crate::source::changes::{self, Begun};
+use crate::source::keyset::Span;
+use crate::source::mysql::batch::Batch;
+use crate::source::mysql::client::Failure;
+use crate::source::mysql::connect::{Connection, number, text};
+use crate::source::mysql::error::{self, Doing};
+use crate::source::mysql::plan::Plan;
+use crate::source::mysql::{chunks, snapshot};
+
+/// Rows of a chunk, where no key says how many: reading one takes a moment, in which the log stands still.
+const CHUNK_ROWS: u64 = 50_000;
+/// How long a server is waited for to have carried out what its log tells already.
+const PROOF_S: u64 = 1;
+
+/// Reads tables in chunks by key.
+pub struct Chunks {
+    asker: Asker,
+    tables: Tables,
+    reading: Option<Reading>,
+    last: Option<Vec<String>>,
+}
+
+/// A chunk that is being read.
+struct Reading {
+    connection: Connection,
+    plan: Plan,
+    captured: Captured,
+    batch: Batch,
+    /// How many rows it has at most; none where it is all of the table.
+    most: Option<u64>,
+    position: String,
+    /// The table itself has been told of, also if it is empty.
+    is_told: bool,
+}
+
+impl Chunks {
+    pub fn new(asker: Asker, tables: Tables) -> Self {
+        Self { asker, tables, reading: None, last: None }
+    }
+
+    async fn start(&mut self, table: &str, after: Option<&[String]>, at: &Place) -> Result<Begun> {
+        let settings = &self.asker.settings;
+        let mut connection = Connection::open(settings).await?;
+        let Some(lock) = sees(&mut connection, at).await? else { return Ok(Begun::NotYet) };
+        let stream = self.asker.stream.of_table(table);
+        let plan = match Plan::of(&mut connection, settings, &stream).await {
+            Ok(plan) => plan,
+            // It has gone since the log's place: what the log says of it comes.
+            Err(error) if self.asker.is_gone(&mut connection, table).await? => {
+                tracing::warn!(table, "a table is gone before its snapshot was read: {}", error.message());
+                return Ok(Begun::Gone);
+            }
+            Err(error) => return Err(error),
+        };
+        let definition = crate::source::mysql::binlog::Definition::of(&mut connection, &plan).await?;
+        let captured = Captured::of(&plan, definition)?;
+        // As it is now is not as the log has it by then: there is a change of it to come.
+        if self.tables.told(table).is_some_and(|told| told.schema != captured.table.schema) {
+            return Ok(Begun::NotYet);
+        }
+        let columns = plan.table.key.clone();
+        let span = Span { columns, after: after.map(<[String]>::to_vec), ..Span::default() };
+        let key = match span.columns.is_empty() {
+            true => None,
+            false => chunks::key_of(&mut connection, settings, &stream, &plan, &span).await.ok().flatten(),
+        };
+        let scope = snapshot::scope(key.as_ref(), &span, None)?;
+        let most = (!scope.marks.is_empty()).then(|| stream.selection.cut.rows.unwrap_or(CHUNK_ROWS));
+        let limit = most.map(|most| format!(" limit {most}")).unwrap_or_default();
+        let sql = format!("{}{limit}{lock}", plan.select(&scope));
+        let begun = async {
+            let statement = connection.prepare(&sql).await?;
+            connection.execute(&statement).await
+        };
+        match begun.await {
+            Ok(_) => {}
+            Err(failure) if error::number(&failure) == Some(DEFINITION_CHANGED) => return Ok(Begun::NotYet),
+            Err(failure) => return Err(failed(failure)).at(|| plan.named()),
+        }
+        let batch = Batch::new(&plan, scope.marks.len(), None);
+        let position = at.gtids.clone().unwrap_or_else(|| format!("{}:{}", at.file, at.pos));
+        self.reading = Some(Reading { connection, plan, captured, batch, most, position, is_told: false });
+        Ok(Begun::Reading)
+    }
+}
+
+/// A table was altered after the snapshot was taken.
+const DEFINITION_CHANGED: u16 = 1412;
+
+/// Opens a transaction that sees everything up to a place of the log; what a statement in it has to end with. `None` where it does
+/// not yet: a server sends what it has logged before others can see its rows.
+async fn sees(connection: &mut Connection, at: &Place) -> Result<Option<&'static str>> {
+    if connection.is_mariadb {
+        connection.run("start transaction with consistent snapshot").await.map_err(failed)?;
+        let rows = connection.texts("show status like 'binlog_snapshot_%'").await.map_err(failed)?;
+        let value = |name: &str| {
+            let row = rows.iter().find(|row| text(row, 0).eq_ignore_ascii_case(name));
+            row.map(|row| text(row, 1)).unwrap_or_default()
+        };
+        let pos = value("binlog_snapshot_position").parse().unwrap_or(0);
+        let seen = Place { file: value("binlog_snapshot_file"), pos, gtids: None };
+        return Ok(seen.is_at_or_behind(at).then_some(""));
+    }
+    if let Some(gtids) = &at.gtids {
+        let sql = "select wait_for_executed_gtid_set(?, ?)";
+        let rows = connection.rows(sql, (gtids, PROOF_S)).await.map_err(failed)?;
+        if rows.first().and_then(|row| number(row, 0)) != Some(0) {
+            return Ok(None);
+        }
+        connection.run("start transaction with consistent snapshot, read only").await.map_err(failed)?;
+        return Ok(Some(""));
+    }
+    // Whoever is in the midst of a commit holds the locks of its rows until others can see them.
+    connection.run("start transaction").await.map_err(failed)?;
+    Ok(Some(" for share"))
+}
+
+fn failed(failure: Failure) -> Error {
+    error::of(failure, Doing::Reading)
+}
+
+#[async_trait]
+impl changes::Chunks for Chunks {
+    async fn begin(&mut self, table: &str, after: Option<&[String]>, at: &Value) -> Result<Begun> {
+        (self.reading, self.last) = (None, None);
+        let at = Place::of(at)?;
+        self.start(table, after, &at).await.at(|| format!("table {table}"))
+    }
+
+    async fn next(&mut self) -> Result<Option<Rows>> {
+        let Some(reading) = &mut self.reading else { return Ok(None) };
+        let Reading { connection, plan, captured, batch, most, position, is_told } = reading;
+        if !std::mem::replace(is_told, true) {
+            return Ok(Some(Rows::none(captured.table.clone())));
+        }
+        if let Some(rows) = batch.next(connection, plan).await.at(|| plan.named())? {
+            return captured.read(&rows, position).map(Some);
+        }
+        batch.warn(plan);
+        let is_full = most.is_some_and(|most| batch.all_rows >= most);
+        self.last = match batch.marks().filter(|_| is_full) {
+            Some(marks) => marks.iter().cloned().collect(),
+            None => None,
+        };
+        if let Some(reading) = self.reading.take() {
+            reading.connection.close().await;
+        }
+        Ok(None)
+    }
+
+    fn last(&self) -> Option<Vec<String>> {
+        self.last.clone()
+    }
+
+    fn anew(&mut self, table: &str, at: &Value) -> Result<Rows> {
+        let at = Place::of(at)?;
+        let Some(reading) = &self.reading else { return Err(Error::bug(format!("table {table} is not being read"))) };
+        change::truncate(&reading.captured.table, None, &at.gtids.unwrap_or(format!("{}:{}", at.file, at.pos)))
+    }
+}

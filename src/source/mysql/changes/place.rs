@@ -1,0 +1,98 @@
+//! A place in the server's log.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::source::mysql::binlog::{Start, mariadb, mysql};
+
+/// A place in the server's log: by file, and by transactions where the server has ids for them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    pub file: String,
+    pub pos: u64,
+    /// Everything up to here, in the server's own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gtids: Option<String>,
+}
+
+impl Place {
+    pub fn of(position: &Value) -> Result<Self> {
+        serde_json::from_value(position.clone())
+            .map_err(|_| Error::conflict("the position is no place in a log of MySQL or MariaDB"))
+    }
+
+    pub fn position(&self) -> Result<Value> {
+        serde_json::to_value(self).map_err(|e| Error::bug(e.to_string()))
+    }
+
+    /// By transactions where that can be: after a fail-over the same ones stand in other files.
+    pub fn start(&self, is_mariadb: bool) -> Result<Start> {
+        let wrong = |_| Error::conflict("the position names transactions as no server does");
+        let by_file = Start::File { file: self.file.clone(), position: self.pos };
+        Ok(match (&self.gtids, is_mariadb) {
+            (None, _) => by_file,
+            (Some(text), true) => Start::Mariadb(text.parse::<mariadb::Gtids>().map_err(wrong)?),
+            (Some(text), false) => Start::Mysql(text.parse::<mysql::Gtids>().map_err(wrong)?),
+        })
+    }
+
+    /// Whether it is not before another one of the same server, going by files: their names end in a number that grows.
+    pub fn is_at_or_behind(&self, other: &Self) -> bool {
+        let number = |file: &str| file.rsplit_once('.').and_then(|(_, number)| number.parse::<u64>().ok()).unwrap_or(0);
+        (number(&self.file), self.pos) >= (number(&other.file), other.pos)
+    }
+}
+
+/// All transactions up to a place, as they are added.
+#[derive(Debug, Clone)]
+pub enum Known {
+    /// The server gives no ids.
+    None,
+    Mysql(mysql::Gtids),
+    Mariadb(mariadb::Gtids),
+}
+
+impl Known {
+    pub fn of(place: &Place, is_mariadb: bool) -> Result<Self> {
+        Ok(match place.start(is_mariadb)? {
+            Start::File { .. } => Known::None,
+            Start::Mysql(gtids) => Known::Mysql(gtids),
+            Start::Mariadb(gtids) => Known::Mariadb(gtids),
+        })
+    }
+
+    pub fn text(&self) -> Option<String> {
+        match self {
+            Known::None => None,
+            Known::Mysql(gtids) => Some(gtids.to_string()),
+            Known::Mariadb(gtids) => Some(gtids.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(file: &str, pos: u64) -> Place {
+        Place { file: file.to_owned(), pos, gtids: None }
+    }
+
+    #[test]
+    fn files_are_in_the_order_of_their_numbers() {
+        assert!(place("binlog.000010", 4).is_at_or_behind(&place("binlog.000009", 900)));
+        assert!(place("binlog.000010", 900).is_at_or_behind(&place("binlog.000010", 900)));
+        assert!(!place("binlog.999999", 900).is_at_or_behind(&place("binlog.1000000", 4)));
+    }
+
+    #[test]
+    fn transactions_are_preferred() {
+        let gtids = Some("0-1-270".to_owned());
+        let place = Place { gtids, ..place("b.000001", 4) };
+        assert!(matches!(place.start(true).unwrap(), Start::Mariadb(_)));
+        assert!(place.start(false).is_err());
+        assert_eq!(Place::of(&place.position().unwrap()).unwrap(), place);
+    }
+}

@@ -1,0 +1,70 @@
+//! What the server's log is like, and where it ends.
+
+use super::place::Place;
+use crate::error::{Error, Result};
+use crate::source::mysql::client::Failure;
+use crate::source::mysql::connect::{Connection, text};
+use crate::source::mysql::error::{self, Doing};
+
+/// Refuses a server whose log does not tell the changes of rows.
+pub async fn check(connection: &mut Connection) -> Result<()> {
+    let sql = "select @@global.log_bin, @@global.binlog_format, @@global.binlog_row_image";
+    let rows = connection.rows(sql, ()).await.map_err(failed)?;
+    let Some(row) = rows.first() else { return Err(Error::bug("the server told nothing of its log")) };
+    if text(row, 0) != "1" {
+        return Err(Error::config("the server keeps no binary log")
+            .hint("An administrator can set `log_bin` and `binlog_format = ROW`, and restart it."));
+    }
+    let format = text(row, 1);
+    if !format.eq_ignore_ascii_case("row") {
+        return Err(Error::config(format!("the server's log tells statements, not rows (binlog_format = {format})"))
+            .hint("An administrator can run: SET GLOBAL binlog_format = 'ROW'; sessions that are open keep what they have."));
+    }
+    Ok(())
+}
+
+/// Where the log ends now.
+pub async fn end(connection: &mut Connection) -> Result<Place> {
+    let commands: &[&str] = match connection.is_mariadb {
+        true => &["show binlog status", "show master status"],
+        false => &["show binary log status", "show master status"],
+    };
+    let mut refused = None;
+    for command in commands {
+        match connection.texts(command).await {
+            Ok(rows) => {
+                let Some(row) = rows.first() else {
+                    return Err(
+                        Error::config("the server keeps no binary log").hint("An administrator can set `log_bin`.")
+                    );
+                };
+                let number = text(row, 1).parse();
+                let pos = number.map_err(|_| Error::bug("the end of the log is no number"))?;
+                let mut place = Place { file: text(row, 0), pos, gtids: None };
+                place.gtids = match connection.is_mariadb {
+                    true => of_mariadb(connection, &place).await?,
+                    false => Some(text(row, 4).replace(['\n', ' '], "")).filter(|gtids| !gtids.is_empty()),
+                };
+                return Ok(place);
+            }
+            // Another version's words.
+            Err(failure) if error::number(&failure) == Some(1064) => refused = Some(failure),
+            Err(failure) => return Err(failed(failure)),
+        }
+    }
+    Err(refused.map_or_else(|| Error::bug("no command"), failed))
+}
+
+async fn of_mariadb(connection: &mut Connection, place: &Place) -> Result<Option<String>> {
+    let sql = "select binlog_gtid_pos(?, ?)";
+    let rows = connection.rows(sql, (&place.file, place.pos)).await.map_err(failed)?;
+    Ok(rows.first().map(|row| text(row, 0)).filter(|gtids| !gtids.is_empty()))
+}
+
+fn failed(failure: Failure) -> Error {
+    match error::number(&failure) {
+        Some(1227) => Error::denied("the user may not ask where the server's log ends (error 1227)")
+            .hint("An administrator can run: GRANT REPLICATION CLIENT, REPLICATION SLAVE ON *.* TO the user."),
+        _ => error::of(failure, Doing::Preparing),
+    }
+}

@@ -1,0 +1,275 @@
+//! Change data capture: what a stream of the binary log delivers, and where it goes on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int32Type;
+use arrow_array::{Array, RecordBatch};
+use mysql_async::prelude::Queryable;
+use tidemark::error::{Kind, Result};
+use tidemark::record::{Checkpoint, Event, Table};
+
+use super::{Database, Flavour, Server, selection};
+
+/// A stream of the tables `a` and `b` that is run again and again, and the present state of what it delivered.
+struct Log<'a> {
+    database: &'a Database<'a>,
+    keys: Vec<(&'a str, &'a str)>,
+    after: Option<Checkpoint>,
+    /// By table and key: its other column.
+    present: BTreeMap<(String, i32), Option<i32>>,
+    /// Of the last run: table, what, key, value, and what was not sent.
+    seen: Vec<(String, String, Option<i32>, Option<i32>, Vec<String>)>,
+    tables: BTreeMap<String, Arc<Table>>,
+}
+
+impl<'a> Log<'a> {
+    fn new(database: &'a Database<'a>) -> Self {
+        let keys = vec![("mode", "cdc"), ("tables", "a, b"), ("chunk_rows", "7")];
+        let (present, seen, tables) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
+        Self { database, keys, after: None, present, seen, tables }
+    }
+
+    /// Runs to the log's end, or is dropped behind so many events.
+    async fn run(&mut self, events: usize) -> Result<bool> {
+        let source = self.database.source(None, &[])?;
+        let stream = source.streams(&[selection(&self.keys)]).await?.whole()?.remove(0);
+        let mut reader = source.open(&stream, self.after.as_ref()).await?;
+        self.seen.clear();
+        let mut open = Vec::new();
+        for _ in 0..events {
+            match reader.next().await? {
+                Some(Event::Rows(rows)) => open.push(rows),
+                Some(Event::Checkpoint(checkpoint)) => {
+                    for rows in open.drain(..) {
+                        self.tables.insert(rows.table.name.clone(), rows.table.clone());
+                        self.apply(&rows.table.name, &rows.batch);
+                    }
+                    self.after = Some(checkpoint);
+                }
+                None => return Ok(true),
+            }
+        }
+        Ok(false)
+    }
+
+    async fn whole(&mut self) {
+        assert!(self.run(usize::MAX).await.unwrap());
+    }
+
+    fn apply(&mut self, table: &str, batch: &RecordBatch) {
+        let column = |name: &str| batch.column_by_name(name).unwrap();
+        let (ids, values) = (column("id").as_primitive::<Int32Type>(), column("v").as_primitive::<Int32Type>());
+        let (ops, unchanged) = (column("_op").as_string::<i32>(), column("_unchanged").as_list::<i32>());
+        for row in 0..batch.num_rows() {
+            let id = ids.is_valid(row).then(|| ids.value(row));
+            let value = values.is_valid(row).then(|| values.value(row));
+            let unsent: Vec<String> = match unchanged.is_valid(row) {
+                true => unchanged.value(row).as_string::<i32>().iter().flatten().map(str::to_owned).collect(),
+                false => Vec::new(),
+            };
+            let key = |id: Option<i32>| (table.to_owned(), id.unwrap());
+            match ops.value(row) {
+                "t" => self.present.retain(|(of, _), _| of != table),
+                "d" => drop(self.present.remove(&key(id))),
+                _ if unsent.contains(&"v".to_owned()) => assert!(self.present.contains_key(&key(id))),
+                _ => drop(self.present.insert(key(id), value)),
+            }
+            self.seen.push((table.to_owned(), ops.value(row).to_owned(), id, value, unsent));
+        }
+    }
+
+    fn ops(&self) -> Vec<(&str, &str, Option<i32>, Option<i32>)> {
+        self.seen.iter().map(|(table, op, id, value, _)| (table.as_str(), op.as_str(), *id, *value)).collect()
+    }
+
+    async fn is_the_tables(&self) -> bool {
+        let mut expected = BTreeMap::new();
+        for table in ["a", "b"] {
+            let mut conn = self.database.conn().await;
+            let rows: Vec<(i32, Option<i32>)> = conn.query(format!("select id, v from {table}")).await.unwrap();
+            expected.extend(rows.into_iter().map(|(id, value)| ((table.to_owned(), id), value)));
+        }
+        self.present == expected
+    }
+}
+
+async fn made<'a>(server: &'a Server, name: &str) -> Database<'a> {
+    let database = server.database(name).await;
+    let table = "(id int primary key, v int, note varchar(20) not null default 'x')";
+    database.run(&format!("create table a {table}; create table b {table}")).await;
+    database
+}
+
+pub async fn a_snapshot_and_then_what_changes(server: &Server) {
+    let database = made(server, "cdc_ops").await;
+    database.run("insert into a (id, v) values (1, 10), (2, 20), (3, null)").await;
+    let mut log = Log::new(&database);
+    log.whole().await;
+    let read = |id, value| ("a", "r", Some(id), value);
+    assert_eq!(log.ops(), [read(1, Some(10)), read(2, Some(20)), read(3, None)]);
+    assert!(log.tables.contains_key("b"), "an empty table arrives too");
+
+    database
+        .run(
+            "insert into b (id, v) values (5, 50); update a set v = 11 where id = 1; update a set id = 9 where id = 2; \
+             delete from a where id = 3; begin; insert into b (id, v) values (6, 60); rollback",
+        )
+        .await;
+    log.whole().await;
+    let of = |table, op| log.ops().into_iter().filter(|seen| (seen.0, seen.1) == (table, op)).collect::<Vec<_>>();
+    assert_eq!(of("b", "c"), [("b", "c", Some(5), Some(50))]);
+    assert_eq!(of("a", "u"), [("a", "u", Some(1), Some(11))]);
+    // A row that leaves its key goes, and comes to the other one.
+    assert_eq!(of("a", "d"), [("a", "d", Some(2), Some(20)), ("a", "d", Some(3), None)]);
+    assert_eq!(of("a", "c"), [("a", "c", Some(9), Some(20))]);
+    assert_eq!(log.seen.len(), 5, "{:?}", log.seen);
+    assert!(log.is_the_tables().await);
+
+    log.whole().await;
+    assert!(log.seen.is_empty());
+    database.run("truncate table a; insert into a (id, v) values (4, 40)").await;
+    log.whole().await;
+    assert_eq!(log.ops(), [("a", "t", None, None), ("a", "c", Some(4), Some(40))]);
+    assert!(log.is_the_tables().await);
+}
+
+/// Readers are dropped behind any event, while others write: what stood at the last checkpoint goes on there.
+pub async fn what_is_cut_off_goes_on(server: &Server) {
+    let database = made(server, "cdc_cut").await;
+    let rows: Vec<_> = (0..200).map(|id| format!("({id}, 0)")).collect();
+    database.run(&format!("insert into a (id, v) values {}", rows.join(", "))).await;
+    let ended = Arc::new(AtomicBool::new(false));
+    let writers: Vec<_> = (0..3)
+        .map(|number| {
+            let (ended, name, server) = (ended.clone(), database.name.clone(), server.port());
+            tokio::spawn(write(number, name, server, ended))
+        })
+        .collect();
+    let mut log = Log::new(&database);
+    let mut cut = 0;
+    for turn in 0..60usize {
+        cut += usize::from(!log.run(1 + turn * 7 % 40).await.unwrap());
+    }
+    ended.store(true, Ordering::Release);
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    log.whole().await;
+    assert!(log.is_the_tables().await);
+    assert!(cut > 10, "{cut} of 60 runs were cut off");
+}
+
+async fn write(number: u64, database: String, port: u16, ended: Arc<AtomicBool>) {
+    let opts = mysql_async::OptsBuilder::default().ip_or_hostname("127.0.0.1").tcp_port(port);
+    let opts = opts.user(Some("repl")).pass(Some("replpw")).db_name(Some(database)).prefer_socket(false);
+    let mut conn = mysql_async::Conn::new(opts).await.unwrap();
+    let mut chance = 0x9e37_79b9_7f4a_7c15u64.wrapping_mul(number + 1);
+    let mut below = |end: u64| {
+        chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (chance >> 33) % end
+    };
+    while !ended.load(Ordering::Acquire) {
+        conn.query_drop("begin").await.unwrap();
+        for _ in 0..=below(4) {
+            let table = if below(2) == 0 { "a" } else { "b" };
+            // Each writer has keys of its own, so that none waits for another.
+            let id = below(100) * 3 + number;
+            let sql = match below(4) {
+                0 => format!("delete from {table} where id = {id}"),
+                1 => format!("update ignore {table} set id = {} where id = {id}", below(100) * 3 + number),
+                _ => format!("insert into {table} (id, v) values ({id}, 1) on duplicate key update v = v + 1"),
+            };
+            conn.query_drop(sql).await.unwrap();
+        }
+        conn.query_drop(if below(6) == 0 { "rollback" } else { "commit" }).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(below(8))).await;
+    }
+}
+
+/// A table that comes to the stream is read while the log goes on; one that leaves it is left.
+pub async fn tables_come_and_go(server: &Server) {
+    let database = made(server, "cdc_tables").await;
+    database.run("insert into a (id, v) values (1, 1); insert into b (id, v) values (2, 2)").await;
+    let mut log = Log::new(&database);
+    log.keys[1] = ("tables", "a");
+    log.whole().await;
+    assert_eq!(log.ops(), [("a", "r", Some(1), Some(1))]);
+    database.run("update b set v = 3; update a set v = 3").await;
+    log.keys[1] = ("tables", "a, b");
+    log.whole().await;
+    let seen: BTreeSet<_> = log.ops().into_iter().collect();
+    assert!(seen.contains(&("b", "r", Some(2), Some(3))) && seen.contains(&("a", "u", Some(1), Some(3))), "{seen:?}");
+    assert!(log.is_the_tables().await);
+}
+
+/// A server that logs no more than it must: what did not change is named, and never null for that.
+pub async fn columns_that_are_not_sent_are_named(server: &Server) {
+    let database = made(server, "cdc_minimal").await;
+    database.run("insert into a (id, v) values (1, 10)").await;
+    let mut log = Log::new(&database);
+    log.whole().await;
+    database.run("set session binlog_row_image = minimal; update a set note = 'y' where id = 1").await;
+    log.whole().await;
+    assert_eq!(log.seen.len(), 1);
+    let (_, op, id, value, unsent) = &log.seen[0];
+    assert_eq!((op.as_str(), *id, *value, unsent.as_slice()), ("u", Some(1), None, &["v".to_owned()][..]));
+    assert!(log.is_the_tables().await);
+}
+
+/// A column that comes between two runs is in the next rows. Rows of before such a change that are read after it are refused
+/// by name: nothing is read by a wrong definition.
+pub async fn a_table_that_is_altered(server: &Server) {
+    let database = made(server, "cdc_altered").await;
+    let mut log = Log::new(&database);
+    log.whole().await;
+    database.run("alter table a add column more int; insert into a (id, v, more) values (1, 10, 100)").await;
+    log.whole().await;
+    assert!(log.tables["a"].schema.field_with_name("more").is_ok());
+    assert!(log.is_the_tables().await);
+    let before = log.after.clone();
+    database.run("insert into a (id, v) values (2, 20); alter table a drop column more").await;
+    let error = log.run(usize::MAX).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Schema, "{error}");
+    assert!(error.message().contains("table a") && !error.message().contains("20)"), "{error}");
+    // What was before stands, and nothing of the rest is delivered.
+    let place = |checkpoint: &Option<Checkpoint>| checkpoint.as_ref().unwrap().position.as_value()["log"].clone();
+    assert!(place(&log.after)["pos"].as_u64() >= place(&before)["pos"].as_u64());
+    assert!(!log.present.contains_key(&("a".to_owned(), 2)));
+}
+
+/// What is refused, and how.
+pub async fn logs_that_cannot_be_read_are_named(server: &Server) {
+    let database = made(server, "cdc_refused").await;
+    let mut log = Log::new(&database);
+    log.whole().await;
+    let error = selection_error(&database, &[("mode", "cdc"), ("tables", "a"), ("where", "v > 1")]).await;
+    assert!(error.contains("`where`"), "{error}");
+    // A place that the server does not have.
+    let mut after = log.after.clone().unwrap();
+    let mut place = after.position.as_value().clone();
+    place["log"]["gtids"] = match server.flavour {
+        Flavour::Mysql => "11111111-2222-3333-4444-555555555555:1-9999999".into(),
+        Flavour::Mariadb => "0-1-999999999".into(),
+    };
+    after.position = tidemark::record::Position::new(place);
+    log.after = Some(after);
+    if server.flavour == Flavour::Mariadb {
+        assert_eq!(log.run(usize::MAX).await.unwrap_err().kind(), Kind::Lost);
+    }
+    // Who may not read the log is told what it takes.
+    let login = database.user("grant select on {db}.* to {user}").await;
+    let source = database.source(Some(&login), &[]).unwrap();
+    let stream = source.streams(&[selection(&[("mode", "cdc"), ("tables", "a")])]).await.unwrap().whole().unwrap();
+    let error = source.open(&stream[0], None).await.err().unwrap();
+    assert_eq!(error.kind(), Kind::Denied, "{error}");
+    assert!(error.to_string().contains("REPLICATION"), "{error}");
+}
+
+async fn selection_error(database: &Database<'_>, keys: &[(&str, &str)]) -> String {
+    let source = database.source(None, &[]).unwrap();
+    source.streams(&[selection(keys)]).await.err().unwrap().to_string()
+}

@@ -53,7 +53,7 @@ pub struct Run {
     /// Streams to run, by name or pattern (`*` and `?`); all where none is named
     #[arg(value_name = "STREAM")]
     pub streams: Vec<String>,
-    /// How to read, in place of the streams' own `mode`; `cdc` is not there yet [default: $RUN_TYPE]
+    /// How to read, `full` or `incremental`, in place of the streams' own `mode` [default: $RUN_TYPE]
     #[arg(long, value_parser = mode())]
     pub mode: Option<Mode>,
     /// Run parts of this plan, as `tidemark plan --json` printed it; `-` reads it from standard input

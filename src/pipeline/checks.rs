@@ -27,8 +27,18 @@ fn stream_errors(config: &Config, stream: &StreamSection) -> Vec<Error> {
     checked.into_iter().filter_map(Result::err).collect()
 }
 
-/// Refuses a mode in which the stream's source cannot be read.
+/// Refuses a mode in which the stream's source cannot be read, and one for once whose files would not fit the stream's.
 pub fn mode(config: &Config, stream: &StreamSection, mode: Mode) -> Result<()> {
+    let own = stream.section.get("mode").and_then(Mode::parse).unwrap_or(Mode::Full);
+    if (own == Mode::Cdc) != (mode == Mode::Cdc) {
+        let keys = &stream.section;
+        return Err(keys
+            .error(
+                "mode",
+                format!("is `{own}`, and cannot be `{mode}` for once: its files would not fit those that are there"),
+            )
+            .hint("Give that a section of its own, with a name of its own for the table (`as`)."));
+    }
     (source::maker(&config.sources[&stream.source].0)?.check_mode)(&stream.section, mode)
 }
 

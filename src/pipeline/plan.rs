@@ -355,14 +355,6 @@ impl<'a> Plan<'a> {
     /// What was asked for of one section, those that cannot begin among them.
     async fn resolve(&self, section: &StreamSection, source: &dyn Source) -> Result<Asked> {
         let selection = Selection::of(&section.name, &section.section, self.request.mode_of(section))?;
-        let own = section.section.get("mode").and_then(Mode::parse);
-        if own.is_some_and(|own| (own == Mode::Cdc) != (selection.mode == Mode::Cdc)) {
-            let asked = selection.mode;
-            return Err(section
-                .section
-                .error("mode", format!("cannot be `{asked}` for once: its files would not fit those that are there"))
-                .hint("Give that a section of its own, with a table name of its own (`as`)."));
-        }
         let name = self.config.pipeline.text("name")?;
         let Listing { streams, refused } = source.streams(std::slice::from_ref(&selection)).await?;
         let identity = source.identity().await?;

@@ -146,7 +146,7 @@ pub fn truncate(table: &Arc<Table>, committed_at: Option<i64>, position: &str) -
     let fields = &table.schema.fields()[..own];
     let nulls = fields.iter().map(|field| arrow_array::new_null_array(field.data_type(), 1)).collect();
     let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(1));
-    let schema = Arc::new(Schema::new(fields.iter().cloned().collect::<Vec<_>>()));
+    let schema = Arc::new(Schema::new(fields.to_vec()));
     let batch = RecordBatch::try_new_with_options(schema, nulls, &options)
         .map_err(|e| Error::bug(format!("table {}: {e}", table.name)))?;
     changes.finish(table, &batch)

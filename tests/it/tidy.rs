@@ -28,6 +28,7 @@ const SHARED: &[&str] = &[
     "mod",
     "credentials",
     "tls",
+    "changes",
     "cursor",
     "cut",
     "feed",

@@ -102,7 +102,7 @@ impl Task<'_> {
                     // What the chunk may have seen already is to follow.
                     self.log.extend().await?;
                 }
-                Step::End if self.until == Until::End => return Ok(self.checkpoint().await?),
+                Step::End if self.until == Until::End => return self.checkpoint().await,
                 Step::End => {}
             }
         }

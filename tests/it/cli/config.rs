@@ -219,14 +219,14 @@ fn what_the_source_the_format_and_the_destination_refuse() {
         "type = local\npath = lake\n\n[stream orders]\n",
         concat!(
             "type = gcs\nbucket = b\ncredentials_file = no.json\n\n",
-            "[stream orders]\nmode = cdc\nformat = csv\ncompression = snappy\ncsv_delimiter = ;;\n",
+            "[stream orders]\nmode = cdc\nwhere = a\nformat = csv\ncompression = snappy\ncsv_delimiter = ;;\n",
         ),
         concat!(
             "pipeline.conf:12: [destination lake] `credentials_file` cannot be used: ",
             "no.json: cannot be read: No such file or directory (os error 2)\n",
-            "pipeline.conf:15: [stream orders] `mode` cannot be `cdc` with MySQL yet\n",
-            "pipeline.conf:17: [stream orders] `compression` can be `snappy` for Parquet only\n",
-            "pipeline.conf:18: [stream orders] `csv_delimiter` must be one ASCII character, `\\t`, or a byte such as `\\x01`"
+            "pipeline.conf:16: [stream orders] `where` says nothing of a change log: it has the changes of whole tables\n",
+            "pipeline.conf:18: [stream orders] `compression` can be `snappy` for Parquet only\n",
+            "pipeline.conf:19: [stream orders] `csv_delimiter` must be one ASCII character, `\\t`, or a byte such as `\\x01`"
         ),
     );
 }
@@ -281,7 +281,10 @@ fn memory_without_its_unit() {
 
 #[test]
 fn a_mode_of_the_command_line() {
-    let text = "pipeline.conf:13: [stream orders] `mode` cannot be `cdc` with MySQL yet";
+    let text = concat!(
+        "pipeline.conf:13: [stream orders] `mode` is `full`, and cannot be `cdc` for once: its files would not fit those that are \
+         there\n  Give that a section of its own, with a name of its own for the table (`as`)."
+    );
     refused_by("run --mode cdc", "orders", "orders", text);
 }
 
@@ -363,18 +366,16 @@ fn the_reference_and_the_example_are_as_written() {
     assert!(ended.err.contains("configuration.md:"), "{}", ended.err);
 }
 
-/// As long as no source can be read by its change log, whoever is offered that is told so.
+/// As long as not every source can be read by its change log, whoever is offered that is told so.
 #[test]
 fn modes_that_are_not_there_are_said_to_be_so() {
     let stream = Section::of_keys("stream t", STREAM_KEYS.iter().collect(), &[("table", "t")]).unwrap();
-    for source in SOURCES {
-        let refused = (source.check_mode)(&stream, Mode::Cdc).is_err();
-        assert!(refused, "{} reads a change log: the pages below say that it does not", source.kind.name);
-    }
+    let reads = |source: &&&tidemark::source::Maker| (source.check_mode)(&stream, Mode::Cdc).is_ok();
+    let names: Vec<_> = SOURCES.iter().filter(reads).map(|source| source.kind.name).collect();
+    assert_eq!(names, ["mysql"], "the pages below say who reads a change log");
     let folder = Folder::new(GOOD);
     for page in [
         docs::reference(&registry()),
-        folder.run("run --help").expect(0).out,
         include_str!("../../../docs/command-line.md").to_owned(),
         include_str!("../../../README.md").to_owned(),
     ] {

@@ -133,7 +133,7 @@ fn a_wrong_value_is_named_by_its_variable_and_not_shown() {
         ),
         // What the connector finds.
         ("TIDEMARK_SOURCE_SHOP_TLS_CA", "hunter2.pem", "[source shop] `tls` cannot be set up: "),
-        ("TIDEMARK_STREAM_ORDERS_MODE", "cdc", "[stream orders] `mode` cannot be `…` with MySQL yet"),
+        ("TIDEMARK_STREAM_REST_MODE", "cdc", "[stream rest] `mode` `…` needs a change log, and SQLite keeps none"),
         // Said once, of what both streams take over.
         (
             "TIDEMARK_DESTINATION_LAKE_COMPRESSION",

@@ -14,6 +14,9 @@ use tidemark::record::{Checkpoint, Event, Table};
 
 use super::{Database, Flavour, Server, selection};
 
+/// Table, what, key, value, and what was not sent.
+type Seen = (String, String, Option<i32>, Option<i32>, Vec<String>);
+
 /// A stream of the tables `a` and `b` that is run again and again, and the present state of what it delivered.
 struct Log<'a> {
     database: &'a Database<'a>,
@@ -21,8 +24,8 @@ struct Log<'a> {
     after: Option<Checkpoint>,
     /// By table and key: its other column.
     present: BTreeMap<(String, i32), Option<i32>>,
-    /// Of the last run: table, what, key, value, and what was not sent.
-    seen: Vec<(String, String, Option<i32>, Option<i32>, Vec<String>)>,
+    /// Of the last run.
+    seen: Vec<Seen>,
     tables: BTreeMap<String, Arc<Table>>,
 }
 

@@ -25,7 +25,7 @@ use super::name::Name;
 use super::plan::Plan;
 use crate::error::{Context, Error, Result};
 use crate::record::{Checkpoint, Table};
-use crate::source::changes::{self, Asked, Snapshot, Until, follow};
+use crate::source::changes::{self, Asked, Until, follow};
 use crate::source::{Reader, Stream, feed};
 
 /// How often the server says that it is there.
@@ -65,7 +65,7 @@ pub async fn open(settings: &Arc<Settings>, stream: &Stream, after: Option<&Chec
 /// A table that the stream did not have is read from its beginning, while the log goes on.
 fn with_new_tables(mut place: changes::Place, known: &[String], stream: &Stream) -> changes::Place {
     for table in stream.tables.iter().filter(|table| !known.contains(table)) {
-        place.snapshots.entry(table.clone()).or_insert_with(Snapshot::default);
+        place.snapshots.entry(table.clone()).or_default();
     }
     place.snapshots.retain(|table, _| stream.tables.contains(table));
     place

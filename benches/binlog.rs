@@ -32,11 +32,15 @@ mod bench {
                 format!(
                     "({id}, {}, {}, {}.{:02}, {}.5, 'name of {id}', {}, '2024-01-02 03:04:05.{:06}', '2024-05-0{}', {})",
                     id % 1000,
-                    if id % 5 == 0 { "null".to_owned() } else { (id * 31).to_string() },
+                    if id.is_multiple_of(5) { "null".to_owned() } else { (id * 31).to_string() },
                     id % 100_000,
                     id % 100,
                     id % 777,
-                    if id % 3 == 0 { "null".to_owned() } else { format!("'a note that is somewhat longer, {id}'") },
+                    if id.is_multiple_of(3) {
+                        "null".to_owned()
+                    } else {
+                        format!("'a note that is somewhat longer, {id}'")
+                    },
                     id % 1_000_000,
                     id % 9 + 1,
                     id % 2

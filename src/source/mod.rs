@@ -9,7 +9,7 @@ mod keys;
 pub mod keyset;
 pub mod listing;
 #[cfg(feature = "mysql")]
-mod mysql;
+pub mod mysql;
 pub mod pattern;
 #[cfg(feature = "postgres")]
 mod postgres;

@@ -21,3 +21,8 @@ async fn a_new_user_logs_in_without_tls_and_with() {
         assert_eq!(read.rows(), 1);
     }
 }
+
+#[tokio::test]
+async fn differences_of_documents() {
+    my::binlog::differences_of_documents(&SERVER).await;
+}

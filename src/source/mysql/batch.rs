@@ -1,5 +1,6 @@
 //! From the rows of a statement to batches.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
@@ -10,6 +11,7 @@ use super::connect::Connection;
 use super::decode::{self, Trouble};
 use super::error::{self, Doing};
 use super::plan::{Plan, Planned};
+use super::types::Type;
 use crate::error::{Error, Result};
 use crate::record::{Rows, Table};
 use crate::source::cursor::Sieve;
@@ -95,7 +97,7 @@ impl Batch {
         }
         match decode::row(body, &plan.columns, &mut self.columns) {
             Ok(bytes) => self.bytes += bytes + self.row_bytes,
-            Err(Trouble::Misfit(index, why)) => return Err(misfit(plan, index, self.all_rows + 1, why)),
+            Err(Trouble::Misfit(index, why)) => return Err(misfit_of(plan, index, self.all_rows + 1, why)),
             Err(Trouble::Torn) => return Err(torn()),
         }
         self.rows += 1;
@@ -126,7 +128,7 @@ impl Batch {
     fn finish(&mut self, plan: &Plan) -> Result<Rows> {
         let first = self.all_rows - self.rows as u64 + 1;
         let finished = self.columns.iter_mut().enumerate().map(|(index, column)| {
-            column.finish().map_err(|row| misfit(plan, index, first + row as u64, Misfit::Text))
+            column.finish().map_err(|row| misfit_of(plan, index, first + row as u64, Misfit::Text))
         });
         let arrays = finished.collect::<Result<Vec<ArrayRef>>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
@@ -149,9 +151,13 @@ impl Batch {
     }
 }
 
-/// An error that names table, column and row, and the key that lets the value pass.
-fn misfit(plan: &Plan, index: usize, row: u64, why: Misfit) -> Error {
+fn misfit_of(plan: &Plan, index: usize, row: u64, why: Misfit) -> Error {
     let Planned { name, of, .. } = &plan.columns[index];
+    misfit(name, *of, &plan.header, format_args!("column {name}, row {row} as read:"), why)
+}
+
+/// An error that begins with the place of column and row, and names the key of the section `header` that lets the value pass.
+pub fn misfit(name: &str, of: Type, header: &str, place: impl Display, why: Misfit) -> Error {
     let (what, hint) = match why {
         Misfit::Text => (
             "the text is not valid UTF-8".to_owned(),
@@ -168,5 +174,5 @@ fn misfit(plan: &Plan, index: usize, row: u64, why: Misfit) -> Error {
         ),
         Misfit::Kind => return Error::bug(format!("column {name}: the server sent a value that is no {of:?}")),
     };
-    Error::data(format!("column {name}, row {row} as read: {what}")).hint(format!("{hint}, in [{}].", plan.header))
+    Error::data(format!("{place} {what}")).hint(format!("{hint}, in [{header}]."))
 }

@@ -40,6 +40,27 @@ impl Moment {
         Some(i64::from(self.days()?) * DAY + seconds * MICROS + i64::from(self.micro))
     }
 
+    /// The moment so many seconds after 1970-01-01T00:00:00, up to the year 9999.
+    pub fn of_seconds(seconds: i64, micro: u32) -> Self {
+        let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+        // As in `days`, backwards.
+        let days = days + 719_468;
+        let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+        let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month_from_march = (5 * day_of_year + 2) / 153;
+        let month = (month_from_march + 2) % 12 + 1;
+        Self {
+            year: (era * 400 + year_of_era + i64::from(month <= 2)) as u16,
+            month: month as u8,
+            day: (day_of_year - (153 * month_from_march + 2) / 5 + 1) as u8,
+            hour: (second / 3600) as u8,
+            minute: (second / 60 % 60) as u8,
+            second: (second % 60) as u8,
+            micro,
+        }
+    }
+
     /// `2024-02-00`, as the server writes it.
     pub fn write_date(&self, out: &mut Vec<u8>) {
         padded(out, u32::from(self.year), 4);
@@ -103,6 +124,7 @@ mod tests {
             for month in 1..=12 {
                 for day in 1..=days_in_month(i32::from(year), i32::from(month)) as u8 {
                     assert_eq!(date(year, month, day).days(), Some(expected), "{year}-{month}-{day}");
+                    assert_eq!(Moment::of_seconds(i64::from(expected) * 86_400, 0), date(year, month, day));
                     expected += 1;
                 }
             }

@@ -179,6 +179,24 @@ impl Cells {
         Ok(())
     }
 
+    /// Takes a decimal of at most 38 digits, without its point, which is where the type says.
+    #[inline]
+    pub fn decimal(&mut self, unscaled: i128) -> Result<(), Misfit> {
+        match &mut self.values {
+            Values::Decimal128(b, digits) if digits.hold(unscaled) => b.append_value(unscaled),
+            Values::Decimal128(..) => return Err(Misfit::Digits),
+            _ => return Err(Misfit::Kind),
+        }
+        Ok(())
+    }
+
+    pub fn uuid(&mut self, uuid: [u8; 16]) -> Result<(), Misfit> {
+        match &mut self.values {
+            Values::Uuid(b) => b.append_value(uuid).map_err(|_| Misfit::Kind),
+            _ => Err(Misfit::Kind),
+        }
+    }
+
     /// Takes a DATE, DATETIME or TIMESTAMP.
     #[inline]
     pub fn moment(&mut self, value: &Moment) -> Result<(), Misfit> {

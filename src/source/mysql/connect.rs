@@ -99,7 +99,7 @@ impl Connection {
     }
 }
 
-fn connect_failure(settings: &Settings, failure: Failure) -> Error {
+pub fn connect_failure(settings: &Settings, failure: Failure) -> Error {
     let section = &settings.section;
     let number = error::number(&failure);
     let error = error::of(failure, Doing::Connecting);

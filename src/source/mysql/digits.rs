@@ -19,7 +19,13 @@ impl Digits {
             Some(value) => i128::from(value),
             None => decimal::parse_i128(text, self.scale as i8)?,
         };
-        (value.unsigned_abs() < 10u128.pow(u32::from(self.precision))).then_some(value)
+        self.hold(value).then_some(value)
+    }
+
+    /// Whether an unscaled value has no more digits than the type.
+    #[inline]
+    pub fn hold(self, unscaled: i128) -> bool {
+        unscaled.unsigned_abs() < 10u128.pow(u32::from(self.precision))
     }
 
     /// As [`Digits::of_text`], for the usual case of few digits, all of the scale's; `None` leaves it to the other.

@@ -2,6 +2,7 @@
 //! is new in them.
 
 mod batch;
+pub mod binlog;
 mod calendar;
 mod catalog;
 mod cells;

@@ -1,6 +1,7 @@
 //! One suite for MySQL and MariaDB: what a source of type `mysql` must do on both.
 
 pub mod access;
+pub mod binlog;
 pub mod chunks;
 pub mod incremental;
 pub mod interleaved;
@@ -84,6 +85,24 @@ macro_rules! my_suite {
             chunks::stale_statistics_make_no_giant,
             chunks::no_statement_reads_longer_than_it_may,
             chunks::another_table_of_the_name_is_not_read_on,
+            binlog::parity_of_every_type,
+            binlog::parity_of_signs_behind_other_types,
+            binlog::parity_of_texts_behind_other_types,
+            binlog::parity_of_zero_dates,
+            binlog::parity_of_chosen_columns,
+            binlog::parity_of_documents,
+            binlog::parity_of_every_character,
+            binlog::parity_of_labels,
+            binlog::minimal_images,
+            binlog::images_without_blobs,
+            binlog::values_of_several_packets,
+            binlog::a_transaction_of_200_000_rows,
+            binlog::compressed_is_the_same,
+            binlog::begins_after_transactions,
+            binlog::waits_for_more,
+            binlog::goes_on_in_the_next_file,
+            binlog::refusals_of_a_log,
+            binlog::a_second_replica_of_our_number,
         );
     };
     ($($module:ident::$name:ident),+ $(,)?) => {

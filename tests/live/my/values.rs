@@ -13,10 +13,10 @@ use super::{Database, Flavour, Read, Server};
 
 /// A column's type, how the server is asked for its text (`{}` is the column), what it becomes, and values to store.
 pub struct Case {
-    declared: &'static str,
+    pub declared: &'static str,
     asked: &'static str,
     arrow: Arrow,
-    values: &'static [&'static str],
+    pub values: &'static [&'static str],
 }
 
 pub enum Arrow {
@@ -33,7 +33,7 @@ const fn case(declared: &'static str, asked: &'static str, arrow: DataType, valu
 
 const TIME: DataType = DataType::Duration(TimeUnit::Microsecond);
 
-const NUMBERS: &[Case] = &[
+pub const NUMBERS: &[Case] = &[
     case("tinyint", "{}", DataType::Int8, &["-128", "127", "0"]),
     case("tinyint unsigned", "{}", DataType::UInt8, &["255", "0"]),
     case("tinyint(1)", "{}", DataType::Int8, &["-128", "1", "127"]),
@@ -79,7 +79,7 @@ const NUMBERS: &[Case] = &[
     case("year", "{}+0", DataType::Int16, &["0", "1901", "2155"]),
 ];
 
-const TEXTS: &[Case] = &[
+pub const TEXTS: &[Case] = &[
     case("char(5)", "{}", DataType::Utf8, &["'a  '", "''", "'日本😀'"]),
     case("varchar(20)", "{}", DataType::Utf8, &["'a  '", "''", "'tab\\t \\0 quote\\' \\n'"]),
     case("tinytext", "{}", DataType::Utf8, &["'x'"]),
@@ -99,7 +99,7 @@ const TEXTS: &[Case] = &[
     },
 ];
 
-const TIMES: &[Case] = &[
+pub const TIMES: &[Case] = &[
     case("date", "{}", DataType::Date32, &["'0000-01-01'", "'1000-01-01'", "'1969-12-31'", "'9999-12-31'"]),
     case("date", "{}", DataType::Date32, &["'2024-02-29'", "'1900-02-28'", "'1582-10-10'"]),
     case("datetime", "{}", field::TIMESTAMP, &["'1000-01-01 00:00:00'", "'9999-12-31 23:59:59'"]),
@@ -123,7 +123,7 @@ const TIMES: &[Case] = &[
 ];
 
 const GEOMETRY: &str = "concat(st_srid({}), ':', hex(st_aswkb({})))";
-const SHAPES: &[Case] = &[
+pub const SHAPES: &[Case] = &[
     case("geometry", GEOMETRY, DataType::Binary, &["st_geomfromtext('POINT(1 2)')"]),
     case("linestring", GEOMETRY, DataType::Binary, &["st_geomfromtext('LINESTRING(0 0, 1 1, 2 0)')"]),
     case(

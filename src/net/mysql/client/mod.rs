@@ -6,6 +6,7 @@
 mod failure;
 mod login;
 mod packets;
+mod replica;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,7 @@ use rustls::pki_types::ServerName;
 pub use self::failure::{Failure, Refusal};
 pub use self::packets::Duplex;
 use self::packets::Packets;
+pub use self::replica::{Dump, Part};
 
 pub use mysql_common::constants::{ColumnFlags, ColumnType};
 pub use mysql_common::packets::Column;

@@ -40,6 +40,8 @@ pub struct Packets {
     unread: Range<usize>,
     /// A payload of several packets, put together.
     joined: Vec<u8>,
+    /// What was lent last.
+    lent: Place,
     outgoing: Vec<u8>,
     /// The number of the next packet, whoever sends it.
     sequence: u8,
@@ -62,6 +64,7 @@ impl Packets {
             buffer,
             unread: 0..0,
             joined: Vec::new(),
+            lent: Place::Buffer(0..0),
             outgoing: Vec::new(),
             sequence: 0,
             silence,
@@ -111,16 +114,48 @@ impl Packets {
 
     /// The next payload. Not cancel safe while it waits for the network: the connection is of no use afterwards.
     pub async fn next(&mut self) -> Result<&[u8], Failure> {
-        let place = loop {
+        self.lent = loop {
             match self.received()? {
                 Some(place) => break place,
                 None => self.receive().await?,
             }
         };
-        Ok(match place {
-            Place::Buffer(range) => &self.buffer[range],
+        Ok(self.lent())
+    }
+
+    /// The next packet, to be looked at with [`Packets::lent`]: a payload, or so much of it as is in one packet. Returns
+    /// whether the payload goes on in another. Cancel safe: what had been received by then is lent by the next call.
+    pub async fn part(&mut self) -> Result<bool, Failure> {
+        loop {
+            if let Some((range, goes_on)) = self.received_part()? {
+                self.lent = Place::Buffer(range);
+                return Ok(goes_on);
+            }
+            self.receive().await?;
+        }
+    }
+
+    /// What the last call gave, until the next one.
+    pub fn lent(&self) -> &[u8] {
+        match &self.lent {
+            Place::Buffer(range) => &self.buffer[range.clone()],
             Place::Joined => &self.joined,
-        })
+        }
+    }
+
+    fn received_part(&mut self) -> Result<Option<(Range<usize>, bool)>, Failure> {
+        let from = self.unread.start + HEADER_BYTES;
+        let Some(length) = self.length_at(self.unread.start, self.sequence)? else {
+            self.make_room(HEADER_BYTES);
+            return Ok(None);
+        };
+        if from + length > self.unread.end {
+            self.make_room(HEADER_BYTES + length);
+            return Ok(None);
+        }
+        self.unread.start = from + length;
+        self.sequence = self.sequence.wrapping_add(1);
+        Ok(Some((from..from + length, length == FULL_PAYLOAD)))
     }
 
     /// The next payload, if all of it has been received.
@@ -130,11 +165,13 @@ impl Packets {
         let mut total = 0;
         loop {
             let Some(length) = self.length_at(from, self.sequence.wrapping_add(parts))? else {
-                return self.make_room(total + HEADER_BYTES);
+                self.make_room(total + HEADER_BYTES);
+                return Ok(None);
             };
             let end = from + HEADER_BYTES + length;
             if end > self.unread.end {
-                return self.make_room(end - self.unread.start);
+                self.make_room(end - self.unread.start);
+                return Ok(None);
             }
             (from, total, parts) = (end, end - self.unread.start, parts.wrapping_add(1));
             if length < FULL_PAYLOAD {
@@ -167,7 +204,7 @@ impl Packets {
     }
 
     /// Moves what is unread to the buffer's front, and sees to it that so many bytes have room there.
-    fn make_room(&mut self, bytes: usize) -> Result<Option<Place>, Failure> {
+    fn make_room(&mut self, bytes: usize) {
         if self.unread.start > 0 {
             self.buffer.copy_within(self.unread.clone(), 0);
             self.unread = 0..self.unread.len();
@@ -180,7 +217,6 @@ impl Packets {
             self.buffer.shrink_to_fit();
             self.joined = Vec::new();
         }
-        Ok(None)
     }
 
     async fn receive(&mut self) -> Result<(), Failure> {
@@ -263,6 +299,37 @@ mod tests {
             assert!(packets.next().await.is_err());
             assert!(packets.buffer.capacity() <= BUFFER_BYTES && packets.joined.capacity() == 0);
         }
+    }
+
+    #[tokio::test]
+    async fn parts_come_one_by_one_and_whole() {
+        let long: Vec<u8> = (0..2 * FULL_PAYLOAD + 9).map(|n| n as u8).collect();
+        let mut packets = packets(&[vec![1], long.clone(), vec![2]], 1 << 20);
+        let mut got = Vec::new();
+        let mut lengths = Vec::new();
+        while lengths.len() < 5 {
+            let goes_on = packets.part().await.unwrap();
+            lengths.push((packets.lent().len(), goes_on));
+            got.extend_from_slice(packets.lent());
+        }
+        assert_eq!(lengths, [(1, false), (FULL_PAYLOAD, true), (FULL_PAYLOAD, true), (9, false), (1, false)]);
+        assert!(got == [&[1][..], &long, &[2]].concat());
+        assert!(packets.buffer.capacity() <= FULL_PAYLOAD + 2 * BUFFER_BYTES);
+    }
+
+    /// Dropped while it waits, a call has taken nothing.
+    #[tokio::test]
+    async fn a_part_is_cancel_safe() {
+        let (ours, mut theirs) = tokio::io::duplex(64);
+        let mut packets = Packets::new(Box::new(ours), Duration::from_secs(5));
+        for piece in [&[3][..], &[0, 0, 0, 7], &[8]] {
+            theirs.write_all(piece).await.unwrap();
+            let waited = tokio::time::timeout(Duration::from_millis(20), packets.part()).await;
+            assert!(waited.is_err());
+        }
+        theirs.write_all(&[9]).await.unwrap();
+        assert!(!packets.part().await.unwrap());
+        assert_eq!(packets.lent(), [7, 8, 9]);
     }
 
     #[tokio::test]

@@ -1,0 +1,45 @@
+//! Why the server does not send its log, or stops to.
+
+use super::super::client::Failure;
+use super::super::error::{self, Doing};
+use crate::error::{Error, Kind};
+
+/// What the dump of a log fails with, whatever the reason; which, only its wording tells.
+const FATAL: u16 = 1236;
+/// There is no log.
+const NO_LOG: u16 = 1381;
+/// MariaDB: another replica of our number came, and has our place now.
+const SAME_ID: u16 = 4052;
+/// A right is missing. We have logged in by then, so that the first is not about the password.
+const LACKS_RIGHT: [u16; 2] = [1045, 1227];
+
+/// `has_come` is whether events came before. The server knows one number for all that stops a dump: at its beginning, that is
+/// that it does not have the place that we ask for; later, that somebody with our number took over, or that it shuts
+/// down, and asking again shows which.
+pub fn refused(failure: Failure, has_come: bool) -> Error {
+    let said = match &failure {
+        // It names files, places and transactions, never values.
+        Failure::Server(refusal) if refusal.code == FATAL => refusal.message.clone(),
+        _ => String::new(),
+    };
+    match error::number(&failure) {
+        Some(FATAL) if has_come => {
+            Error::unavailable(format!("the server stopped to send its log (error 1236): {said}"))
+                .hint("If it happens again and again, another replica has the same `server_id`: give each its own.")
+        }
+        Some(FATAL) => {
+            Error::new(Kind::Lost, format!("the server cannot send its log from our position on (error 1236): {said}"))
+                .hint("Where it has purged that part of its log, take a new snapshot.")
+        }
+        Some(NO_LOG) => Error::config("the server keeps no binary log (error 1381)")
+            .hint("An administrator can set `log_bin` and `binlog_format = ROW`, and restart it."),
+        Some(SAME_ID) => {
+            Error::conflict(format!("another replica has our `server_id` (error {SAME_ID})")).hint("Give each its own.")
+        }
+        Some(number) if LACKS_RIGHT.contains(&number) => {
+            Error::denied(format!("the user may not read the server's log (error {number})"))
+                .hint("An administrator can run: GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO the user.")
+        }
+        _ => error::of(failure, if has_come { Doing::Reading } else { Doing::Preparing }),
+    }
+}

@@ -188,10 +188,13 @@ mod tests {
         }
     }
 
+    /// How a server estimates, and what that makes of chunks.
+    type Estimate = fn(u64) -> Option<u64>;
+
     /// Twice as much as there is, as InnoDB has it, is put right; and what is simply wrong makes chunks that are as wrong.
     #[tokio::test]
     async fn wrong_estimates_make_chunks_of_other_sizes() {
-        let estimates: [(fn(u64) -> Option<u64>, usize, usize); 4] = [
+        let estimates: [(Estimate, usize, usize); 4] = [
             (|rows| Some(rows * 2), 800, 1_250),
             (|rows| Some(rows * 2 + rows % 7 * 9), 500, 1_500),
             (|rows| Some(rows / 3), 2_000, 3_500),

@@ -31,14 +31,14 @@ MAKE = {
         "KEY (updated_at))",
         "SET SESSION cte_max_recursion_depth = 100000000, SESSION time_zone = '+00:00'",
         "INSERT INTO events WITH RECURSIVE n AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM n WHERE n < {rows}) "
-        "SELECT n, n % 9973, concat('note ', n), timestamp'2024-01-01' + interval n * 7000 microsecond FROM n",
+        "SELECT n, n % 9973, concat('note ', n), timestamp'2024-01-01 00:00:00' + interval n * 7000 microsecond FROM n",
         "ANALYZE TABLE events",
     ],
     "mariadb": [
         "CREATE TABLE events (id bigint PRIMARY KEY, customer int NOT NULL, note varchar(40), updated_at timestamp(6) NOT NULL, "
         "KEY (updated_at))",
         "SET SESSION time_zone = '+00:00'",
-        "INSERT INTO events SELECT seq, seq % 9973, concat('note ', seq), timestamp'2024-01-01' + interval seq * 7000 microsecond "
+        "INSERT INTO events SELECT seq, seq % 9973, concat('note ', seq), timestamp'2024-01-01 00:00:00' + interval seq * 7000 microsecond "
         "FROM seq_1_to_{rows}",
         "ANALYZE TABLE events",
     ],

@@ -241,45 +241,44 @@ pub fn wait_before(attempt: u32) -> Duration {
 }
 
 async fn once(session: &mut Session, source: &Shared<'_>, lease: &dyn Lease) -> Result<Outcome> {
-    let shown = |position: Option<&Position>| position.map(ToString::to_string);
     let load = match session.opening.mode {
         Mode::Full => Some(None),
         Mode::Incremental => load_first(session, source, lease).await?,
         Mode::Cdc => None,
     };
-    let (writer, result) = match load {
-        Some(cut) => {
-            let mut writer = open(session).await?;
-            let loaded = full::load(session, source, &mut *writer, lease, cut).await;
-            (writer, loaded)
-        }
-        None => match append::begin(session, source, lease).await? {
-            Begun::Open(mut writer, mut reader, _permit) => {
-                let copied = append::copy(session, source, &mut *reader, &mut *writer, lease).await;
-                (writer, copied)
-            }
-            Begun::NothingNew(position) => {
-                return Ok(Outcome { ended: Ended::AtTheEnd, high_water_mark: shown(position.as_ref()) });
-            }
-            Begun::Stopped(position) => {
-                return Ok(Outcome { ended: Ended::Stopped, high_water_mark: shown(position.as_ref()) });
-            }
-        },
-    };
-    let high_water_mark = shown(writer.last().position.as_ref());
-    match result {
-        Ok(ended) => {
-            match ended {
-                Ended::AtTheEnd => warn_of_earlier_rows(session, source, high_water_mark.as_deref()),
-                Ended::Stopped => writer.abort().await,
-            }
-            Ok(Outcome { ended, high_water_mark })
-        }
-        Err(error) => {
-            writer.abort().await;
-            Err(error)
+    if let Some(cut) = load {
+        let mut writer = open(session).await?;
+        let loaded = full::load(session, source, &mut *writer, lease, cut).await;
+        let outcome = ended(session, source, writer, loaded).await?;
+        // A load leaves the last rows of its bound to the stream where others may still come among them.
+        if session.opening.mode == Mode::Full || outcome.ended == Ended::Stopped {
+            return Ok(outcome);
         }
     }
+    let shown = |position: Option<Position>| position.map(|position| position.to_string());
+    match append::begin(session, source, lease).await? {
+        Begun::Open(mut writer, mut reader, _permit) => {
+            let copied = append::copy(session, source, &mut *reader, &mut *writer, lease).await;
+            ended(session, source, writer, copied).await
+        }
+        Begun::NothingNew(position) => Ok(Outcome { ended: Ended::AtTheEnd, high_water_mark: shown(position) }),
+        Begun::Stopped(position) => Ok(Outcome { ended: Ended::Stopped, high_water_mark: shown(position) }),
+    }
+}
+
+/// What a writer has come to, which is done with.
+async fn ended(
+    session: &Session,
+    source: &Shared<'_>,
+    writer: Box<dyn Writer>,
+    result: Result<Ended>,
+) -> Result<Outcome> {
+    let high_water_mark = writer.last().position.as_ref().map(ToString::to_string);
+    match &result {
+        Ok(Ended::AtTheEnd) => warn_of_earlier_rows(session, source, high_water_mark.as_deref()),
+        Ok(Ended::Stopped) | Err(_) => writer.abort().await,
+    }
+    result.map(|ended| Outcome { ended, high_water_mark })
 }
 
 /// Whether an incremental stream is to be loaded before it can grow: anew, to its end, or for the first time where the

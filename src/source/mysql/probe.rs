@@ -9,7 +9,7 @@ use super::connect::{Connection, number, text};
 use super::error::{self, Doing};
 use super::order::{Ordered, Type};
 use super::plan::{Plan, Scope};
-use super::sessions::{REPLICATION, Sessions};
+use super::sessions::{NO_TEXT, REPLICATION, Sessions};
 use crate::error::{Kind, Result};
 use crate::source::cursor::{
     self, Column, Compare, Grain, High, Lookback, Probe, Settings, Transaction, compare, told,
@@ -41,6 +41,7 @@ impl Server {
 pub async fn sees_others(connection: &mut Connection) -> Result<bool> {
     match connection.rows("select 1 from information_schema.innodb_trx limit 1", ()).await {
         Ok(_) => Ok(true),
+        Err(failure) if error::number(&failure) == Some(NO_TEXT) => Ok(true),
         Err(failure) => refused(failure).map(|()| false),
     }
 }

@@ -125,7 +125,7 @@ async fn open(connection: &mut Connection, own: u64, last: &mut Option<Instant>)
         if let Some(last) = *last {
             sleep_until(last + RENEWED).await;
         }
-        let rows = connection.texts(OPEN).await.map_err(reading)?;
+        let rows = transactions(connection).await?;
         *last = Some(Instant::now());
         let mut open: Vec<_> = rows.iter().map(Open::of).collect();
         if open.iter().any(|open| open.thread == own) {
@@ -138,6 +138,30 @@ async fn open(connection: &mut Connection, own: u64, last: &mut Option<Instant>)
     }
     Err(Error::unavailable("others ask for information_schema.innodb_trx so often that the server never renews it"))
 }
+
+/// MySQL shows no transaction at all while the statement of one of them has bytes that are no text (error 3854): such a
+/// statement ends, or the run is tried again. To take it for nobody would be to pass whoever is at work.
+async fn transactions(connection: &mut Connection) -> Result<Vec<mysql_common::row::Row>> {
+    let until = Instant::now() + UNSHOWN;
+    loop {
+        match connection.texts(OPEN).await {
+            Err(failure) if error::number(&failure) == Some(NO_TEXT) && Instant::now() < until => {
+                sleep(RENEWED).await;
+            }
+            Err(failure) if error::number(&failure) == Some(NO_TEXT) => {
+                return Err(Error::unavailable(
+                    "the server does not show open transactions while a statement with bytes that are no text runs (error 3854)",
+                ));
+            }
+            rows => return rows.map_err(reading),
+        }
+    }
+}
+
+/// A text cannot be converted.
+pub const NO_TEXT: u16 = 3854;
+/// How long such a statement is waited for.
+const UNSHOWN: Duration = Duration::from_secs(5);
 
 /// The user of threads that write what another server sends.
 pub const REPLICATION: &str = "system user";

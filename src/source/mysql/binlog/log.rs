@@ -275,6 +275,11 @@ impl Log {
                 let header = Header::of(&packed.payload.window()[range.clone()]).map_err(Fault::torn(0))?;
                 return Ok(Some((header, Body::Window(range.start + HEADER_BYTES..range.end))));
             }
+            if packed.payload.is_complete() {
+                packed.payload.finish()?;
+                self.payload = None;
+                return Ok(None);
+            }
             let (taken, came) = packed.payload.feed(&self.client.lent()[packed.input.clone()])?;
             packed.input.start += taken;
             if came || taken > 0 {
@@ -284,10 +289,10 @@ impl Log {
                 return Err(Fault::Compressed.into());
             }
             if !packed.goes_on {
-                packed.payload.finish()?;
+                // Before its last event is given, the whole transaction is known to be what was written.
                 packed.sum.check()?;
-                self.payload = None;
-                return Ok(None);
+                packed.payload.complete()?;
+                continue;
             }
             packed.goes_on = self.client.rest().await.map_err(|failure| refused(failure, true))?;
             packed.input = 0..packed.sum.take(self.client.lent())?;

@@ -140,8 +140,11 @@ impl Replay {
             }
             let (taken, came) = payload.feed(rest)?;
             rest = &rest[taken..];
-            if taken == 0 && !came {
+            if payload.is_complete() {
                 return Ok(payload.finish()?);
+            }
+            if taken == 0 && !came {
+                payload.complete()?;
             }
         }
     }

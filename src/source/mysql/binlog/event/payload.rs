@@ -20,6 +20,8 @@ pub struct Payload {
     window: Vec<u8>,
     /// What of the window is filled and was not given yet.
     filled: Range<usize>,
+    /// All of it came, and is as long as the server says.
+    is_complete: bool,
 }
 
 mod field {
@@ -66,14 +68,16 @@ impl Payload {
             produced: 0,
             window: vec![0; WINDOW_BYTES],
             filled: 0..0,
+            is_complete: false,
         };
         Ok((payload, front.len() - bytes.0.len()))
     }
 
-    /// Where in the window the next event lies, if all of it is there.
+    /// Where in the window the next event lies, if all of it is there. The last one, which commits the others, is given only
+    /// when it is known to be the last: after [`Payload::complete`].
     pub fn next(&mut self) -> Result<Option<Range<usize>>, Fault> {
         let Some(size) = self.size()? else { return Ok(None) };
-        if self.filled.len() < size {
+        if self.filled.len() < size || self.filled.len() == size && !self.is_complete {
             return Ok(None);
         }
         let event = self.filled.start..self.filled.start + size;
@@ -123,7 +127,8 @@ impl Payload {
 
     /// Sees to room behind what is filled. It doubles as bytes come, up to what the next event needs, whatever that says.
     fn make_room(&mut self) -> Result<(), Fault> {
-        let needed = self.size()?.unwrap_or_default().max(WINDOW_BYTES);
+        // One byte more than the event, which tells that another follows.
+        let needed = self.size()?.map_or(0, |size| size + 1).max(WINDOW_BYTES);
         if self.filled.start > 0 {
             self.window.copy_within(self.filled.clone(), 0);
             self.filled = 0..self.filled.len();
@@ -137,12 +142,19 @@ impl Payload {
         Ok(())
     }
 
-    /// Whether it came to what the server says, with no piece of an event left.
+    /// Nothing more is to be fed: fails if it did not come to what the server says.
+    pub fn complete(&mut self) -> Result<(), Fault> {
+        self.is_complete = true;
+        if self.produced == self.declared { Ok(()) } else { Err(Fault::Compressed) }
+    }
+
+    pub fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+
+    /// After the last event: fails if a piece of another is left.
     pub fn finish(&self) -> Result<(), Fault> {
-        match self.produced == self.declared && self.filled.is_empty() {
-            true => Ok(()),
-            false => Err(Fault::Compressed),
-        }
+        if self.is_complete && self.filled.is_empty() { Ok(()) } else { Err(Fault::Compressed) }
     }
 }
 
@@ -182,12 +194,14 @@ mod tests {
             }
             let (taken, came) = payload.feed(bytes)?;
             bytes = &bytes[taken..];
+            if payload.is_complete() {
+                payload.finish()?;
+                return Ok(events);
+            }
             if taken == 0 && !came {
-                break;
+                payload.complete()?;
             }
         }
-        payload.finish()?;
-        Ok(events)
     }
 
     #[test]
@@ -219,6 +233,6 @@ mod tests {
         assert_eq!(payload.next(), Ok(None));
         payload.feed(&[]).unwrap();
         assert!(payload.window().len() <= 2 * WINDOW_BYTES);
-        assert_eq!(payload.finish(), Err(Fault::Compressed));
+        assert_eq!(payload.complete(), Err(Fault::Compressed));
     }
 }

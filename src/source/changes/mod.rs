@@ -41,6 +41,8 @@ pub enum Step {
     Rows(Rows),
     /// The end of a transaction: everything before is covered by it.
     Position(Value),
+    /// The table is to be read from its beginning. Where rows of it came before, one that says that they went has come too.
+    Anew(String),
     /// There is nothing for the moment.
     Idle,
     /// What was committed when it was opened, or when it was last extended, has come.

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::record::Position;
 
 /// Where a stream of changes has come to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Place {
     /// Where the log goes on, in the source's own form.

@@ -93,6 +93,12 @@ impl Task<'_> {
                         self.chunk().await?;
                     }
                 }
+                Step::Anew(table) => {
+                    // Whether an earlier row of it is still to be said to be gone.
+                    let anew = self.place.snapshots.get(&table).is_some_and(|snapshot| snapshot.anew);
+                    self.place.snapshots.insert(table, Snapshot { after: None, anew });
+                    self.is_between = false;
+                }
                 Step::Idle if self.is_between && Instant::now() >= self.not_before => self.chunk().await?,
                 Step::Idle => {}
                 Step::End if !self.place.snapshots.is_empty() => {

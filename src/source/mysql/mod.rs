@@ -14,6 +14,7 @@ mod decode;
 mod digits;
 mod geometry;
 mod name;
+mod native;
 mod notes;
 mod order;
 mod outlook;

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use arrow_array::RecordBatch;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder, Value};
+pub use self::changes::tables as altered;
 use tidemark::config::{Key, Section};
 use tidemark::error::Result;
 use tidemark::record::{Checkpoint, Event, Table};
@@ -82,7 +83,11 @@ macro_rules! my_suite {
             changes::what_is_cut_off_goes_on,
             changes::tables_come_and_go,
             changes::columns_that_are_not_sent_are_named,
-            changes::a_table_that_is_altered,
+            altered::are_followed,
+            altered::are_followed_from_any_place,
+            altered::that_come_back_are_read_anew,
+            altered::that_are_not_there_yet,
+            altered::altered_in_silence,
             changes::logs_that_cannot_be_read_are_named,
             chunks::every_type_of_key,
             chunks::chunks_are_ranges_of_the_index,

@@ -10,7 +10,6 @@ use crate::record::change::{self, Changes, Op};
 use crate::record::{Rows, Table};
 use crate::source::mysql::binlog::{self, Change, Definition, Image, Layout, Room, RowsEvent};
 use crate::source::mysql::cells::Cells;
-use crate::source::mysql::plan::Plan;
 use crate::source::{BATCH_BYTES, BATCH_ROWS};
 
 /// A table whose changes are read.
@@ -35,14 +34,21 @@ pub struct Moment {
 }
 
 impl Captured {
-    pub fn of(plan: &Plan, definition: Definition) -> Result<Self> {
-        let table = Arc::new(change::table(&plan.table)?);
-        let names: Vec<_> = plan.columns.iter().map(|column| column.name.clone()).collect();
+    /// `own` is the table's own, of the columns that the definition has targets for, in the order of these.
+    pub fn of(own: &Table, definition: Definition) -> Result<Self> {
+        let table = Arc::new(change::table(own)?);
+        let names: Vec<_> = own.schema.fields().iter().map(|field| field.name().clone()).collect();
         let place = |name: &String| names.iter().position(|own| own == name);
         let key = table.key.iter().filter_map(place).collect();
         let own = Arc::new(Schema::new(table.schema.fields()[..names.len()].to_vec()));
         let cells = definition.cells();
         Ok(Self { definition, table, own, names, key, cells, changes: Changes::default(), bytes: 0 })
+    }
+
+    /// Whether rows of a query have these columns.
+    pub fn is_of(&self, table: &Table) -> bool {
+        let columns = self.own.fields().iter().map(|field| (field.name(), field.data_type()));
+        columns.eq(table.schema.fields().iter().map(|field| (field.name(), field.data_type())))
     }
 
     /// Takes the rows of an event. A batch comes whenever one is full.

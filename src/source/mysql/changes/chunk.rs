@@ -4,8 +4,10 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use super::captured::Captured;
+use super::history::{Has, History};
+use super::known::Known;
 use super::place::Place;
-use super::{Asker, Tables};
+use super::Asker;
 use crate::error::{Context, Error, Result};
 use crate::record::{Rows, change};
 use crate::source::changes::{self, Begun};
@@ -14,6 +16,7 @@ use crate::source::mysql::batch::Batch;
 use crate::source::mysql::client::Failure;
 use crate::source::mysql::connect::{Connection, number, text};
 use crate::source::mysql::error::{self, Doing};
+use crate::source::mysql::name::Name;
 use crate::source::mysql::plan::Plan;
 use crate::source::mysql::{chunks, snapshot};
 
@@ -25,7 +28,7 @@ const PROOF_S: u64 = 1;
 /// Reads tables in chunks by key.
 pub struct Chunks {
     asker: Asker,
-    tables: Tables,
+    history: History,
     reading: Option<Reading>,
     last: Option<Vec<String>>,
 }
@@ -44,29 +47,32 @@ struct Reading {
 }
 
 impl Chunks {
-    pub fn new(asker: Asker, tables: Tables) -> Self {
-        Self { asker, tables, reading: None, last: None }
+    pub fn new(asker: Asker, history: History) -> Self {
+        Self { asker, history, reading: None, last: None }
     }
 
     async fn start(&mut self, table: &str, after: Option<&[String]>, at: &Place) -> Result<Begun> {
+        let sources = Sources { asker: &self.asker, history: &self.history };
         let settings = &self.asker.settings;
         let mut connection = Connection::open(settings).await?;
+        let name = self.asker.name(table)?;
+        let known = match sources.known(&mut connection, table, &name, at).await? {
+            Ok(known) => known,
+            Err(begun) => return Ok(begun),
+        };
         let Some(lock) = sees(&mut connection, at).await? else { return Ok(Begun::NotYet) };
         let stream = self.asker.stream.of_table(table);
         let plan = match Plan::of(&mut connection, settings, &stream).await {
             Ok(plan) => plan,
-            // It has gone since the log's place: what the log says of it comes.
-            Err(error) if self.asker.is_gone(&mut connection, table).await? => {
-                tracing::warn!(table, "a table is gone before its snapshot was read: {}", error.message());
-                return Ok(Begun::Gone);
-            }
-            Err(error) => return Err(error),
+            // What the log says of that comes.
+            Err(error) => match self.asker.ask(&mut Connection::open(settings).await?, &name).await? {
+                None => return Ok(Begun::Gone),
+                Some(_) => return Err(error),
+            },
         };
-        let definition = crate::source::mysql::binlog::Definition::of(&mut connection, &plan).await?;
-        let captured = Captured::of(&plan, definition)?;
-        // As it is now is not as the log has it by then: there is a change of it to come.
-        if self.tables.told(table).is_some_and(|told| told.schema != captured.table.schema) {
-            return Ok(Begun::NotYet);
+        let captured = self.asker.captured(&(table.to_owned(), name.clone()), &known)?;
+        if !captured.is_of(&plan.table) {
+            return sources.is_to_come(&name, at).await;
         }
         let columns = plan.table.key.clone();
         let span = Span { columns, after: after.map(<[String]>::to_vec), ..Span::default() };
@@ -88,9 +94,57 @@ impl Chunks {
             Err(failure) => return Err(failed(failure)).at(|| plan.named()),
         }
         let batch = Batch::new(&plan, scope.marks.len(), None);
-        let position = at.gtids.clone().unwrap_or_else(|| format!("{}:{}", at.file, at.pos));
+        let position = at.shown();
         self.reading = Some(Reading { connection, plan, captured, batch, most, position, is_told: false });
         Ok(Begun::Reading)
+    }
+}
+
+/// What is known of tables, and who is asked.
+struct Sources<'a> {
+    asker: &'a Asker,
+    history: &'a History,
+}
+
+impl Sources<'_> {
+    /// What the table is where the log stands; or why it is not read.
+    async fn known(&self, connection: &mut Connection, table: &str, name: &Name, at: &Place) -> Result<Result<Known, Begun>> {
+        let is_mariadb = self.asker.is_mariadb;
+        Ok(match self.history.get(table) {
+            Some(Has::Known(known)) => Ok(known),
+            Some(Has::From(place, known)) if at.has_come_to(&place, is_mariadb)? => Ok(known),
+            Some(Has::From(..)) => Err(Begun::NotYet),
+            Some(Has::Nothing) => match self.asker.ask(connection, name).await? {
+                Some((place, known)) => {
+                    self.history.set(table, Has::From(place.clone(), known.clone()));
+                    if at.has_come_to(&place, is_mariadb)? { Ok(known) } else { Err(Begun::NotYet) }
+                }
+                None => {
+                    tracing::warn!(table, "the table is not there: it is read when it comes");
+                    self.history.set(table, Has::Gone);
+                    Err(Begun::Gone)
+                }
+            },
+            Some(Has::Gone | Has::Left) | None => Err(Begun::Gone),
+        })
+    }
+
+    /// The table is now another one than where the log stands. That is well where the log goes on and tells so.
+    async fn is_to_come(&self, name: &Name, at: &Place) -> Result<Begun> {
+        let mut connection = Connection::open(&self.asker.settings).await?;
+        let now = self.asker.ask(&mut connection, name).await?;
+        connection.close().await;
+        match now {
+            Some((place, _)) if at.has_come_to(&place, self.asker.is_mariadb)? => {
+                let error = Error::schema("it is another one than the log tells: it was altered with sql_log_bin = 0");
+                Err(error.hint(format!(
+                    "Run `tidemark run {} --snapshot {}`, which reads it anew.",
+                    self.asker.stream.selection.name,
+                    name.display(&self.asker.settings.database)
+                )))
+            }
+            _ => Ok(Begun::NotYet),
+        }
     }
 }
 
@@ -165,6 +219,6 @@ impl changes::Chunks for Chunks {
     fn anew(&mut self, table: &str, at: &Value) -> Result<Rows> {
         let at = Place::of(at)?;
         let Some(reading) = &self.reading else { return Err(Error::bug(format!("table {table} is not being read"))) };
-        change::truncate(&reading.captured.table, None, &at.gtids.unwrap_or(format!("{}:{}", at.file, at.pos)))
+        change::truncate(&reading.captured.table, None, &at.shown())
     }
 }

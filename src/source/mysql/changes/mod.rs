@@ -2,30 +2,33 @@
 
 mod captured;
 mod chunk;
+mod ddl;
+mod history;
+mod known;
 mod place;
 mod server;
 mod statement;
 mod tail;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
 use uuid::Uuid;
 
+use self::captured::Captured;
 use self::chunk::Chunks;
+use self::history::History;
+use self::known::Known;
 use self::place::Place;
 use self::tail::Tail;
-use super::binlog::{CharacterSets, Definition, Layout, Log, Options, TableMap};
+use super::binlog::{CharacterSets, Log, Options};
 use super::config::Settings;
 use super::connect::{Connection, text};
 use super::error::{self, Doing};
 use super::name::Name;
-use super::plan::Plan;
 use crate::error::{Context, Error, Result};
-use crate::record::{Checkpoint, Table};
-use crate::source::changes::{self, Asked, Until, follow};
+use crate::record::Checkpoint;
+use crate::source::changes::{self, Asked, Snapshot, Until, follow};
 use crate::source::{Reader, Stream, feed};
 
 /// How often the server says that it is there.
@@ -35,14 +38,7 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 pub async fn open(settings: &Arc<Settings>, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
     let mut connection = Connection::open(settings).await?;
     server::check(&mut connection).await.at(|| settings.address())?;
-    let (place, known) = match after {
-        Some(checkpoint) => (changes::Place::of(&checkpoint.position)?, tables_of(&checkpoint.state)),
-        None => {
-            let end = server::end(&mut connection).await.at(|| settings.address())?;
-            (changes::Place { log: end.position()?, snapshots: Default::default() }, Vec::new())
-        }
-    };
-    let place = with_new_tables(place, &known, stream);
+    let (place, history) = begin(&mut connection, settings, stream, after).await?;
     let until = if stream.follows { Until::Stopped } else { Until::End };
     let asker = Asker::of(connection, settings, stream).await?;
     let at = Place::of(&place.log)?;
@@ -54,46 +50,39 @@ pub async fn open(settings: &Arc<Settings>, stream: &Stream, after: Option<&Chec
         write_timeout: settings.write_timeout,
         ends: until == Until::End,
     };
-    let tables = Tables::default();
-    let mut chunks = Chunks::new(Asker::of(Connection::open(settings).await?, settings, stream).await?, tables.clone());
-    let mut tail = Tail::open(asker, tables, options, at).await?;
+    let other = Asker::of(Connection::open(settings).await?, settings, stream).await?;
+    let mut chunks = Chunks::new(other, history.clone());
+    let mut tail = Tail::open(asker, history, options, at).await?;
     Ok(feed::from_task(
         move |outlet| async move { follow(Asked { place, until }, &mut tail, &mut chunks, &outlet).await },
     ))
 }
 
-/// A table that the stream did not have is read from its beginning, while the log goes on.
-fn with_new_tables(mut place: changes::Place, known: &[String], stream: &Stream) -> changes::Place {
-    for table in stream.tables.iter().filter(|table| !known.contains(table)) {
-        place.snapshots.entry(table.clone()).or_default();
-    }
+/// Where the stream goes on, with the tables that it is to read from their beginning, and what is known of all.
+async fn begin(
+    connection: &mut Connection,
+    settings: &Settings,
+    stream: &Stream,
+    after: Option<&Checkpoint>,
+) -> Result<(changes::Place, History)> {
+    let (mut place, history) = match after {
+        Some(checkpoint) => (changes::Place::of(&checkpoint.position)?, History::of(&checkpoint.state)?),
+        None => {
+            let end = server::end(connection).await.at(|| settings.address())?;
+            (changes::Place { log: end.position()?, ..changes::Place::default() }, History::default())
+        }
+    };
     place.snapshots.retain(|table, _| stream.tables.contains(table));
-    place
-}
-
-fn tables_of(state: &Value) -> Vec<String> {
-    let names = state["tables"].as_array().into_iter().flatten();
-    names.filter_map(|name| name.as_str().map(str::to_owned)).collect()
+    for (table, is_there) in history.take(&stream.tables) {
+        place.snapshots.insert(table, Snapshot { after: None, anew: is_there });
+    }
+    Ok((place, history))
 }
 
 /// A number that no replica is likely to have: those that people give are small.
 fn own_id() -> u32 {
     let random = Uuid::now_v7().as_u128();
     (random as u32 & 0x3fff_ffff) | 0x4000_0000
-}
-
-/// What the tables are as the log has them by now.
-#[derive(Debug, Clone, Default)]
-struct Tables(Arc<Mutex<HashMap<String, Arc<Table>>>>);
-
-impl Tables {
-    fn tell(&self, name: &str, table: &Arc<Table>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), table.clone());
-    }
-
-    fn told(&self, name: &str) -> Option<Arc<Table>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
-    }
 }
 
 /// Asks the server what a reader of its log has to know.
@@ -121,11 +110,13 @@ impl Asker {
         &self.sets
     }
 
+    fn name(&self, table: &str) -> Result<Name> {
+        Name::parse(table, &self.settings.database).map_err(Error::config)
+    }
+
     /// The tables of the stream, with their names at the server.
     fn names(&self) -> Result<Vec<(String, Name)>> {
-        let name =
-            |table: &String| Ok((table.clone(), Name::parse(table, &self.settings.database).map_err(Error::config)?));
-        self.stream.tables.iter().map(name).collect()
+        self.stream.tables.iter().map(|table| Ok((table.clone(), self.name(table)?))).collect()
     }
 
     async fn log(&self, options: &Options) -> Result<Log> {
@@ -134,25 +125,51 @@ impl Asker {
         Log::open(client, self.is_mariadb, options).await.at(|| self.settings.address())
     }
 
-    /// What a table is now, and the character sets of its texts as the log has them.
-    async fn define(&mut self, table: &str, map: Option<&TableMap>) -> Result<(Plan, Definition)> {
-        let reading = |failure| error::of(failure, Doing::Preparing);
-        let mut connection = Connection::open(&self.settings).await?;
-        let plan = Plan::of(&mut connection, &self.settings, &self.stream.of_table(table)).await?;
-        let definition = Definition::of(&mut connection, &plan).await?;
-        let sets = map.map(|map| Layout::sets(map, &definition, &self.sets)).unwrap_or_default();
-        for set in sets {
-            self.sets.learn(&mut connection, &set).await.map_err(reading)?;
-        }
-        connection.close().await;
-        Ok((plan, definition))
+    /// A table as changes of it are read.
+    fn captured(&self, (_, name): &(String, Name), known: &Known) -> Result<Captured> {
+        let (definition, own) = known.defined(name, &self.stream.selection, &self.settings)?;
+        Captured::of(&own, definition)
     }
 
-    /// Whether the server has no such table.
-    async fn is_gone(&self, connection: &mut Connection, table: &str) -> Result<bool> {
-        let name = Name::parse(table, &self.settings.database).map_err(Error::config)?;
-        let sql = "select 1 from information_schema.tables where table_schema = ? and table_name = ?";
-        let rows = connection.rows(sql, (&name.database, &name.table)).await;
-        Ok(rows.map_err(|failure| error::of(failure, Doing::Preparing))?.is_empty())
+    /// Learns the characters of these sets.
+    async fn learn(&mut self, sets: &[String]) -> Result<()> {
+        let unknown: Vec<_> = sets.iter().filter(|set| self.sets.coding(set).is_none()).collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let mut connection = Connection::open(&self.settings).await?;
+        for set in unknown {
+            let learned = self.sets.learn(&mut connection, set).await;
+            learned.map_err(|failure| error::of(failure, Doing::Preparing))?;
+        }
+        connection.close().await;
+        Ok(())
+    }
+
+    /// What a table is, and from which place in the log on that is so. `None` where it is not there.
+    ///
+    /// Nobody alters a table that is open in a transaction, and who altered it before has logged that.
+    async fn ask(&self, connection: &mut Connection, name: &Name) -> Result<Option<(Place, Known)>> {
+        let reading = |failure| error::of(failure, Doing::Preparing);
+        connection.run("start transaction").await.map_err(reading)?;
+        match connection.run(&format!("select 1 from {name} limit 0")).await {
+            Ok(()) => {}
+            Err(failure) if error::number(&failure) == Some(NO_SUCH_TABLE) => {
+                connection.run("rollback").await.map_err(reading)?;
+                return Ok(None);
+            }
+            Err(failure) => return Err(reading(failure)),
+        }
+        let known = Known::of(connection, name).await?;
+        let place = server::end(connection).await?;
+        connection.run("rollback").await.map_err(reading)?;
+        Ok(known.map(|known| (place, known)))
+    }
+
+    /// Whether two names are those of the same table or database.
+    fn is_same(&self, one: &str, other: &str) -> bool {
+        one == other || (self.ignores_case && one.to_lowercase() == other.to_lowercase())
     }
 }
+
+const NO_SUCH_TABLE: u16 = 1146;

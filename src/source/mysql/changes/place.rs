@@ -12,7 +12,7 @@ use crate::source::mysql::binlog::{Start, mariadb, mysql};
 pub struct Place {
     pub file: String,
     pub pos: u64,
-    /// Everything up to here, in the server's own words.
+    /// Everything up to here, in the server's own words, where it has ids for all that comes; may be empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gtids: Option<String>,
 }
@@ -38,6 +38,23 @@ impl Place {
         })
     }
 
+    /// Whether it is not before another one: by transactions where both tell them.
+    pub fn has_come_to(&self, other: &Self, is_mariadb: bool) -> Result<bool> {
+        Ok(match (Executed::of(self, is_mariadb)?, Executed::of(other, is_mariadb)?) {
+            (Executed::Mysql(own), Executed::Mysql(other)) => other.is_subset(&own),
+            (Executed::Mariadb(own), Executed::Mariadb(other)) => other.is_subset(&own),
+            _ => self.is_at_or_behind(other),
+        })
+    }
+
+    /// For people.
+    pub fn shown(&self) -> String {
+        match &self.gtids {
+            Some(gtids) if !gtids.is_empty() => gtids.clone(),
+            _ => format!("{}:{}", self.file, self.pos),
+        }
+    }
+
     /// Whether it is not before another one of the same server, going by files: their names end in a number that grows.
     pub fn is_at_or_behind(&self, other: &Self) -> bool {
         let number = |file: &str| file.rsplit_once('.').and_then(|(_, number)| number.parse::<u64>().ok()).unwrap_or(0);
@@ -47,27 +64,27 @@ impl Place {
 
 /// All transactions up to a place, as they are added.
 #[derive(Debug, Clone)]
-pub enum Known {
-    /// The server gives no ids.
-    None,
+pub enum Executed {
+    /// Places are told by files.
+    ByFile,
     Mysql(mysql::Gtids),
     Mariadb(mariadb::Gtids),
 }
 
-impl Known {
+impl Executed {
     pub fn of(place: &Place, is_mariadb: bool) -> Result<Self> {
         Ok(match place.start(is_mariadb)? {
-            Start::File { .. } => Known::None,
-            Start::Mysql(gtids) => Known::Mysql(gtids),
-            Start::Mariadb(gtids) => Known::Mariadb(gtids),
+            Start::File { .. } => Executed::ByFile,
+            Start::Mysql(gtids) => Executed::Mysql(gtids),
+            Start::Mariadb(gtids) => Executed::Mariadb(gtids),
         })
     }
 
     pub fn text(&self) -> Option<String> {
         match self {
-            Known::None => None,
-            Known::Mysql(gtids) => Some(gtids.to_string()),
-            Known::Mariadb(gtids) => Some(gtids.to_string()),
+            Executed::ByFile => None,
+            Executed::Mysql(gtids) => Some(gtids.to_string()),
+            Executed::Mariadb(gtids) => Some(gtids.to_string()),
         }
     }
 }

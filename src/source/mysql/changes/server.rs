@@ -43,7 +43,10 @@ pub async fn end(connection: &mut Connection) -> Result<Place> {
                 let mut place = Place { file: text(row, 0), pos, gtids: None };
                 place.gtids = match connection.is_mariadb {
                     true => of_mariadb(connection, &place).await?,
-                    false => Some(text(row, 4).replace(['\n', ' '], "")).filter(|gtids| !gtids.is_empty()),
+                    false => {
+                        let executed = text(row, 4).replace(['\n', ' '], "");
+                        has_gtids(connection).await?.then_some(executed)
+                    }
                 };
                 return Ok(place);
             }
@@ -55,10 +58,16 @@ pub async fn end(connection: &mut Connection) -> Result<Place> {
     Err(refused.map_or_else(|| Error::bug("no command"), failed))
 }
 
+/// Whether each transaction that MySQL logs from now on has an id.
+async fn has_gtids(connection: &mut Connection) -> Result<bool> {
+    let rows = connection.rows("select @@global.gtid_mode", ()).await.map_err(failed)?;
+    Ok(rows.first().is_some_and(|row| text(row, 0).eq_ignore_ascii_case("on")))
+}
+
 async fn of_mariadb(connection: &mut Connection, place: &Place) -> Result<Option<String>> {
     let sql = "select binlog_gtid_pos(?, ?)";
     let rows = connection.rows(sql, (&place.file, place.pos)).await.map_err(failed)?;
-    Ok(rows.first().map(|row| text(row, 0)).filter(|gtids| !gtids.is_empty()))
+    Ok(rows.first().map(|row| text(row, 0)))
 }
 
 fn failed(failure: Failure) -> Error {

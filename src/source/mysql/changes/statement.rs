@@ -1,6 +1,6 @@
-//! What a statement in the log means for the tables whose rows are read.
+//! What a statement in the log means for the transaction that it stands in, and for the tables whose rows are read.
 
-use crate::source::mysql::name::Name;
+use super::ddl::{self, Ddl, Token};
 
 /// What a statement does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -8,14 +8,14 @@ pub enum Statement {
     Begin,
     /// The transaction ends.
     End,
+    /// It ends, and what it changed in tables with transactions is as it was.
+    Rollback,
     /// Part of a transaction that says nothing of rows.
     Within,
     /// What was changed since a savepoint is as it was.
     Back,
-    /// All rows of a table went.
-    Truncate(Name),
-    /// Tables may be others by now.
-    Define,
+    /// Tables may be others by now; how, is not known where `None`.
+    Define(Option<Ddl>),
     /// Rows were changed, and only the statement is in the log.
     Change,
     /// Nothing that matters to a reader of rows.
@@ -23,78 +23,28 @@ pub enum Statement {
 }
 
 impl Statement {
-    /// `database` is the session's own.
-    pub fn of(sql: &str, database: &str) -> Self {
-        let words: Vec<String> = Words(sql).take(3).map(str::to_ascii_lowercase).collect();
+    /// `database` is the session's own; `escapes` is whether a backslash in its texts escapes.
+    pub fn of(sql: &str, database: &str, escapes: bool) -> Self {
+        let mut words = Vec::with_capacity(3);
+        let mut rest = sql;
+        while let Some((Token::Word(word), behind)) = ddl::first_token(rest, escapes).filter(|_| words.len() < 3) {
+            words.push(word.to_ascii_lowercase());
+            rest = behind;
+        }
         let word = |at: usize| words.get(at).map_or("", String::as_str);
         match (word(0), word(1)) {
             ("begin", _) | ("start", "transaction") => Statement::Begin,
             ("commit", _) => Statement::End,
             ("rollback", "to") => Statement::Back,
             ("rollback", "work") if word(2) == "to" => Statement::Back,
-            ("rollback", _) => Statement::End,
+            ("rollback", _) => Statement::Rollback,
             ("xa", "commit" | "rollback") => Statement::End,
             ("xa" | "savepoint" | "release", _) => Statement::Within,
-            ("truncate", _) => match truncated(sql, database) {
-                Some(name) => Statement::Truncate(name),
-                None => Statement::Define,
-            },
-            ("alter" | "create" | "drop" | "rename", _) => Statement::Define,
+            ("alter" | "create" | "drop" | "rename" | "truncate", _) => {
+                Statement::Define(Ddl::of(sql, database, escapes))
+            }
             ("insert" | "update" | "delete" | "replace" | "load" | "with", _) => Statement::Change,
             _ => Statement::Nothing,
-        }
-    }
-}
-
-/// The table of `TRUNCATE [TABLE] name`.
-fn truncated(sql: &str, database: &str) -> Option<Name> {
-    let mut words = Words(sql);
-    words.next()?;
-    let before = words.0;
-    let is_table = words.next().is_some_and(|word| word.eq_ignore_ascii_case("table"));
-    let rest = if is_table { words.0 } else { before };
-    let rest = skipped(rest).trim_end_matches([';', ' ', '\n', '\t']);
-    // What may stand behind the name: MariaDB's WAIT and NOWAIT.
-    let end = rest.char_indices().scan(false, |quoted, (at, c)| {
-        *quoted ^= c == '`';
-        Some((at, c, *quoted))
-    });
-    let end = end.into_iter().find(|(_, c, quoted)| !quoted && (c.is_whitespace() || *c == ';')).map(|(at, ..)| at);
-    Name::parse(&rest[..end.unwrap_or(rest.len())], database).ok()
-}
-
-/// The words of a statement, without its comments.
-struct Words<'a>(&'a str);
-
-impl<'a> Iterator for Words<'a> {
-    type Item = &'a str;
-
-    fn next(&mut self) -> Option<&'a str> {
-        let rest = skipped(self.0);
-        let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
-        self.0 = &rest[end..];
-        (end > 0).then(|| &rest[..end])
-    }
-}
-
-/// What comes behind blanks and comments. Of those with a version the words count: the server has followed them.
-fn skipped(mut sql: &str) -> &str {
-    loop {
-        sql = sql.trim_start();
-        let after = match sql.as_bytes() {
-            [b'/', b'*', b'!' | b'M', ..] => {
-                let inner = sql[2..].trim_start_matches(['M', '!']);
-                Some(inner.trim_start_matches(|c: char| c.is_ascii_digit()))
-            }
-            [b'/', b'*', ..] => sql[2..].find("*/").map(|at| &sql[at + 4..]),
-            [b'*', b'/', ..] => Some(&sql[2..]),
-            [b'#', ..] => sql.find('\n').map(|at| &sql[at + 1..]),
-            [b'-', b'-', b' ' | b'\t' | b'\n', ..] => sql.find('\n').map(|at| &sql[at + 1..]),
-            _ => return sql,
-        };
-        match after {
-            Some(after) => sql = after,
-            None => return "",
         }
     }
 }
@@ -109,33 +59,19 @@ mod tests {
             ("BEGIN", Statement::Begin),
             ("COMMIT /* implicit, from Xid_log_event */", Statement::End),
             ("rollback to `s`", Statement::Back),
-            ("ROLLBACK", Statement::End),
+            ("rollback work to s", Statement::Back),
+            ("ROLLBACK", Statement::Rollback),
             ("XA START X'61',X'',1", Statement::Within),
             ("xa commit X'61'", Statement::End),
             ("SAVEPOINT `s`", Statement::Within),
-            ("/* of mine */ ALTER TABLE t ADD c INT", Statement::Define),
-            ("-- a comment\n# another\ndrop table `t` /* generated by server */", Statement::Define),
-            ("/*!50003 create trigger x */", Statement::Define),
-            ("/*M! create trigger x */", Statement::Define),
+            ("/*!50003 create trigger x */", Statement::Define(Some(Ddl::Nothing))),
+            ("drop table", Statement::Define(None)),
             ("insert into t values (1)", Statement::Change),
             ("GRANT SELECT ON *.* TO x", Statement::Nothing),
             ("/* without an end", Statement::Nothing),
             ("", Statement::Nothing),
         ] {
-            assert_eq!(Statement::of(sql, "d"), expected, "{sql}");
-        }
-    }
-
-    #[test]
-    fn a_truncated_table_is_named() {
-        let name = |database: &str, table: &str| Name { database: database.to_owned(), table: table.to_owned() };
-        for (sql, expected) in [
-            ("truncate t", name("d", "t")),
-            ("TRUNCATE TABLE `other`.`odd name`", name("other", "odd name")),
-            ("truncate /* x */ table t NOWAIT", name("d", "t")),
-            ("truncate table `a``b`;", name("d", "a`b")),
-        ] {
-            assert_eq!(Statement::of(sql, "d"), Statement::Truncate(expected), "{sql}");
+            assert_eq!(Statement::of(sql, "d", true), expected, "{sql}");
         }
     }
 }

@@ -1,19 +1,23 @@
 //! The log as steps: the changes of the tables that are read, gathered over transactions, and the places between.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::captured::{Captured, Moment};
-use super::place::{Known, Place};
+use super::ddl::{Clause, Ddl};
+use super::history::{Has, History};
+use super::known::Altered;
+use super::place::{Executed, Place};
 use super::statement::Statement;
-use super::{Asker, Tables};
+use super::Asker;
 use crate::error::{Context, Error, Result};
 use crate::record::change;
 use crate::source::changes::{self, Step};
-use crate::source::mysql::binlog::{Entry, Event, Layout, Log, Maps, Options, Room, RowsEvent, TableMapEvent};
+use crate::source::mysql::binlog::{Entry, Event, Layout, Log, Maps, Options, Query, Room, RowsEvent, TableMapEvent};
 use crate::source::mysql::name::Name;
 
 /// How long rows wait for more of later transactions, so that small ones come together.
@@ -36,7 +40,7 @@ pub struct Tail {
 /// What is known while it is read.
 struct Reading {
     asker: Asker,
-    tables: Tables,
+    history: History,
     /// The tables that are read, as the stream has them.
     names: Vec<(String, Name)>,
     captured: Vec<Option<Captured>>,
@@ -45,7 +49,7 @@ struct Reading {
     room: Room,
     /// Where the last transaction ended.
     place: Place,
-    known: Known,
+    executed: Executed,
     /// Between two transactions.
     is_between: bool,
     /// In a transaction that says where it ends.
@@ -68,20 +72,20 @@ enum Gtid {
 }
 
 impl Tail {
-    pub async fn open(asker: Asker, tables: Tables, options: Options, place: Place) -> Result<Self> {
+    pub async fn open(asker: Asker, history: History, options: Options, place: Place) -> Result<Self> {
         let names = asker.names()?;
-        let known = Known::of(&place, asker.is_mariadb)?;
+        let executed = Executed::of(&place, asker.is_mariadb)?;
         let log = asker.log(&options).await?;
         let captured = names.iter().map(|_| None).collect();
         let reading = Reading {
             asker,
-            tables,
+            history,
             names,
             captured,
             maps: Maps::default(),
             room: Room::default(),
             place,
-            known,
+            executed,
             is_between: true,
             is_in_block: false,
             is_prepared: false,
@@ -142,8 +146,7 @@ impl changes::Log for Tail {
     }
 
     fn state(&self) -> Value {
-        let names: Vec<_> = self.reading.names.iter().map(|(table, _)| table).collect();
-        json!({ "tables": names })
+        self.reading.history.state()
     }
 }
 
@@ -158,19 +161,16 @@ impl Reading {
                 self.moment.committed_at = Some(committed.unwrap_or(seconds));
                 self.moment.position = transaction.gtid.as_ref().map_or_else(at, ToString::to_string);
                 self.next = transaction.gtid.map(Gtid::Mysql);
-                self.begin(false);
+                self.begin(false)?;
             }
             Event::MariadbTransaction(transaction) => {
                 self.moment.committed_at = Some(i64::from(header.timestamp) * 1_000_000);
                 self.moment.position = transaction.gtid.to_string();
                 self.is_prepared = transaction.prepared.is_some_and(|(_, is_prepared)| is_prepared);
                 self.next = Some(Gtid::Mariadb(transaction.gtid));
-                self.begin(!transaction.is_standalone);
+                self.begin(!transaction.is_standalone)?;
             }
-            Event::Query(query) => {
-                let (sql, database) = (String::from_utf8_lossy(query.sql), String::from_utf8_lossy(query.database));
-                self.statement(&sql, &database, file, position).await.at(at)?;
-            }
+            Event::Query(query) => self.statement(&query, file, position).await.at(at)?,
             Event::Xid(_) => self.end(file, position)?,
             Event::XaPrepare(prepared) => {
                 if self.has_rows && !prepared.is_one_phase {
@@ -191,26 +191,22 @@ impl Reading {
         Ok(())
     }
 
-    fn begin(&mut self, is_in_block: bool) {
+    fn begin(&mut self, is_in_block: bool) -> Result<()> {
         (self.is_between, self.is_in_block, self.has_rows) = (false, is_in_block, false);
+        let here = || Place { gtids: self.executed.text(), ..self.place.clone() };
+        if self.history.settle(|place| here().has_come_to(place, self.asker.is_mariadb))? {
+            self.maps = Maps::default();
+        }
+        Ok(())
     }
 
     /// The transaction is over: everything before is covered by the place behind it.
     fn end(&mut self, file: &str, position: u64) -> Result<()> {
-        match (self.next.take(), &mut self.known) {
-            (Some(Gtid::Mysql(gtid)), Known::Mysql(known)) => known.add(&gtid),
-            (Some(Gtid::Mysql(gtid)), known) => {
-                let mut first = crate::source::mysql::binlog::mysql::Gtids::default();
-                first.add(&gtid);
-                *known = Known::Mysql(first);
-            }
-            (Some(Gtid::Mariadb(gtid)), Known::Mariadb(known)) => known.add(gtid),
-            (Some(Gtid::Mariadb(gtid)), known) => {
-                let mut first = crate::source::mysql::binlog::mariadb::Gtids::default();
-                first.add(gtid);
-                *known = Known::Mariadb(first);
-            }
-            (None, _) => {}
+        match (self.next.take(), &mut self.executed) {
+            (Some(Gtid::Mysql(gtid)), Executed::Mysql(executed)) => executed.add(&gtid),
+            (Some(Gtid::Mariadb(gtid)), Executed::Mariadb(executed)) => executed.add(gtid),
+            // A place by file stays one: what was before it is not known by ids.
+            _ => {}
         }
         (self.place.file, self.place.pos) = (file.to_owned(), position);
         (self.is_between, self.is_in_block, self.is_prepared) = (true, false, false);
@@ -227,37 +223,123 @@ impl Reading {
             self.ready.push_back(Step::Rows(captured.finish()?));
         }
         (self.pending, self.since) = (0, None);
-        self.place.gtids = self.known.text();
+        self.place.gtids = self.executed.text();
         self.ready.push_back(Step::Position(self.place.position()?));
         Ok(())
     }
 
-    async fn statement(&mut self, sql: &str, database: &str, file: &str, position: u64) -> Result<()> {
+    async fn statement(&mut self, query: &Query<'_>, file: &str, position: u64) -> Result<()> {
         let is_alone = !self.is_in_block;
-        match Statement::of(sql, database) {
+        let (sql, database) = (decoded(query.sql), decoded(query.database));
+        match Statement::of(&sql, &database, query.escapes()) {
             Statement::Begin => {
                 (self.is_between, self.is_in_block) = (false, true);
                 return Ok(());
             }
-            Statement::End => return self.end(file, position),
+            Statement::Rollback if self.has_rows => return Err(unfollowed("a transaction that was rolled back in part")),
+            Statement::End | Statement::Rollback => return self.end(file, position),
             Statement::Within => return Ok(()),
             Statement::Back if self.has_rows => return Err(unfollowed("a transaction that went back to a savepoint")),
-            Statement::Change if self.may_mean_ours(sql, database) => {
+            Statement::Change if self.may_mean_ours(&sql, &database) => {
                 return Err(unfollowed("a change of a session with `binlog_format = STATEMENT`"));
             }
-            Statement::Truncate(name) => {
-                if let Some(at) = self.place_of(&name.database, &name.table) {
-                    self.truncate(at).await?;
-                }
+            Statement::Define(None) if self.may_mean_ours(&sql, &database) => {
+                return Err(unfollowed("a statement that may define a table of the stream, and is not known"));
             }
-            Statement::Define => {
+            Statement::Define(Some(ddl)) => {
                 self.gathered()?;
-                self.maps = Maps::default();
+                self.define(ddl)?;
             }
-            Statement::Back | Statement::Change | Statement::Nothing => {}
+            Statement::Back | Statement::Change | Statement::Nothing | Statement::Define(None) => {}
         }
         // A DDL is a transaction of its own, without a word at its end.
         if is_alone { self.end(file, position) } else { Ok(()) }
+    }
+
+    /// What the tables are from here on.
+    fn define(&mut self, ddl: Ddl) -> Result<()> {
+        self.maps = Maps::default();
+        match ddl {
+            Ddl::Nothing => {}
+            Ddl::Truncate(table) => {
+                if let Some(at) = self.place_of(&table.database, &table.table) {
+                    self.emptied(at)?;
+                }
+            }
+            Ddl::Create { table, is_optional } => {
+                let Some(at) = self.place_of(&table.database, &table.table) else { return Ok(()) };
+                if !(is_optional && matches!(self.has(at), Some(Has::Known(_)))) {
+                    self.is_another(at)?;
+                }
+            }
+            Ddl::Drop(tables) => tables.iter().try_for_each(|table| self.leaves(table))?,
+            Ddl::DropDatabase(database) => {
+                let all: Vec<_> = self.names.iter().map(|(_, name)| name.clone()).collect();
+                let of_it = all.iter().filter(|name| self.asker.is_same(&name.database, &database));
+                of_it.cloned().collect::<Vec<_>>().iter().try_for_each(|table| self.leaves(table))?;
+            }
+            Ddl::Rename(renames) => renames.iter().try_for_each(|(from, to)| self.renamed(from, to))?,
+            Ddl::Alter { table, clauses } => self.altered(&table, &clauses)?,
+        }
+        Ok(())
+    }
+
+    fn altered(&mut self, table: &Name, clauses: &[Clause]) -> Result<()> {
+        for clause in clauses {
+            if let Clause::Rename(to) = clause {
+                return self.renamed(table, to);
+            }
+        }
+        let Some(at) = self.place_of(&table.database, &table.table) else { return Ok(()) };
+        let Some(Has::Known(known)) = self.has(at) else { return Ok(()) };
+        match known.altered(clauses) {
+            Altered::Known(new) if new == known => {}
+            Altered::Known(new) => {
+                self.captured[at] = None;
+                self.history.set(&self.names[at].0, Has::Known(new));
+            }
+            Altered::Rewritten => self.is_another(at)?,
+        }
+        Ok(())
+    }
+
+    fn renamed(&mut self, from: &Name, to: &Name) -> Result<()> {
+        self.leaves(from)?;
+        match self.place_of(&to.database, &to.table) {
+            Some(at) => self.is_another(at),
+            None => Ok(()),
+        }
+    }
+
+    /// There is no table of this name any more.
+    fn leaves(&mut self, table: &Name) -> Result<()> {
+        let Some(at) = self.place_of(&table.database, &table.table) else { return Ok(()) };
+        if let Some(Has::Known(_)) = self.has(at) {
+            self.emptied(at)?;
+            self.captured[at] = None;
+            self.history.set(&self.names[at].0, Has::Gone);
+        }
+        Ok(())
+    }
+
+    /// The rows that are there are others, or have other values: the log does not tell them, a snapshot does.
+    fn is_another(&mut self, at: usize) -> Result<()> {
+        let table = self.names[at].0.clone();
+        match self.has(at) {
+            // It is to be asked for yet, or what was asked is of a place that is still to come.
+            Some(Has::Nothing | Has::From(..)) => return Ok(()),
+            Some(Has::Known(_)) => self.emptied(at)?,
+            Some(Has::Gone | Has::Left) | None => {}
+        }
+        tracing::info!(table, position = self.moment.position, "the table is another one: it is read anew");
+        self.captured[at] = None;
+        self.history.set(&table, Has::Nothing);
+        self.ready.push_back(Step::Anew(table));
+        Ok(())
+    }
+
+    fn has(&self, at: usize) -> Option<Has> {
+        self.history.get(&self.names[at].0)
     }
 
     /// Rows so far, without a place behind them.
@@ -269,15 +351,12 @@ impl Reading {
         Ok(())
     }
 
-    async fn truncate(&mut self, at: usize) -> Result<()> {
-        self.gathered()?;
+    /// All rows of a table went.
+    fn emptied(&mut self, at: usize) -> Result<()> {
+        let Some(Has::Known(known)) = self.has(at) else { return Ok(()) };
         let table = match &self.captured[at] {
             Some(captured) => captured.table.clone(),
-            // Nothing was heard of it so far: what it is now is as good for a row without values.
-            None => {
-                let (plan, definition) = self.asker.define(&self.names[at].0, None).await?;
-                Captured::of(&plan, definition)?.table
-            }
+            None => self.asker.captured(&self.names[at], &known)?.table,
         };
         let rows = change::truncate(&table, self.moment.committed_at, &self.moment.position)?;
         self.ready.push_back(Step::Rows(rows));
@@ -294,36 +373,33 @@ impl Reading {
 
     /// Which of the tables that are read it is.
     fn place_of(&self, database: &str, table: &str) -> Option<usize> {
-        let is_it = |name: &Name| name.database == database && name.table == table;
-        let exact = self.names.iter().position(|(_, name)| is_it(name));
-        exact.or_else(|| {
-            let same = |one: &str, other: &str| one.to_lowercase() == other.to_lowercase();
-            let is_it = |name: &Name| same(&name.database, database) && same(&name.table, table);
-            self.names.iter().position(|(_, name)| is_it(name)).filter(|_| self.asker.ignores_case)
-        })
+        let is_it = |name: &Name| self.asker.is_same(&name.database, database) && self.asker.is_same(&name.table, table);
+        self.names.iter().position(|(_, name)| is_it(name))
     }
 
     /// Learns how the rows of a table lie in the log.
     async fn learn(&mut self, map: &TableMapEvent<'_>) -> Result<()> {
         let (database, table) = (String::from_utf8_lossy(map.database), String::from_utf8_lossy(map.name));
-        let Some(at) = self.place_of(&database, &table) else {
+        let place = self.place_of(&database, &table);
+        let (Some(at), Some(Some(Has::Known(known)))) = (place, place.map(|at| self.has(at))) else {
             self.maps.learn(map, None);
             return Ok(());
         };
         let read = map.read().map_err(|_| Error::data(format!("table {table}: what the log says of it is torn")))?;
-        if let Some(captured) = &self.captured[at]
-            && let Ok(layout) = Layout::of(&read, &captured.definition, self.asker.sets())
-        {
-            self.maps.learn(map, Some((at, layout)));
-            return Ok(());
+        if self.captured[at].is_none() {
+            self.captured[at] = Some(self.asker.captured(&self.names[at], &known)?);
         }
-        let name = self.names[at].0.clone();
-        let (plan, definition) = self.asker.define(&name, Some(&read)).await?;
-        let layout = Layout::of(&read, &definition, self.asker.sets())?;
-        let captured = Captured::of(&plan, definition)?;
-        self.gathered()?;
-        self.tables.tell(&name, &captured.table);
-        self.captured[at] = Some(captured);
+        let Some(captured) = &self.captured[at] else { return Err(Error::bug("a table that was not learned")) };
+        self.asker.learn(&Layout::sets(&read, &captured.definition, self.asker.sets())).await?;
+        let layout = Layout::of(&read, &captured.definition, self.asker.sets());
+        let layout = layout.map_err(|error| {
+            let table = &self.names[at].0;
+            error.hint(format!(
+                "It was altered without a word in the log (sql_log_bin = 0), or by a word that is not known. Run `tidemark run {} \
+                 --snapshot {table}`, which reads it anew.",
+                self.asker.stream.selection.name
+            ))
+        })?;
         self.maps.learn(map, Some((at, layout)));
         Ok(())
     }
@@ -343,7 +419,15 @@ impl Reading {
     }
 }
 
+/// Statements are in the character set of who sent them, which is nearly always UTF-8.
+fn decoded(text: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(text) {
+        Ok(text) => text.into(),
+        Err(_) => text.iter().map(|byte| char::from(*byte)).collect::<String>().into(),
+    }
+}
+
 fn unfollowed(what: &str) -> Error {
     Error::schema(format!("{what} cannot be followed"))
-        .hint("Take a new snapshot of the tables, from a place behind it.")
+        .hint("Run `tidemark run --full-refresh` with the stream's name, which reads all of its tables anew from now on.")
 }

@@ -49,7 +49,15 @@ mod status {
 /// More databases than this are not listed: then this number stands for all.
 const TOO_MANY_DATABASES: u8 = 254;
 
+/// `NO_BACKSLASH_ESCAPES`.
+const NO_ESCAPES: u64 = 1 << 20;
+
 impl<'a> Query<'a> {
+    /// Whether a backslash in its texts escapes.
+    pub fn escapes(&self) -> bool {
+        self.sql_mode.is_none_or(|mode| mode & NO_ESCAPES == 0)
+    }
+
     pub fn of(body: &'a [u8]) -> Result<Self, Torn> {
         let mut bytes = Bytes(body);
         // The thread, and how long it took.

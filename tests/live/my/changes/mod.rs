@@ -14,6 +14,8 @@ use tidemark::record::{Checkpoint, Event, Table};
 
 use super::{Database, Flavour, Server, selection};
 
+pub mod tables;
+
 /// Table, what, key, value, and what was not sent.
 type Seen = (String, String, Option<i32>, Option<i32>, Vec<String>);
 
@@ -221,27 +223,6 @@ pub async fn columns_that_are_not_sent_are_named(server: &Server) {
     let (_, op, id, value, unsent) = &log.seen[0];
     assert_eq!((op.as_str(), *id, *value, unsent.as_slice()), ("u", Some(1), None, &["v".to_owned()][..]));
     assert!(log.is_the_tables().await);
-}
-
-/// A column that comes between two runs is in the next rows. Rows of before such a change that are read after it are refused
-/// by name: nothing is read by a wrong definition.
-pub async fn a_table_that_is_altered(server: &Server) {
-    let database = made(server, "cdc_altered").await;
-    let mut log = Log::new(&database);
-    log.whole().await;
-    database.run("alter table a add column more int; insert into a (id, v, more) values (1, 10, 100)").await;
-    log.whole().await;
-    assert!(log.tables["a"].schema.field_with_name("more").is_ok());
-    assert!(log.is_the_tables().await);
-    let before = log.after.clone();
-    database.run("insert into a (id, v) values (2, 20); alter table a drop column more").await;
-    let error = log.run(usize::MAX).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Schema, "{error}");
-    assert!(error.message().contains("table a") && !error.message().contains("20)"), "{error}");
-    // What was before stands, and nothing of the rest is delivered.
-    let place = |checkpoint: &Option<Checkpoint>| checkpoint.as_ref().unwrap().position.as_value()["log"].clone();
-    assert!(place(&log.after)["pos"].as_u64() >= place(&before)["pos"].as_u64());
-    assert!(!log.present.contains_key(&("a".to_owned(), 2)));
 }
 
 /// What is refused, and how.

@@ -1,0 +1,112 @@
+//! What each table of a stream is by now in the log, which the log and the chunks share.
+//!
+//! The log tells changes of tables, but not what they are: that is asked of the catalog once, as of a place in the log that
+//! no change of the table lies behind, and altered from there on as the log tells. Rows of a table of which
+//! that is not known are passed over: it is to be read anew, and a snapshot has them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::known::Known;
+use super::place::Place;
+use crate::error::{Error, Result};
+
+/// What is known of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Has {
+    /// Nothing: it is asked for when its snapshot begins.
+    Nothing,
+    /// What it is from a place on that the log has not come to.
+    From(Place, Known),
+    Known(Known),
+    /// It is not there.
+    Gone,
+    /// It is no more among the stream's tables; rows of it may still be at the destination.
+    Left,
+}
+
+/// By the stream's names of the tables.
+#[derive(Debug, Clone, Default)]
+pub struct History(Arc<Mutex<BTreeMap<String, Has>>>);
+
+impl History {
+    /// Reads what [`History::state`] wrote; empty for a stream that begins.
+    pub fn of(state: &Value) -> Result<Self> {
+        let tables = match state.get("tables") {
+            Some(tables) => serde_json::from_value(tables.clone())
+                .map_err(|_| Error::conflict("the state of the last commit is not that of a stream of changes"))?,
+            None => BTreeMap::new(),
+        };
+        Ok(Self(Arc::new(Mutex::new(tables))))
+    }
+
+    pub fn state(&self) -> Value {
+        json!({ "tables": *self.tables() })
+    }
+
+    fn tables(&self) -> MutexGuard<'_, BTreeMap<String, Has>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn get(&self, table: &str) -> Option<Has> {
+        self.tables().get(table).cloned()
+    }
+
+    pub fn set(&self, table: &str, has: Has) {
+        self.tables().insert(table.to_owned(), has);
+    }
+
+    /// Takes these for the stream's tables. Gives those that are to be read from their beginning, with whether rows of them came
+    /// before.
+    pub fn take(&self, names: &[String]) -> Vec<(String, bool)> {
+        let mut tables = self.tables();
+        for (_, has) in tables.iter_mut().filter(|(table, _)| !names.contains(table)) {
+            *has = Has::Left;
+        }
+        let mut new = Vec::new();
+        for name in names {
+            let before = tables.get(name).cloned();
+            if matches!(before, None | Some(Has::Left)) {
+                tables.insert(name.clone(), Has::Nothing);
+                new.push((name.clone(), before.is_some()));
+            }
+        }
+        new
+    }
+
+    /// What is told of tables from a place on, and the log has come to it: that is what they are. Whether there is any.
+    pub fn settle(&self, has_come: impl Fn(&Place) -> Result<bool>) -> Result<bool> {
+        let mut is_any = false;
+        for has in self.tables().values_mut() {
+            if let Has::From(place, known) = has
+                && has_come(place)?
+            {
+                *has = Has::Known(known.clone());
+                is_any = true;
+            }
+        }
+        Ok(is_any)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_come_and_leave_and_come_back() {
+        let history = History::of(&json!({})).unwrap();
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(history.take(&names(&["a", "b"])), [("a".to_owned(), false), ("b".to_owned(), false)]);
+        history.set("a", Has::Gone);
+        assert_eq!(history.take(&names(&["a"])), []);
+        let again = History::of(&history.state()).unwrap();
+        assert_eq!((again.get("a"), again.get("b")), (Some(Has::Gone), Some(Has::Left)));
+        assert_eq!(again.take(&names(&["a", "b"])), [("b".to_owned(), true)]);
+        assert!(History::of(&json!({ "tables": ["a"] })).is_err());
+    }
+}

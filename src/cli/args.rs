@@ -68,13 +68,17 @@ pub struct Run {
     /// Where the job log knows of more than the destination holds, believe the destination
     #[arg(long)]
     pub adopt_destination: bool,
-    /// Load all of it anew: an unfinished load is given up, an incremental stream begins again with all its rows
+    /// Load all of it anew: an unfinished load is given up, an incremental stream and a change log begin again with all rows
     #[arg(long)]
     pub full_refresh: bool,
     /// Follow change logs (`mode = cdc`) until the run is stopped, in place of their end
-    #[arg(long, conflicts_with_all = ["plan", "full_refresh"])]
+    #[arg(long, conflicts_with = "plan")]
     pub continuous: bool,
-    /// Read the rows of an incremental stream again whose cursor is at least this, without moving its mark
+    /// Read this table of a change log from its beginning again, while the log goes on; may be given several times
+    #[arg(long, value_name = "TABLE", requires = "streams", conflicts_with_all = ["plan", "full_refresh", "mode"])]
+    pub snapshot: Vec<String>,
+    /// Read the rows of an incremental stream again whose cursor is at least this, without moving its mark. Of a change log that has
+    /// no position: where it begins
     #[arg(long, value_name = "VALUE", requires = "streams", conflicts_with_all = ["plan", "full_refresh", "mode"])]
     pub from: Option<String>,
     /// The same for rows whose cursor is less than this; up to the mark where it is not given

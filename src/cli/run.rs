@@ -54,6 +54,7 @@ impl What {
             adopt_destination: wanted.adopt_destination,
             full_refresh: wanted.full_refresh,
             continuous: wanted.continuous,
+            snapshot: wanted.snapshot,
             backfill: wanted_window(wanted.from, wanted.until, wanted.step),
         }))
     }

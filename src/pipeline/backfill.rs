@@ -50,7 +50,7 @@ pub async fn run_windows(mut session: Session, sources: &dyn Sources, retries: u
 async fn backfill(session: &mut Session, sources: &dyn Sources, retries: u32, wanted: &Wanted) -> Result<Outcome> {
     if session.opening.mode != Mode::Incremental {
         return Err(Error::config(format!("{} is no incremental stream: it has no windows", session.stream.id))
-            .hint("`--from`, `--until` and `--step` are for streams with `mode = incremental`."));
+            .hint("`--from`, `--until` and `--step` are for streams with `mode = incremental`; `--from` alone is for change logs too."));
     }
     let load = reserved(session, &*sources.source(0)?, wanted).await?;
     session.shown = load.shown(&session.stream.id);

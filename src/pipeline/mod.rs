@@ -69,7 +69,9 @@ pub struct Request {
     pub full_refresh: bool,
     /// Follow change logs until a stop, in place of their end.
     pub continuous: bool,
-    /// Read a part of the cursor again, in place of what is new.
+    /// Tables of change logs to read from their beginning again.
+    pub snapshot: Vec<String>,
+    /// Where a change log begins, by its `from`. Or: read a part of the cursor again, in place of what is new.
     pub backfill: Option<Wanted>,
 }
 
@@ -178,7 +180,7 @@ pub async fn run(
     if let Some(wanted) = &request.backfill {
         // One after the other: the windows of each are read side by side.
         for job in jobs {
-            reports.push(backfill::run(job, wanted).await);
+            reports.push(if is_beginning(&job, wanted) { job.run().await } else { backfill::run(job, wanted).await });
         }
         reports.sort_by(|a, b| a.stream.cmp(&b.stream));
         return Ok(reports);
@@ -190,6 +192,11 @@ pub async fn run(
     reports.extend(running.collect::<Vec<_>>().await);
     reports.sort_by(|a, b| a.stream.cmp(&b.stream));
     Ok(reports)
+}
+
+/// Whether what is wanted is the place where a change log begins.
+fn is_beginning(job: &job::Job, wanted: &Wanted) -> bool {
+    job.session.opening.mode == Mode::Cdc && wanted.until.is_none() && wanted.step.is_none()
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use crate::error::{Context, Error, Result};
 use crate::format;
 use crate::job_log::{self, JobLog, NewRun, RunEnd, RunState};
 use crate::record::{Mode, StreamId};
-use crate::source::{self, Listing, Selection, Source, Stream};
+use crate::source::{self, Again, Following, Listing, Selection, Source, Stream, What};
 
 /// Keys of `[pipeline]`.
 const KEYS: &[Key] = &[
@@ -367,7 +367,6 @@ impl<'a> Plan<'a> {
             if stream.selection.mode == Mode::Cdc {
                 identity["table"] = Value::Null;
             }
-            let stream = Stream { follows: self.request.continuous, ..stream };
             (stream.id.clone(), Ok((stream, identity)))
         });
         let refused = refused.into_iter().map(|(id, error)| (id, Err(error)));
@@ -385,6 +384,21 @@ impl<'a> Plan<'a> {
         Ok(Asked { streams, strangers })
     }
 
+    /// What the run asks of the section's change log, if it is one.
+    fn following(&self, section: &StreamSection, run: &str) -> Following {
+        let Request { continuous, snapshot, backfill, .. } = &self.request;
+        let what = match (self.request.refreshes(section), snapshot.is_empty()) {
+            (true, _) => Some(What::All),
+            (false, false) => Some(What::Tables(snapshot.clone())),
+            (false, true) => None,
+        };
+        Following {
+            goes_on: *continuous,
+            again: what.map(|what| Again { by: run.to_owned(), what }),
+            from: backfill.as_ref().and_then(|wanted| wanted.from.clone()),
+        }
+    }
+
     fn job(
         &self,
         section: &StreamSection,
@@ -395,8 +409,10 @@ impl<'a> Plan<'a> {
         around: &Around,
     ) -> Result<Job> {
         let keys = &section.section;
+        let run = Uuid::now_v7().to_string();
+        let stream = Stream { following: self.following(section, &run), ..stream };
         let opening = Opening {
-            run: Uuid::now_v7().to_string(),
+            run,
             mode: stream.selection.mode,
             identity,
             holder: around.job_log.holder(),

@@ -410,7 +410,7 @@ mod tests {
             tables: vec!["t".to_owned()],
             estimate: None,
             range: None,
-            follows: false,
+            following: crate::source::Following::default(),
         };
         let is_read = AtomicBool::new(false);
         let own = (attempt > 0).then(|| Arc::new(Told("own", None)) as Arc<dyn Source>);

@@ -1,10 +1,11 @@
 //! The keys of a `[stream]` that every source understands.
 
-use super::{cursor, cut};
+use super::{cursor, cut, following};
 use crate::config::{Key, Value};
 
-pub const STREAM_KEYS: &[Key] =
-    &joined::<{ SELECTION.len() + cut::KEYS.len() + cursor::KEYS.len() }>(&[SELECTION, cut::KEYS, cursor::KEYS]);
+pub const STREAM_KEYS: &[Key] = &joined::<
+    { SELECTION.len() + cut::KEYS.len() + cursor::KEYS.len() + following::KEYS.len() },
+>(&[SELECTION, cut::KEYS, cursor::KEYS, following::KEYS]);
 
 /// One list of several.
 const fn joined<const N: usize>(lists: &[&[Key]]) -> [Key; N] {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::pattern::is_pattern;
-use super::{Selection, Stream, Tables};
-use crate::error::{Error, Result};
+use super::{Following, Selection, Stream, Tables};
+use crate::error::{Error, Kind, Result};
 use crate::record::{Mode, StreamId};
 
 /// What selections came to.
@@ -51,6 +51,11 @@ pub trait Catalog: Send {
 
     /// The table that is written so. An error names the key, and what was likely meant.
     async fn named(&mut self, selection: &Selection, text: &str) -> Result<Found<Self::Known>>;
+
+    /// A table that is not there, as [`Stream::tables`] would have it: a log may be waiting for it.
+    fn absent(&self, _text: &str) -> Option<String> {
+        None
+    }
 
     /// The tables that a pattern matches, by name; that there is none is an error.
     async fn matching(&mut self, selection: &Selection, pattern: &str) -> Result<Vec<Found<Self::Known>>>;
@@ -97,6 +102,12 @@ async fn list_one<C: Catalog>(catalog: &mut C, selection: &Arc<Selection>, listi
         } else {
             match catalog.named(selection, text).await {
                 Ok(found) => vec![found],
+                Err(error) if waits(catalog, selection, text, &error) => {
+                    tracing::warn!(stream = selection.name, "{}: it is read when it comes", error.message());
+                    let table = catalog.absent(text).unwrap_or_default();
+                    streams.push(stream(selection, &catalog.name(text), table, None));
+                    continue;
+                }
                 Err(error) => {
                     let (id, error) = (selection.stream_id(&catalog.name(text)), own(selection, error)?);
                     if seen.insert(id.clone()) {
@@ -160,8 +171,13 @@ fn of_log(selection: &Arc<Selection>, streams: Vec<Stream>) -> Option<Stream> {
         tables,
         estimate,
         range: None,
-        follows: false,
+        following: Following::default(),
     })
+}
+
+/// Whether a stream goes on without a table that is not there: a log tells when it comes.
+fn waits<C: Catalog>(catalog: &C, selection: &Selection, text: &str, error: &Error) -> bool {
+    selection.mode == Mode::Cdc && error.kind() == Kind::Config && catalog.absent(text).is_some()
 }
 
 /// The error, where it is that of one table of several.
@@ -176,7 +192,7 @@ fn stream(selection: &Arc<Selection>, name: &str, table: String, estimate: Optio
         tables: vec![table],
         estimate,
         range: None,
-        follows: false,
+        following: Following::default(),
     }
 }
 

@@ -6,6 +6,7 @@ mod changes;
 mod cursor;
 mod cut;
 pub mod feed;
+pub mod following;
 mod keys;
 pub mod keyset;
 pub mod listing;
@@ -24,6 +25,7 @@ use serde_json::Value;
 
 pub use self::cursor::Wanted;
 pub use self::cut::{Chunks, Consistency, Cut};
+pub use self::following::{Again, Following, What};
 pub use self::keys::{GENTLE_KEYS, STREAM_KEYS};
 pub use self::listing::Listing;
 use crate::config::{Kind, Section};
@@ -240,8 +242,8 @@ pub struct Stream {
     pub estimate: Option<u64>,
     /// The part of it that is read; all of it where `None`.
     pub range: Option<Range>,
-    /// A change log is read on and on, and not to its end.
-    pub follows: bool,
+    /// What is asked of a change log.
+    pub following: Following,
 }
 
 impl Stream {

@@ -16,7 +16,9 @@ use tidemark::format::{Encoder, Format};
 use tidemark::job_log::JobLog;
 use tidemark::pipeline::{Limits, Notice, Observer, OnChange, Readings, Session, Stop};
 use tidemark::record::{Checkpoint, Event, Mode, Position, Range, Rows, StreamId, Table};
-use tidemark::source::{Chunks, Consistency, Description, Listing, Reader, STREAM_KEYS, Selection, Source, Stream};
+use tidemark::source::{
+    Chunks, Consistency, Description, Following, Listing, Reader, STREAM_KEYS, Selection, Source, Stream,
+};
 use tokio::time::{Duration, Instant};
 
 use crate::memory_log::MemoryLog;
@@ -105,7 +107,7 @@ impl Script {
             id: StreamId::new(name),
             selection: Arc::new(selection),
             tables: vec!["a".to_owned()],
-            follows: false,
+            following: Following::default(),
             estimate: None,
             range: None,
         }

@@ -17,6 +17,9 @@ pub struct Place {
     /// The tables whose snapshot is not at its end, with the key of the last row that was read.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub snapshots: BTreeMap<String, Snapshot>,
+    /// Who asked last for something to be read from its beginning again: it was begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<String>,
 }
 
 /// How far a snapshot has come.
@@ -53,7 +56,7 @@ mod tests {
     #[test]
     fn comes_back_from_its_position() {
         let snapshots = [("a".to_owned(), Snapshot { after: Some(vec!["7".to_owned()]), anew: false })];
-        let place = Place { log: json!({ "file": "f", "pos": 4 }), snapshots: snapshots.into() };
+        let place = Place { log: json!({ "file": "f", "pos": 4 }), snapshots: snapshots.into(), again: None };
         let position = place.position().unwrap();
         assert_eq!(position.to_string(), r#"{"log":{"file":"f","pos":4},"snapshots":{"a":{"after":["7"]}}}"#);
         assert_eq!(Place::of(&position).unwrap(), place);

@@ -285,10 +285,15 @@ impl Catalog for Lister<'_> {
             tables: vec![table],
             estimate: None,
             range: None,
-            follows: false,
+            following: crate::source::Following::default(),
         };
         Plan::of(self.connection, self.settings, &stream).await?;
         Ok(self.found(selection, name, None))
+    }
+
+    fn absent(&self, text: &str) -> Option<String> {
+        let database = &self.settings.database;
+        Name::parse(text, database).ok().map(|name| name.written(database))
     }
 
     /// Views are read only when they are named.

@@ -373,7 +373,6 @@ fn modes_that_are_not_there_are_said_to_be_so() {
     let reads = |source: &&&tidemark::source::Maker| (source.check_mode)(&stream, Mode::Cdc).is_ok();
     let names: Vec<_> = SOURCES.iter().filter(reads).map(|source| source.kind.name).collect();
     assert_eq!(names, ["mysql"], "the pages below say who reads a change log");
-    let folder = Folder::new(GOOD);
     for page in [
         docs::reference(&registry()),
         include_str!("../../../docs/command-line.md").to_owned(),

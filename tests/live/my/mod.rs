@@ -13,10 +13,10 @@ pub mod windows;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+pub use self::changes::{anew, tables as altered};
 use arrow_array::RecordBatch;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder, Value};
-pub use self::changes::tables as altered;
 use tidemark::config::{Key, Section};
 use tidemark::error::Result;
 use tidemark::record::{Checkpoint, Event, Table};
@@ -83,6 +83,11 @@ macro_rules! my_suite {
             changes::what_is_cut_off_goes_on,
             changes::tables_come_and_go,
             changes::columns_that_are_not_sent_are_named,
+            anew::tables_by_name,
+            anew::all_of_it,
+            anew::where_the_log_is_lost,
+            anew::by_choice_without_a_snapshot,
+            anew::by_choice_nothing_but_a_snapshot,
             altered::are_followed,
             altered::are_followed_from_any_place,
             altered::that_come_back_are_read_anew,

@@ -169,7 +169,7 @@ async fn holds(seed: u64, stale: usize, anew: bool) -> bool {
     let db = Shared(Arc::new(Mutex::new(Db::new(seed))));
     let mut kills = Chance(seed + 1);
     let snapshot = Snapshot { after: None, anew };
-    let mut place = Place { log: json!(0), snapshots: [("t".to_owned(), snapshot)].into() };
+    let mut place = Place { log: json!(0), snapshots: [("t".to_owned(), snapshot)].into(), again: None };
     let mut present: BTreeMap<i64, i64> = if anew { [(-5, 1), (3, 9)].into() } else { BTreeMap::new() };
     loop {
         let (from, from_db) = (place.clone(), db.clone());

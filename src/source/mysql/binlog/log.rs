@@ -94,7 +94,7 @@ const KEPT: usize = 1 << 20;
 const FIRST: u64 = 4;
 
 impl Log {
-    /// Asks for the log over a connection that has just logged in.
+    /// Asks for the log over a connection that has just logged in. A place that the server does not have is `Kind::Lost`.
     pub async fn open(mut client: Client, is_mariadb: bool, options: &Options) -> Result<Self> {
         let (file, position) = match &options.start {
             Start::File { file, position } => (file.clone(), *position),
@@ -123,7 +123,7 @@ impl Log {
         };
         asked.await.map_err(|failure| refused(failure, false))?;
         let format = Format { server: String::new(), has_checksums: false, table_id_bytes: 6 };
-        Ok(Self {
+        let mut log = Self {
             client,
             file,
             position,
@@ -133,7 +133,10 @@ impl Log {
             room: Vec::new(),
             payload: None,
             has_come: false,
-        })
+        };
+        // Each dump begins with the name of the file that it is read from: where there is no dump, that is said here.
+        log.advance().await?;
+        Ok(log)
     }
 
     /// The next event; `None` at the end, where the log is read to its end only. While a live log is idle, there is a heartbeat

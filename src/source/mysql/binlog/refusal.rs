@@ -29,7 +29,10 @@ pub fn refused(failure: Failure, has_come: bool) -> Error {
         }
         Some(FATAL) => {
             Error::new(Kind::Lost, format!("the server cannot send its log from our position on (error 1236): {said}"))
-                .hint("Where it has purged that part of its log, take a new snapshot.")
+                .hint(
+                    "Where it has purged that part of its log, `tidemark run --full-refresh` with the stream's name reads all of its tables \
+                     anew; `on_lost = snapshot` does so by itself.",
+                )
         }
         Some(NO_LOG) => Error::config("the server keeps no binary log (error 1381)")
             .hint("An administrator can set `log_bin` and `binlog_format = ROW`, and restart it."),
@@ -38,7 +41,7 @@ pub fn refused(failure: Failure, has_come: bool) -> Error {
         }
         Some(number) if LACKS_RIGHT.contains(&number) => {
             Error::denied(format!("the user may not read the server's log (error {number})"))
-                .hint("An administrator can run: GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO the user.")
+                .hint("An administrator can run: GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO …, with the user's name.")
         }
         _ => error::of(failure, if has_come { Doing::Reading } else { Doing::Preparing }),
     }

@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use serde_json::Value;
 
+use super::Asker;
 use super::captured::Captured;
 use super::history::{Has, History};
 use super::known::Known;
 use super::place::Place;
-use super::Asker;
 use crate::error::{Context, Error, Result};
 use crate::record::{Rows, change};
 use crate::source::changes::{self, Begun};
@@ -108,7 +108,13 @@ struct Sources<'a> {
 
 impl Sources<'_> {
     /// What the table is where the log stands; or why it is not read.
-    async fn known(&self, connection: &mut Connection, table: &str, name: &Name, at: &Place) -> Result<Result<Known, Begun>> {
+    async fn known(
+        &self,
+        connection: &mut Connection,
+        table: &str,
+        name: &Name,
+        at: &Place,
+    ) -> Result<Result<Known, Begun>> {
         let is_mariadb = self.asker.is_mariadb;
         Ok(match self.history.get(table) {
             Some(Has::Known(known)) => Ok(known),

@@ -321,6 +321,9 @@ mod tests {
     fn comes_back_from_the_state() {
         let text = serde_json::to_string(&known()).unwrap();
         assert_eq!(serde_json::from_str::<Known>(&text).unwrap(), known());
-        assert!(text.contains(r#"{"name":"v","type":"varchar(20)","character_set":"utf8mb4","may_be_null":true}"#), "{text}");
+        assert!(
+            text.contains(r#"{"name":"v","type":"varchar(20)","character_set":"utf8mb4","may_be_null":true}"#),
+            "{text}"
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! Changes as the server logs them, with snapshots of the tables.
 
+mod begin;
 mod captured;
 mod chunk;
 mod ddl;
@@ -15,9 +16,9 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use self::begin::Beginner;
 use self::captured::Captured;
 use self::chunk::Chunks;
-use self::history::History;
 use self::known::Known;
 use self::place::Place;
 use self::tail::Tail;
@@ -26,9 +27,10 @@ use super::config::Settings;
 use super::connect::{Connection, text};
 use super::error::{self, Doing};
 use super::name::Name;
-use crate::error::{Context, Error, Result};
-use crate::record::Checkpoint;
-use crate::source::changes::{self, Asked, Snapshot, Until, follow};
+use crate::error::{Context, Error, Kind, Result};
+use crate::record::{Checkpoint, Event};
+use crate::source::changes::{self, Asked, Until, follow};
+use crate::source::following::{self, Beginning};
 use crate::source::{Reader, Stream, feed};
 
 /// How often the server says that it is there.
@@ -36,47 +38,54 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// Opens the log after a checkpoint, or where it ends now, with snapshots of all tables.
 pub async fn open(settings: &Arc<Settings>, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
+    let section = &stream.selection.section;
+    let beginning = Beginning::of(section)?;
     let mut connection = Connection::open(settings).await?;
     server::check(&mut connection).await.at(|| settings.address())?;
-    let (place, history) = begin(&mut connection, settings, stream, after).await?;
-    let until = if stream.follows { Until::Stopped } else { Until::End };
-    let asker = Asker::of(connection, settings, stream).await?;
-    let at = Place::of(&place.log)?;
-    let options = Options {
-        server_id: own_id(),
-        uuid: Uuid::now_v7(),
-        start: at.start(asker.is_mariadb)?,
-        heartbeat: HEARTBEAT,
-        write_timeout: settings.write_timeout,
-        ends: until == Until::End,
+    let asker = Asker::of(&mut connection, settings, stream).await?;
+    let mut beginner = Beginner { connection: &mut connection, asker: &asker, stream, beginning };
+    let (mut place, history) = beginner.place(after).await?;
+    if let Some(checkpoint) = after.filter(|_| beginning == Beginning::SnapshotOnly && place.snapshots.is_empty()) {
+        return Ok(at_its_end(checkpoint.clone()));
+    }
+    let goes_on = stream.following.goes_on && beginning != Beginning::SnapshotOnly;
+    let until = if goes_on { Until::Stopped } else { Until::End };
+    let mut options = options(settings, &place, asker.is_mariadb, until)?;
+    let log = match asker.log(&options).await {
+        Err(lost) if lost.kind() == Kind::Lost && following::begins_anew_where_lost(section)? => {
+            tracing::warn!(stream = %stream.id, "{}: all tables are read anew", lost.message());
+            beginner.anew(&mut place, &history).await?;
+            options = self::options(settings, &place, asker.is_mariadb, until)?;
+            asker.log(&options).await?
+        }
+        opened => opened?,
     };
-    let other = Asker::of(Connection::open(settings).await?, settings, stream).await?;
-    let mut chunks = Chunks::new(other, history.clone());
-    let mut tail = Tail::open(asker, history, options, at).await?;
+    connection.close().await;
+    let mut chunks = Chunks::new(asker.clone(), history.clone());
+    let mut tail = Tail::of(log, asker, history, options, Place::of(&place.log)?)?;
     Ok(feed::from_task(
         move |outlet| async move { follow(Asked { place, until }, &mut tail, &mut chunks, &outlet).await },
     ))
 }
 
-/// Where the stream goes on, with the tables that it is to read from their beginning, and what is known of all.
-async fn begin(
-    connection: &mut Connection,
-    settings: &Settings,
-    stream: &Stream,
-    after: Option<&Checkpoint>,
-) -> Result<(changes::Place, History)> {
-    let (mut place, history) = match after {
-        Some(checkpoint) => (changes::Place::of(&checkpoint.position)?, History::of(&checkpoint.state)?),
-        None => {
-            let end = server::end(connection).await.at(|| settings.address())?;
-            (changes::Place { log: end.position()?, ..changes::Place::default() }, History::default())
-        }
-    };
-    place.snapshots.retain(|table, _| stream.tables.contains(table));
-    for (table, is_there) in history.take(&stream.tables) {
-        place.snapshots.insert(table, Snapshot { after: None, anew: is_there });
-    }
-    Ok((place, history))
+fn options(settings: &Settings, place: &changes::Place, is_mariadb: bool, until: Until) -> Result<Options> {
+    Ok(Options {
+        server_id: own_id(),
+        uuid: Uuid::now_v7(),
+        start: Place::of(&place.log)?.start(is_mariadb)?,
+        heartbeat: HEARTBEAT,
+        write_timeout: settings.write_timeout,
+        ends: until == Until::End,
+    })
+}
+
+/// What has nothing to come.
+fn at_its_end(checkpoint: Checkpoint) -> Box<dyn Reader> {
+    feed::from_task(|outlet| async move {
+        // A closed outlet means that nobody wants to know.
+        let _ = outlet.send(Event::Checkpoint(checkpoint)).await;
+        Ok(())
+    })
 }
 
 /// A number that no replica is likely to have: those that people give are small.
@@ -86,6 +95,7 @@ fn own_id() -> u32 {
 }
 
 /// Asks the server what a reader of its log has to know.
+#[derive(Clone)]
 struct Asker {
     settings: Arc<Settings>,
     stream: Stream,
@@ -96,13 +106,12 @@ struct Asker {
 }
 
 impl Asker {
-    async fn of(mut connection: Connection, settings: &Arc<Settings>, stream: &Stream) -> Result<Self> {
+    async fn of(connection: &mut Connection, settings: &Arc<Settings>, stream: &Stream) -> Result<Self> {
         let reading = |failure| error::of(failure, Doing::Preparing);
-        let sets = CharacterSets::of(&mut connection).await.map_err(reading)?;
+        let sets = CharacterSets::of(connection).await.map_err(reading)?;
         let rows = connection.rows("select @@global.lower_case_table_names", ()).await.map_err(reading)?;
         let ignores_case = rows.first().is_some_and(|row| text(row, 0) != "0");
         let is_mariadb = connection.is_mariadb;
-        connection.close().await;
         Ok(Self { settings: settings.clone(), stream: stream.clone(), is_mariadb, ignores_case, sets })
     }
 

@@ -72,8 +72,9 @@ async fn of_mariadb(connection: &mut Connection, place: &Place) -> Result<Option
 
 fn failed(failure: Failure) -> Error {
     match error::number(&failure) {
-        Some(1227) => Error::denied("the user may not ask where the server's log ends (error 1227)")
-            .hint("An administrator can run: GRANT REPLICATION CLIENT, REPLICATION SLAVE ON *.* TO the user."),
+        Some(1227) => Error::denied("the user may not ask where the server's log ends (error 1227)").hint(
+            "An administrator can run: GRANT REPLICATION CLIENT, REPLICATION SLAVE ON *.* TO …, with the user's name.",
+        ),
         _ => error::of(failure, Doing::Preparing),
     }
 }

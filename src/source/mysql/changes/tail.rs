@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use serde_json::Value;
 
+use super::Asker;
 use super::captured::{Captured, Moment};
 use super::ddl::{Clause, Ddl};
 use super::history::{Has, History};
 use super::known::Altered;
 use super::place::{Executed, Place};
 use super::statement::Statement;
-use super::Asker;
 use crate::error::{Context, Error, Result};
 use crate::record::change;
 use crate::source::changes::{self, Step};
@@ -72,10 +72,10 @@ enum Gtid {
 }
 
 impl Tail {
-    pub async fn open(asker: Asker, history: History, options: Options, place: Place) -> Result<Self> {
+    /// Of a log that was opened with these options at this place.
+    pub fn of(log: Log, asker: Asker, history: History, options: Options, place: Place) -> Result<Self> {
         let names = asker.names()?;
         let executed = Executed::of(&place, asker.is_mariadb)?;
-        let log = asker.log(&options).await?;
         let captured = names.iter().map(|_| None).collect();
         let reading = Reading {
             asker,
@@ -236,7 +236,9 @@ impl Reading {
                 (self.is_between, self.is_in_block) = (false, true);
                 return Ok(());
             }
-            Statement::Rollback if self.has_rows => return Err(unfollowed("a transaction that was rolled back in part")),
+            Statement::Rollback if self.has_rows => {
+                return Err(unfollowed("a transaction that was rolled back in part"));
+            }
             Statement::End | Statement::Rollback => return self.end(file, position),
             Statement::Within => return Ok(()),
             Statement::Back if self.has_rows => return Err(unfollowed("a transaction that went back to a savepoint")),
@@ -373,7 +375,8 @@ impl Reading {
 
     /// Which of the tables that are read it is.
     fn place_of(&self, database: &str, table: &str) -> Option<usize> {
-        let is_it = |name: &Name| self.asker.is_same(&name.database, database) && self.asker.is_same(&name.table, table);
+        let is_it =
+            |name: &Name| self.asker.is_same(&name.database, database) && self.asker.is_same(&name.table, table);
         self.names.iter().position(|(_, name)| is_it(name))
     }
 
@@ -428,6 +431,7 @@ fn decoded(text: &[u8]) -> Cow<'_, str> {
 }
 
 fn unfollowed(what: &str) -> Error {
-    Error::schema(format!("{what} cannot be followed"))
-        .hint("Run `tidemark run --full-refresh` with the stream's name, which reads all of its tables anew from now on.")
+    Error::schema(format!("{what} cannot be followed")).hint(
+        "Run `tidemark run --full-refresh` with the stream's name, which reads all of its tables anew from now on.",
+    )
 }

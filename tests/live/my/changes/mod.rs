@@ -9,11 +9,14 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
 use arrow_array::{Array, RecordBatch};
 use mysql_async::prelude::Queryable;
+use serde_json::json;
 use tidemark::error::{Kind, Result};
 use tidemark::record::{Checkpoint, Event, Table};
+use tidemark::source::Following;
 
 use super::{Database, Flavour, Server, selection};
 
+pub mod anew;
 pub mod tables;
 
 /// Table, what, key, value, and what was not sent.
@@ -24,6 +27,7 @@ struct Log<'a> {
     database: &'a Database<'a>,
     keys: Vec<(&'a str, &'a str)>,
     after: Option<Checkpoint>,
+    following: Following,
     /// By table and key: its other column.
     present: BTreeMap<(String, i32), Option<i32>>,
     /// Of the last run.
@@ -35,13 +39,14 @@ impl<'a> Log<'a> {
     fn new(database: &'a Database<'a>) -> Self {
         let keys = vec![("mode", "cdc"), ("tables", "a, b"), ("chunk_rows", "7")];
         let (present, seen, tables) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
-        Self { database, keys, after: None, present, seen, tables }
+        Self { database, keys, after: None, following: Following::default(), present, seen, tables }
     }
 
     /// Runs to the log's end, or is dropped behind so many events.
     async fn run(&mut self, events: usize) -> Result<bool> {
         let source = self.database.source(None, &[])?;
-        let stream = source.streams(&[selection(&self.keys)]).await?.whole()?.remove(0);
+        let mut stream = source.streams(&[selection(&self.keys)]).await?.whole()?.remove(0);
+        stream.following = self.following.clone();
         let mut reader = source.open(&stream, self.after.as_ref()).await?;
         self.seen.clear();
         let mut open = Vec::new();
@@ -85,6 +90,15 @@ impl<'a> Log<'a> {
             }
             self.seen.push((table.to_owned(), ops.value(row).to_owned(), id, value, unsent));
         }
+    }
+
+    /// Its checkpoint, with another place in the log.
+    fn moved(&self, place: serde_json::Value) -> Option<Checkpoint> {
+        let mut after = self.after.clone().unwrap();
+        let mut position = after.position.as_value().clone();
+        position["log"] = place;
+        after.position = tidemark::record::Position::new(position);
+        Some(after)
     }
 
     fn ops(&self) -> Vec<(&str, &str, Option<i32>, Option<i32>)> {
@@ -232,16 +246,16 @@ pub async fn logs_that_cannot_be_read_are_named(server: &Server) {
     log.whole().await;
     let error = selection_error(&database, &[("mode", "cdc"), ("tables", "a"), ("where", "v > 1")]).await;
     assert!(error.contains("`where`"), "{error}");
-    // A place that the server does not have.
-    let mut after = log.after.clone().unwrap();
-    let mut place = after.position.as_value().clone();
-    place["log"]["gtids"] = match server.flavour {
-        Flavour::Mysql => "11111111-2222-3333-4444-555555555555:1-9999999".into(),
-        Flavour::Mariadb => "0-1-999999999".into(),
-    };
-    after.position = tidemark::record::Position::new(place);
-    log.after = Some(after);
+    // Places that the server does not have.
+    let purged = |log: &Log<'_>| log.moved(json!({ "file": "binlog.900001", "pos": 4 }));
+    let after = log.after.clone();
+    log.after = purged(&log);
+    let error = log.run(usize::MAX).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Lost, "{error}");
+    assert!(!error.message().contains(":4:") && error.to_string().contains("on_lost"), "{error}");
+    log.after = after;
     if server.flavour == Flavour::Mariadb {
+        log.after = log.moved(json!({ "file": "binlog.000001", "pos": 4, "gtids": "0-1-999999999" }));
         assert_eq!(log.run(usize::MAX).await.unwrap_err().kind(), Kind::Lost);
     }
     // Who may not read the log is told what it takes.

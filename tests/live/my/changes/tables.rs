@@ -8,32 +8,92 @@ use crate::my::{Flavour, Server};
 
 /// Statements among which tables become others, and how many rows of snapshots they lead to.
 const SCRIPTS: &[(&str, &str, usize)] = &[
-    ("a column comes", "insert into a (id, v) values (101, 1); alter table a add column more int; \
-      insert into a (id, v, more) values (102, 2, 7); update a set v = 9 where id = 101", 0),
-    ("and goes", "update a set v = 3 where id = 102; alter table a drop column more; insert into a (id, v) values (103, 3)", 0),
-    ("columns of one type change places", "update a set v = 4 where id = 1; alter table a add column w int after id; \
-      insert into a (id, w, v) values (104, 70, 7); alter table a modify column w int first; update a set v = 5, w = 71 where id = 2", 0),
-    ("several at once", "alter table a add column (x1 int, x2 varchar(30)), drop column w, add index (v); \
-      insert into a (id, v, x1, x2) values (105, 1, 2, 'x'); alter table a drop x1, drop column x2; update a set v = v + 1", 0),
-    ("a type is wider", "insert into a (id, v, note) values (106, 6, 'short'); alter table a modify note varchar(300) not null default 'x'; \
-      insert into a (id, v, note) values (107, 7, repeat('long', 60))", 0),
-    ("what concerns no column", "alter table a comment 'truncate partition'; alter table a auto_increment = 5000; \
-      create index i on a (note); alter table a drop index i; analyze table a; update a set v = v + 1", 0),
-    ("another table's", "create table c (id int primary key); alter table c add x int; insert into c values (1, 1); drop table c; \
-      update a set v = v + 1 where id < 3", 0),
+    (
+        "a column comes",
+        "insert into a (id, v) values (101, 1); alter table a add column more int; \
+      insert into a (id, v, more) values (102, 2, 7); update a set v = 9 where id = 101",
+        0,
+    ),
+    (
+        "and goes",
+        "update a set v = 3 where id = 102; alter table a drop column more; insert into a (id, v) values (103, 3)",
+        0,
+    ),
+    (
+        "columns of one type change places",
+        "update a set v = 4 where id = 1; alter table a add column w int after id; \
+      insert into a (id, w, v) values (104, 70, 7); alter table a modify column w int first; update a set v = 5, w = 71 where id = 2",
+        0,
+    ),
+    (
+        "several at once",
+        "alter table a add column (x1 int, x2 varchar(30)), drop column w, add index (v); \
+      insert into a (id, v, x1, x2) values (105, 1, 2, 'x'); alter table a drop x1, drop column x2; update a set v = v + 1",
+        0,
+    ),
+    (
+        "a type is wider",
+        "insert into a (id, v, note) values (106, 6, 'short'); alter table a modify note varchar(300) not null default 'x'; \
+      insert into a (id, v, note) values (107, 7, repeat('long', 60))",
+        0,
+    ),
+    (
+        "what concerns no column",
+        "alter table a comment 'truncate partition'; alter table a auto_increment = 5000; \
+      create index i on a (note); alter table a drop index i; analyze table a; update a set v = v + 1",
+        0,
+    ),
+    (
+        "another table's",
+        "create table c (id int primary key); alter table c add x int; insert into c values (1, 1); drop table c; \
+      update a set v = v + 1 where id < 3",
+        0,
+    ),
     ("emptied and filled", "truncate table a; insert into a (id, v) values (1, 10), (2, 20)", 0),
-    ("a default comes", "update a set v = 11 where id = 1; alter table a add column d int not null default 5; update a set v = 12 where id = 1", 2),
-    ("values are rewritten", "alter table a modify v bigint unsigned; alter table a modify v int; insert into a (id, v) values (3, 30)", 3),
-    ("made anew", "insert into a (id, v) values (4, 40); drop table a; create table a (id int primary key, v int, note varchar(20) default 'x'); \
-      insert into a (id, v) values (5, 50), (6, 60)", 2),
-    ("swapped, as tools do", "create table a_new like a; alter table a_new add column e int; insert into a_new select a.*, 1 from a; \
-      rename table a to a_old, a_new to a; update a set v = v + 1 where id = 5; insert into a (id, v, e) values (7, 70, 2); drop table a_old", 3),
-    ("named otherwise, and back", "rename table b to b_away; insert into b_away (id, v) values (9, 90); rename table b_away to b", 2),
-    ("away by another word", "alter table b rename to b_away, add column z int; alter table b_away rename b; update b set v = 91 where id = 9", 2),
-    ("gone and back, in a hurry", "drop table b; create table b (v int, id int primary key); insert into b values (1, 2); drop table b; \
-      create table b (id int primary key, v int); insert into b values (3, 4)", 1),
-    ("exchanged with each other", "create table b2 like b; insert into b2 values (8, 80), (9, 90); rename table b to b3, b2 to b, b3 to b2; drop table b2; \
-      delete from b where id = 8", 1),
+    (
+        "a default comes",
+        "update a set v = 11 where id = 1; alter table a add column d int not null default 5; update a set v = 12 where id = 1",
+        2,
+    ),
+    (
+        "values are rewritten",
+        "alter table a modify v bigint unsigned; alter table a modify v int; insert into a (id, v) values (3, 30)",
+        3,
+    ),
+    (
+        "made anew",
+        "insert into a (id, v) values (4, 40); drop table a; create table a (id int primary key, v int, note varchar(20) default 'x'); \
+      insert into a (id, v) values (5, 50), (6, 60)",
+        2,
+    ),
+    (
+        "swapped, as tools do",
+        "create table a_new like a; alter table a_new add column e int; insert into a_new select a.*, 1 from a; \
+      rename table a to a_old, a_new to a; update a set v = v + 1 where id = 5; insert into a (id, v, e) values (7, 70, 2); drop table a_old",
+        3,
+    ),
+    (
+        "named otherwise, and back",
+        "rename table b to b_away; insert into b_away (id, v) values (9, 90); rename table b_away to b",
+        2,
+    ),
+    (
+        "away by another word",
+        "alter table b rename to b_away, add column z int; alter table b_away rename b; update b set v = 91 where id = 9",
+        2,
+    ),
+    (
+        "gone and back, in a hurry",
+        "drop table b; create table b (v int, id int primary key); insert into b values (1, 2); drop table b; \
+      create table b (id int primary key, v int); insert into b values (3, 4)",
+        1,
+    ),
+    (
+        "exchanged with each other",
+        "create table b2 like b; insert into b2 values (8, 80), (9, 90); rename table b to b3, b2 to b, b3 to b2; drop table b2; \
+      delete from b where id = 8",
+        1,
+    ),
 ];
 
 /// All of it is followed, whatever the log says of columns: rows of before with what the table was before.
@@ -48,7 +108,11 @@ pub async fn are_followed(server: &Server) {
         let mut log = Log::new(&database);
         log.whole().await;
         for (name, script, read) in SCRIPTS {
-            database.run(&format!("set global binlog_row_metadata = {metadata}; {script}; set global binlog_row_metadata = full")).await;
+            database
+                .run(&format!(
+                    "set global binlog_row_metadata = {metadata}; {script}; set global binlog_row_metadata = full"
+                ))
+                .await;
             log.whole().await;
             assert!(log.is_the_tables().await, "{metadata}: {name}: {:?} {:?}", log.present, log.seen);
             let of_snapshots = log.seen.iter().filter(|seen| seen.1 == "r").count();

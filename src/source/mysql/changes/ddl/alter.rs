@@ -7,10 +7,20 @@ use crate::source::mysql::name::Name;
 /// What a clause of `ALTER TABLE` does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Clause {
-    Add { column: NewColumn, to: Place, is_optional: bool },
-    Drop { name: String },
+    Add {
+        column: NewColumn,
+        to: Place,
+        is_optional: bool,
+    },
+    Drop {
+        name: String,
+    },
     /// The column has another definition; its name too, where it differs.
-    Change { name: String, column: NewColumn, to: Place },
+    Change {
+        name: String,
+        column: NewColumn,
+        to: Place,
+    },
     /// The table has another name.
     Rename(Name),
     /// What texts of later columns are written in, where those do not say.
@@ -34,12 +44,50 @@ pub enum Place {
 const INDEXES: [&str; 8] = ["index", "key", "unique", "fulltext", "spatial", "foreign", "constraint", "vector"];
 /// Options of tables, and other words that a clause may begin with and that leave columns and rows as they are.
 const HARMLESS: [&str; 44] = [
-    "algorithm", "lock", "enable", "disable", "force", "with", "without", "order", "engine", "comment",
-    "auto_increment", "row_format", "key_block_size", "max_rows", "min_rows", "avg_row_length", "checksum",
-    "compression", "connection", "data", "delay_key_write", "encryption", "encrypted", "insert_method",
-    "pack_keys", "stats_auto_recalc", "stats_persistent", "stats_sample_pages", "storage", "tablespace",
-    "page_checksum", "page_compressed", "page_compression_level", "transactional", "encryption_key_id",
-    "secondary_engine", "autoextend_size", "union", "remove", "analyze", "check", "rebuild", "reorganize", "coalesce",
+    "algorithm",
+    "lock",
+    "enable",
+    "disable",
+    "force",
+    "with",
+    "without",
+    "order",
+    "engine",
+    "comment",
+    "auto_increment",
+    "row_format",
+    "key_block_size",
+    "max_rows",
+    "min_rows",
+    "avg_row_length",
+    "checksum",
+    "compression",
+    "connection",
+    "data",
+    "delay_key_write",
+    "encryption",
+    "encrypted",
+    "insert_method",
+    "pack_keys",
+    "stats_auto_recalc",
+    "stats_persistent",
+    "stats_sample_pages",
+    "storage",
+    "tablespace",
+    "page_checksum",
+    "page_compressed",
+    "page_compression_level",
+    "transactional",
+    "encryption_key_id",
+    "secondary_engine",
+    "autoextend_size",
+    "union",
+    "remove",
+    "analyze",
+    "check",
+    "rebuild",
+    "reorganize",
+    "coalesce",
 ];
 
 pub fn clauses(words: &mut Words<'_>) -> Vec<Clause> {
@@ -180,8 +228,7 @@ mod tests {
     fn columns_come_with_their_place() {
         let added = of("add column a int, add `b` varchar(3) default null first, add c text after `a`, lock = none");
         let added: Vec<_> = added[..3].iter().map(name_and_place).collect();
-        let expected =
-            [("a", Place::Stays), ("b", Place::First), ("c", Place::After("a".to_owned()))];
+        let expected = [("a", Place::Stays), ("b", Place::First), ("c", Place::After("a".to_owned()))];
         assert_eq!(added, expected.map(|(name, place)| (name.to_owned(), place)));
         let added = of("add (x enum('a,b', 'c)') , y decimal(10, 2) null)");
         assert_eq!(added.iter().map(|clause| name_and_place(clause).0).collect::<Vec<_>>(), ["x", "y"]);

@@ -10,20 +10,26 @@ use crate::source::mysql::name::Name;
 
 pub use self::alter::{Clause, Place as AlterPlace};
 pub use self::column::NewColumn;
-pub use self::tokens::{Token, next as first_token};
 use self::tokens::tokens;
+pub use self::tokens::{Token, next as first_token};
 
 /// What a statement does to tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ddl {
     /// A table of this name is there from now on; only if there was none, where `is_optional`.
-    Create { table: Name, is_optional: bool },
+    Create {
+        table: Name,
+        is_optional: bool,
+    },
     Drop(Vec<Name>),
     DropDatabase(String),
     /// In this order.
     Rename(Vec<(Name, Name)>),
     Truncate(Name),
-    Alter { table: Name, clauses: Vec<Clause> },
+    Alter {
+        table: Name,
+        clauses: Vec<Clause>,
+    },
     /// It concerns no table's columns or rows.
     Nothing,
 }

@@ -117,7 +117,8 @@ mod tests {
 
     #[test]
     fn names_texts_and_signs_are_told_apart() {
-        let all = tokens("alter /* of mine */ table `a``b`.c add d varchar(20) comment 'it''s, \\'x\\'' -- the end", true);
+        let all =
+            tokens("alter /* of mine */ table `a``b`.c add d varchar(20) comment 'it''s, \\'x\\'' -- the end", true);
         let said: Vec<_> = all
             .iter()
             .map(|token| match token {
@@ -140,7 +141,8 @@ mod tests {
 
     #[test]
     fn comments_with_a_version_count() {
-        let words = |sql| tokens(sql, true).iter().filter_map(|token| token.name().map(str::to_owned)).collect::<Vec<_>>();
+        let words =
+            |sql| tokens(sql, true).iter().filter_map(|token| token.name().map(str::to_owned)).collect::<Vec<_>>();
         assert_eq!(words("/*!50003 create trigger x */ y"), ["create", "trigger", "x", "y"]);
         assert_eq!(words("/*M! create */"), ["create"]);
         assert_eq!(words("# one\n-- two\ndrop"), ["drop"]);

@@ -1,0 +1,96 @@
+//! Where a stream of changes goes on, and which tables it reads from their beginning there.
+
+use super::Asker;
+use super::history::{Has, History};
+use super::server;
+use crate::error::{Context, Error, Result};
+use crate::record::Checkpoint;
+use crate::source::changes::{Place, Snapshot};
+use crate::source::following::Beginning;
+use crate::source::mysql::connect::Connection;
+use crate::source::{Again, Stream, What};
+
+/// A stream that is about to be read.
+pub struct Beginner<'a> {
+    pub connection: &'a mut Connection,
+    pub asker: &'a Asker,
+    pub stream: &'a Stream,
+    pub beginning: Beginning,
+}
+
+impl Beginner<'_> {
+    /// After a checkpoint, or where the log ends now.
+    pub async fn place(&mut self, after: Option<&Checkpoint>) -> Result<(Place, History)> {
+        let Some(checkpoint) = after else {
+            let end = self.end().await?;
+            let (mut place, history) = (Place { log: end, ..Place::default() }, History::default());
+            self.take(&mut place, &history).await?;
+            return Ok((place, history));
+        };
+        let (mut place, history) = (Place::of(&checkpoint.position)?, History::of(&checkpoint.state)?);
+        if self.stream.following.from.is_some() {
+            return Err(Error::config(format!("stream {} has come to a place already", self.stream.id))
+                .hint("`--from` is for one that begins. `--full-refresh` reads all of its tables anew, from the log's end on."));
+        }
+        self.take(&mut place, &history).await?;
+        if let Some(Again { by, what }) = &self.stream.following.again
+            && place.again.as_ref() != Some(by)
+        {
+            match what {
+                What::All => self.anew(&mut place, &history).await?,
+                What::Tables(names) => self.again(names, &mut place, &history)?,
+            }
+            place.again = Some(by.clone());
+        }
+        Ok((place, history))
+    }
+
+    /// Takes the stream's tables for those that are read, of which some may be new.
+    async fn take(&mut self, place: &mut Place, history: &History) -> Result<()> {
+        place.snapshots.retain(|table, _| self.stream.tables.contains(table));
+        for (table, was_there) in history.take(&self.stream.tables) {
+            if self.beginning != Beginning::Log {
+                place.snapshots.insert(table, Snapshot { after: None, anew: was_there });
+                continue;
+            }
+            let name = self.asker.name(&table)?;
+            let has = match self.asker.ask(self.connection, &name).await.at(|| format!("table {table}"))? {
+                Some((place, known)) => Has::From(place, known),
+                None => Has::Gone,
+            };
+            history.set(&table, has);
+        }
+        Ok(())
+    }
+
+    /// All tables are read from their beginning, and the log from where it ends now.
+    pub async fn anew(&mut self, place: &mut Place, history: &History) -> Result<()> {
+        place.log = self.end().await?;
+        place.snapshots.clear();
+        for table in &self.stream.tables {
+            history.set(table, Has::Nothing);
+            place.snapshots.insert(table.clone(), Snapshot { after: None, anew: true });
+        }
+        Ok(())
+    }
+
+    /// Some tables are, while the log goes on.
+    fn again(&self, names: &[String], place: &mut Place, history: &History) -> Result<()> {
+        for name in names {
+            let wanted = self.asker.name(name)?;
+            let meant = self.stream.tables.iter().find(|table| self.asker.name(table).is_ok_and(|name| name == wanted));
+            let Some(table) = meant else {
+                let near = crate::config::nearest(name, self.stream.tables.iter().map(String::as_str));
+                let near = near.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
+                return Err(Error::config(format!("stream {} has no table {name}{near}", self.stream.id)));
+            };
+            history.set(table, Has::Nothing);
+            place.snapshots.insert(table.clone(), Snapshot { after: None, anew: true });
+        }
+        Ok(())
+    }
+
+    async fn end(&mut self) -> Result<serde_json::Value> {
+        server::end(self.connection).await.at(|| self.asker.settings.address())?.position()
+    }
+}

@@ -13,7 +13,7 @@ pub mod windows;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub use self::changes::{anew, tables as altered};
+pub use self::changes::{anew, tables as altered, undone};
 use arrow_array::RecordBatch;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder, Value};
@@ -83,6 +83,9 @@ macro_rules! my_suite {
             changes::what_is_cut_off_goes_on,
             changes::tables_come_and_go,
             changes::columns_that_are_not_sent_are_named,
+            undone::prepared_transactions,
+            undone::prepared_before_it_began,
+            undone::savepoints_and_rollbacks,
             anew::tables_by_name,
             anew::all_of_it,
             anew::where_the_log_is_lost,

@@ -2,6 +2,7 @@
 
 use super::Asker;
 use super::history::{Has, History};
+use super::prepared::Prepared;
 use super::server;
 use crate::error::{Context, Error, Result};
 use crate::record::Checkpoint;
@@ -20,14 +21,15 @@ pub struct Beginner<'a> {
 
 impl Beginner<'_> {
     /// After a checkpoint, or where the log ends now.
-    pub async fn place(&mut self, after: Option<&Checkpoint>) -> Result<(Place, History)> {
+    pub async fn place(&mut self, after: Option<&Checkpoint>) -> Result<(Place, History, Prepared)> {
         let Some(checkpoint) = after else {
             let end = self.end().await?;
             let (mut place, history) = (Place { log: end, ..Place::default() }, History::default());
             self.take(&mut place, &history).await?;
-            return Ok((place, history));
+            return Ok((place, history, Prepared::default()));
         };
         let (mut place, history) = (Place::of(&checkpoint.position)?, History::of(&checkpoint.state)?);
+        let mut prepared = Prepared::of(&checkpoint.state)?;
         if self.stream.following.from.is_some() {
             return Err(Error::config(format!("stream {} has come to a place already", self.stream.id))
                 .hint("`--from` is for one that begins. `--full-refresh` reads all of its tables anew, from the log's end on."));
@@ -37,12 +39,12 @@ impl Beginner<'_> {
             && place.again.as_ref() != Some(by)
         {
             match what {
-                What::All => self.anew(&mut place, &history).await?,
+                What::All => self.anew(&mut place, &history, &mut prepared).await?,
                 What::Tables(names) => self.again(names, &mut place, &history)?,
             }
             place.again = Some(by.clone());
         }
-        Ok((place, history))
+        Ok((place, history, prepared))
     }
 
     /// Takes the stream's tables for those that are read, of which some may be new.
@@ -64,7 +66,8 @@ impl Beginner<'_> {
     }
 
     /// All tables are read from their beginning, and the log from where it ends now.
-    pub async fn anew(&mut self, place: &mut Place, history: &History) -> Result<()> {
+    pub async fn anew(&mut self, place: &mut Place, history: &History, prepared: &mut Prepared) -> Result<()> {
+        *prepared = Prepared::default();
         place.log = self.end().await?;
         place.snapshots.clear();
         for table in &self.stream.tables {

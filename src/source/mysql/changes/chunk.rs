@@ -90,7 +90,7 @@ impl Chunks {
         };
         match begun.await {
             Ok(_) => {}
-            Err(failure) if error::number(&failure) == Some(DEFINITION_CHANGED) => return Ok(Begun::NotYet),
+            Err(failure) if NOT_YET.contains(&error::number(&failure).unwrap_or(0)) => return Ok(Begun::NotYet),
             Err(failure) => return Err(failed(failure)).at(|| plan.named()),
         }
         let batch = Batch::new(&plan, scope.marks.len(), None);
@@ -154,8 +154,8 @@ impl Sources<'_> {
     }
 }
 
-/// A table was altered after the snapshot was taken.
-const DEFINITION_CHANGED: u16 = 1412;
+/// A table was altered after the snapshot was taken; rows are locked, by a transaction that is prepared and not ended say.
+const NOT_YET: [u16; 2] = [1412, 1205];
 
 /// Opens a transaction that sees everything up to a place of the log; what a statement in it has to end with. `None` where it does
 /// not yet: a server sends what it has logged before others can see its rows.

@@ -4,12 +4,16 @@ mod begin;
 mod captured;
 mod chunk;
 mod ddl;
+mod define;
 mod history;
 mod known;
 mod place;
+mod prepared;
+mod reading;
 mod server;
 mod statement;
 mod tail;
+mod undo;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +24,7 @@ use self::begin::Beginner;
 use self::captured::Captured;
 use self::chunk::Chunks;
 use self::known::Known;
-use self::place::Place;
+use self::place::{Executed, Place};
 use self::tail::Tail;
 use super::binlog::{CharacterSets, Log, Options};
 use super::config::Settings;
@@ -44,7 +48,7 @@ pub async fn open(settings: &Arc<Settings>, stream: &Stream, after: Option<&Chec
     server::check(&mut connection).await.at(|| settings.address())?;
     let asker = Asker::of(&mut connection, settings, stream).await?;
     let mut beginner = Beginner { connection: &mut connection, asker: &asker, stream, beginning };
-    let (mut place, history) = beginner.place(after).await?;
+    let (mut place, history, mut prepared) = beginner.place(after).await?;
     if let Some(checkpoint) = after.filter(|_| beginning == Beginning::SnapshotOnly && place.snapshots.is_empty()) {
         return Ok(at_its_end(checkpoint.clone()));
     }
@@ -54,7 +58,7 @@ pub async fn open(settings: &Arc<Settings>, stream: &Stream, after: Option<&Chec
     let log = match asker.log(&options).await {
         Err(lost) if lost.kind() == Kind::Lost && following::begins_anew_where_lost(section)? => {
             tracing::warn!(stream = %stream.id, "{}: all tables are read anew", lost.message());
-            beginner.anew(&mut place, &history).await?;
+            beginner.anew(&mut place, &history, &mut prepared).await?;
             options = self::options(settings, &place, asker.is_mariadb, until)?;
             asker.log(&options).await?
         }
@@ -62,7 +66,7 @@ pub async fn open(settings: &Arc<Settings>, stream: &Stream, after: Option<&Chec
     };
     connection.close().await;
     let mut chunks = Chunks::new(asker.clone(), history.clone());
-    let mut tail = Tail::of(log, asker, history, options, Place::of(&place.log)?)?;
+    let mut tail = Tail::of(log, asker, (history, prepared), options, Place::of(&place.log)?)?;
     Ok(feed::from_task(
         move |outlet| async move { follow(Asked { place, until }, &mut tail, &mut chunks, &outlet).await },
     ))
@@ -134,6 +138,16 @@ impl Asker {
         Log::open(client, self.is_mariadb, options).await.at(|| self.settings.address())
     }
 
+    /// The oldest file of the log.
+    async fn first_file(&self) -> Result<String> {
+        let mut connection = Connection::open(&self.settings).await?;
+        let files = connection.texts("show binary logs").await;
+        let files = files.map_err(|failure| error::of(failure, Doing::Preparing))?;
+        connection.close().await;
+        let first = files.first().map(|row| text(row, 0));
+        first.ok_or_else(|| Error::unavailable("the server tells of no file of its log"))
+    }
+
     /// A table as changes of it are read.
     fn captured(&self, (_, name): &(String, Name), known: &Known) -> Result<Captured> {
         let (definition, own) = known.defined(name, &self.stream.selection, &self.settings)?;
@@ -173,6 +187,12 @@ impl Asker {
         let place = server::end(connection).await?;
         connection.run("rollback").await.map_err(reading)?;
         Ok(known.map(|known| (place, known)))
+    }
+
+    /// Whether rows of transactions that come to nothing may be in the log. Those with ids on MySQL never change tables without
+    /// transactions besides.
+    fn may_go_back(&self, executed: &Executed) -> bool {
+        !matches!(executed, Executed::Mysql(_))
     }
 
     /// Whether two names are those of the same table or database.

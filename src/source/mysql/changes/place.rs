@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::source::mysql::binlog::{Start, mariadb, mysql};
 
 /// A place in the server's log: by file, and by transactions where the server has ids for them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Place {
     pub file: String,

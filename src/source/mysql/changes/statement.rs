@@ -10,10 +10,18 @@ pub enum Statement {
     End,
     /// It ends, and what it changed in tables with transactions is as it was.
     Rollback,
+    /// A distributed transaction begins, which is prepared before it is committed.
+    Xa(String),
+    /// One that was prepared ends.
+    XaEnd {
+        id: String,
+        is_committed: bool,
+    },
     /// Part of a transaction that says nothing of rows.
     Within,
-    /// What was changed since a savepoint is as it was.
-    Back,
+    Savepoint(String),
+    /// What was changed since the savepoint is as it was.
+    Back(String),
     /// Tables may be others by now; how, is not known where `None`.
     Define(Option<Ddl>),
     /// Rows were changed, and only the statement is in the log.
@@ -27,7 +35,10 @@ impl Statement {
     pub fn of(sql: &str, database: &str, escapes: bool) -> Self {
         let mut words = Vec::with_capacity(3);
         let mut rest = sql;
-        while let Some((Token::Word(word), behind)) = ddl::first_token(rest, escapes).filter(|_| words.len() < 3) {
+        let most = |words: &Vec<String>| if words.first().is_some_and(|first| first == "xa") { 2 } else { 3 };
+        while let Some((Token::Word(word), behind)) =
+            ddl::first_token(rest, escapes).filter(|_| words.len() < most(&words))
+        {
             words.push(word.to_ascii_lowercase());
             rest = behind;
         }
@@ -35,11 +46,15 @@ impl Statement {
         match (word(0), word(1)) {
             ("begin", _) | ("start", "transaction") => Statement::Begin,
             ("commit", _) => Statement::End,
-            ("rollback", "to") => Statement::Back,
-            ("rollback", "work") if word(2) == "to" => Statement::Back,
+            ("savepoint", _) => Statement::Savepoint(last_name(sql, escapes)),
+            ("rollback", "to") => Statement::Back(last_name(sql, escapes)),
+            ("rollback", "work") if word(2) == "to" => Statement::Back(last_name(sql, escapes)),
             ("rollback", _) => Statement::Rollback,
-            ("xa", "commit" | "rollback") => Statement::End,
-            ("xa" | "savepoint" | "release", _) => Statement::Within,
+            ("xa", "start" | "begin") => Statement::Xa(xa_name(rest, escapes)),
+            ("xa", "commit" | "rollback") => {
+                Statement::XaEnd { id: xa_name(rest, escapes), is_committed: word(1) == "commit" }
+            }
+            ("xa" | "release", _) => Statement::Within,
             ("alter" | "create" | "drop" | "rename" | "truncate", _) => {
                 Statement::Define(Ddl::of(sql, database, escapes))
             }
@@ -47,6 +62,25 @@ impl Statement {
             _ => Statement::Nothing,
         }
     }
+}
+
+/// The name that a statement ends with.
+fn last_name(sql: &str, escapes: bool) -> String {
+    ddl::tokens(sql, escapes).last().and_then(Token::name).unwrap_or_default().to_owned()
+}
+
+/// The name of a distributed transaction: `x'6131',x'',1`.
+fn xa_name(sql: &str, escapes: bool) -> String {
+    let mut name = String::new();
+    for token in ddl::tokens(sql, escapes).iter().take_while(|token| !token.is("one")) {
+        match token {
+            Token::Text(text) => name.push_str(&format!("'{}'", text.to_ascii_lowercase())),
+            Token::Word(word) => name.push_str(&word.to_ascii_lowercase()),
+            Token::Sign(sign) => name.push(*sign),
+            Token::Quoted(_) => {}
+        }
+    }
+    name
 }
 
 #[cfg(test)]
@@ -58,12 +92,14 @@ mod tests {
         for (sql, expected) in [
             ("BEGIN", Statement::Begin),
             ("COMMIT /* implicit, from Xid_log_event */", Statement::End),
-            ("rollback to `s`", Statement::Back),
-            ("rollback work to s", Statement::Back),
+            ("rollback to `s`", Statement::Back("s".to_owned())),
+            ("rollback work to s", Statement::Back("s".to_owned())),
             ("ROLLBACK", Statement::Rollback),
-            ("XA START X'61',X'',1", Statement::Within),
-            ("xa commit X'61'", Statement::End),
-            ("SAVEPOINT `s`", Statement::Within),
+            ("XA START X'61',X'',1", Statement::Xa("x'61',x'',1".to_owned())),
+            ("XA END X'61',X'',1", Statement::Within),
+            ("XA COMMIT X'6A',X'',1", Statement::XaEnd { id: "x'6a',x'',1".to_owned(), is_committed: true }),
+            ("XA ROLLBACK X'61',X'62',7", Statement::XaEnd { id: "x'61',x'62',7".to_owned(), is_committed: false }),
+            ("SAVEPOINT `s`", Statement::Savepoint("s".to_owned())),
             ("/*!50003 create trigger x */", Statement::Define(Some(Ddl::Nothing))),
             ("drop table", Statement::Define(None)),
             ("insert into t values (1)", Statement::Change),

@@ -18,6 +18,7 @@ use super::{Database, Flavour, Server, selection};
 
 pub mod anew;
 pub mod tables;
+pub mod undone;
 
 /// Table, what, key, value, and what was not sent.
 type Seen = (String, String, Option<i32>, Option<i32>, Vec<String>);

@@ -66,6 +66,23 @@ impl Gtids {
         })
     }
 
+    /// All but those of `other`.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        let mut rest = self.clone();
+        for (origin, gone) in &other.0 {
+            let Some(intervals) = rest.0.get_mut(origin) else { continue };
+            for (from, to) in gone {
+                let pieces = intervals
+                    .iter()
+                    .flat_map(|(first, last)| [(*first, (*last).min(from - 1)), ((*first).max(to + 1), *last)]);
+                *intervals = pieces.filter(|(first, last)| first <= last).collect();
+            }
+        }
+        rest.0.retain(|_, intervals| !intervals.is_empty());
+        rest
+    }
+
     /// How many transactions it has.
     pub fn count(&self) -> u64 {
         self.0.values().flatten().map(|(from, to)| to - from + 1).fold(0, u64::saturating_add)
@@ -227,6 +244,15 @@ mod tests {
 
     fn set(text: &str) -> Gtids {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn some_are_taken_out() {
+        let rest = |all: &str, gone: &str| set(&format!("{A}:{all}")).without(&set(&format!("{A}:{gone}"))).to_string();
+        assert_eq!(rest("1-9", "5"), format!("{A}:1-4:6-9"));
+        assert_eq!(rest("1-3:7-9", "2-8"), format!("{A}:1:9"));
+        assert_eq!(rest("4", "4"), "");
+        assert_eq!(set(&format!("{A}:1-2")).without(&set(&format!("{B}:1-2"))).to_string(), format!("{A}:1-2"));
     }
 
     #[test]

@@ -10,8 +10,7 @@ use crate::source::mysql::name::Name;
 
 pub use self::alter::{Clause, Place as AlterPlace};
 pub use self::column::NewColumn;
-use self::tokens::tokens;
-pub use self::tokens::{Token, next as first_token};
+pub use self::tokens::{Token, next as first_token, tokens};
 
 /// What a statement does to tables.
 #[derive(Debug, Clone, PartialEq, Eq)]

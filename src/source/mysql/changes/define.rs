@@ -1,0 +1,178 @@
+//! What the tables of a stream are from a statement on.
+
+use std::borrow::Cow;
+
+use super::ddl::{Clause, Ddl};
+use super::history::Has;
+use super::known::Altered;
+use super::reading::{Reading, unfollowed};
+use super::statement::Statement;
+use crate::error::Result;
+use crate::record::change;
+use crate::source::changes::Step;
+use crate::source::mysql::binlog::Query;
+use crate::source::mysql::name::Name;
+
+impl Reading {
+    pub async fn statement(&mut self, query: &Query<'_>, file: &str, position: u64) -> Result<()> {
+        let is_alone = !self.is_in_block;
+        let (sql, database) = (decoded(query.sql), decoded(query.database));
+        match Statement::of(&sql, &database, query.escapes()) {
+            Statement::Begin => {
+                (self.is_between, self.is_in_block) = (false, true);
+                return Ok(());
+            }
+            Statement::Rollback => {
+                self.back(None)?;
+                return self.end(file, position);
+            }
+            Statement::End => return self.end(file, position),
+            Statement::Xa(id) => {
+                (self.is_between, self.is_in_block, self.xa) = (false, true, Some(id));
+                return Ok(());
+            }
+            Statement::XaEnd { id, is_committed } => return self.decided(&id, is_committed, file, position),
+            Statement::Within => return Ok(()),
+            Statement::Savepoint(name) => {
+                self.undo.savepoint(&name, &self.captured);
+                return Ok(());
+            }
+            Statement::Back(name) => return self.back(Some(&name)),
+            Statement::Change if self.may_mean_ours(&sql, &database) => {
+                return Err(unfollowed("a change of a session with `binlog_format = STATEMENT`"));
+            }
+            Statement::Define(None) if self.may_mean_ours(&sql, &database) => {
+                return Err(unfollowed("a statement that may define a table of the stream, and is not known"));
+            }
+            Statement::Define(Some(ddl)) => {
+                self.gathered()?;
+                self.define(ddl)?;
+            }
+            Statement::Change | Statement::Nothing | Statement::Define(None) => {}
+        }
+        // A DDL is a transaction of its own, without a word at its end.
+        if is_alone { self.end(file, position) } else { Ok(()) }
+    }
+
+    /// What the tables are from here on.
+    fn define(&mut self, ddl: Ddl) -> Result<()> {
+        self.forget_maps();
+        self.is_news = true;
+        match ddl {
+            Ddl::Nothing => {}
+            Ddl::Truncate(table) => {
+                if let Some(at) = self.place_of(&table.database, &table.table) {
+                    self.emptied(at)?;
+                }
+            }
+            Ddl::Create { table, is_optional } => {
+                let Some(at) = self.place_of(&table.database, &table.table) else { return Ok(()) };
+                if !(is_optional && matches!(self.has(at), Some(Has::Known(_)))) {
+                    self.is_another(at)?;
+                }
+            }
+            Ddl::Drop(tables) => tables.iter().try_for_each(|table| self.leaves(table))?,
+            Ddl::DropDatabase(database) => {
+                let all: Vec<_> = self.names.iter().map(|(_, name)| name.clone()).collect();
+                let of_it = all.iter().filter(|name| self.asker.is_same(&name.database, &database));
+                of_it.cloned().collect::<Vec<_>>().iter().try_for_each(|table| self.leaves(table))?;
+            }
+            Ddl::Rename(renames) => renames.iter().try_for_each(|(from, to)| self.renamed(from, to))?,
+            Ddl::Alter { table, clauses } => self.altered(&table, &clauses)?,
+        }
+        Ok(())
+    }
+
+    fn altered(&mut self, table: &Name, clauses: &[Clause]) -> Result<()> {
+        for clause in clauses {
+            if let Clause::Rename(to) = clause {
+                return self.renamed(table, to);
+            }
+        }
+        let Some(at) = self.place_of(&table.database, &table.table) else { return Ok(()) };
+        let Some(Has::Known(known)) = self.has(at) else { return Ok(()) };
+        match known.altered(clauses) {
+            Altered::Known(new) if new == known => {}
+            Altered::Known(new) => {
+                self.captured[at] = None;
+                self.history.set(&self.names[at].0, Has::Known(new));
+            }
+            Altered::Rewritten => self.is_another(at)?,
+        }
+        Ok(())
+    }
+
+    fn renamed(&mut self, from: &Name, to: &Name) -> Result<()> {
+        self.leaves(from)?;
+        match self.place_of(&to.database, &to.table) {
+            Some(at) => self.is_another(at),
+            None => Ok(()),
+        }
+    }
+
+    /// There is no table of this name any more.
+    fn leaves(&mut self, table: &Name) -> Result<()> {
+        let Some(at) = self.place_of(&table.database, &table.table) else { return Ok(()) };
+        if let Some(Has::Known(_)) = self.has(at) {
+            self.emptied(at)?;
+            self.captured[at] = None;
+            self.history.set(&self.names[at].0, Has::Gone);
+        }
+        Ok(())
+    }
+
+    /// The rows that are there are others, or have other values: the log does not tell them, a snapshot does.
+    fn is_another(&mut self, at: usize) -> Result<()> {
+        let table = self.names[at].0.clone();
+        match self.has(at) {
+            // It is to be asked for yet, or what was asked is of a place that is still to come.
+            Some(Has::Nothing | Has::From(..)) => return Ok(()),
+            Some(Has::Known(_)) => self.emptied(at)?,
+            Some(Has::Gone | Has::Left) | None => {}
+        }
+        tracing::info!(table, position = self.moment.position, "the table is another one: it is read anew");
+        self.captured[at] = None;
+        self.history.set(&table, Has::Nothing);
+        self.ready.push_back(Step::Anew(table));
+        Ok(())
+    }
+
+    pub fn has(&self, at: usize) -> Option<Has> {
+        self.history.get(&self.names[at].0)
+    }
+
+    /// All rows of a table went.
+    fn emptied(&mut self, at: usize) -> Result<()> {
+        let Some(Has::Known(known)) = self.has(at) else { return Ok(()) };
+        let table = match &self.captured[at] {
+            Some(captured) => captured.table.clone(),
+            None => self.asker.captured(&self.names[at], &known)?.table,
+        };
+        let rows = change::truncate(&table, self.moment.committed_at, &self.moment.position)?;
+        self.ready.push_back(Step::Rows(rows));
+        Ok(())
+    }
+
+    fn may_mean_ours(&self, sql: &str, database: &str) -> bool {
+        let sql = sql.to_lowercase();
+        self.names.iter().any(|(_, name)| {
+            (name.database == database || sql.contains(&name.database.to_lowercase()))
+                && sql.contains(&name.table.to_lowercase())
+        })
+    }
+
+    /// Which of the tables that are read it is.
+    pub fn place_of(&self, database: &str, table: &str) -> Option<usize> {
+        let is_it =
+            |name: &Name| self.asker.is_same(&name.database, database) && self.asker.is_same(&name.table, table);
+        self.names.iter().position(|(_, name)| is_it(name))
+    }
+}
+
+/// Statements are in the character set of who sent them, which is nearly always UTF-8.
+fn decoded(text: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(text) {
+        Ok(text) => text.into(),
+        Err(_) => text.iter().map(|byte| char::from(*byte)).collect::<String>().into(),
+    }
+}

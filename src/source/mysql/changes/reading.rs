@@ -1,0 +1,288 @@
+//! What is known while the log is read, event by event: transactions, the rows of them that are gathered, and the place.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::Asker;
+use super::captured::{Captured, Moment};
+use super::history::{Has, History};
+use super::place::{Executed, Place};
+use super::prepared::{self, Begun, Gtid, Prepared, Recalled};
+use super::undo::Undo;
+use crate::error::{Context, Error, Result};
+use crate::source::changes::Step;
+use crate::source::mysql::binlog::{Entry, Event, Layout, Maps, Room, RowsEvent, TableMapEvent};
+use crate::source::mysql::name::Name;
+
+/// How long rows wait for more of later transactions, so that small ones come together.
+pub const GATHER: Duration = Duration::from_millis(200);
+/// So many rows of all tables are handed on at the end of a transaction.
+const MANY_ROWS: usize = 32_768;
+
+/// What is known while it is read.
+pub struct Reading {
+    pub asker: Asker,
+    pub history: History,
+    prepared: Prepared,
+    /// The tables that are read, as the stream has them.
+    pub names: Vec<(String, Name)>,
+    pub captured: Vec<Option<Captured>>,
+    /// Of each table of the log: its place among those that are read, and how its rows lie.
+    maps: Maps<Option<(usize, Layout)>>,
+    room: Room,
+    /// Where the last transaction ended.
+    pub place: Place,
+    /// The place that was handed on last.
+    handed: Place,
+    pub executed: Executed,
+    /// Between two transactions.
+    pub is_between: bool,
+    /// In a transaction that says where it ends.
+    pub is_in_block: bool,
+    /// The name of the transaction, where it is to be prepared only and may yet come to nothing.
+    pub xa: Option<String>,
+    /// Rows of the tables that are read came in this transaction.
+    pub has_rows: bool,
+    /// What is known besides the place is another than at the last one: the next is handed on at once.
+    pub is_news: bool,
+    pub moment: Moment,
+    next: Option<Gtid>,
+    pub undo: Undo,
+    pending: usize,
+    pub since: Option<Instant>,
+    /// A prepared transaction that is committed here, and is to be read before anything else.
+    pub recalled: Option<Recalled>,
+    pub ready: VecDeque<Step>,
+}
+
+impl Reading {
+    pub fn of(asker: Asker, history: History, prepared: Prepared, place: Place) -> Result<Self> {
+        let names = asker.names()?;
+        let executed = Executed::of(&place, asker.is_mariadb)?;
+        Ok(Self {
+            captured: names.iter().map(|_| None).collect(),
+            handed: place.clone(),
+            asker,
+            history,
+            prepared,
+            names,
+            maps: Maps::default(),
+            room: Room::default(),
+            place,
+            executed,
+            is_between: true,
+            is_in_block: false,
+            xa: None,
+            has_rows: false,
+            is_news: false,
+            moment: Moment::default(),
+            next: None,
+            undo: Undo::default(),
+            pending: 0,
+            since: None,
+            recalled: None,
+            ready: VecDeque::new(),
+        })
+    }
+
+    /// What is needed to go on, besides the place.
+    pub fn state(&self) -> Value {
+        let mut state = self.history.state();
+        if !self.prepared.is_empty() {
+            state["prepared"] = serde_json::to_value(&self.prepared).unwrap_or_default();
+        }
+        state
+    }
+
+    pub async fn take(&mut self, entry: Entry<'_>) -> Result<()> {
+        let Entry { header, event, file, position } = entry;
+        let at = || format!("{file}:{position}");
+        match event {
+            Event::Transaction(transaction) => {
+                let seconds = i64::from(header.timestamp) * 1_000_000;
+                let committed = i64::try_from(transaction.committed).ok().filter(|at| *at > 0);
+                self.moment.committed_at = Some(committed.unwrap_or(seconds));
+                self.moment.position = transaction.gtid.as_ref().map_or_else(at, ToString::to_string);
+                self.next = transaction.gtid.map(Gtid::Mysql);
+                self.begin(false)?;
+            }
+            Event::MariadbTransaction(transaction) => {
+                self.moment.committed_at = Some(i64::from(header.timestamp) * 1_000_000);
+                self.moment.position = transaction.gtid.to_string();
+                let prepared = transaction.prepared.filter(|(_, is_prepared)| *is_prepared);
+                self.xa = prepared.map(|(id, _)| prepared::name_of(&id));
+                self.next = Some(Gtid::Mariadb(transaction.gtid));
+                self.begin(!transaction.is_standalone)?;
+            }
+            Event::Query(query) => self.statement(&query, file, position).await.at(at)?,
+            Event::Xid(_) => self.end(file, position)?,
+            Event::XaPrepare(prepared) => {
+                self.prepare(prepared::name_of(&prepared.id), prepared.is_one_phase, file, position)?
+            }
+            Event::TableMap(map) if !self.maps.knows(&map) => self.learn(&map).await.at(at)?,
+            Event::Rows(event) => self.rows(event).at(at)?,
+            Event::OfStatement if !self.is_between => {
+                return Err(unfollowed("a change of a statement-based log")).at(at);
+            }
+            Event::Rotate(_) | Event::Heartbeat(_) | Event::Stop if self.is_between => {
+                (self.place.file, self.place.pos) = (file.to_owned(), position);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, is_in_block: bool) -> Result<()> {
+        (self.is_between, self.is_in_block, self.has_rows) = (false, is_in_block, false);
+        let (handed, is_mariadb) = (&self.handed, self.asker.is_mariadb);
+        if self.history.settle(|place| handed.has_come_to(place, is_mariadb))? {
+            self.maps = Maps::default();
+        }
+        if self.asker.may_go_back(&self.executed) {
+            self.undo.begin(&self.captured);
+        }
+        Ok(())
+    }
+
+    /// A distributed transaction is prepared. One whose end comes with that was told apart too late: it is read again as well.
+    fn prepare(&mut self, id: String, is_committed: bool, file: &str, position: u64) -> Result<()> {
+        let gtid = self.next.as_ref().map(Gtid::text);
+        let begun = self.has_rows.then(|| Begun { place: self.before(), gtid });
+        match begun {
+            Some(begun) if is_committed => {
+                self.recalled = Some(Recalled { begun: Some(begun), id, file: file.to_owned(), position });
+                self.xa = None;
+                Ok(())
+            }
+            _ if is_committed => self.end(file, position),
+            begun => {
+                self.prepared.add(id, begun);
+                self.is_news = true;
+                self.end(file, position)
+            }
+        }
+    }
+
+    /// A distributed transaction is committed, or came to nothing.
+    pub fn decided(&mut self, id: &str, is_committed: bool, file: &str, position: u64) -> Result<()> {
+        self.is_news = true;
+        match self.prepared.end(id) {
+            // Nothing of it concerns us.
+            Some(None) => self.end(file, position),
+            begun if is_committed => {
+                let begun = begun.flatten();
+                self.recalled = Some(Recalled { begun, id: id.to_owned(), file: file.to_owned(), position });
+                Ok(())
+            }
+            _ => self.end(file, position),
+        }
+    }
+
+    /// The place before the transaction that is being read.
+    fn before(&self) -> Place {
+        Place { gtids: self.executed.text(), ..self.place.clone() }
+    }
+
+    /// The transaction is over: everything before is covered by the place behind it.
+    pub fn end(&mut self, file: &str, position: u64) -> Result<()> {
+        match (self.next.take(), &mut self.executed) {
+            (Some(Gtid::Mysql(gtid)), Executed::Mysql(executed)) => executed.add(&gtid),
+            (Some(Gtid::Mariadb(gtid)), Executed::Mariadb(executed)) => executed.add(gtid),
+            // A place by file stays one: what was before it is not known by ids.
+            _ => {}
+        }
+        (self.place.file, self.place.pos) = (file.to_owned(), position);
+        (self.is_between, self.is_in_block, self.xa) = (true, false, None);
+        self.ready.extend(self.undo.let_go(true));
+        if self.since.is_none() {
+            self.since = Some(Instant::now());
+        }
+        let is_due = self.since.is_some_and(|since| since.elapsed() >= GATHER);
+        if self.pending >= MANY_ROWS || is_due || self.is_news { self.hand_on() } else { Ok(()) }
+    }
+
+    /// All that was gathered, and the place behind it.
+    pub fn hand_on(&mut self) -> Result<()> {
+        for captured in self.captured.iter_mut().flatten().filter(|captured| !captured.is_empty()) {
+            self.ready.push_back(Step::Rows(captured.finish()?));
+        }
+        (self.pending, self.since, self.is_news) = (0, None, false);
+        self.place.gtids = self.executed.text();
+        self.handed = self.place.clone();
+        self.ready.push_back(Step::Position(self.place.position()?));
+        Ok(())
+    }
+
+    /// Rows so far, without a place behind them.
+    pub fn gathered(&mut self) -> Result<()> {
+        for captured in self.captured.iter_mut().flatten().filter(|captured| !captured.is_empty()) {
+            self.pending -= captured.len().min(self.pending);
+            self.ready.push_back(Step::Rows(captured.finish()?));
+        }
+        Ok(())
+    }
+
+    /// Learns how the rows of a table lie in the log.
+    pub async fn learn(&mut self, map: &TableMapEvent<'_>) -> Result<()> {
+        let (database, table) = (String::from_utf8_lossy(map.database), String::from_utf8_lossy(map.name));
+        let place = self.place_of(&database, &table);
+        let (Some(at), Some(Some(Has::Known(known)))) = (place, place.map(|at| self.has(at))) else {
+            self.maps.learn(map, None);
+            return Ok(());
+        };
+        let read = map.read().map_err(|_| Error::data(format!("table {table}: what the log says of it is torn")))?;
+        if self.captured[at].is_none() {
+            self.captured[at] = Some(self.asker.captured(&self.names[at], &known)?);
+        }
+        let Some(captured) = &self.captured[at] else { return Err(Error::bug("a table that was not learned")) };
+        self.asker.learn(&Layout::sets(&read, &captured.definition, self.asker.sets())).await?;
+        let layout = Layout::of(&read, &captured.definition, self.asker.sets());
+        let layout = layout.map_err(|error| {
+            let table = &self.names[at].0;
+            error.hint(format!(
+                "It was altered without a word in the log (sql_log_bin = 0), or by a word that is not known. Run `tidemark run {} \
+                 --snapshot {table}`, which reads it anew.",
+                self.asker.stream.selection.name
+            ))
+        })?;
+        self.maps.learn(map, Some((at, layout)));
+        Ok(())
+    }
+
+    pub fn rows(&mut self, event: RowsEvent<'_>) -> Result<()> {
+        let Some(Some((at, layout))) = self.maps.get_mut(event.table) else { return Ok(()) };
+        let Some(captured) = &mut self.captured[*at] else { return Err(Error::bug("a table that was not learned")) };
+        self.has_rows = true;
+        if self.xa.is_some() {
+            return Ok(());
+        }
+        let before = captured.len();
+        let (undo, at) = (&mut self.undo, *at);
+        captured.take(layout, event, (&mut self.room, &self.moment), |rows| undo.hold(at, rows))?;
+        self.pending = (self.pending + captured.len()).saturating_sub(before);
+        let is_settled = !self.asker.may_go_back(&self.executed);
+        self.ready.extend(undo.let_go(is_settled));
+        Ok(())
+    }
+
+    /// What the transaction changed since a savepoint is as it was; all of it where `None`.
+    pub fn back(&mut self, savepoint: Option<&str>) -> Result<()> {
+        match !self.has_rows || self.undo.back(savepoint, &mut self.captured)? {
+            true => Ok(()),
+            false => Err(unfollowed("a large transaction that was taken back in part")),
+        }
+    }
+
+    /// The next dump names tables by other numbers.
+    pub fn forget_maps(&mut self) {
+        self.maps = Maps::default();
+    }
+}
+
+pub fn unfollowed(what: &str) -> Error {
+    Error::schema(format!("{what} cannot be followed")).hint(
+        "Run `tidemark run --full-refresh` with the stream's name, which reads all of its tables anew from now on.",
+    )
+}

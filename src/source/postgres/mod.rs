@@ -197,7 +197,8 @@ impl Catalog for Lister<'_> {
     }
 
     async fn columns(&mut self, selection: &Selection, table: &Found<Relation>) -> Result<Vec<String>> {
-        plan::choose(self.session, &table.known, selection, &Policies::of(&selection.section)?).await
+        let policies = Policies::of(&selection.section)?;
+        Ok(plan::choose(self.session, &table.known, selection, &policies).await?.0)
     }
 
     fn check_columns(&self, selection: &Selection, tables: &[(String, Vec<String>)]) -> Result<()> {

@@ -8,6 +8,7 @@ use tokio_postgres::types::Type as Oid;
 use super::catalog;
 use super::connect::{Session, get};
 use super::copy::Copying;
+use super::error;
 use super::name::literal;
 use super::plan::{Plan, Scope};
 use super::probe::{Looking, Server};
@@ -199,6 +200,11 @@ async fn types_of(session: &Session, plan: &Plan, settings: &Settings, list: Vec
     let list = list.join(", ");
     let statement = session.client().prepare(&format!("SELECT {list} {}", plan.tail(&Scope::default()))).await;
     let statement = statement.map_err(|e| {
+        let table = plan.relation.as_ref().map_or("the query".to_owned(), |relation| relation.name.display());
+        let unknown = || settings.unknown_column(&table, &plan.all, str::eq);
+        if let Some(error) = (error::code(&e) == "42703").then(unknown).flatten() {
+            return error;
+        }
         let error = session.error(&e);
         match error.kind() {
             Kind::Config | Kind::Schema => {

@@ -55,6 +55,23 @@ fn windows_are_read_again_and_the_mark_stays() {
     assert_eq!(folder.run("run").expect(0).summary()["rows"], 0);
 }
 
+/// Told, and read all the same.
+#[test]
+fn many_windows_are_told_beforehand() {
+    let folder = folder();
+    for (from, windows, is_told) in [("2023-08-19", 200, false), ("2023-08-18", 201, true)] {
+        let ended = folder.run(&format!("run orders --from {from} --until 2024-03-06 --step 1d")).expect(0);
+        assert_eq!(ended.summary()["rows"], 4);
+        let lines: Vec<_> = ended.err.lines().collect();
+        let many =
+            lines.iter().position(|line| line.contains("WARN") && line.contains("a greater `--step` makes fewer"));
+        let reading =
+            lines.iter().position(|line| line.contains(&format!("windows={windows}")) && line.contains("INFO"));
+        assert_eq!((many.is_some(), reading.is_some()), (is_told, true), "{}", ended.err);
+        assert!(many < reading, "{}", ended.err);
+    }
+}
+
 #[test]
 fn a_backfill_of_nothing_says_so() {
     let ended = folder().run("run orders --from 2024-03-03 --until 2024-03-04").expect(0);

@@ -55,6 +55,19 @@ fn windows_are_read_again_and_the_mark_stays() {
     assert_eq!(folder.run("run").expect(0).summary()["rows"], 0);
 }
 
+#[test]
+fn finished_backfills_do_not_stay_in_the_status() {
+    let folder = folder();
+    let backfills = |line: &str| folder.run(line).expect(0).out.lines().filter(|l| l.contains("orders@")).count();
+    folder.run("run orders --until 2024-03-02").expect(0);
+    assert_eq!(backfills("status"), 1, "what was just done is seen");
+    folder.run("run orders --from 2024-03-02").expect(0);
+    assert_eq!(backfills("status"), 1);
+    folder.run("run").expect(0);
+    assert_eq!((backfills("status"), backfills("status --stream orders")), (0, 0));
+    assert_eq!(backfills("status --runs 1"), 2, "they are history");
+}
+
 /// Told, and read all the same.
 #[test]
 fn many_windows_are_told_beforehand() {

@@ -158,8 +158,8 @@ impl Postgres {
         reader.begin(Sees::Latest).await.map_err(|e| reader.error(&e))?;
         let plan = Plan::make(&reader, stream).await?;
         let window = stream.range.as_ref().map(cursor::Window::of).transpose()?;
-        let (after, stream) = (after.cloned(), stream.id.to_string());
-        Ok(Query { reader, looker, plan, settings, after, window, stream })
+        let (after, stream, server) = (after.cloned(), stream.clone(), self.settings.clone());
+        Ok(Query { reader, looker, plan, settings, after, window, stream, server })
     }
 }
 

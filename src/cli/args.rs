@@ -37,7 +37,7 @@ pub enum Command {
     /// Show what a run would do, with estimates and the exact SQL; write nothing
     Plan(Plan),
     /// Try the file, each connection, grant and destination; show how each column will arrive
-    Check,
+    Check(Check),
     /// Show the job log: state, rows and high-water mark of each stream
     Status(Status),
     /// List the live files of a stream, one path or URL a line
@@ -103,6 +103,13 @@ pub struct Plan {
     /// Print JSON, for `tidemark run --plan`
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Check {
+    /// Streams to check, with their sources and destinations, by name or pattern (`*` and `?`); all where none is named
+    #[arg(value_name = "STREAM")]
+    pub streams: Vec<String>,
 }
 
 /// Numbers of parts.

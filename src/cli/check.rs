@@ -2,20 +2,26 @@
 
 use std::path::Path;
 
-use super::{Console, show, table::table};
+use super::{Console, args, show, table::table};
 use crate::config::Config;
 use crate::error::Result;
 use crate::pipeline::{self, ColumnReport, Finding};
 
 /// Prints what every part of the configuration came to; the exit code is that of the first that failed.
-pub(super) async fn command(console: &Console, path: &Path, config: Result<Config>) -> Result<u8> {
+pub(super) async fn command(
+    console: &Console,
+    path: &Path,
+    config: Result<Config>,
+    wanted: &args::Check,
+) -> Result<u8> {
     let config = config?;
     let count = |sections: usize, noun| show::of(sections as u64, noun);
     let sources = count(config.sources.len(), "source");
     let destinations = count(config.destinations.len(), "destination");
     let streams = count(config.streams.len(), "stream");
+    pipeline::refuse_unlisted(&config, &wanted.streams)?;
     console.print(&format!("{}: ok\n  {sources}, {destinations}, {streams}\n", path.display()));
-    let findings = pipeline::check(&config).await;
+    let findings = pipeline::check(&config, &wanted.streams).await;
     for finding in &findings {
         console.print(&report(finding));
     }

@@ -126,6 +126,8 @@ async fn look(config: &Config, wanted: &args::Status) -> Result<Report> {
     let log = job_log::of(&config.job_log)?;
     let rows = log.runs(pipeline, None, wanted.runs.unwrap_or(1).max(1)).await?;
     let rows = without_done_parts(&*log, pipeline, rows).await?;
+    // Whoever asks for what was is shown all of it.
+    let rows = if wanted.runs.is_some() { rows } else { without_past_backfills(rows) };
     let holders = log.holders(pipeline).await?;
     let mut streams = Vec::new();
     for name in choose(names(config, &rows), wanted.stream.as_deref())? {
@@ -161,6 +163,18 @@ async fn without_done_parts(log: &dyn JobLog, pipeline: &str, rows: Vec<RunRow>)
         }
     }
     Ok(kept)
+}
+
+/// Without the backfills that came to their end, each a row of its own for ever: but for those since when their stream has
+/// not been run, by whose row a backfill begins too.
+fn without_past_backfills(rows: Vec<RunRow>) -> Vec<RunRow> {
+    let last: BTreeMap<_, _> = rows.iter().rev().map(|row| (row.stream.clone(), row.started_at.clone())).collect();
+    let is_past = |row: &RunRow| {
+        let id = StreamId::parse(&row.stream);
+        let is_done = matches!(id.sub(), Some(Sub::Window(_))) && row.state == "done";
+        is_done && last.get(&id.whole().to_string()).is_some_and(|last| *last > row.started_at)
+    };
+    rows.into_iter().filter(|row| !is_past(row)).collect()
 }
 
 /// Every stream that the file or the job log knows: the file's in its order, then those that it no longer has.
@@ -396,6 +410,23 @@ d: denied (no grant)
         assert_eq!(names(&config, &rows), ["shop.a", "shop.eu", "shop.eu.b", "old"]);
         // The longer one has not run yet.
         assert_eq!(names(&config, &rows[..1]), ["shop.a", "shop.eu"]);
+    }
+
+    #[test]
+    fn a_backfill_is_shown_until_it_is_done_and_something_else_was() {
+        let at = |stream: &str, state: &str, second: u32| RunRow {
+            started_at: format!("2026-01-01T00:00:{second:02}.000000Z"),
+            ..row(stream, state)
+        };
+        let shown = |rows: Vec<RunRow>| {
+            let rows = without_past_backfills(rows);
+            rows.into_iter().map(|row| row.stream).collect::<Vec<_>>()
+        };
+        let rows = || vec![at("a", "done", 5), at("a@3", "done", 2), at("a@4", "failed", 3), at("a@5", "done", 6)];
+        assert_eq!(shown(rows()), ["a", "a@4", "a@5"]);
+        // The newest run of several is what counts; of a stream that only its backfills tell of, all are shown.
+        assert_eq!(shown([vec![at("a", "failed", 7)], rows()].concat()), ["a", "a", "a@4"]);
+        assert_eq!(shown(vec![at("b@3", "done", 2), at("b%403", "done", 1)]), ["b@3", "b%403"]);
     }
 
     #[test]

@@ -70,6 +70,16 @@ impl Key {
         self.shown = true;
         self
     }
+
+    /// Why `text` cannot be its value; `None` if it can.
+    pub fn refusal(&self, text: &str) -> Option<String> {
+        let refusal = self.value.refusal(text)?;
+        Some(match self.value {
+            // What a URL looks like differs: of the job log it may be a file's.
+            Value::Url if !self.example.is_empty() => format!("{refusal} such as `{}`", self.example),
+            _ => refusal,
+        })
+    }
 }
 
 /// What a value must be.

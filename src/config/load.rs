@@ -419,7 +419,7 @@ impl Loader<'_> {
                 secret.trim_end_matches(['\n', '\r']).to_owned()
             }
         };
-        match key.value.refusal(&text) {
+        match key.refusal(&text) {
             Some(refusal) => Err((format!("{place} {refusal}"), Cause::Mistake)),
             None => Ok(text),
         }

@@ -78,7 +78,7 @@ impl Section {
             let Some(key) = section.key(name) else {
                 return Err(Error::config(format!("[{header}]: unknown key `{name}`")));
             };
-            if let Some(refusal) = key.value.refusal(text) {
+            if let Some(refusal) = key.refusal(text) {
                 return Err(Error::config(format!("[{header}] `{name}` {refusal}")));
             }
             section.set(key, Written { text: (*text).to_owned(), place: 0.into() });

@@ -72,7 +72,8 @@ pub fn with_timing(section: &Section, timing: Timing) -> Result<Arc<dyn JobLog>>
                     return Err(section.error(key, "is for a job log on a server, not for a file"));
                 }
             }
-            let path = sqlite::path(section.text("url")?).map_err(|refusal| section.error("url", refusal))?;
+            let path = sqlite::path(section.text("url")?);
+            let path = path.map_err(|refusal| section.error("url", refusal).hint(WRITE_A_PATH))?;
             Ok(Arc::new(sqlite::JobLog::new(section.folder().join(path), timing)))
         }
         #[cfg(feature = "postgres")]
@@ -102,10 +103,11 @@ fn scheme(section: &Section) -> Result<&str> {
 
 /// The URL itself may hold a password: only its scheme is shown.
 fn unknown(section: &Section, scheme: &str) -> Error {
-    section
-        .error("url", format!("has the scheme `{scheme}`, but job logs are kept in {KEPT_IN}"))
-        .hint("Write `url = sqlite:tidemark.db`, or any other path.")
+    section.error("url", format!("has the scheme `{scheme}`, but job logs are kept in {KEPT_IN}")).hint(WRITE_A_PATH)
 }
+
+/// Shown as a hint, where nothing is hidden: the value in force may be `sqlite:` itself.
+const WRITE_A_PATH: &str = "Write `url = sqlite:tidemark.db`, or any other path.";
 
 /// What this program was built with.
 const KEPT_IN: &str = match (cfg!(feature = "postgres"), cfg!(feature = "mysql")) {

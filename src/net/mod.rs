@@ -4,7 +4,7 @@
 //! Knows nothing of what is read or written over a connection.
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
-mod credentials;
+pub mod credentials;
 #[cfg(feature = "mysql")]
 pub mod mysql;
 #[cfg(feature = "postgres")]

@@ -25,6 +25,9 @@ use crate::source::Wanted;
 /// How many entries are looked through for the same windows, begun earlier.
 const LOOKS: u64 = 100;
 
+/// More windows than so many are told before any is read: somebody may have meant another step.
+const MANY: usize = 200;
+
 const NO_ROWS: &str = "no rows lie in what was to be read again";
 
 /// Reads the windows of a stream that is ready to run.
@@ -93,6 +96,7 @@ async fn under_lease(
     {
         return Ok(begun);
     }
+    tell_many(main, windows.len());
     let run = NewRun {
         run: main.opening.run.clone(),
         pipeline: main.pipeline.clone(),
@@ -110,6 +114,17 @@ async fn under_lease(
     let reserved = reserved?;
     finished?;
     Ok(reserved)
+}
+
+fn tell_many(main: &Session, windows: usize) {
+    if windows > MANY {
+        tracing::warn!(
+            stream = %main.stream.id,
+            windows,
+            "each of so many windows is read, logged and written into files for itself: a greater `--step` makes fewer. It can be \
+             stopped: what is read stays, and the same command goes on"
+        );
+    }
 }
 
 /// The same windows, where they were begun and have not come to their end.

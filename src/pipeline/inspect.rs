@@ -1,5 +1,6 @@
 //! What `tidemark check` and `tidemark files` look at, without reading rows.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, FieldRef};
@@ -13,7 +14,7 @@ use crate::destination::{self, Place};
 use crate::error::{Error, Result};
 use crate::format;
 use crate::record::{StreamId, field};
-use crate::source::{Listing, Selection, Source, pattern};
+use crate::source::{Listing, Selection, Source, Stream, pattern};
 
 /// What `check` found about one section.
 #[derive(Debug, Clone)]
@@ -42,27 +43,60 @@ pub struct ColumnReport {
     pub arrow: String,
 }
 
-/// Tries each part of a configuration: the job log, every destination, every source and stream.
-pub async fn check(config: &Config) -> Vec<Finding> {
+/// What `check` looks at: of a configuration, all streams, or those that are named.
+struct Scope<'a> {
+    config: &'a Config,
+    wanted: &'a [String],
+}
+
+impl<'a> Scope<'a> {
+    fn sections(&self) -> impl Iterator<Item = &'a StreamSection> {
+        let wanted = self.wanted;
+        let is_wanted =
+            move |section: &&StreamSection| wanted.is_empty() || wanted.iter().any(|wanted| may_name(wanted, section));
+        self.config.streams.iter().filter(is_wanted)
+    }
+
+    /// Whether a source or destination is looked at: one of a wanted stream, or any where all are wanted.
+    fn has(&self, is_of: impl Fn(&StreamSection) -> bool) -> bool {
+        self.wanted.is_empty() || self.sections().any(is_of)
+    }
+
+    /// The streams of a section that are wanted and may have a commit log.
+    async fn streams_there(&self, place: &dyn Place, section: &StreamSection) -> Result<BTreeSet<StreamId>> {
+        let named: Vec<_> = self.wanted.iter().filter(|wanted| may_name(wanted, section)).collect();
+        let named = if named.is_empty() { vec![&section.name] } else { named };
+        let mut there = BTreeSet::new();
+        for wanted in named {
+            there.extend(streams_there(self.config, place, section, wanted).await?);
+        }
+        Ok(there)
+    }
+}
+
+/// Tries each part of a configuration: the job log, every destination, every source and stream; of those the ones that the
+/// named streams need, where any is named.
+pub async fn check(config: &Config, wanted: &[String]) -> Vec<Finding> {
+    let scope = Scope { config, wanted };
     let mut findings = Vec::new();
     let job_log = async { crate::job_log::of(&config.job_log)?.check().await };
     findings.push(Finding::of("job_log", job_log.await.map(|what| vec![what])));
     let mut places = Places::default();
-    for name in config.destinations.keys() {
-        findings.extend(check_destination(config, &mut places, name).await);
+    for name in config.destinations.keys().filter(|name| scope.has(|stream| stream.destination == **name)) {
+        findings.extend(check_destination(&scope, &mut places, name).await);
     }
     let mut writers = Writers::of(config);
-    for name in config.sources.keys() {
-        findings.extend(check_source(config, &mut places, &mut writers, name).await);
+    for name in config.sources.keys().filter(|name| scope.has(|stream| stream.source == **name)) {
+        findings.extend(check_source(&scope, &mut places, &mut writers, name).await);
     }
     findings
 }
 
 /// What a destination can, and what of its streams' files is not there any more.
-async fn check_destination(config: &Config, places: &mut Places, name: &str) -> Vec<Finding> {
+async fn check_destination(scope: &Scope<'_>, places: &mut Places, name: &str) -> Vec<Finding> {
     let header = format!("destination {name}");
     let tried = async {
-        let place = places.of(config, name)?;
+        let place = places.of(scope.config, name)?;
         place.probe().await?;
         Ok(place)
     };
@@ -71,8 +105,8 @@ async fn check_destination(config: &Config, places: &mut Places, name: &str) -> 
         Err(error) => return vec![Finding::of(header, Err(error))],
     };
     let (mut live, mut failed, mut forgotten) = (0, Vec::new(), Vec::new());
-    for section in config.streams.iter().filter(|stream| stream.destination == name) {
-        match files_there(config, &*place, section).await {
+    for section in scope.sections().filter(|stream| stream.destination == name) {
+        match files_there(scope, &*place, section).await {
             Ok(there) => {
                 live += there.live;
                 failed.extend(there.losses);
@@ -102,11 +136,11 @@ struct There {
     forgotten: Vec<String>,
 }
 
-async fn files_there(config: &Config, place: &dyn Place, section: &StreamSection) -> Result<There> {
+async fn files_there(scope: &Scope<'_>, place: &dyn Place, section: &StreamSection) -> Result<There> {
     let mut there = There::default();
-    for id in streams_there(config, place, section, &section.name).await? {
+    for id in scope.streams_there(place, section).await? {
         let Some(presence) = place.presence(&id).await? else { continue };
-        let is_ours = !has_several(section) || names::may_still_have(config, section, id.name());
+        let is_ours = !has_several(section) || names::may_still_have(scope.config, section, id.name());
         there.live += if is_ours { presence.live } else { 0 };
         if let Some(first) = presence.missing.first() {
             let (missing, of) = (presence.missing.len(), presence.live);
@@ -126,9 +160,9 @@ async fn files_there(config: &Config, place: &dyn Place, section: &StreamSection
     Ok(there)
 }
 
-async fn check_source(config: &Config, places: &mut Places, writers: &mut Writers, name: &str) -> Vec<Finding> {
+async fn check_source(scope: &Scope<'_>, places: &mut Places, writers: &mut Writers, name: &str) -> Vec<Finding> {
     let connected = async {
-        let source = make_source(config, name)?;
+        let source = make_source(scope.config, name)?;
         source.identity().await?;
         Ok(source)
     };
@@ -137,8 +171,8 @@ async fn check_source(config: &Config, places: &mut Places, writers: &mut Writer
         Err(error) => return vec![Finding::of(format!("source {name}"), Err(error))],
     };
     let mut findings = vec![Finding::of(format!("source {name}"), Ok(vec!["can be reached".to_owned()]))];
-    for section in config.streams.iter().filter(|stream| stream.source == name) {
-        match check_stream(config, places, writers, section, &source).await {
+    for section in scope.sections().filter(|stream| stream.source == name) {
+        match check_stream(scope, places, writers, section, &source).await {
             Ok(found) => findings.extend(found),
             Err(error) => findings.push(Finding::of(format!("stream {}", section.name), Err(error))),
         }
@@ -146,32 +180,44 @@ async fn check_source(config: &Config, places: &mut Places, writers: &mut Writer
     findings
 }
 
-/// One finding about all streams of the section that can be read, and one about each that cannot.
+/// Of a change log, each of its tables.
+fn by_table((id, stream): (StreamId, Result<Stream>)) -> Vec<(StreamId, Result<Stream>)> {
+    match stream {
+        Ok(stream) => stream.tables.iter().map(|table| (id.clone(), Ok(stream.of_table(table)))).collect(),
+        Err(error) => vec![(id, Err(error))],
+    }
+}
+
+/// One finding about all wanted streams of the section that can be read, and one about each that cannot.
 async fn check_stream(
-    config: &Config,
+    scope: &Scope<'_>,
     places: &mut Places,
     writers: &mut Writers,
     section: &StreamSection,
     source: &Arc<dyn Source>,
 ) -> Result<Vec<Finding>> {
     // The destination's settings too: a format that cannot be, say.
+    let config = scope.config;
     let memory = Memory::new(config.pipeline.bytes("max_memory")?, 1);
     let destination = places.of(config, &section.destination)?.destination(&section.section, &memory)?;
     let selection = Selection::of(&section.name, &section.section, None)?;
-    let Listing { streams, mut refused } = source.streams(&[selection]).await?;
+    let Listing { streams, refused } = source.streams(&[selection]).await?;
+    let refused = refused.into_iter().map(|(id, error)| (id, Err(error)));
+    let mut listed: Vec<_> = refused.chain(streams.into_iter().map(|stream| (stream.id.clone(), Ok(stream)))).collect();
+    let mut refused = names::keep_asked(config, section, scope.wanted, &mut listed);
     let mut notes = vec![format!("writes {}", format::in_words(&section.section)?)];
     let mut columns = Vec::new();
-    for stream in
-        &streams.iter().flat_map(|stream| stream.tables.iter().map(|table| stream.of_table(table))).collect::<Vec<_>>()
-    {
-        let description = match writers.claim_listed(section, stream) {
-            Ok(()) => source.describe(stream).await,
-            Err(error) => Err(error),
+    for (id, stream) in listed.into_iter().flat_map(by_table) {
+        let described = async {
+            let stream = stream?;
+            writers.claim_listed(section, &stream)?;
+            let description = source.describe(&stream).await?;
+            Ok((stream, description))
         };
-        let description = match description {
-            Ok(description) => description,
+        let (stream, description) = match described.await {
+            Ok(described) => described,
             Err(error) => {
-                refused.push((stream.id.clone(), error));
+                refused.push((id, error));
                 continue;
             }
         };

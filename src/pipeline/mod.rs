@@ -34,7 +34,7 @@ pub use self::columns::OnChange;
 pub use self::copy::{Copy, Ended, Ledger, Limits};
 pub use self::generation::{full_load_in_words, load_under_way};
 pub use self::inspect::{ColumnReport, Finding, check, files};
-pub use self::names::{is_meant, is_one_below};
+pub use self::names::{is_meant, is_one_below, refuse_unlisted};
 pub use self::pace::Pace;
 pub use self::plan::registry;
 use self::plan::{Around, Plan};

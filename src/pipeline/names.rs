@@ -136,8 +136,26 @@ fn unknown(config: &Config, wanted: &str) -> Error {
     }
 }
 
+/// Keeps those of a section's streams that are asked for; the names that none of them has, each with its error.
+pub fn keep_asked<T>(
+    config: &Config,
+    section: &StreamSection,
+    wanted: &[String],
+    streams: &mut Vec<(StreamId, T)>,
+) -> Vec<(StreamId, Error)> {
+    let asked: Vec<_> = wanted.iter().filter(|wanted| may_name(wanted, section)).collect();
+    let means = |wanted: &str, id: &StreamId| names_stream(wanted, &section.name, id.name());
+    let is_stranger =
+        |wanted: &str| !streams.iter().any(|(id, _)| means(wanted, id)) && !is_elsewhere(config, section, wanted);
+    let names: Vec<_> = streams.iter().map(|(id, _)| id.name().to_owned()).collect();
+    let not_listed = |wanted: &str| (StreamId::new(wanted), not_listed(&section.name, wanted, &names));
+    let strangers = asked.iter().filter(|wanted| is_stranger(wanted)).map(|wanted| not_listed(wanted)).collect();
+    streams.retain(|(id, _)| asked.is_empty() || asked.iter().any(|wanted| means(wanted, id)));
+    strangers
+}
+
 /// The error of a name that nothing has that the source has listed for a section.
-pub fn not_listed(section: &str, wanted: &str, listed: &[String]) -> Error {
+fn not_listed(section: &str, wanted: &str, listed: &[String]) -> Error {
     let meant = or(nearest(wanted, listed.iter().map(String::as_str)));
     Error::config(format!("there is no stream `{wanted}`{meant}; [stream {section}] has: {}", list(listed)))
 }

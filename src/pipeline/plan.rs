@@ -13,7 +13,7 @@ use super::columns::OnChange;
 use super::copy::Limits;
 use super::definition;
 use super::job::{Job, SourceMaker};
-use super::names::{self, may_name, names_stream};
+use super::names::{self, may_name};
 use super::pace::Pace;
 use super::readings::Readings;
 use super::session::Session;
@@ -371,16 +371,7 @@ impl<'a> Plan<'a> {
         });
         let refused = refused.into_iter().map(|(id, error)| (id, Err(error)));
         let mut streams: Vec<(StreamId, Resolved)> = listed.chain(refused).collect();
-
-        let asked: Vec<_> = self.request.streams.iter().filter(|wanted| may_name(wanted, section)).collect();
-        let means = |wanted: &str, id: &StreamId| names_stream(wanted, &section.name, id.name());
-        let is_stranger = |wanted: &str| {
-            !streams.iter().any(|(id, _)| means(wanted, id)) && !names::is_elsewhere(self.config, section, wanted)
-        };
-        let names: Vec<_> = streams.iter().map(|(id, _)| id.name().to_owned()).collect();
-        let not_listed = |wanted: &str| (StreamId::new(wanted), names::not_listed(&section.name, wanted, &names));
-        let strangers = asked.iter().filter(|wanted| is_stranger(wanted)).map(|wanted| not_listed(wanted)).collect();
-        streams.retain(|(id, _)| asked.is_empty() || asked.iter().any(|wanted| means(wanted, id)));
+        let strangers = names::keep_asked(self.config, section, &self.request.streams, &mut streams);
         Ok(Asked { streams, strangers })
     }
 

@@ -33,8 +33,8 @@ pub const KEYS: &[Key] = &[
     Key::new(
         "max_query_time",
         Value::Duration,
-        "How long one statement of a full load may read. After that another one goes on behind the last key, unless \
-         `consistency` asks for one moment.",
+        "How long one statement may read. After that another one goes on behind the last key (of an incremental run, behind \
+         the last cursor and key), unless `consistency` asks for one moment.",
     )
     .default("1h"),
 ];

@@ -268,6 +268,40 @@ impl Deadline {
     }
 }
 
+/// How long a statement may go on to read that is left behind one of its rows.
+///
+/// Unlike a [`Deadline`], it never ends a statement of which no row has come. One that took long to its first, since the server sorts
+/// say, reads for as long again: the next one may take as long.
+#[derive(Debug, Clone, Copy)]
+pub struct Allowance {
+    began: Instant,
+    limit: Option<Duration>,
+    end: Option<Instant>,
+}
+
+/// Of so many rows one looks at the clock.
+const LOOKS_EVERY: u64 = 16;
+
+impl Allowance {
+    /// From now on; none where a statement may read as long as it takes.
+    pub fn of(limit: Option<Duration>) -> Self {
+        Self { began: Instant::now(), limit, end: None }
+    }
+
+    /// Tells of a row, the `nth` of the statement; whether it is the last one.
+    pub fn is_used_up_by(&mut self, nth: u64) -> bool {
+        if let (Some(limit), None) = (self.limit, self.end) {
+            let waited = self.began.elapsed();
+            self.end = (self.began + waited).checked_add(waited.max(limit.saturating_sub(waited)));
+        }
+        nth.is_multiple_of(LOOKS_EVERY) && self.is_over()
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.end.is_some_and(|end| Instant::now() >= end)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -294,6 +328,25 @@ mod tests {
             let found = self.0.iter().filter(|number| **number > after).nth(usize::try_from(nth).unwrap());
             Ok(found.map(|number| vec![number.to_string()]))
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_statement_reads_at_least_as_long_as_it_took_to_its_first_row() {
+        let seconds = Duration::from_secs;
+        for (limit, first, end) in [(10, 1, Some(10)), (10, 4, Some(10)), (10, 8, Some(16)), (10, 30, Some(60))] {
+            let mut allowed = Allowance::of(Some(seconds(limit)));
+            tokio::time::advance(seconds(first)).await;
+            assert!(!allowed.is_over() && !allowed.is_used_up_by(LOOKS_EVERY));
+            let left = end.map(|end| seconds(end - first)).unwrap();
+            tokio::time::advance(left - Duration::from_millis(1)).await;
+            assert!(!allowed.is_used_up_by(2 * LOOKS_EVERY), "{limit} {first}");
+            tokio::time::advance(Duration::from_millis(1)).await;
+            assert!(allowed.is_over() && allowed.is_used_up_by(3 * LOOKS_EVERY), "{limit} {first}");
+            assert!(!allowed.is_used_up_by(1), "not every row looks at the clock");
+        }
+        let mut endless = Allowance::of(None);
+        tokio::time::advance(seconds(1_000_000)).await;
+        assert!(!endless.is_used_up_by(LOOKS_EVERY) && !endless.is_over());
     }
 
     async fn spans(numbers: impl IntoIterator<Item = i64>, rows: u64) -> Vec<(Option<String>, Option<String>)> {

@@ -39,6 +39,8 @@ mod postgres;
 mod program;
 #[cfg(feature = "s3")]
 mod s3;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod statements;
 
 /// The address or name that a server's variable holds.
 fn server(variable: &str) -> String {

@@ -83,7 +83,11 @@ fn refuse_held(stream: &StreamId, newest: &Commit, opening: &Opening) -> Result<
     Err(Error::conflict(format!(
         "{holder} wrote to this stream {seconds} s ago and keeps another job log: refused until {until}"
     ))
-    .hint(format!("Wait until it has ended, or, if it is dead, run `tidemark run {} --take-over`.", stream.name())))
+    .hint(format!(
+        "Only that job log tells whether it still runs. Where the process is known to have ended, `tidemark run {} \
+         --take-over` is safe and runs the stream at once; else wait until then, or until it has ended.",
+        stream.name()
+    )))
 }
 
 /// The entry that keeps earlier writers out: no parts, everything else as it stood.

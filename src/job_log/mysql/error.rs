@@ -38,6 +38,10 @@ pub fn running(failure: Failure, settings: &Settings) -> Error {
 fn of_connection(failure: Failure, doing: Doing) -> Error {
     match failure {
         // The key is a source's.
+        Failure::Silent { seconds, .. } if doing == Doing::Connecting => {
+            Error::unavailable(format!("no connection within {seconds} s"))
+                .hint("Check the server of [job_log] `url`, or allow more with `connect_timeout`.")
+        }
         Failure::Silent { seconds, .. } => Error::unavailable(format!("the server was silent for {seconds} s")),
         Failure::Placeholders => Error::bug("a statement with other placeholders than values"),
         failure => error::of(failure, doing),

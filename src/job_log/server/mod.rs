@@ -110,10 +110,28 @@ pub(super) const READ_ONLY: &str = "Name the primary in [job_log] `url`, not a r
 pub(super) fn of_url(error: &Error) -> Error {
     let advice = error.advice().unwrap_or_default();
     let single = ["`hostname`", "`port`", "`username`", "`password`", "`database`"];
-    let plain = Error::new(error.kind(), error.message());
+    let plain = Error::new(error.kind(), error.message().replace("`hostname`", "the server of `url`"));
     match single.iter().any(|key| advice.contains(key)) {
         true => plain.hint("Check the server, user, password and database of [job_log] `url`."),
         false if advice.is_empty() => plain,
         false => plain.hint(advice),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_only_sources_have_are_not_named() {
+        for error in [
+            Error::denied("refused").hint("Set `password` or `password_file`."),
+            Error::unavailable("cannot connect").hint("Check `hostname` and `port`."),
+            Error::config("`hostname` is not a name that a certificate can have"),
+        ] {
+            let shown = of_url(&error).to_string();
+            assert!(!shown.contains("`hostname`") && !shown.contains("password_file"), "{shown}");
+            assert!(shown.contains("`url`"), "{shown}");
+        }
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn path(url: &str) -> Result<&Path, &'static str> {
     // `sqlite:///var/x.db` has an empty host; `sqlite:x.db` has none.
     let rest = rest.strip_prefix("//").unwrap_or(rest);
     match rest {
-        "" | "/" => Err("names no file after `sqlite:`"),
+        "" | "/" => Err("names no file"),
         ":memory:" => Err("must name a file: a job log in memory would forget everything"),
         path => Ok(Path::new(path)),
     }

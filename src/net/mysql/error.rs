@@ -26,7 +26,11 @@ pub fn of(failure: Failure, doing: Doing) -> Error {
         Failure::Server(refusal) => of_server(&refusal, doing),
         Failure::Io(error) => of_io(&error, doing),
         Failure::Silent { key, seconds } => {
-            Error::unavailable(format!("the server was silent for longer than `{key}`, {seconds} s"))
+            let error = Error::unavailable(format!("the server was silent for longer than `{key}`, {seconds} s"));
+            match doing {
+                Doing::Connecting if key == "connect_timeout" => error.hint("Check `hostname` and `port`, or allow more with `connect_timeout`."),
+                _ => error,
+            }
         }
         Failure::NoTls => Error::config("the server offers no TLS")
             .hint("Set `tls = off` if the network to the server is safe without it."),
@@ -41,7 +45,11 @@ pub fn of(failure: Failure, doing: Doing) -> Error {
         Failure::Cleartext => Error::denied("the server asks for a login method that sends the password in the clear"),
         Failure::Placeholders => Error::config("the statement has placeholders (`?`), for which there are no values"),
         Failure::Protocol(expected) => {
-            Error::unavailable(format!("the server's answer is not of the MySQL protocol: expected {expected}"))
+            let error = Error::unavailable(format!("the server's answer is not of the MySQL protocol: expected {expected}"));
+            match doing {
+                Doing::Connecting => error.hint("Is there a MySQL or MariaDB server at `hostname` and `port`?"),
+                _ => error,
+            }
         }
     }
 }
@@ -160,7 +168,8 @@ fn of_io(error: &io::Error, doing: Doing) -> Error {
         return of_rustls(tls);
     }
     match doing {
-        Doing::Connecting => Error::unavailable(format!("cannot connect: {error}")),
+        Doing::Connecting => Error::unavailable(format!("cannot connect: {error}"))
+            .hint("Check `hostname` and `port`, or `socket`, and that the server takes connections from here."),
         _ => Error::unavailable(format!("the connection broke: {error}")),
     }
 }
@@ -226,6 +235,23 @@ mod tests {
         ] {
             assert_eq!(of(server(code), doing).kind(), kind, "{code} while {doing:?}");
         }
+    }
+
+    #[test]
+    fn without_a_connection_it_says_where_to_look() {
+        let refused = || Failure::from(io::Error::from(io::ErrorKind::ConnectionRefused));
+        let slow = || Failure::Silent { key: "connect_timeout", seconds: 10 };
+        for (failure, words) in [
+            (refused(), "and that the server takes connections from here"),
+            (slow(), "allow more with `connect_timeout`"),
+            (Failure::Protocol("a greeting"), "Is there a MySQL or MariaDB server"),
+        ] {
+            let error = of(failure, Doing::Connecting);
+            let advice = error.advice().unwrap_or_default();
+            assert!(advice.contains("`hostname` and `port`") && advice.contains(words), "{error}");
+        }
+        // Later it is none of these.
+        assert!(of(refused(), Doing::Reading).advice().is_none() && of(slow(), Doing::Reading).advice().is_none());
     }
 
     #[test]

@@ -245,13 +245,35 @@ impl Reading {
         Ok(events.into_iter().flatten().filter(is_something).collect())
     }
 
-    /// The place behind a row with these marks, where a later statement or run can go on; `None` where it cannot.
-    fn behind(&mut self, marks: &[Option<String>]) -> Result<Option<Checkpoint>> {
+    /// Whether statements can go on one behind the other at all.
+    pub fn can_go_on(&self) -> bool {
+        self.order.is_exact
+    }
+
+    /// Has the next statement of this run begin behind the row with these marks; whether it can.
+    ///
+    /// It reads what the statement before it would have, as a run does that goes on where another was killed: the bound
+    /// is the run's, below which nobody writes any more. A row that is changed in between has a cursor behind the bound
+    /// and is the next run's. What earlier runs delivered and the next one reads again is the sieve's to know: unlike a
+    /// run, a statement may end among such rows, if the sieve goes on to the next.
+    pub fn goes_on_behind(&mut self, marks: &[Option<String>]) -> bool {
+        let after = self.place_of(marks).filter(|_| self.can_go_on());
+        let goes_on = after.is_some();
+        self.after = after.or(self.after.take());
+        goes_on
+    }
+
+    fn place_of(&self, marks: &[Option<String>]) -> Option<After> {
         let count = self.order.cursor.len();
         let values = |marks: &[Option<String>]| marks.iter().cloned().collect::<Option<Vec<_>>>();
-        let key = marks.get(count..count + self.order.key.len()).and_then(values);
-        let (Some(cursor), Some(key)) = (marks.get(..count).and_then(values), key) else { return Ok(None) };
-        self.after = Some(After { cursor, key, inclusive: false });
+        let key = marks.get(count..count + self.order.key.len()).and_then(values)?;
+        Some(After { cursor: marks.get(..count).and_then(values)?, key, inclusive: false })
+    }
+
+    /// The place behind a row with these marks, where a later run can go on; `None` where it cannot.
+    fn behind(&mut self, marks: &[Option<String>]) -> Result<Option<Checkpoint>> {
+        let Some(after) = self.place_of(marks) else { return Ok(None) };
+        self.after = Some(after);
         // What this run may read the next one may, whoever is at work then.
         let waiting = match &self.upper {
             Upper::With(to) => Some(Waiting { high: to.clone(), transactions: Vec::new() }),

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use super::Expression;
-use crate::config::{Key, Section, Value, parse_duration};
-use crate::error::Result;
+use crate::config::{Key, Section, Value, nearest, parse_duration};
+use crate::error::{Error, Result};
+
+/// More columns of a table than so many are not listed.
+const MOST_COLUMNS: usize = 20;
 
 pub const KEYS: &[Key] = &[
     Key::new(
@@ -129,6 +132,24 @@ impl Settings {
     pub fn shown(&self) -> String {
         self.cursor.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     }
+
+    /// What is wrong where the server refuses the cursor and `table`, whose columns are `all`, has not all of its columns.
+    /// Not to be asked before: servers have columns that they list nowhere.
+    pub fn unknown_column(&self, table: &str, all: &[String], is_same: impl Fn(&str, &str) -> bool) -> Option<Error> {
+        let mut named = self.cursor.iter().flat_map(Expression::columns);
+        let name = named.find(|name| !all.iter().any(|column| is_same(column, name)))?;
+        let meant = nearest(name, all.iter().map(String::as_str));
+        let or = meant.map(|meant| format!(" (did you mean `{meant}`?)")).unwrap_or_default();
+        let error = self.section.error("cursor", format!("names `{name}`, which is no column of {table}{or}"));
+        Some(match (meant, all.split_at_checked(MOST_COLUMNS)) {
+            (Some(_), _) => error,
+            (None, Some((first, rest))) if !rest.is_empty() => {
+                error.hint(format!("It has {} and {} more.", first.join(", "), rest.len()))
+            }
+            _ if all.is_empty() => error,
+            _ => error.hint(format!("It has {}.", all.join(", "))),
+        })
+    }
 }
 
 impl Lookback {
@@ -158,6 +179,21 @@ mod tests {
         assert!(of(&[]).unwrap_err().to_string().contains("needs a `cursor`"));
         assert_eq!(of(&[("cursor", " a ,COALESCE(b,c)")]).unwrap().shown(), "a, coalesce(b, c)");
         assert!(of(&[("cursor", "now()")]).is_err());
+    }
+
+    #[test]
+    fn a_column_that_is_not_there_is_told_with_those_that_are() {
+        let refusal = |cursor, all: &[String]| {
+            of(&[("cursor", cursor)]).unwrap().unknown_column("t", all, str::eq_ignore_ascii_case)
+        };
+        let all = ["id", "updated_at"].map(str::to_owned);
+        assert!(refusal("UPDATED_AT, id", &all).is_none());
+        let near = refusal("id, update_at", &all).unwrap().to_string();
+        assert!(near.contains("names `update_at`, which is no column of t (did you mean `updated_at`?)"), "{near}");
+        let far = refusal("coalesce(id, x)", &all).unwrap().to_string();
+        assert!(far.contains("names `x`, which is no column of t\n  It has id, updated_at."), "{far}");
+        let many: Vec<_> = (0..30).map(|n| format!("column{n}")).collect();
+        assert!(refusal("x", &many).unwrap().to_string().ends_with("column19 and 10 more."));
     }
 
     #[test]

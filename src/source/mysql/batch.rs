@@ -15,6 +15,7 @@ use super::types::Type;
 use crate::error::{Error, Result};
 use crate::record::{Rows, Table};
 use crate::source::cursor::Sieve;
+use crate::source::keyset::Allowance;
 use crate::source::{BATCH_BYTES, BATCH_ROWS};
 
 /// The batch being built, of the rows of one statement.
@@ -31,6 +32,8 @@ pub struct Batch {
     /// Those of the last row, taken or not.
     last_marks: Vec<Option<String>>,
     pub sieve: Option<Sieve>,
+    /// After this the rows that have come are given, however few.
+    pub allowed: Allowance,
     room: Vec<u8>,
     /// What a row takes without its texts and bytes.
     row_bytes: usize,
@@ -51,6 +54,7 @@ impl Batch {
             marks,
             last_marks: Vec::new(),
             sieve,
+            allowed: Allowance::of(None),
             room: Vec::new(),
             row_bytes,
         }
@@ -63,13 +67,19 @@ impl Batch {
         }
         while let Some(row) = connection.row().await.map_err(|failure| error::of(failure, Doing::Reading))? {
             self.add(row, plan)?;
-            if self.is_full() {
+            let is_over = self.allowed.is_used_up_by(self.all_rows);
+            if self.is_full() || (is_over && self.rows > 0) {
                 return self.finish(plan).map(Some);
             }
         }
         // The server says so once.
         self.has_ended = true;
         self.rest(plan)
+    }
+
+    /// Whether the server has said that there are no more rows.
+    pub fn has_ended(&self) -> bool {
+        self.has_ended
     }
 
     /// The rows that have come and were not given; `None` where there are none.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::config::{Key, Kind, Section, Value, nearest};
 use crate::error::Result;
+use crate::net::credentials;
 use crate::net::mysql::{Endpoint, Server, url};
 use crate::net::tls::{self, Tls};
 use crate::source::GENTLE_KEYS;
@@ -96,7 +97,8 @@ pub struct Settings {
 impl Settings {
     /// Checks all that can be known without a connection, the TLS files included.
     pub fn of(section: &Section) -> Result<Self> {
-        let said = section.get("url").map(url::parse).transpose().map_err(|problem| section.error("url", problem))?;
+        let said = section.get("url").map(url::parse).transpose();
+        let said = said.map_err(|problem| section.error("url", credentials::or_its_keys(problem)))?;
         let server = server(section, said.as_ref())?;
         let host = match &server {
             Server::Tcp { host, .. } => host.as_str(),

@@ -110,8 +110,9 @@ impl Mysql {
         let mut reader = Connection::open(&self.settings).await?;
         let plan = Plan::of(&mut reader, &self.settings, stream).await?;
         let sessions = Sessions { settings: self.settings.clone(), turn: self.turn.clone() };
+        let limit = stream.selection.cut.time_limit();
         let (after, stream) = (after.cloned(), stream.id.to_string());
-        Ok(Query { reader, sessions, plan, settings, after, window, stream })
+        Ok(Query { reader, sessions, plan, settings, after, window, stream, limit })
     }
 }
 

@@ -284,6 +284,11 @@ async fn types_of(
     let list: Vec<_> = parts.iter().map(|(_, sql)| sql.as_str()).collect();
     let statement = connection.prepare(&format!("select {} {}", list.join(", "), plan.tail(&Scope::default()))).await;
     let statement = statement.map_err(|failure| {
+        let is_unknown = error::number(&failure) == Some(error::UNKNOWN_COLUMN);
+        let unknown = || settings.unknown_column(&plan.name, &plan.all, str::eq_ignore_ascii_case);
+        if let Some(error) = is_unknown.then(unknown).flatten() {
+            return error;
+        }
         let error = error::of(failure, Doing::Preparing);
         match error.kind() {
             ErrorKind::Config => settings.section.error("cursor", format!("cannot be read: {}", error.message())),

@@ -27,6 +27,8 @@ pub struct Plan {
     pub header: String,
     /// The table, where it is one and no query.
     pub relation: Option<Name>,
+    /// The columns that the server lists of it, read or not.
+    pub all: Vec<String>,
     /// The columns, as they are selected.
     items: String,
     /// From where, with what columns are qualified with.
@@ -177,7 +179,7 @@ impl Plan {
 
 impl Planner<'_> {
     async fn plan(mut self) -> Result<Plan> {
-        let (mut statement, bases) = match &self.from {
+        let (mut statement, bases, all) = match &self.from {
             Target::Table(name) => self.of_table(name.clone()).await?,
             Target::Query(sql) => self.of_query(sql).await?,
         };
@@ -208,6 +210,7 @@ impl Planner<'_> {
                 Target::Table(name) => Some(name.clone()),
                 Target::Query(_) => None,
             },
+            all,
             items: bases.iter().map(|base| item(&base.name, base.cast)).collect::<Vec<_>>().join(", "),
             from: self.from.sql(),
             alias: self.from.alias(),
@@ -215,7 +218,7 @@ impl Planner<'_> {
         })
     }
 
-    async fn of_table(&mut self, name: Name) -> Result<(Statement, Vec<Base>)> {
+    async fn of_table(&mut self, name: Name) -> Result<(Statement, Vec<Base>, Vec<String>)> {
         let all = match &self.selection.columns {
             // `*` leaves out invisible columns, and is refused where one column is beyond our rights: the catalog,
             // which shows the columns we may see, would quietly leave that one out.
@@ -231,10 +234,10 @@ impl Planner<'_> {
         let chosen = self.selection.choose_columns(&self.name, &all)?;
         let statement = self.prepare(&self.select(&items(&chosen))).await?;
         let bases = self.bases(&statement).await?;
-        Ok((statement, bases))
+        Ok((statement, bases, all))
     }
 
-    async fn of_query(&mut self, sql: &str) -> Result<(Statement, Vec<Base>)> {
+    async fn of_query(&mut self, sql: &str) -> Result<(Statement, Vec<Base>, Vec<String>)> {
         let statement = self.prepare(sql).await?;
         let names = names_of(&statement);
         self.check_names(&names)?;
@@ -244,13 +247,13 @@ impl Planner<'_> {
         let is_whole =
             selection.columns.is_none() && selection.exclude_columns.is_empty() && selection.filter.is_none();
         if is_whole && selection.mode == Mode::Full && selection.cut.by.is_empty() {
-            return Ok((statement, all));
+            return Ok((statement, all, names));
         }
         let chosen = selection.choose_columns(&self.name, &names)?;
         let statement = self.prepare(&self.select(&items(&chosen))).await?;
         // What the query's own columns are, since around a query the server forgets where they come from.
         let base = |name: &String| all.iter().find(|base| base.name == *name).cloned();
-        Ok((statement, chosen.iter().filter_map(base).collect()))
+        Ok((statement, chosen.iter().filter_map(base).collect(), names))
     }
 
     /// Columns that the stream names and the catalog does not show: there without our having the right, or not there.

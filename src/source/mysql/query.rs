@@ -1,6 +1,7 @@
 //! Incremental reading: what lies above the mark, in the order of the cursor.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::batch::Batch;
 use super::catalog;
@@ -17,6 +18,7 @@ use crate::error::Result;
 use crate::record::{Checkpoint, Event, Rows};
 use crate::source::cursor::{self, Bound, Grain, Handover, Nulls, Place, Reading, Settings, Sieve, Window, told};
 use crate::source::feed::Outlet;
+use crate::source::keyset::Allowance;
 
 /// An incremental stream that is about to be read.
 pub struct Query {
@@ -29,6 +31,8 @@ pub struct Query {
     /// What is read in place of what is new.
     pub window: Option<Window>,
     pub stream: String,
+    /// How long one statement may read, where another can go on.
+    pub limit: Option<Duration>,
 }
 
 /// What a run has to do.
@@ -65,8 +69,7 @@ impl Query {
     async fn send_all(&mut self, outlet: &Outlet) -> Result<Checkpoint, Stop> {
         outlet.send(Event::Rows(Rows::none(self.plan.table.clone()))).await?;
         let Work { marks, nulls, reading, nothing_new } = self.work().await?;
-        // What is read is as of the first statement in it, which comes after the bound.
-        self.reader.run("start transaction read only").await.map_err(reading_failed)?;
+        self.begin_reading().await?;
         if let Some(condition) = nulls {
             self.send_nulls(condition, outlet).await?;
         }
@@ -76,9 +79,19 @@ impl Query {
         }
     }
 
-    async fn work(&mut self) -> Result<Work> {
+    /// What the reader's session needs.
+    async fn set_up(&mut self) -> Result<()> {
         // Texts beyond this length are no cursors; a key may be of several.
-        self.reader.run("set session max_sort_length = 8192").await.map_err(reading_failed)?;
+        self.reader.run("set session max_sort_length = 8192").await.map_err(reading_failed)
+    }
+
+    /// What is read is as of the first statement in a transaction, which comes after the bound.
+    async fn begin_reading(&mut self) -> Result<()> {
+        self.reader.run("start transaction read only").await.map_err(reading_failed)
+    }
+
+    async fn work(&mut self) -> Result<Work> {
+        self.set_up().await?;
         let ordered = Ordered::of(&mut self.reader, &self.plan, &self.settings).await?;
         let place = Place::of(self.after.as_ref(), &self.settings)?;
         let marks = ordered.marks.clone();
@@ -152,16 +165,48 @@ impl Query {
         outlet: &Outlet,
     ) -> Result<Checkpoint, Stop> {
         marks.extend(reading.again()?.map(|again| format!("cast(({again}) as char)")));
-        let scope = Scope { condition: Some(reading.condition()?), order: reading.order(), marks };
-        let mut batch = self.begin(&scope, reading.sieve()?).await?;
+        let mut sieve = reading.sieve()?;
+        loop {
+            let scope = Scope { condition: Some(reading.condition()?), order: reading.order(), marks: marks.clone() };
+            let allowed = Allowance::of(self.limit.filter(|_| reading.can_go_on()));
+            let mut batch = self.begin(&scope, sieve.take()).await?;
+            batch.allowed = allowed;
+            let is_end = self.send_statement(&mut batch, &mut reading, outlet).await?;
+            batch.warn(&self.plan);
+            if is_end {
+                warn_of_warnings(&mut self.reader, &self.plan).await;
+                return Ok(reading.end(batch.sieve, &self.stream)?);
+            }
+            sieve = batch.sieve;
+            tracing::debug!(table = self.plan.name, "a statement has read for long: another one goes on");
+            // Dropping the connection ends the statement that is left.
+            self.reader = Connection::open(&self.sessions.settings).await?;
+            self.set_up().await?;
+            self.begin_reading().await?;
+        }
+    }
+
+    /// Sends a statement's rows; whether these are all, or another one goes on.
+    async fn send_statement(
+        &mut self,
+        batch: &mut Batch,
+        reading: &mut Reading,
+        outlet: &Outlet,
+    ) -> Result<bool, Stop> {
         while let Some(rows) = batch.next(&mut self.reader, &self.plan).await? {
             let marks = batch.marks().map(<[_]>::to_vec);
             for event in reading.events(rows, marks.as_deref(), batch.sieve.as_mut())? {
                 outlet.send(event).await?;
             }
+            if batch.allowed.is_over() && !batch.has_ended() {
+                match marks.is_some_and(|marks| reading.goes_on_behind(&marks)) {
+                    true => return Ok(false),
+                    // A null in the key: the statement reads on to its end.
+                    false => batch.allowed = Allowance::of(None),
+                }
+            }
         }
-        self.warn(&batch).await;
-        Ok(reading.end(batch.sieve, &self.stream)?)
+        Ok(true)
     }
 
     /// Has the server begin to send the rows of a scope.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::config::{Key, Kind, Section, Value, nearest};
 use crate::error::Result;
+use crate::net::credentials;
 use crate::net::postgres::{Endpoint, Host, url};
 use crate::net::tls::{self, Tls};
 use crate::source::GENTLE_KEYS;
@@ -114,7 +115,7 @@ impl Settings {
                         return Err(section.error(key, "cannot stand with `url`, which says it"));
                     }
                 }
-                url::parse(text).map_err(|problem| section.error("url", problem))?
+                url::parse(text).map_err(|problem| section.error("url", credentials::or_its_keys(problem)))?
             }
             None => url::Address {
                 host: section.text("hostname")?.to_owned(),

@@ -12,31 +12,46 @@ use super::plan::{Plan, Scope};
 use crate::error::Result;
 use crate::record::Rows;
 use crate::source::cursor::Sieve;
+use crate::source::keyset::Allowance;
 
 /// The rows of one statement.
 pub struct Copying {
     /// Fused: the driver's stream must not be asked again after its end.
     bytes: Pin<Box<Fuse<CopyOutStream>>>,
     batches: Batches,
+    /// After this the rows that have come are given, however few.
+    pub allowed: Allowance,
+    /// How many messages have come, of which each is a row.
+    came: u64,
+    has_ended: bool,
 }
 
 impl Copying {
     /// Has the server begin. Within the transaction that `plan` was made in, or in one that sees the same definitions.
     pub async fn begin(session: &Session, plan: &Plan, scope: &Scope, sieve: Option<Sieve>) -> Result<Self> {
         let bytes = session.client().copy_out(&plan.copy(scope)).await.map_err(|e| session.error(&e))?;
-        Ok(Self { bytes: Box::pin(bytes.fuse()), batches: Batches::new(plan, scope.marks.len(), sieve) })
+        let (bytes, batches) = (Box::pin(bytes.fuse()), Batches::new(plan, scope.marks.len(), sieve));
+        Ok(Self { bytes, batches, allowed: Allowance::of(None), came: 0, has_ended: false })
     }
 
     /// The next batch, which has rows; `None` after the last, which the server has said to be the last.
     pub async fn next(&mut self, session: &Session) -> Result<Option<Rows>> {
         while let Some(bytes) = self.bytes.next().await {
             self.batches.take(&bytes.map_err(|e| session.error(&e))?)?;
-            if self.batches.is_full() {
+            self.came += 1;
+            let is_over = self.allowed.is_used_up_by(self.came);
+            if self.batches.is_full() || (is_over && !self.batches.is_empty()) {
                 return self.batches.finish().map(Some);
             }
         }
         self.batches.end()?;
+        self.has_ended = true;
         self.rest()
+    }
+
+    /// Whether the server has said that there are no more rows.
+    pub fn has_ended(&self) -> bool {
+        self.has_ended
     }
 
     /// The rows that have come and were not given; `None` where there are none.

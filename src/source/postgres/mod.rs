@@ -158,8 +158,8 @@ impl Postgres {
         reader.begin(Sees::Latest).await.map_err(|e| reader.error(&e))?;
         let plan = Plan::make(&reader, stream).await?;
         let window = stream.range.as_ref().map(cursor::Window::of).transpose()?;
-        let (after, stream) = (after.cloned(), stream.id.to_string());
-        Ok(Query { reader, looker, plan, settings, after, window, stream })
+        let (after, stream, server) = (after.cloned(), stream.clone(), self.settings.clone());
+        Ok(Query { reader, looker, plan, settings, after, window, stream, server })
     }
 }
 
@@ -197,7 +197,8 @@ impl Catalog for Lister<'_> {
     }
 
     async fn columns(&mut self, selection: &Selection, table: &Found<Relation>) -> Result<Vec<String>> {
-        plan::choose(self.session, &table.known, selection, &Policies::of(&selection.section)?).await
+        let policies = Policies::of(&selection.section)?;
+        Ok(plan::choose(self.session, &table.known, selection, &policies).await?.0)
     }
 
     fn check_columns(&self, selection: &Selection, tables: &[(String, Vec<String>)]) -> Result<()> {

@@ -23,6 +23,8 @@ pub struct Plan {
     pub policies: Policies,
     /// The table, where it is one and no query.
     pub relation: Option<Relation>,
+    /// The columns that it has, read or not.
+    pub all: Vec<String>,
     /// `"public"."orders"`, or the query in brackets, named as the stream.
     from: String,
     /// What columns are qualified with: `"orders"`.
@@ -59,6 +61,7 @@ impl Plan {
             columns: Vec::new(),
             policies,
             relation: None,
+            all: Vec::new(),
             from: String::new(),
             alias: String::new(),
             filter: selection.filter.clone(),
@@ -76,7 +79,8 @@ impl Plan {
             _ => {
                 let name = Name::of_display(stream.table())?;
                 let relation = catalog::relation(session, &name, &selection.section, selection.table_key()).await?;
-                let chosen = choose(session, &relation, selection, &plan.policies).await?;
+                let (chosen, all) = choose(session, &relation, selection, &plan.policies).await?;
+                plan.all = all;
                 if key.is_empty() {
                     key = catalog::primary_key(session, &relation).await?;
                     key = if key.iter().all(|column| chosen.contains(column)) { key } else { Vec::new() };
@@ -115,6 +119,7 @@ impl Plan {
             .map(|column| (column.name().to_owned(), column.type_().oid(), column.type_modifier()))
             .collect();
         if names.is_none() {
+            self.all = found.iter().map(|(name, ..)| name.clone()).collect();
             found = chosen_of_query(found, selection)?;
         }
         let oids: Vec<u32> = found.iter().map(|(_, oid, _)| *oid).collect();
@@ -213,6 +218,7 @@ impl Plan {
             columns: vec![PlannedColumn { name: "v".to_owned(), of }],
             policies: Policies::of(&section).unwrap(),
             relation: None,
+            all: Vec::new(),
             from: String::new(),
             alias: String::new(),
             filter: None,
@@ -233,13 +239,13 @@ impl PlannedColumn {
     }
 }
 
-/// The columns of a table that the stream asks for, if we may read them.
+/// The columns of a table that the stream asks for, if we may read them, and all that it has.
 pub async fn choose(
     session: &Session,
     relation: &Relation,
     selection: &Selection,
     policies: &Policies,
-) -> Result<Vec<String>> {
+) -> Result<(Vec<String>, Vec<String>)> {
     let all = catalog::columns(session, relation).await?;
     let shown = relation.name.display();
     if all.is_empty() {
@@ -248,7 +254,7 @@ pub async fn choose(
     let names: Vec<_> = all.iter().map(|column| column.name.clone()).collect();
     let chosen = selection.choose_columns(&shown, &names)?;
     catalog::check_readable(session, relation, &all, &chosen, policies.row_security)?;
-    Ok(chosen)
+    Ok((chosen, names))
 }
 
 fn chosen_of_query(found: Vec<(String, u32, i32)>, selection: &Selection) -> Result<Vec<(String, u32, i32)>> {

@@ -6,17 +6,20 @@ use std::time::Duration;
 use tokio_postgres::types::Type as Oid;
 
 use super::catalog;
-use super::connect::{Session, get};
+use super::connect::{Cut, Sees, Session, get};
 use super::copy::Copying;
+use super::error;
 use super::name::literal;
 use super::plan::{Plan, Scope};
 use super::probe::{Looking, Server};
 use crate::error::{Error, Kind, Result};
 use crate::record::{Checkpoint, Event, Rows};
+use crate::source::Stream;
 use crate::source::cursor::{
     self, Bound, Column, Expression, Grain, Handover, Nulls, Order, Place, Reading, Settings, Stray, Window, told,
 };
 use crate::source::feed::{Closed, Outlet};
+use crate::source::keyset::Allowance;
 
 /// The cursor of a plan.
 pub struct Ordered {
@@ -199,6 +202,11 @@ async fn types_of(session: &Session, plan: &Plan, settings: &Settings, list: Vec
     let list = list.join(", ");
     let statement = session.client().prepare(&format!("SELECT {list} {}", plan.tail(&Scope::default()))).await;
     let statement = statement.map_err(|e| {
+        let table = plan.relation.as_ref().map_or("the query".to_owned(), |relation| relation.name.display());
+        let unknown = || settings.unknown_column(&table, &plan.all, str::eq);
+        if let Some(error) = (error::code(&e) == "42703").then(unknown).flatten() {
+            return error;
+        }
         let error = session.error(&e);
         match error.kind() {
             Kind::Config | Kind::Schema => {
@@ -221,7 +229,9 @@ pub struct Query {
     pub after: Option<Checkpoint>,
     /// What is read in place of what is new.
     pub window: Option<Window>,
-    pub stream: String,
+    pub stream: Stream,
+    /// Where a statement that goes on behind another one is read.
+    pub server: Arc<super::config::Settings>,
 }
 
 impl Query {
@@ -234,15 +244,15 @@ impl Query {
         }
     }
 
-    async fn send_all(self, outlet: &Outlet) -> Result<(), Stop> {
-        let cut = self.reader.cut_when_dropped();
+    async fn send_all(mut self, outlet: &Outlet) -> Result<(), Stop> {
+        let mut cut = self.reader.cut_when_dropped();
         outlet.send(Event::Rows(Rows::none(self.plan.table.clone()))).await?;
         let (nulls, reading, nothing_new) = self.reading().await?;
         if let Some(condition) = nulls {
             self.send_nulls(condition, outlet).await?;
         }
         let end = match reading {
-            Some(reading) => self.send_rows(reading, outlet).await?,
+            Some(reading) => self.send_rows(reading, &mut cut, outlet).await?,
             None => nothing_new,
         };
         self.reader.run("COMMIT").await?;
@@ -281,13 +291,14 @@ impl Query {
     /// Up to where to read, and from where on the next run reads again; says what is left out.
     async fn bound(&self, ordered: &Ordered, place: &Place) -> Result<(Bound, Option<String>)> {
         let server = Server::look(&self.looker).await?;
+        let stream = self.stream.id.to_string();
         let (reader, looker, plan) = (&self.reader, &self.looker, &self.plan);
         let mut looking = Looking { reader, looker, plan, ordered, server: &server, settle: self.settings.settle };
-        let bound = cursor::bound(&mut looking, &self.settings, place, &self.stream).await?;
+        let bound = cursor::bound(&mut looking, &self.settings, place, &stream).await?;
         let has_moved = bound.to != place.mark;
         self.look_for_nulls(&looking, has_moved).await?;
         if has_moved {
-            told::in_the_future(looking.in_the_future().await?.unsigned_abs(), &self.stream);
+            told::in_the_future(looking.in_the_future().await?.unsigned_abs(), &stream);
         }
         let floor = match (&self.settings.lookback, bound.to.as_ref().and_then(|to| to.first())) {
             (Some(lookback), Some(to)) => Some(looking.floor(&self.settings, lookback, to).await?),
@@ -302,7 +313,7 @@ impl Query {
             return Ok(());
         }
         let rows = looking.count(&looking.ordered.order.is_null(), told::MOST_NULLS).await?;
-        told::nulls(&self.settings, &looking.ordered.order, rows.unsigned_abs(), &self.stream)
+        told::nulls(&self.settings, &looking.ordered.order, rows.unsigned_abs(), &self.stream.id.to_string())
     }
 
     async fn send_nulls(&self, condition: String, outlet: &Outlet) -> Result<(), Stop> {
@@ -315,18 +326,62 @@ impl Query {
         Ok(())
     }
 
-    async fn send_rows(&self, mut reading: Reading, outlet: &Outlet) -> Result<Checkpoint, Stop> {
-        let marks = reading.marked().map(|column| column.sql.clone()).chain(reading.again()?).collect();
-        let scope = Scope { condition: Some(reading.condition()?), order: reading.order(), marks };
-        let mut copying = Copying::begin(&self.reader, &self.plan, &scope, reading.sieve()?).await?;
+    async fn send_rows(&mut self, mut reading: Reading, cut: &mut Cut, outlet: &Outlet) -> Result<Checkpoint, Stop> {
+        let marks: Vec<_> = reading.marked().map(|column| column.sql.clone()).chain(reading.again()?).collect();
+        let limit = self.stream.selection.cut.time_limit().filter(|_| reading.can_go_on());
+        let mut sieve = reading.sieve()?;
+        loop {
+            let scope = Scope { condition: Some(reading.condition()?), order: reading.order(), marks: marks.clone() };
+            let allowed = Allowance::of(limit);
+            let mut copying = Copying::begin(&self.reader, &self.plan, &scope, sieve.take()).await?;
+            copying.allowed = allowed;
+            let is_end = self.send_statement(&mut copying, &mut reading, outlet).await?;
+            copying.report();
+            sieve = copying.into_sieve();
+            if is_end {
+                return Ok(reading.end(sieve, &self.stream.id.to_string())?);
+            }
+            tracing::debug!(table = self.plan.table.name, "a statement has read for long: another one goes on");
+            self.go_on().await?;
+            // Dropping the guard of the one before ends the statement that is left.
+            *cut = self.reader.cut_when_dropped();
+        }
+    }
+
+    /// Sends a statement's rows; whether these are all, or another one goes on.
+    async fn send_statement(
+        &self,
+        copying: &mut Copying,
+        reading: &mut Reading,
+        outlet: &Outlet,
+    ) -> Result<bool, Stop> {
         while let Some(rows) = copying.next(&self.reader).await? {
             let marks = copying.marks()?;
             for event in reading.events(rows, marks.as_deref(), copying.sieve())? {
                 outlet.send(event).await?;
             }
+            if copying.allowed.is_over() && !copying.has_ended() {
+                match marks.is_some_and(|marks| reading.goes_on_behind(&marks)) {
+                    true => return Ok(false),
+                    // A null in the key: the statement reads on to its end.
+                    false => copying.allowed = Allowance::of(None),
+                }
+            }
         }
-        copying.report();
-        Ok(reading.end(copying.into_sieve(), &self.stream)?)
+        Ok(true)
+    }
+
+    /// Another session, in a transaction that holds the table as it was planned.
+    async fn go_on(&mut self) -> Result<()> {
+        let reader = Session::connect(&self.server).await?;
+        reader.begin(Sees::Latest).await.map_err(|e| reader.error(&e))?;
+        let plan = Plan::make(&reader, &self.stream).await?;
+        if plan.table != self.plan.table {
+            // What is committed stands: whoever tries again goes on there, with the table as it is then.
+            return Err(Error::unavailable("the table was altered while it was read"));
+        }
+        (self.reader, self.plan) = (reader, plan);
+        Ok(())
     }
 }
 

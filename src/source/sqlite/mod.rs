@@ -65,13 +65,15 @@ fn check_stream(section: &Section) -> Result<()> {
 }
 
 fn make(section: &Section) -> Result<Box<dyn Source>> {
-    Ok(Box::new(Sqlite { settings: Arc::new(Settings::of(section)?), run: Mutex::new(Run::default()) }))
+    Ok(Box::new(Sqlite { settings: Arc::new(Settings::of(section)?), run: Mutex::default(), told: Arc::default() }))
 }
 
 /// One database file.
 struct Sqlite {
     settings: Arc<Settings>,
     run: Mutex<Run>,
+    /// Of whose times was told; see [`Query`].
+    told: Arc<std::sync::Mutex<BTreeSet<String>>>,
 }
 
 #[derive(Default)]
@@ -157,10 +159,11 @@ impl Sqlite {
         let settings = cursor::Settings::of(&stream.selection.section)?;
         let window = stream.range.as_ref().map(cursor::Window::of).transpose()?;
         let (file, after, stream) = (Settings::clone(&self.settings), after.cloned(), stream.clone());
+        let told = self.told.clone();
         blocking(move || {
             // Planned in a transaction that ends before anybody is waited for.
             let plan = Plan::of(&connection::begin(&file)?, &file.path, &stream)?;
-            Ok(Query { file, plan, settings, after, window, stream: stream.id.to_string() })
+            Ok(Query { file, plan, settings, after, window, stream: stream.id.to_string(), told })
         })
         .await
     }

@@ -52,7 +52,9 @@ impl Ordered {
         let list: Vec<_> = settings.cursor.iter().map(sql).collect();
         let statement = format!("select {} {}", list.join(", "), plan.tail(&Scope::default()));
         connection.prepare(&statement).map_err(|e| match is_sql(&e) {
-            true => settings.section.error("cursor", format!("is refused by SQLite: {}", words(&e))),
+            true => settings
+                .unknown_column(&plan.name, &plan.all, str::eq_ignore_ascii_case)
+                .unwrap_or_else(|| settings.section.error("cursor", format!("is refused by SQLite: {}", words(&e)))),
             false => of_file(path, &e),
         })?;
         let names: Vec<_> = settings.cursor.iter().flat_map(Expression::columns).collect();

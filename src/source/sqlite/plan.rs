@@ -28,6 +28,8 @@ pub struct Plan {
     pub section: Section,
     /// The table, where it is one and no query.
     pub relation: Option<Found>,
+    /// The columns that it has, read or not.
+    pub all: Vec<String>,
     /// The columns, as they are selected.
     items: String,
     /// From where, with what columns are qualified with.
@@ -153,6 +155,7 @@ impl Plan {
             has_rowid: false,
             section: selection.section.clone(),
             relation: None,
+            all: names,
             items: String::new(),
             from: String::new(),
             alias: String::new(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::Connection;
+use rusqlite::types::ValueRef;
 
 use super::error::InFile;
 use super::form::Form;
@@ -14,6 +15,9 @@ use super::order::{Kind, Ordered};
 use super::plan::{Plan, Scope};
 use crate::error::{Error, Result};
 use crate::source::cursor::{Column, Compare, Grain, High, Probe, Transaction, compare, told};
+
+/// Of so many rows the forms of times are looked at before a run.
+const MOST_LOOKED_AT: u32 = 10_000;
 
 /// Looks at the table by the reader's connection, which is in no transaction, and at the writers' lock.
 pub struct Looking<'a> {
@@ -130,6 +134,27 @@ impl Looking<'_> {
             }
             _ => Ok(0),
         }
+    }
+
+    /// How many of the newest rows, up to [`MOST_LOOKED_AT`], have times that do not sort by time among those of a kind, and how
+    /// many there were to look at. Among the newest, since they stand where the next ones will: what is passed over is
+    /// never read, so that those who read cannot see it.
+    pub fn in_other_forms(&self, kind: &Kind) -> Result<(u64, u64)> {
+        let Some(mut forms) = Forms::of(kind) else { return Ok((0, 0)) };
+        let first = &self.ordered.order.cursor[0];
+        let order = vec![format!("{} desc", first.sql)];
+        let scope = Scope { condition: Some(first.is_placed()), order, marks: Vec::new() };
+        let sql = format!("select {} {} limit {MOST_LOOKED_AT}", first.sql, self.plan.tail(&scope));
+        let mut statement = self.reader.prepare(&sql).in_file(self.path)?;
+        let mut rows = statement.query([]).in_file(self.path)?;
+        let mut seen = 0;
+        while let Some(row) = rows.next().in_file(self.path)? {
+            seen += 1;
+            if let ValueRef::Text(text) = row.get_ref(0).in_file(self.path)? {
+                forms.look(text);
+            }
+        }
+        Ok((forms.odd, seen))
     }
 
     /// How many rows match, up to `most`.

@@ -1,5 +1,8 @@
 //! Incremental reading: what lies above the mark, in the order of the cursor. Blocks.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 use tokio::runtime::Handle;
@@ -31,6 +34,8 @@ pub struct Query {
     /// What is read in place of what is new.
     pub window: Option<Window>,
     pub stream: String,
+    /// The streams of whose times the run has told already: a load, what is read behind it, and a retry are one run.
+    pub told: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// What a run has to do.
@@ -73,13 +78,7 @@ impl Query {
         let Some(mut reading) = reading else { return Ok(nothing_new) };
         let scope = scope(&reading)?;
         let sieve = self.send_scope(&connection, outlet, &scope, Some(&mut reading), &mut forms)?;
-        if let Some(rows) = forms.map(|forms| forms.odd).filter(|odd| *odd > 0) {
-            tracing::warn!(
-                stream = self.stream,
-                rows,
-                "times of the cursor are written in several ways that do not sort by time: rows may be passed over"
-            );
-        }
+        self.tell_of_forms(forms.map_or(0, |forms| forms.odd));
         Ok(reading.end(sieve, &self.stream)?)
     }
 
@@ -167,11 +166,25 @@ impl Query {
             let rows = looking.count(&looking.ordered.order.is_null(), told::MOST_NULLS)?;
             told::nulls(&self.settings, &looking.ordered.order, rows, &self.stream)?;
         }
-        let value = bound.to.as_ref().filter(|_| has_moved).and_then(|to| Mark::parse(to.first()?));
-        if let Some(value) = value {
-            told::in_the_future(looking.in_the_future(&looking.ordered.kind(&value))?, &self.stream);
+        let kind = bound.to.as_ref().and_then(|to| Mark::parse(to.first()?)).map(|value| looking.ordered.kind(&value));
+        let Some(kind) = kind else { return Ok(()) };
+        if has_moved {
+            told::in_the_future(looking.in_the_future(&kind)?, &self.stream);
         }
+        // Also where nothing is new: what is new may have been passed over.
+        self.tell_of_forms(looking.in_other_forms(&kind)?.0);
         Ok(())
+    }
+
+    /// Says once in a run that times do not sort by time.
+    fn tell_of_forms(&self, rows: u64) {
+        if rows > 0 && self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(self.stream.clone()) {
+            tracing::warn!(
+                stream = self.stream,
+                rows,
+                "times of the cursor are written in several ways that do not sort by time: rows may be passed over"
+            );
+        }
     }
 
     /// Sends the rows of a scope, with the checkpoints of a reading; what looked at the rows.
@@ -297,13 +310,22 @@ pub fn notes(connection: &mut Connection, file: &File, plan: &Plan, settings: &S
         ));
     }
     let looking = Looking { reader: connection, path, plan, ordered: &ordered, lock };
-    let cursor = settings.shown();
+    let (cursor, newest) = (settings.shown(), looking.newest_kind()?);
+    if let Some((odd, seen @ 1..)) = newest.as_ref().map(|kind| looking.in_other_forms(kind)).transpose()?
+        && odd > 0
+    {
+        notes.push(format!(
+            "Of the newest {seen} times of {cursor}, {odd} are written in another way than the last one (another zone, say, \
+             or a `T` in place of the space): they do not sort by time, and rows may be passed over. Write all in one \
+             way, or follow another cursor."
+        ));
+    }
     if ordered.is_reused {
         notes.push(format!(
             "{cursor} is given again when the row with the highest is deleted: AUTOINCREMENT would not. Such a row is found \
              if no more than the last one was deleted since the last run."
         ));
-    } else if looking.newest_kind()?.is_some_and(|kind| ordered.grain(&kind) == Grain::Open) {
+    } else if newest.as_ref().is_some_and(|kind| ordered.grain(kind) == Grain::Open) {
         notes.push(format!(
             "Values of {cursor} may come again: rows with the last one are read again by the next run, and known again up \
              to `max_ties`."

@@ -56,6 +56,36 @@ fn windows_are_read_again_and_the_mark_stays() {
 }
 
 #[test]
+fn finished_backfills_do_not_stay_in_the_status() {
+    let folder = folder();
+    let backfills = |line: &str| folder.run(line).expect(0).out.lines().filter(|l| l.contains("orders@")).count();
+    folder.run("run orders --until 2024-03-02").expect(0);
+    assert_eq!(backfills("status"), 1, "what was just done is seen");
+    folder.run("run orders --from 2024-03-02").expect(0);
+    assert_eq!(backfills("status"), 1);
+    folder.run("run").expect(0);
+    assert_eq!((backfills("status"), backfills("status --stream orders")), (0, 0));
+    assert_eq!(backfills("status --runs 1"), 2, "they are history");
+}
+
+/// Told, and read all the same.
+#[test]
+fn many_windows_are_told_beforehand() {
+    let folder = folder();
+    for (from, windows, is_told) in [("2023-08-19", 200, false), ("2023-08-18", 201, true)] {
+        let ended = folder.run(&format!("run orders --from {from} --until 2024-03-06 --step 1d")).expect(0);
+        assert_eq!(ended.summary()["rows"], 4);
+        let lines: Vec<_> = ended.err.lines().collect();
+        let many =
+            lines.iter().position(|line| line.contains("WARN") && line.contains("a greater `--step` makes fewer"));
+        let reading =
+            lines.iter().position(|line| line.contains(&format!("windows={windows}")) && line.contains("INFO"));
+        assert_eq!((many.is_some(), reading.is_some()), (is_told, true), "{}", ended.err);
+        assert!(many < reading, "{}", ended.err);
+    }
+}
+
+#[test]
 fn a_backfill_of_nothing_says_so() {
     let ended = folder().run("run orders --from 2024-03-03 --until 2024-03-04").expect(0);
     assert_eq!(ended.summary()["streams"][0]["note"], "no rows lie in what was to be read again");

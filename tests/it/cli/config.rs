@@ -200,6 +200,33 @@ fn a_job_log_of_an_unknown_scheme() {
     );
 }
 
+/// It has no keys but `url`, and no file where none is named.
+#[test]
+fn a_job_log_url_is_mended_in_its_own_words() {
+    for (url, wanted) in [
+        (
+            "postgres://u:a@b/c@h/d",
+            "has an `@` too many: in a password @ : / ? # % must be percent-encoded (`@` is `%40`)",
+        ),
+        ("mysql://u:a@b@h/d", "has an `@` too many: in a password @ : / ? # % must be percent-encoded (`@` is `%40`)"),
+        ("tidemark.db", "must be a URL such as `sqlite:tidemark.db`"),
+        ("sqlite:", "names no file\n  Write `url = sqlite:tidemark.db`, or any other path."),
+    ] {
+        refused(
+            "[source shop]",
+            &format!("[job_log]\nurl = {url}\n[source shop]"),
+            &format!("pipeline.conf:2: [job_log] `url` {wanted}"),
+        );
+    }
+    // A source has them.
+    refused_to_run(
+        "hostname = 127.0.0.1\nport = PORT\nusername = reader\npassword = ${SHOP_PASSWORD:-x}",
+        "url = mysql://u:a@b@127.0.0.1:PORT/d",
+        "pipeline.conf:3: [source shop] `url` has an `@` too many: in a password @ : / ? # % must be percent-encoded (`@` \
+         is `%40`). Or leave the password out and use `password` or `password_file`",
+    );
+}
+
 #[test]
 fn all_mistakes_at_once_in_their_order() {
     let text = "type = mysql\nhostnam = a";

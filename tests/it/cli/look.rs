@@ -210,6 +210,41 @@ fn check_still_says_that_the_job_log_cannot_be_made() {
     rights(0o755);
 }
 
+/// A run of a stream needs no other's source, destination or table, and neither does its check.
+#[test]
+fn check_looks_at_what_is_named_alone() {
+    let folder = run();
+    folder.shop("drop table users");
+    fs::remove_dir_all(folder.join("other")).unwrap();
+    fs::write(folder.join("other"), "no folder").unwrap();
+    let check = |line: &str| with(&folder, line, &SET);
+    let findings = |out: &str| {
+        let headers = out.lines().filter(|line| line.ends_with(": ok") || line.contains(": failed"));
+        headers.map(|line| line.split_once(": ").unwrap().0.to_owned()).skip(1).collect::<Vec<_>>()
+    };
+    assert!(check("check").code != Some(0));
+    let orders = check("check orders").expect(0);
+    assert_eq!(findings(&orders.out), ["job_log", "destination lake", "source shop", "stream orders"]);
+    assert!(orders.out.contains("holds all live files of its streams: 1\n"), "{}", orders.out);
+    let items = check("check rest.items").expect(0);
+    assert_eq!(findings(&items.out), ["job_log", "destination lake", "source shop", "stream rest"]);
+    assert!(items.out.contains("rest.items: reads items") && !items.out.contains("users"), "{}", items.out);
+    let both = check("check orders rest").expect(2);
+    assert!(both.out.contains("stream rest.users: failed (config)"), "{}", both.out);
+    assert!(check("check far").code != Some(0));
+    for (line, meant) in [("check ordes", "did you mean `orders`?"), ("check rest.item", "did you mean `rest.items`?")]
+    {
+        let refused = check(line).expect(2);
+        assert!(refused.err.contains(meant) && refused.out.is_empty(), "{}{}", refused.out, refused.err);
+    }
+    // What only the source can tell.
+    let tables = CONFIG.replace("tables = items, users", "tables = ite*");
+    fs::write(folder.join("pipeline.conf"), tables).unwrap();
+    let stranger = check("check rest.nope").expect(2);
+    assert!(stranger.out.contains("stream rest.nope: failed (config)"), "{}", stranger.out);
+    assert!(stranger.out.contains("[stream rest] has: rest.items"), "{}", stranger.out);
+}
+
 #[test]
 fn check_counts_live_files_that_are_gone() {
     let folder = run();

@@ -167,7 +167,8 @@ fn a_lost_job_log_says_how_long_and_what_else() {
     }
     let said = refused(&folder, "run orders");
     assert!(said.contains("keeps another job log: refused until ") && said.contains(" UTC"), "{said}");
-    assert!(said.contains("run `tidemark run orders --take-over`"), "{said}");
+    let wanted = "Where the process is known to have ended, `tidemark run orders --take-over` is safe";
+    assert!(said.contains(wanted), "{said}");
     folder.shop("delete from orders where id = 2");
     folder.run("run orders --take-over").expect(0);
 }
@@ -214,4 +215,25 @@ fn names_of_columns_that_a_missing_table_keeps_unchecked_are_told() {
     assert!(folder.run("run rest").expect(2).err.contains("which is no column that this stream reads"));
     write("items, gone", "id");
     assert!(!folder.run("run rest").expect(2).err.contains("could not be checked"));
+}
+
+/// What is passed over is never read: so also a run that finds nothing new tells of it.
+#[test]
+fn times_that_do_not_sort_are_told_once() {
+    let folder = Folder::new(&CONFIG.replace("table = orders", "table = orders\nmode = incremental\ncursor = at"));
+    folder.shop(
+        "create table orders (id integer primary key, at text); create table items (id integer); create table users (id);
+         insert into orders (at) values ('2026-01-01 10:00:00'), ('2026-01-01 11:00:00.5')",
+    );
+    let told = |line: &str, words: &str| {
+        let ended = folder.run(line).expect(0);
+        (ended.out + &ended.err).matches(words).count()
+    };
+    let (noted, warned) = ("are written in another way than the last one", "are written in several ways");
+    assert_eq!((told("check", noted), told("run orders", warned)), (0, 0), "more digits sort by time");
+    folder.shop("insert into orders (at) values ('2026-01-01T09:00:00Z'), ('2026-01-01T12:00:00+02:00')");
+    assert_eq!(told("check", noted), 1);
+    for line in ["run orders", "run orders", "run orders --full-refresh"] {
+        assert_eq!(told(line, warned), 1, "{line}");
+    }
 }

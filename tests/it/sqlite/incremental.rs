@@ -157,7 +157,7 @@ async fn mistakes_are_those_of_their_keys() {
     let db = Db::new(
         "create table t (id integer primary key, at datetime); insert into t values (1, '2024-01-01 00:00:00')",
     );
-    Stream::new(&db, &[("cursor", "nothing")]).refused(Kind::Config, "no such column").await;
+    Stream::new(&db, &[("cursor", "nothing")]).refused(Kind::Config, "names `nothing`, which is no column of t").await;
     Stream::new(&db, &[("cursor", "at"), ("start", "yesterday")]).refused(Kind::Config, "`start`").await;
     Stream::new(&db, &[("cursor", "id"), ("lookback", "10m")]).refused(Kind::Config, "a whole number").await;
     let mut started = Stream::new(&db, &[("cursor", "at"), ("start", "2024-01-01")]);

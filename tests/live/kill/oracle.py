@@ -233,7 +233,7 @@ def leftovers(case, streams):
 def openings(case, stream):
     """Prints how many chunks were begun, and how often any of them was opened: each opening reads its chunk from its beginning."""
     place = Place(case)
-    entries = [name for name in place.names() if name.startswith(f"_commits/{stream}/g") and "/_tables/" not in name]
+    entries = [name for name in place.names() if name.startswith(f"_commits/{stream}/g") and name.endswith(".json")]
     opened = [entry for entry in (json.loads(place.read(name)) for name in entries) if entry["fences"][:1] == [entry["seq"]]]
     print(json.dumps({"chunks": len({name.rsplit("/", 1)[0] for name in entries}), "opened": len(opened)}))
 

@@ -201,7 +201,8 @@ pub async fn cursors_without_an_order_are_refused(server: &Server) {
         ("b", "does not grow"),
         ("long_text", "no order"),
         ("wide", "longer than 255"),
-        ("touched, nothing", "Unknown column"),
+        ("touched, nothing", "names `nothing`, which is no column of t\n  It has id, f, y, "),
+        ("touchd", "names `touchd`, which is no column of t (did you mean `touched`?)"),
     ] {
         let error = Stream::new(&database, &[("cursor", cursor)]).try_run(9).await.unwrap_err();
         assert!(error.kind() == Kind::Config && error.to_string().contains(words), "{cursor}: {error}");

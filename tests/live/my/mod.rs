@@ -7,6 +7,7 @@ pub mod chunks;
 pub mod incremental;
 pub mod interleaved;
 pub mod reading;
+pub mod statements;
 pub mod values;
 pub mod windows;
 
@@ -73,6 +74,7 @@ macro_rules! my_suite {
             incremental::a_group_of_equal_cursors_is_resumed_within,
             incremental::odd_tables_are_followed,
             incremental::a_run_reads_what_is_new,
+            statements::an_incremental_statement_reads_no_longer_than_it_may,
             windows::windows_of_every_type,
             windows::windows_as_the_column_has_them,
             windows::a_killed_backfill_goes_on,

@@ -154,7 +154,8 @@ pub async fn cursors_without_an_order_are_refused(server: &str) {
         ("o", "char"),
         ("p", "macaddr"),
         ("id, e", "names e, whose type mood has no order"),
-        ("at, nothing", "nothing"),
+        ("at, nothing", "names `nothing`, which is no column of t\n  It has id, a, b, "),
+        ("AT", "names `AT`, which is no column of t (did you mean `at`?)"),
         ("coalesce(at, day)", "mixes days with times"),
         ("coalesce(day, made)", "mixes days with times"),
         // One is of the writer's zone, and the other of none.

@@ -12,6 +12,7 @@ mod interleaved;
 mod policies;
 mod render;
 mod snapshot;
+mod statements;
 mod strays;
 mod tables;
 mod tls;
@@ -125,6 +126,8 @@ on_both_servers! {
         odd_tables_are_followed
         a_run_reads_what_is_new
         times_without_a_zone;
+    statements:
+        an_incremental_statement_reads_no_longer_than_it_may;
     waiting:
         open_transactions_hold_the_mark
         parts_of_transactions_hold_the_mark

@@ -22,6 +22,8 @@ use crate::source::{Chunks, Consistency, Description, Listing, Outlook, Reader, 
 
 /// The wait before the first retry; it doubles with each.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// Connecting in vain takes less.
+const LASTING: Duration = Duration::from_secs(60);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Gives the source of an attempt: at 0 the one that the run shares, then a new one.
@@ -209,17 +211,21 @@ async fn retried(
     let is_read = AtomicBool::new(false);
     // Attempts are counted over the whole run: only at the first is there nothing but what the run shares.
     let (mut attempt, mut failures) = (0, 0);
+    let mut is_lasting = false;
     loop {
-        let before = session.commits.load(Ordering::Relaxed);
+        let (before, began) = (session.commits.load(Ordering::Relaxed), Instant::now());
         let own = if attempt == 0 { None } else { Some(sources.source(attempt)?) };
         let source = Shared { shared: sources.source(0)?, own, is_read: &is_read };
         let result = work.once(session, &source, lease).await;
-        if session.commits.load(Ordering::Relaxed) > before {
+        let has_committed = session.commits.load(Ordering::Relaxed) > before;
+        if has_committed {
             failures = 0;
         }
+        // A log that was followed for a while is worth waiting for, however long its server takes to come back.
+        is_lasting |= session.stream.following.goes_on && (has_committed || began.elapsed() >= LASTING);
         let error = match result {
             Ok(outcome) => return Ok(outcome),
-            Err(error) if error.kind().is_retried() && failures < retries => error,
+            Err(error) if error.kind().is_retried() && (is_lasting || failures < retries) => error,
             Err(error) => return Err(error),
         };
         (attempt, failures) = (attempt + 1, failures + 1);

@@ -14,7 +14,7 @@ pub mod windows;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub use self::changes::{anew, tables as altered, undone};
+pub use self::changes::{anew, begun, tables as altered, undone};
 use arrow_array::RecordBatch;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder, Value};
@@ -85,6 +85,8 @@ macro_rules! my_suite {
             changes::what_is_cut_off_goes_on,
             changes::tables_come_and_go,
             changes::columns_that_are_not_sent_are_named,
+            begun::at_places_of_every_form,
+            begun::not_before_tables_were_altered,
             undone::prepared_transactions,
             undone::prepared_before_it_began,
             undone::savepoints_and_rollbacks,

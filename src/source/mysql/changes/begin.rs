@@ -1,6 +1,7 @@
 //! Where a stream of changes goes on, and which tables it reads from their beginning there.
 
 use super::Asker;
+use super::from;
 use super::history::{Has, History};
 use super::prepared::Prepared;
 use super::server;
@@ -23,9 +24,10 @@ impl Beginner<'_> {
     /// After a checkpoint, or where the log ends now.
     pub async fn place(&mut self, after: Option<&Checkpoint>) -> Result<(Place, History, Prepared)> {
         let Some(checkpoint) = after else {
-            let end = self.end().await?;
-            let (mut place, history) = (Place { log: end, ..Place::default() }, History::default());
-            self.take(&mut place, &history).await?;
+            let (place, history) = match &self.stream.following.from {
+                Some(from) => self.from(from).await?,
+                None => self.now().await?,
+            };
             return Ok((place, history, Prepared::default()));
         };
         let (mut place, history) = (Place::of(&checkpoint.position)?, History::of(&checkpoint.state)?);
@@ -45,6 +47,24 @@ impl Beginner<'_> {
             place.again = Some(by.clone());
         }
         Ok((place, history, prepared))
+    }
+
+    async fn now(&mut self) -> Result<(Place, History)> {
+        let (mut place, history) = (Place { log: self.end().await?, ..Place::default() }, History::default());
+        self.take(&mut place, &history).await?;
+        Ok((place, history))
+    }
+
+    /// At a place that people name, without snapshots.
+    async fn from(&mut self, from: &str) -> Result<(Place, History)> {
+        let history = History::default();
+        history.take(&self.stream.tables);
+        for (table, name) in self.asker.names()? {
+            let asked = self.asker.ask(self.connection, &name).await.at(|| format!("table {table}"))?;
+            history.set(&table, asked.map_or(Has::Gone, |(_, known)| Has::Known(known)));
+        }
+        let place = from::place(self.connection, self.asker, from).await.at(|| self.asker.settings.address())?;
+        Ok((Place { log: place.position()?, ..Place::default() }, history))
     }
 
     /// Takes the stream's tables for those that are read, of which some may be new.

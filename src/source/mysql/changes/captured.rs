@@ -94,6 +94,11 @@ impl Captured {
         Ok(())
     }
 
+    /// About how many bytes the rows so far take.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
     }

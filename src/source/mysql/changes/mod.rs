@@ -5,6 +5,7 @@ mod captured;
 mod chunk;
 mod ddl;
 mod define;
+mod from;
 mod history;
 mod known;
 mod place;
@@ -107,6 +108,8 @@ struct Asker {
     /// Names of tables are the same in other letters.
     ignores_case: bool,
     sets: CharacterSets,
+    /// MySQL gives each transaction an id from now on.
+    has_gtids: bool,
 }
 
 impl Asker {
@@ -116,7 +119,8 @@ impl Asker {
         let rows = connection.rows("select @@global.lower_case_table_names", ()).await.map_err(reading)?;
         let ignores_case = rows.first().is_some_and(|row| text(row, 0) != "0");
         let is_mariadb = connection.is_mariadb;
-        Ok(Self { settings: settings.clone(), stream: stream.clone(), is_mariadb, ignores_case, sets })
+        let has_gtids = !is_mariadb && server::has_gtids(connection).await?;
+        Ok(Self { settings: settings.clone(), stream: stream.clone(), is_mariadb, ignores_case, sets, has_gtids })
     }
 
     fn sets(&self) -> &CharacterSets {
@@ -141,11 +145,9 @@ impl Asker {
     /// The oldest file of the log.
     async fn first_file(&self) -> Result<String> {
         let mut connection = Connection::open(&self.settings).await?;
-        let files = connection.texts("show binary logs").await;
-        let files = files.map_err(|failure| error::of(failure, Doing::Preparing))?;
+        let files = server::files(&mut connection).await?;
         connection.close().await;
-        let first = files.first().map(|row| text(row, 0));
-        first.ok_or_else(|| Error::unavailable("the server tells of no file of its log"))
+        files.into_iter().next().ok_or_else(|| Error::unavailable("the server tells of no file of its log"))
     }
 
     /// A table as changes of it are read.

@@ -20,6 +20,8 @@ use crate::source::mysql::name::Name;
 pub const GATHER: Duration = Duration::from_millis(200);
 /// So many rows of all tables are handed on at the end of a transaction.
 const MANY_ROWS: usize = 32_768;
+/// So many bytes of all tables are gathered at most.
+const MANY_BYTES: usize = 16 << 20;
 
 /// What is known while it is read.
 pub struct Reading {
@@ -51,6 +53,7 @@ pub struct Reading {
     next: Option<Gtid>,
     pub undo: Undo,
     pending: usize,
+    bytes: usize,
     pub since: Option<Instant>,
     /// A prepared transaction that is committed here, and is to be read before anything else.
     pub recalled: Option<Recalled>,
@@ -81,6 +84,7 @@ impl Reading {
             next: None,
             undo: Undo::default(),
             pending: 0,
+            bytes: 0,
             since: None,
             recalled: None,
             ready: VecDeque::new(),
@@ -208,7 +212,7 @@ impl Reading {
         for captured in self.captured.iter_mut().flatten().filter(|captured| !captured.is_empty()) {
             self.ready.push_back(Step::Rows(captured.finish()?));
         }
-        (self.pending, self.since, self.is_news) = (0, None, false);
+        (self.pending, self.bytes, self.since, self.is_news) = (0, 0, None, false);
         self.place.gtids = self.executed.text();
         self.handed = self.place.clone();
         self.ready.push_back(Step::Position(self.place.position()?));
@@ -219,6 +223,7 @@ impl Reading {
     pub fn gathered(&mut self) -> Result<()> {
         for captured in self.captured.iter_mut().flatten().filter(|captured| !captured.is_empty()) {
             self.pending -= captured.len().min(self.pending);
+            self.bytes -= captured.bytes().min(self.bytes);
             self.ready.push_back(Step::Rows(captured.finish()?));
         }
         Ok(())
@@ -258,12 +263,29 @@ impl Reading {
         if self.xa.is_some() {
             return Ok(());
         }
-        let before = captured.len();
+        let (before, bytes_before) = (captured.len(), captured.bytes());
         let (undo, at) = (&mut self.undo, *at);
         captured.take(layout, event, (&mut self.room, &self.moment), |rows| undo.hold(at, rows))?;
         self.pending = (self.pending + captured.len()).saturating_sub(before);
+        self.bytes = (self.bytes + captured.bytes()).saturating_sub(bytes_before);
+        if self.bytes > MANY_BYTES {
+            self.make_room()?;
+        }
         let is_settled = !self.asker.may_go_back(&self.executed);
         self.ready.extend(undo.let_go(is_settled));
+        Ok(())
+    }
+
+    /// Hands on what was gathered of the table with the most of it.
+    fn make_room(&mut self) -> Result<()> {
+        let all = self.captured.iter().enumerate();
+        let most = all.filter_map(|(at, captured)| Some((captured.as_ref()?.bytes(), at))).max();
+        let Some((bytes, at)) = most else { return Ok(()) };
+        if let Some(captured) = &mut self.captured[at] {
+            self.pending -= captured.len().min(self.pending);
+            self.bytes -= bytes.min(self.bytes);
+            self.undo.hold(at, captured.finish()?);
+        }
         Ok(())
     }
 

@@ -58,8 +58,14 @@ pub async fn end(connection: &mut Connection) -> Result<Place> {
     Err(refused.map_or_else(|| Error::bug("no command"), failed))
 }
 
+/// The files of the log, the oldest first.
+pub async fn files(connection: &mut Connection) -> Result<Vec<String>> {
+    let rows = connection.texts("show binary logs").await.map_err(failed)?;
+    Ok(rows.iter().map(|row| text(row, 0)).collect())
+}
+
 /// Whether each transaction that MySQL logs from now on has an id.
-async fn has_gtids(connection: &mut Connection) -> Result<bool> {
+pub async fn has_gtids(connection: &mut Connection) -> Result<bool> {
     let rows = connection.rows("select @@global.gtid_mode", ()).await.map_err(failed)?;
     Ok(rows.first().is_some_and(|row| text(row, 0).eq_ignore_ascii_case("on")))
 }

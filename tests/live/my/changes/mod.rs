@@ -17,6 +17,7 @@ use tidemark::source::Following;
 use super::{Database, Flavour, Server, selection};
 
 pub mod anew;
+pub mod begun;
 pub mod tables;
 pub mod undone;
 

@@ -272,7 +272,7 @@ impl Reading {
             self.make_room()?;
         }
         let is_settled = !self.asker.may_go_back(&self.executed);
-        self.ready.extend(undo.let_go(is_settled));
+        self.ready.extend(self.undo.let_go(is_settled));
         Ok(())
     }
 

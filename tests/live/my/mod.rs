@@ -100,6 +100,7 @@ macro_rules! my_suite {
             altered::that_come_back_are_read_anew,
             altered::that_are_not_there_yet,
             altered::altered_in_silence,
+            altered::altered_in_two_phases,
             changes::logs_that_cannot_be_read_are_named,
             chunks::every_type_of_key,
             chunks::chunks_are_ranges_of_the_index,

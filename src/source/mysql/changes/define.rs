@@ -41,6 +41,7 @@ impl Reading {
             Statement::Change if self.may_mean_ours(&sql, &database) => {
                 return Err(unfollowed("a change of a session with `binlog_format = STATEMENT`"));
             }
+            Statement::Define(_) if self.is_half => {}
             Statement::Define(None) if self.may_mean_ours(&sql, &database) => {
                 return Err(unfollowed("a statement that may define a table of the stream, and is not known"));
             }

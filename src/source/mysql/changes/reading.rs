@@ -45,6 +45,8 @@ pub struct Reading {
     pub is_in_block: bool,
     /// The name of the transaction, where it is to be prepared only and may yet come to nothing.
     pub xa: Option<String>,
+    /// What it defines is not carried out, or not yet.
+    pub is_half: bool,
     /// Rows of the tables that are read came in this transaction.
     pub has_rows: bool,
     /// What is known besides the place is another than at the last one: the next is handed on at once.
@@ -78,6 +80,7 @@ impl Reading {
             is_between: true,
             is_in_block: false,
             xa: None,
+            is_half: false,
             has_rows: false,
             is_news: false,
             moment: Moment::default(),
@@ -115,6 +118,7 @@ impl Reading {
             Event::MariadbTransaction(transaction) => {
                 self.moment.committed_at = Some(i64::from(header.timestamp) * 1_000_000);
                 self.moment.position = transaction.gtid.to_string();
+                self.is_half = transaction.is_half;
                 let prepared = transaction.prepared.filter(|(_, is_prepared)| *is_prepared);
                 self.xa = prepared.map(|(id, _)| prepared::name_of(&id));
                 self.next = Some(Gtid::Mariadb(transaction.gtid));

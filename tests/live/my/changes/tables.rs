@@ -121,6 +121,23 @@ pub async fn are_followed(server: &Server) {
     }
 }
 
+/// MariaDB may log an ALTER twice: where it begins and where it is carried out.
+pub async fn altered_in_two_phases(server: &Server) {
+    let database = made(server, "cdc_two_phases").await;
+    let mut log = Log::new(&database);
+    log.whole().await;
+    let setting = if server.flavour == Flavour::Mariadb { "set session binlog_alter_two_phase = 1; " } else { "" };
+    database
+        .run(&format!(
+            "{setting}insert into a (id, v) values (1, 1); alter table a add column x int first; insert into a (id, v) values (2, 2); \
+             alter table a drop column x, algorithm = copy; insert into a (id, v) values (3, 3)"
+        ))
+        .await;
+    log.whole().await;
+    assert!(log.is_the_tables().await, "{:?}", log.present);
+    assert_eq!(log.seen.len(), 3);
+}
+
 /// Runs that are cut off behind any event go on with what the tables were there.
 pub async fn are_followed_from_any_place(server: &Server) {
     let database = made(server, "cdc_altered_cut").await;

@@ -105,6 +105,8 @@ pub struct MariadbTransaction {
     /// It is one statement, without a `COMMIT` behind it.
     pub is_standalone: bool,
     pub is_ddl: bool,
+    /// An ALTER that only begins here, or that came to nothing: another one tells that it is carried out.
+    pub is_half: bool,
     /// A prepared transaction's name, and whether it is prepared here (else it is ended here).
     pub prepared: Option<(XaId, bool)>,
 }
@@ -123,6 +125,9 @@ mod flag {
     pub const DDL: u8 = 32;
     pub const PREPARED_XA: u8 = 64;
     pub const COMPLETED_XA: u8 = 128;
+    /// Of the second byte of flags.
+    pub const START_ALTER: u8 = 2;
+    pub const ROLLBACK_ALTER: u8 = 8;
 }
 
 impl MariadbTransaction {
@@ -140,8 +145,10 @@ impl MariadbTransaction {
                 Some((XaId { format, global, branch }, flags & flag::PREPARED_XA != 0))
             }
         };
+        let more = if bytes.is_empty() { 0 } else { bytes.u8()? };
         Ok(Self {
             gtid: mariadb::Gtid { domain, server, number },
+            is_half: more & (flag::START_ALTER | flag::ROLLBACK_ALTER) != 0,
             is_standalone: flags & flag::STANDALONE != 0,
             is_ddl: flags & flag::DDL != 0,
             prepared,
@@ -169,6 +176,18 @@ impl XaPrepare {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_what_mariadb_wrote() {
+        let of = |text: &str| MariadbTransaction::of(&hex::decode(text).unwrap(), 1).unwrap();
+        let prepared = of("470b000000000000000000004c07000000020161316201ff");
+        let id = XaId { format: 7, global: b"a1".to_vec(), branch: b"b".to_vec() };
+        assert_eq!((prepared.prepared, prepared.is_standalone, prepared.is_half), (Some((id, true)), false, false));
+        let begun = of("8f1100000000000000000000290200000000ff");
+        assert!(begun.is_half && begun.is_ddl && begun.is_standalone);
+        assert!(!of("90110000000000000000000029048f11000000000000").is_half);
+        assert!(!of("360b0000000000000000000008000000000000").is_half);
+    }
 
     #[test]
     fn reads_what_mysql_wrote() {

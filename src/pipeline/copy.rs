@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::sequence::{Numbering, Sequence};
 use super::stop::Stop;
+use crate::config::Section;
 use crate::destination::Writer;
 use crate::error::{Error, Result};
 use crate::job_log::Lease;
@@ -27,6 +28,17 @@ pub struct Limits {
     pub interval: Duration,
     /// For a checkpoint without rows.
     pub idle: Duration,
+}
+
+impl Limits {
+    pub fn of(keys: &Section) -> Result<Self> {
+        Ok(Self {
+            bytes: keys.bytes("commit_bytes")?,
+            rows: u64::try_from(keys.integer("commit_rows")?).unwrap_or(u64::MAX),
+            interval: keys.duration("commit_interval")?,
+            idle: keys.duration("idle_interval")?.max(Duration::from_secs(1)),
+        })
+    }
 }
 
 /// Why a copy ended without an error.

@@ -18,7 +18,9 @@ use crate::destination::Writer;
 use crate::error::{Error, Kind, Result};
 use crate::job_log::{Lease, NewRun, RunEnd, RunState};
 use crate::record::{Checkpoint, Commit, Mode, Position, Range, StreamId};
-use crate::source::{Chunks, Consistency, Description, Listing, Outlook, Reader, Selection, Source, Stream, Wanted};
+use crate::source::{
+    Chunks, Conditions, Consistency, Description, Listing, Outlook, Reader, Selection, Source, Stream, Wanted,
+};
 
 /// The wait before the first retry; it doubles with each.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -51,6 +53,10 @@ impl Source for Shared<'_> {
 
     async fn describe(&self, stream: &Stream) -> Result<Description> {
         self.shared.describe(stream).await
+    }
+
+    async fn conditions(&self, stream: &Stream, after: Option<&Checkpoint>, interval: Duration) -> Result<Conditions> {
+        self.shared.conditions(stream, after, interval).await
     }
 
     async fn chunks(&self, stream: &Stream) -> Result<Chunks> {

@@ -13,7 +13,7 @@ pub mod windows;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub use self::changes::{anew, tables as altered};
+pub use self::changes::{anew, checks, tables as altered};
 use arrow_array::RecordBatch;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder, Value};
@@ -94,6 +94,12 @@ macro_rules! my_suite {
             altered::that_are_not_there_yet,
             altered::altered_in_silence,
             changes::logs_that_cannot_be_read_are_named,
+            checks::the_grants_that_it_takes,
+            checks::rights_beyond_them_are_named,
+            checks::how_long_the_log_is_kept,
+            checks::where_the_stream_stands,
+            checks::rows_that_foreign_keys_change,
+            checks::views_are_refused,
             chunks::every_type_of_key,
             chunks::chunks_are_ranges_of_the_index,
             chunks::small_and_uncuttable_tables_are_read_whole,

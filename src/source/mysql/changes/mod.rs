@@ -2,13 +2,17 @@
 
 mod begin;
 mod captured;
+mod cascades;
 mod chunk;
+pub mod conditions;
 mod ddl;
+mod files;
 mod history;
 mod known;
 mod place;
 mod server;
 mod statement;
+mod tables;
 mod tail;
 
 use std::sync::Arc;
@@ -41,8 +45,10 @@ pub async fn open(settings: &Arc<Settings>, stream: &Stream, after: Option<&Chec
     let section = &stream.selection.section;
     let beginning = Beginning::of(section)?;
     let mut connection = Connection::open(settings).await?;
-    server::check(&mut connection).await.at(|| settings.address())?;
+    let asked = server::Settings::of(&mut connection).await.at(|| settings.address())?;
+    asked.check().at(|| settings.address())?;
     let asker = Asker::of(&mut connection, settings, stream).await?;
+    tables::look(&mut connection, &asked, &asker).await?;
     let mut beginner = Beginner { connection: &mut connection, asker: &asker, stream, beginning };
     let (mut place, history) = beginner.place(after).await?;
     if let Some(checkpoint) = after.filter(|_| beginning == Beginning::SnapshotOnly && place.snapshots.is_empty()) {

@@ -17,6 +17,7 @@ use tidemark::source::Following;
 use super::{Database, Flavour, Server, selection};
 
 pub mod anew;
+pub mod checks;
 pub mod tables;
 
 /// Table, what, key, value, and what was not sent.

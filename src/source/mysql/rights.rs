@@ -65,6 +65,16 @@ pub async fn refused(connection: &mut Connection, failure: Failure) -> Error {
         .hint(format!("An administrator can run: {}", grant_of_log(&account(&user))))
 }
 
+/// Why the server does not let a table be read, and what to run.
+pub async fn no_select(connection: &mut Connection, failure: Failure, table: &Name) -> Error {
+    let error = error::of(failure, Doing::Preparing).at(format!("table {table}"));
+    if error.kind() != Kind::Denied {
+        return error;
+    }
+    let user = catalog::current_user(connection).await.unwrap_or_default();
+    error.hint(format!("An administrator can run: GRANT SELECT ON {table} TO {}", account(&user)))
+}
+
 /// What the account may do and no stream needs; `None` where there is nothing, or the server does not tell.
 pub async fn beyond(connection: &mut Connection) -> Option<String> {
     let rows = connection.texts("show grants").await.ok()?;

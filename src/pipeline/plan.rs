@@ -445,6 +445,7 @@ impl<'a> Plan<'a> {
             stop: around.stop.clone(),
             commits: AtomicU64::default(),
             totals: Mutex::default(),
+            lag: Mutex::default(),
             growing: Default::default(),
         };
         let sources =

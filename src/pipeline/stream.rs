@@ -145,6 +145,7 @@ pub async fn run(mut session: Session, sources: &dyn Sources, retries: u32) -> S
 pub fn report(session: &Session, id: StreamId, started: Instant, result: Result<Outcome>) -> StreamReport {
     let mut report = StreamReport::new(id, session.opening.mode);
     report.elapsed = started.elapsed();
+    report.lag = session.lag().map(|lag| (lag.seconds(Timestamp::now()), lag.bytes));
     Totals { rows: report.rows, bytes: report.bytes, files: report.files } = session.totals();
     match result {
         Ok(outcome) => {

@@ -31,7 +31,7 @@ pub use self::keys::{GENTLE_KEYS, STREAM_KEYS};
 pub use self::listing::Listing;
 use crate::config::{Kind, Section};
 use crate::error::{Error, Result};
-use crate::record::{Checkpoint, Event, Mode, Position, Range, StreamId, Table};
+use crate::record::{Checkpoint, Event, Lag, Mode, Position, Range, StreamId, Table};
 
 /// A database, or whatever else holds tables, under one `[source]` section.
 ///
@@ -127,6 +127,11 @@ pub trait Reader: Send {
     /// acknowledged.
     async fn ack(&mut self, _position: &Position) -> Result<()> {
         Ok(())
+    }
+
+    /// How far behind its source it is, by what it knows without asking; `None` of tables, and as long as nobody knows.
+    fn lag(&self) -> Option<Lag> {
+        None
     }
 }
 

@@ -148,9 +148,9 @@ async fn of_place(asker: &Asker, files: &Files, kept: Kept, place: &Place) -> Re
 
 /// The sentence for who must act soon.
 pub fn about_to_go(file: &str, left: Duration) -> String {
-    let when = match left.is_zero() {
-        true => "may purge it at any time".to_owned(),
-        false => format!("purges it in about {}", files::in_words(left)),
+    let when = match left.as_secs() {
+        0 => "may purge it at any time".to_owned(),
+        _ => format!("purges it in about {}", files::in_words(left)),
     };
     format!(
         "What the stream reads next stands in {file}, and the server {when}: let the stream run until it has come to the log's end, or \

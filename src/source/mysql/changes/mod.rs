@@ -7,6 +7,7 @@ mod chunk;
 pub mod conditions;
 mod ddl;
 mod files;
+mod gauge;
 mod history;
 mod known;
 mod place;
@@ -23,6 +24,7 @@ use uuid::Uuid;
 use self::begin::Beginner;
 use self::captured::Captured;
 use self::chunk::Chunks;
+use self::gauge::Gauge;
 use self::known::Known;
 use self::place::Place;
 use self::tail::Tail;
@@ -31,6 +33,7 @@ use super::config::Settings;
 use super::connect::{Connection, text};
 use super::error::{self, Doing};
 use super::name::Name;
+use super::rights;
 use crate::error::{Context, Error, Kind, Result};
 use crate::record::{Checkpoint, Event};
 use crate::source::changes::{self, Asked, Until, follow};
@@ -66,9 +69,10 @@ pub async fn open(settings: &Arc<Settings>, stream: &Stream, after: Option<&Chec
         }
         opened => opened?,
     };
-    connection.close().await;
+    let begun = Place::of(&place.log)?;
+    let gauge = Gauge::begin(connection, asker.clone(), &begun).await;
     let mut chunks = Chunks::new(asker.clone(), history.clone());
-    let mut tail = Tail::of(log, asker, history, options, Place::of(&place.log)?)?;
+    let mut tail = Tail::of((log, options), asker, history, begun, gauge)?;
     Ok(feed::from_task(
         move |outlet| async move { follow(Asked { place, until }, &mut tail, &mut chunks, &outlet).await },
     ))
@@ -173,7 +177,7 @@ impl Asker {
                 connection.run("rollback").await.map_err(reading)?;
                 return Ok(None);
             }
-            Err(failure) => return Err(reading(failure)),
+            Err(failure) => return Err(rights::no_select(connection, failure, name).await),
         }
         let known = Known::of(connection, name).await?;
         let place = server::end(connection).await?;

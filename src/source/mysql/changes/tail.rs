@@ -5,17 +5,19 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Asker;
 use super::captured::{Captured, Moment};
 use super::ddl::{Clause, Ddl};
+use super::gauge::Gauge;
 use super::history::{Has, History};
 use super::known::Altered;
 use super::place::{Executed, Place};
 use super::statement::Statement;
 use crate::error::{Context, Error, Result};
-use crate::record::change;
+use crate::record::{Lag, change};
 use crate::source::changes::{self, Step};
 use crate::source::mysql::binlog::{Entry, Event, Layout, Log, Maps, Options, Query, Room, RowsEvent, TableMapEvent};
 use crate::source::mysql::name::Name;
@@ -32,6 +34,9 @@ pub struct Tail {
     log: Log,
     options: Options,
     reading: Reading,
+    gauge: Gauge,
+    /// Nothing has come for a while.
+    is_idle: bool,
     /// The end as it was has come.
     has_ended: bool,
     goes_on: bool,
@@ -56,6 +61,8 @@ struct Reading {
     is_in_block: bool,
     /// It is prepared only, and may yet come to nothing.
     is_prepared: bool,
+    /// When the last transaction that is over was committed.
+    ended_at: Option<i64>,
     /// Rows of the tables that are read came in this transaction.
     has_rows: bool,
     moment: Moment,
@@ -73,7 +80,13 @@ enum Gtid {
 
 impl Tail {
     /// Of a log that was opened with these options at this place.
-    pub fn of(log: Log, asker: Asker, history: History, options: Options, place: Place) -> Result<Self> {
+    pub fn of(
+        (log, options): (Log, Options),
+        asker: Asker,
+        history: History,
+        place: Place,
+        gauge: Gauge,
+    ) -> Result<Self> {
         let names = asker.names()?;
         let executed = Executed::of(&place, asker.is_mariadb)?;
         let captured = names.iter().map(|_| None).collect();
@@ -89,6 +102,7 @@ impl Tail {
             is_between: true,
             is_in_block: false,
             is_prepared: false,
+            ended_at: None,
             has_rows: false,
             moment: Moment::default(),
             next: None,
@@ -96,7 +110,7 @@ impl Tail {
             since: None,
             ready: VecDeque::new(),
         };
-        Ok(Self { log, options, reading, has_ended: false, goes_on: false })
+        Ok(Self { log, options, reading, gauge, is_idle: false, has_ended: false, goes_on: false })
     }
 
     /// How long to wait for the log's next event.
@@ -127,7 +141,10 @@ impl changes::Log for Tail {
             let patience = self.patience();
             match tokio::time::timeout(patience, self.log.next()).await {
                 Ok(entry) => match entry? {
-                    Some(entry) => self.reading.take(entry).await?,
+                    Some(entry) => {
+                        self.is_idle &= matches!(entry.event, Event::Heartbeat(_));
+                        self.reading.take(entry).await?;
+                    }
                     None if self.reading.is_between => {
                         self.has_ended = true;
                         self.reading.hand_on()?;
@@ -135,7 +152,10 @@ impl changes::Log for Tail {
                     None => return Err(Error::unavailable("the server's log ended within a transaction")),
                 },
                 Err(_) if self.reading.is_between && self.reading.since.is_some() => self.reading.hand_on()?,
-                Err(_) => return Ok(Step::Idle),
+                Err(_) => {
+                    self.is_idle = self.reading.is_between;
+                    return Ok(Step::Idle);
+                }
             }
         }
     }
@@ -147,6 +167,21 @@ impl changes::Log for Tail {
 
     fn state(&self) -> Value {
         self.reading.history.state()
+    }
+
+    fn lag(&self) -> Option<Lag> {
+        let bytes = self.gauge.behind(&self.reading.place);
+        // A silence alone may be the network's.
+        if self.has_ended || (self.is_idle && bytes.unwrap_or(0) == 0) {
+            return Some(Lag { since: None, bytes });
+        }
+        let since = Timestamp::from_microsecond(self.reading.ended_at?).ok();
+        Some(Lag { since, bytes })
+    }
+
+    async fn ack(&mut self, position: &Value) -> Result<()> {
+        self.gauge.committed(&Place::of(position)?);
+        Ok(())
     }
 }
 
@@ -186,6 +221,13 @@ impl Reading {
             Event::Rotate(_) | Event::Heartbeat(_) | Event::Stop if self.is_between => {
                 (self.place.file, self.place.pos) = (file.to_owned(), position);
             }
+            // The beginning of a file, which is sent again before whatever is asked for in it.
+            Event::Format(_) | Event::PreviousGtids(_) | Event::GtidList(_) | Event::Nothing if self.is_between => {
+                let here = Place { file: file.to_owned(), pos: position, gtids: None };
+                if here.is_at_or_behind(&self.place) {
+                    (self.place.file, self.place.pos) = (here.file, here.pos);
+                }
+            }
             _ => {}
         }
         Ok(())
@@ -210,6 +252,7 @@ impl Reading {
         }
         (self.place.file, self.place.pos) = (file.to_owned(), position);
         (self.is_between, self.is_in_block, self.is_prepared) = (true, false, false);
+        self.ended_at = self.moment.committed_at;
         if self.since.is_none() {
             self.since = Some(Instant::now());
         }

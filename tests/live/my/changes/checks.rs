@@ -93,6 +93,13 @@ pub async fn where_the_stream_stands(server: &Server) {
     let database = made(server, "cdc_stands").await;
     let mut log = Log::new(&database);
     log.whole().await;
+    let place = |log: &Log<'_>| {
+        let log = log.after.as_ref().unwrap().position.as_value()["log"].clone();
+        (log["file"].as_str().unwrap().to_owned(), log["pos"].as_u64().unwrap())
+    };
+    let first = place(&log);
+    log.whole().await;
+    assert!(place(&log) >= first, "{first:?} {:?}", place(&log));
     database.run("insert into a (id, v) values (1, 1)").await;
     let notes = conditions(&database, None, log.after.as_ref()).await.unwrap().notes.join("\n");
     assert!(notes.contains("bytes of the log are not read yet, from "), "{notes}");

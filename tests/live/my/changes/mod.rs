@@ -18,6 +18,8 @@ use super::{Database, Flavour, Server, selection};
 
 pub mod anew;
 pub mod checks;
+pub mod lag;
+pub mod program;
 pub mod tables;
 
 /// Table, what, key, value, and what was not sent.

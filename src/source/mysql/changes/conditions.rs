@@ -127,7 +127,8 @@ fn of_retention(asked: &Settings, interval: Duration) -> Vec<String> {
     }
     if let Some(bytes) = asked.most_bytes() {
         notes.push(format!(
-            "The server keeps {bytes} bytes of log at most (max_binlog_total_size), however short a time that is."
+            "The server keeps {} of log at most (max_binlog_total_size), however short a time that is.",
+            files::size(bytes)
         ));
     }
     notes
@@ -137,7 +138,8 @@ fn of_retention(asked: &Settings, interval: Duration) -> Vec<String> {
 async fn of_place(asker: &Asker, files: &Files, kept: Kept, place: &Place) -> Result<Vec<String>> {
     let mut notes = Vec::new();
     if let Some(bytes) = files.behind(&place.file, place.pos).filter(|bytes| *bytes > 0) {
-        notes.push(format!("{bytes} bytes of the log are not read yet, from {}:{} on.", place.file, place.pos));
+        let size = files::size(bytes);
+        notes.push(format!("{size} of the log are not read yet, from {}:{} on.", place.file, place.pos));
     }
     let left = files::kept_for(asker, files, kept, &place.file).await?;
     if let Some(left) = left.filter(|left| files::is_little(kept, *left)) {

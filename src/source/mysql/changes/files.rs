@@ -104,7 +104,17 @@ pub async fn kept_for(asker: &Asker, files: &Files, kept: Kept, file: &str) -> R
     Ok(ended_at.and_then(|at| left(kept, at, Timestamp::now())))
 }
 
-/// `about 3 h`, in the largest unit that says enough.
+/// `3.2 MiB`
+pub fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_024 => format!("{bytes} bytes"),
+        1_024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1_024.0),
+        1_048_576..1_073_741_824 => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+        _ => format!("{:.1} GiB", bytes as f64 / 1_073_741_824.0),
+    }
+}
+
+/// `3 h`, in the largest unit that says enough.
 pub fn in_words(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
@@ -143,8 +153,9 @@ mod tests {
     }
 
     #[test]
-    fn durations_in_words() {
+    fn durations_and_sizes_in_words() {
         let shown = [59, 600, 10_800, 864_000].map(|seconds| in_words(Duration::from_secs(seconds)));
         assert_eq!(shown, ["59 s", "10 min", "3 h", "10 days"]);
+        assert_eq!([7, 1_536, 5 << 20, 3 << 30].map(size), ["7 bytes", "1.5 KiB", "5.0 MiB", "3.0 GiB"]);
     }
 }

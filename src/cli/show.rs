@@ -49,6 +49,19 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
+/// How far a stream is behind its source: `12 s behind (3.4 MiB)`, `at the end of the log`.
+pub fn lag(seconds: u64, bytes: Option<u64>) -> String {
+    if seconds == 0 && bytes.unwrap_or(0) == 0 {
+        return "at the end of the log".to_owned();
+    }
+    let time = match seconds {
+        0..60 => format!("{seconds} s"),
+        _ => duration(Duration::from_secs(seconds)),
+    };
+    let size = bytes.map(|bytes| format!(" ({})", self::bytes(bytes))).unwrap_or_default();
+    format!("{time} behind{size}")
+}
+
 /// How long ago a time of the job log was: `12 s ago`, `3 min ago`, `2 h ago`, `5 d ago`.
 pub fn age(at: &str, now: Timestamp) -> String {
     match age_seconds(at, now) {
@@ -126,6 +139,13 @@ mod tests {
         assert_eq!(age("2026-01-02T00:00:00.000000Z", now), "24 h ago");
         assert_eq!(age("2026-01-04T00:00:00.000000Z", now), "0 s ago");
         assert_eq!(age("long ago", now), "long ago");
+    }
+
+    #[test]
+    fn lags() {
+        assert_eq!([lag(0, None), lag(0, Some(0))], ["at the end of the log", "at the end of the log"]);
+        assert_eq!(lag(12, Some(3 << 20)), "12 s behind (3.0 MiB)");
+        assert_eq!([lag(0, Some(9)), lag(150, None)], ["0 s behind (9 B)", "2 min 30 s behind"]);
     }
 
     #[test]

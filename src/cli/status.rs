@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Console, args, show, summary::worst, table::table};
 use crate::config::{Config, nearest};
 use crate::error::{Error, Kind, Result};
-use crate::job_log::{self, Held, JobLog, Mark, RunRow};
+use crate::job_log::{self, Behind, Held, JobLog, Mark, RunRow};
 use crate::pipeline::{self, Rebuilt, is_one_below, load_under_way};
 use crate::record::{StreamId, Sub};
 
@@ -50,12 +50,22 @@ struct Stream {
     /// The stream's, whichever run made it.
     high_water_mark: Option<String>,
     seq: Option<u64>,
+    /// How far it was behind its source when it last said so; absent of streams that say nothing of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lag: Option<Lag>,
     updated_at: Option<String>,
     age_seconds: Option<u64>,
     error_kind: Option<String>,
     error: Option<String>,
     /// The last runs, newest first.
     runs: Vec<Run>,
+}
+
+#[derive(Debug, Serialize)]
+struct Lag {
+    #[serde(flatten)]
+    behind: Behind,
+    age_seconds: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -129,11 +139,14 @@ async fn look(config: &Config, wanted: &args::Status) -> Result<Report> {
     // Whoever asks for what was is shown all of it.
     let rows = if wanted.runs.is_some() { rows } else { without_past_backfills(rows) };
     let holders = log.holders(pipeline).await?;
-    let mut streams = Vec::new();
+    let lags = log.lags(pipeline).await?;
+    let (now, mut streams) = (Timestamp::now(), Vec::new());
     for name in choose(names(config, &rows), wanted.stream.as_deref())? {
         let runs = rows.iter().filter(|row| row.stream == name).cloned().collect();
         let mark = log.mark(pipeline, &name).await?;
-        streams.push(stream(name, runs, mark, &holders, Timestamp::now()));
+        let lag = lags.iter().find(|lag| lag.stream == name).cloned();
+        let lag = lag.map(|behind| Lag { age_seconds: show::age_seconds(&behind.measured_at, now), behind });
+        streams.push(Stream { lag, ..stream(name, runs, mark, &holders, now) });
     }
     let job_log = job_log::place(&config.job_log)?;
     Ok(Report { pipeline: pipeline.to_owned(), job_log, streams, rebuilt: None })
@@ -237,6 +250,7 @@ fn stream(name: String, rows: Vec<RunRow>, mark: Option<Mark>, holders: &[Held],
         bytes: row.map_or(0, |row| row.bytes),
         seq: mark.as_ref().map(|mark| mark.seq),
         high_water_mark: mark.and_then(|mark| mark.position),
+        lag: None,
         updated_at: row.map(|row| row.updated_at.clone()),
         age_seconds: row.and_then(|row| show::age_seconds(&row.updated_at, now)),
         error_kind: row.and_then(|row| row.error_kind.clone()),
@@ -276,6 +290,7 @@ fn summary(report: &Report, now: Timestamp) -> String {
     };
     let rows: Vec<_> = report.streams.iter().map(line).collect();
     let mut out = table(&["stream", "mode", "state", ">rows", "high-water mark", "when"], &rows);
+    out.push_str(&lags(report, now));
     for stream in &report.streams {
         out.push_str(&remark(
             &stream.stream,
@@ -285,6 +300,16 @@ fn summary(report: &Report, now: Timestamp) -> String {
         ));
     }
     out
+}
+
+/// A line for each stream that is behind, or was at the end.
+fn lags(report: &Report, now: Timestamp) -> String {
+    let line = |stream: &Stream| {
+        let Behind { seconds, bytes, measured_at, .. } = &stream.lag.as_ref()?.behind;
+        Some(format!("{}: {}, {}\n", stream.stream, show::lag(*seconds, *bytes), show::age(measured_at, now)))
+    };
+    let lines: String = report.streams.iter().filter_map(line).collect();
+    if lines.is_empty() { lines } else { format!("\n{lines}") }
 }
 
 fn runs(report: &Report) -> String {
@@ -390,6 +415,23 @@ b: running? process 42 has ended, on db1; the next run reads again what is not c
 d: denied (no grant)
 ";
         assert_eq!(summary(&report(), "2026-01-01T00:05:05Z".parse().unwrap()), wanted);
+    }
+
+    #[test]
+    fn a_lag_is_shown_with_its_age() {
+        let mut report = report();
+        let behind = Behind {
+            stream: "a".to_owned(),
+            seconds: 12,
+            bytes: Some(2048),
+            measured_at: "2026-01-01T00:05:00.000000Z".to_owned(),
+        };
+        report.streams[0].lag = Some(Lag { behind, age_seconds: Some(5) });
+        let text = summary(&report, "2026-01-01T00:05:05Z".parse().unwrap());
+        assert!(text.contains("3 min ago\n\na: 12 s behind (2.0 KiB), 5 s ago\n\nb: running?"), "{text}");
+        let json = serde_json::to_string(&report.streams[0]).unwrap();
+        let wanted = r#""lag":{"seconds":12,"bytes":2048,"measured_at":"2026-01-01T00:05:00.000000Z","age_seconds":5}"#;
+        assert!(json.contains(wanted), "{json}");
     }
 
     #[test]

@@ -36,6 +36,12 @@ pub struct StreamSummary {
     pub files: u64,
     /// As JSON text, as in the job log.
     pub high_water_mark: Option<String>,
+    /// How far a stream of changes was behind its source in the end: the age of the last transaction that it had, and what it
+    /// had not read of the source's log. Absent where that is not known, and of tables.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lag_seconds: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lag_bytes: Option<u64>,
     pub seconds: f64,
     pub location: Option<String>,
     /// What nobody may have meant, though all went well.
@@ -115,6 +121,8 @@ impl StreamSummary {
             bytes: report.bytes,
             files: report.files,
             high_water_mark: report.high_water_mark.clone(),
+            lag_seconds: report.lag.map(|(seconds, _)| seconds),
+            lag_bytes: report.lag.and_then(|(_, bytes)| bytes),
             seconds: seconds(report.elapsed),
             location: report.location.clone(),
             note: report.note,
@@ -184,6 +192,7 @@ mod tests {
             bytes: 40,
             files: 1,
             high_water_mark: Some("{\"id\":3}".to_owned()),
+            lag: None,
             elapsed: Duration::from_micros(1_234_567),
             error,
             location: None,
@@ -209,6 +218,13 @@ mod tests {
                 "\n"
             )
         );
+    }
+
+    #[test]
+    fn a_lag_is_told_of_changes() {
+        let followed = StreamReport { lag: Some((3, Some(40))), ..report(RunState::Done, Mode::Cdc, None) };
+        let json = Summary::of("shop", &[followed], Duration::ZERO, None).json();
+        assert!(json.contains(r#""lag_seconds":3,"lag_bytes":40,"#), "{json}");
     }
 
     #[test]

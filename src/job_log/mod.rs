@@ -233,6 +233,12 @@ pub trait JobLog: Send + Sync {
     /// Changes a running row only.
     async fn progress(&self, run: &str, rows: u64, bytes: u64) -> Result<()>;
 
+    /// Notes how far the stream is behind its source now, in place of what was noted before. Called under the stream's lease.
+    async fn behind(&self, pipeline: &str, stream: &str, seconds: u64, bytes: Option<u64>) -> Result<()>;
+
+    /// How far the pipeline's streams were behind when they last said so, by stream.
+    async fn lags(&self, pipeline: &str) -> Result<Vec<Behind>>;
+
     /// Forgets every commit of the stream, but for runs under way, so that the destination can tell it anew. The runs
     /// stay, with how and when they ended.
     async fn forget(&self, pipeline: &str, stream: &str) -> Result<()>;
@@ -335,6 +341,18 @@ pub struct RunRow {
     pub finished_at: Option<String>,
     pub error_kind: Option<String>,
     pub error: Option<String>,
+}
+
+/// How far a stream was behind its source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Behind {
+    #[serde(skip)]
+    pub stream: String,
+    /// The age of the last transaction that it had; 0 at the end of the source's log.
+    pub seconds: u64,
+    /// What it had not read of the source's log; null where the source does not tell.
+    pub bytes: Option<u64>,
+    pub measured_at: String,
 }
 
 /// A lease as others see it.

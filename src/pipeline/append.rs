@@ -13,7 +13,7 @@ use super::settle;
 use crate::destination::Writer;
 use crate::error::{Error, Result};
 use crate::job_log::Lease;
-use crate::record::{Checkpoint, Commit, Event, Mode, Position};
+use crate::record::{Checkpoint, Commit, Event, Lag, Mode, Position};
 use crate::source::{Reader, Source};
 
 /// How a growing stream begins.
@@ -54,6 +54,8 @@ pub async fn begin(session: &mut Session, source: &dyn Source, lease: &dyn Lease
         Some(first) => open(session, source, Some((after, Peeked { first, reader })), permit).await,
         None => {
             settle::catch_up(session, &newest).await?;
+            session.stands(reader.lag());
+            session.tell_lag().await?;
             Ok(Begun::NothingNew(newest.position))
         }
     }
@@ -157,5 +159,9 @@ impl Reader for Peeked {
 
     async fn ack(&mut self, position: &Position) -> Result<()> {
         self.reader.ack(position).await
+    }
+
+    fn lag(&self) -> Option<Lag> {
+        self.reader.lag()
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::sequence::SEQ;
 use crate::destination::Destination;
 use crate::error::{Error, Result};
-use crate::record::{Commit, Event, Position, Publication, StreamId};
+use crate::record::{Commit, Event, Lag, Position, Publication, StreamId};
 use crate::source::Reader;
 
 /// What becomes of a stream whose columns are not those of what it wrote before.
@@ -80,6 +80,10 @@ impl Reader for Watched {
 
     async fn ack(&mut self, position: &Position) -> Result<()> {
         self.reader.ack(position).await
+    }
+
+    fn lag(&self) -> Option<Lag> {
+        self.reader.lag()
     }
 }
 

@@ -7,10 +7,11 @@ use tokio::time::{Instant, sleep_until};
 
 use super::sequence::{Numbering, Sequence};
 use super::stop::Stop;
+use crate::config::Section;
 use crate::destination::Writer;
 use crate::error::{Error, Result};
 use crate::job_log::Lease;
-use crate::record::{Checkpoint, Commit, Event, Seal};
+use crate::record::{Checkpoint, Commit, Event, Lag, Seal};
 use crate::source::Reader;
 
 /// How long a stop waits for the next checkpoint before it gives up the rows after the last one. Not at all where no
@@ -29,6 +30,17 @@ pub struct Limits {
     pub idle: Duration,
 }
 
+impl Limits {
+    pub fn of(keys: &Section) -> Result<Self> {
+        Ok(Self {
+            bytes: keys.bytes("commit_bytes")?,
+            rows: u64::try_from(keys.integer("commit_rows")?).unwrap_or(u64::MAX),
+            interval: keys.duration("commit_interval")?,
+            idle: keys.duration("idle_interval")?.max(Duration::from_secs(1)),
+        })
+    }
+}
+
 /// Why a copy ended without an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
@@ -43,6 +55,9 @@ pub enum Ended {
 pub trait Ledger: Send {
     /// Rows and Arrow bytes that were handed to the writer.
     fn took(&mut self, rows: u64, bytes: u64);
+
+    /// How far the reader is behind its source, where it knows: told before rows and commits.
+    fn stands(&mut self, _lag: Option<Lag>) {}
 
     /// A commit stands. What an error says here ends the copy; the commit stands all the same.
     async fn committed(&mut self, commit: &Commit) -> Result<()>;
@@ -98,6 +113,7 @@ impl Copy<'_> {
                         since.open |= count > 0;
                         since.can_end = false;
                         self.writer.write(sequence.number(rows)?).await?;
+                        self.ledger.stands(self.reader.lag());
                         self.ledger.took(count as u64, bytes as u64);
                     }
                     Some(Event::Checkpoint(checkpoint)) => {
@@ -160,6 +176,7 @@ impl Copy<'_> {
             ..Seal::at(at.map(|checkpoint| checkpoint.position))
         };
         let commit = self.writer.commit(seal).await?;
+        self.ledger.stands(self.reader.lag());
         self.ledger.committed(&commit).await?;
         if let Some(reached) = &reached {
             self.reader.ack(&reached.position).await?;

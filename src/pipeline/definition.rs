@@ -35,6 +35,9 @@ const HARMLESS: &[&str] = &[
     "on_max_hold",
     "null_cursor",
     "max_ties",
+    // Of change logs, which no load is of.
+    "snapshot",
+    "on_lost",
 ];
 
 /// What decides which rows are in the load that an incremental stream begins with.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_schema::{DataType, FieldRef};
 
@@ -13,8 +14,8 @@ use crate::destination::memory::Memory;
 use crate::destination::{self, Place};
 use crate::error::{Error, Result};
 use crate::format;
-use crate::record::{StreamId, field};
-use crate::source::{Listing, Selection, Source, Stream, pattern};
+use crate::record::{Mode, StreamId, field};
+use crate::source::{Conditions, Listing, Selection, Source, Stream, pattern};
 
 /// What `check` found about one section.
 #[derive(Debug, Clone)]
@@ -205,6 +206,9 @@ async fn check_stream(
     let refused = refused.into_iter().map(|(id, error)| (id, Err(error)));
     let mut listed: Vec<_> = refused.chain(streams.into_iter().map(|stream| (stream.id.clone(), Ok(stream)))).collect();
     let mut refused = names::keep_asked(config, section, scope.wanted, &mut listed);
+    let is_log = |stream: &Stream| stream.selection.mode == Mode::Cdc;
+    let logs: Vec<_> =
+        listed.iter().filter_map(|(_, stream)| stream.as_ref().ok()).filter(|s| is_log(s)).cloned().collect();
     let mut notes = vec![format!("writes {}", format::in_words(&section.section)?)];
     let mut columns = Vec::new();
     for (id, stream) in listed.into_iter().flat_map(by_table) {
@@ -233,12 +237,52 @@ async fn check_stream(
         }));
     }
     let mut findings = Vec::new();
+    for stream in &logs {
+        match around_log(places, config, section, stream, &**source).await {
+            Ok(more) => notes.extend(more),
+            Err(error) => findings.push(Finding::of(format!("log of stream {}", stream.id), Err(error))),
+        }
+    }
     if !columns.is_empty() || refused.is_empty() {
-        findings.push(Finding { section: format!("stream {}", section.name), result: Ok(notes), columns });
+        findings.insert(0, Finding { section: format!("stream {}", section.name), result: Ok(notes), columns });
     }
     let failed = |(id, error)| Finding::of(format!("stream {id}"), Err(error));
     findings.extend(refused.into_iter().map(failed));
     Ok(findings)
+}
+
+/// What is around a stream of changes: its server, and what its commits come to.
+async fn around_log(
+    places: &mut Places,
+    config: &Config,
+    section: &StreamSection,
+    stream: &Stream,
+    source: &dyn Source,
+) -> Result<Vec<String>> {
+    let newest = places.of(config, &section.destination)?.last(&stream.id, None).await?;
+    let after = newest.filter(|newest| newest.mode == Mode::Cdc).and_then(|newest| newest.checkpoint());
+    let interval = section.section.duration("commit_interval")?;
+    let Conditions { mut notes, bytes_a_day } = source.conditions(stream, after.as_ref(), interval).await?;
+    notes.push(of_commits(interval, stream.tables.len(), bytes_a_day));
+    Ok(notes)
+}
+
+/// Files below that are many for what they hold.
+const SMALL: u64 = 1 << 20;
+
+/// How many files a stream that is always on makes in a day, where each commit has rows of each table.
+fn of_commits(interval: Duration, tables: usize, bytes_a_day: Option<u64>) -> String {
+    let commits = 86_400 / interval.as_secs().max(1);
+    let files = commits * tables as u64;
+    let mut note =
+        format!("A commit every {} s at most: up to {commits} commits and {files} files a day.", interval.as_secs());
+    if let Some(each) = bytes_a_day.map(|bytes| bytes / files.max(1)).filter(|each| *each < SMALL) {
+        note.push_str(&format!(
+            " The server logs so little that they would hold some {} KiB each: a longer `commit_interval` makes fewer and larger ones.",
+            each.div_ceil(1024)
+        ));
+    }
+    note
 }
 
 /// An Arrow type as `check` shows it: what is within a list or a record by its type, and nothing of its metadata.
@@ -407,6 +451,18 @@ mod tests {
         assert_eq!(there(&place, "a*", "s").await, ["s.a", "s.b", "s.old"]);
         assert_eq!(there(&place, "*", "s.?").await, ["s.a", "s.b"]);
         assert!(there(&place, "a", "s.eu.x").await.is_empty());
+    }
+
+    #[test]
+    fn small_files_are_told_beforehand() {
+        let minute = Duration::from_secs(60);
+        assert_eq!(
+            of_commits(minute, 2, None),
+            "A commit every 60 s at most: up to 1440 commits and 2880 files a day."
+        );
+        assert_eq!(of_commits(minute, 2, Some(1 << 40)), of_commits(minute, 2, None));
+        assert!(of_commits(minute, 2, Some(1 << 20)).contains("some 1 KiB each"));
+        assert!(of_commits(Duration::ZERO, 0, Some(7)).contains("0 files"));
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub use self::stream::{Sources, run as run_stream};
 use crate::config::{Config, StreamSection};
 use crate::error::{Error, Result};
 use crate::job_log::RunState;
-use crate::record::{Mode, StreamId};
+use crate::record::{Lag, Mode, StreamId};
 use crate::source::Wanted;
 
 /// What to run.
@@ -107,10 +107,11 @@ pub enum Notice {
         estimate: Option<u64>,
         mode: Mode,
     },
-    /// Rows that were read so far, and their size in memory.
+    /// Rows that were read so far, their size in memory, and how far that is behind a change log.
     Progress {
         rows: u64,
         bytes: u64,
+        lag: Option<Lag>,
     },
     /// What is committed so far: rows, bytes of files, files.
     Committed {
@@ -138,6 +139,8 @@ pub struct StreamReport {
     pub files: u64,
     /// As JSON text.
     pub high_water_mark: Option<String>,
+    /// How far a stream of changes was behind its source in the end, in seconds and bytes of its log.
+    pub lag: Option<(u64, Option<u64>)>,
     pub elapsed: Duration,
     pub error: Option<Error>,
     /// The folder of the stream's table.
@@ -157,6 +160,7 @@ impl StreamReport {
             bytes: 0,
             files: 0,
             high_water_mark: None,
+            lag: None,
             elapsed: Duration::ZERO,
             error: None,
             location: None,

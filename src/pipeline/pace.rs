@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::config::Section;
 use crate::error::Result;
-use crate::record::{Event, Position};
+use crate::record::{Event, Lag, Position};
 use crate::source::{Reader, Source};
 
 /// How often a server is asked how busy it is, while it is not.
@@ -135,5 +135,9 @@ impl Reader for Paced<'_> {
 
     async fn ack(&mut self, position: &Position) -> Result<()> {
         self.reader.ack(position).await
+    }
+
+    fn lag(&self) -> Option<Lag> {
+        self.reader.lag()
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, LazyLock, Mutex};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -19,7 +18,7 @@ use super::readings::Readings;
 use super::session::Session;
 use super::stream;
 use super::{Notice, Observer, Request, Stop, StreamReport};
-use crate::config::{Config, Key, Kind, Registry, Section, StreamSection, Value as Wants, parse_bytes};
+use crate::config::{Config, Key, Kind, Registry, StreamSection, Value as Wants, parse_bytes};
 use crate::destination::memory::Memory;
 use crate::destination::{self, Destination, Opening, Place};
 use crate::error::{Context, Error, Result};
@@ -426,7 +425,7 @@ impl<'a> Plan<'a> {
             job_log: around.job_log.clone(),
             opening,
             definition,
-            limits: limits(keys)?,
+            limits: Limits::of(keys)?,
             readings: self.readings[section.source.as_str()].clone(),
             parallel: usize::try_from(keys.integer("parallel")?).unwrap_or(1),
             adopt_destination: self.request.adopt_destination,
@@ -437,6 +436,7 @@ impl<'a> Plan<'a> {
             stop: around.stop.clone(),
             commits: AtomicU64::default(),
             totals: Mutex::default(),
+            lag: Mutex::default(),
             growing: Default::default(),
         };
         let sources =
@@ -462,15 +462,6 @@ fn readings<'a>(
         }
     }
     Ok(readings)
-}
-
-fn limits(keys: &Section) -> Result<Limits> {
-    Ok(Limits {
-        bytes: keys.bytes("commit_bytes")?,
-        rows: u64::try_from(keys.integer("commit_rows")?).unwrap_or(u64::MAX),
-        interval: keys.duration("commit_interval")?,
-        idle: keys.duration("idle_interval")?.max(Duration::from_secs(1)),
-    })
 }
 
 pub fn make_source(config: &Config, name: &str) -> Result<Arc<dyn Source>> {

@@ -14,7 +14,7 @@ use super::{Notice, Observer, Stop};
 use crate::destination::{Destination, Opening};
 use crate::error::Result;
 use crate::job_log::JobLog;
-use crate::record::{Commit, Publication, StreamId};
+use crate::record::{Commit, Lag, Publication, StreamId};
 use crate::source::Stream;
 
 /// One run of one stream: everything that its steps need.
@@ -46,6 +46,8 @@ pub struct Session {
     pub commits: AtomicU64,
     /// What the run has committed so far, as its row in the job log has it.
     pub totals: Mutex<Totals>,
+    /// How far the reader was behind its source when it last said so.
+    pub lag: Mutex<Option<Lag>>,
     /// Held while the totals grow: chunks side by side tell the job log of theirs one after the other.
     pub growing: tokio::sync::Mutex<()>,
 }
@@ -72,6 +74,7 @@ impl Session {
             stop: self.stop.clone(),
             commits: AtomicU64::default(),
             totals: Mutex::default(),
+            lag: Mutex::default(),
             growing: Default::default(),
         }
     }
@@ -120,6 +123,23 @@ impl Session {
     /// What the run has committed so far. The one place that says so: what it reports at its end is what its row says.
     pub fn totals(&self) -> Totals {
         *self.totals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the reader says of its source is kept, and what it does not say changes nothing.
+    pub fn stands(&self, lag: Option<Lag>) {
+        let mut known = self.lag.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = lag.or(*known);
+    }
+
+    pub fn lag(&self) -> Option<Lag> {
+        *self.lag.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the job log how far the stream is behind its source, where that is known.
+    pub async fn tell_lag(&self) -> Result<()> {
+        let Some(lag) = self.lag() else { return Ok(()) };
+        let (stream, seconds) = (self.stream.id.to_string(), lag.seconds(jiff::Timestamp::now()));
+        self.job_log.behind(&self.pipeline, &stream, seconds, lag.bytes).await
     }
 
     fn set(&self, totals: Totals) {
@@ -185,8 +205,9 @@ impl Progress {
         self.committed.load(Ordering::Relaxed)
     }
 
-    fn took(&self, rows: u64, bytes: u64) -> Notice {
+    fn took(&self, rows: u64, bytes: u64, lag: Option<Lag>) -> Notice {
         Notice::Progress {
+            lag,
             rows: self.rows.fetch_add(rows, Ordering::Relaxed) + rows,
             bytes: self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes,
         }
@@ -223,7 +244,11 @@ impl<'a> Account<'a> {
 #[async_trait]
 impl Ledger for Account<'_> {
     fn took(&mut self, rows: u64, bytes: u64) {
-        self.session.notice(self.progress.took(rows, bytes));
+        self.session.notice(self.progress.took(rows, bytes, self.session.lag()));
+    }
+
+    fn stands(&mut self, lag: Option<Lag>) {
+        self.session.stands(lag);
     }
 
     async fn committed(&mut self, commit: &Commit) -> Result<()> {
@@ -233,6 +258,7 @@ impl Ledger for Account<'_> {
             self.session.add(Totals::of(commit)).await?;
         } else {
             self.session.record(commit).await?;
+            self.session.tell_lag().await?;
         }
         self.progress.committed.store(true, Ordering::Relaxed);
         self.session.commits.fetch_add(1, Ordering::Relaxed);

@@ -18,7 +18,9 @@ use crate::destination::Writer;
 use crate::error::{Error, Kind, Result};
 use crate::job_log::{Lease, NewRun, RunEnd, RunState};
 use crate::record::{Checkpoint, Commit, Mode, Position, Range, StreamId};
-use crate::source::{Chunks, Consistency, Description, Listing, Outlook, Reader, Selection, Source, Stream, Wanted};
+use crate::source::{
+    Chunks, Conditions, Consistency, Description, Listing, Outlook, Reader, Selection, Source, Stream, Wanted,
+};
 
 /// The wait before the first retry; it doubles with each.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -53,6 +55,10 @@ impl Source for Shared<'_> {
 
     async fn describe(&self, stream: &Stream) -> Result<Description> {
         self.shared.describe(stream).await
+    }
+
+    async fn conditions(&self, stream: &Stream, after: Option<&Checkpoint>, interval: Duration) -> Result<Conditions> {
+        self.shared.conditions(stream, after, interval).await
     }
 
     async fn chunks(&self, stream: &Stream) -> Result<Chunks> {
@@ -141,6 +147,7 @@ pub async fn run(mut session: Session, sources: &dyn Sources, retries: u32) -> S
 pub fn report(session: &Session, id: StreamId, started: Instant, result: Result<Outcome>) -> StreamReport {
     let mut report = StreamReport::new(id, session.opening.mode);
     report.elapsed = started.elapsed();
+    report.lag = session.lag().map(|lag| (lag.seconds(Timestamp::now()), lag.bytes));
     Totals { rows: report.rows, bytes: report.bytes, files: report.files } = session.totals();
     match result {
         Ok(outcome) => {

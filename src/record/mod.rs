@@ -8,6 +8,7 @@ pub mod decimal;
 mod definition;
 mod event;
 pub mod field;
+mod lag;
 mod position;
 mod table;
 
@@ -15,5 +16,6 @@ pub use builder::BatchBuilder;
 pub use commit::{Commit, Generations, PartInfo, Publication, Seal};
 pub use datum::Datum;
 pub use event::{Checkpoint, Event, Rows};
+pub use lag::Lag;
 pub use position::{Position, Range};
 pub use table::{Mode, StreamId, Sub, Table};

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::Reader;
 use crate::error::{Error, Result};
-use crate::record::{Event, Position};
+use crate::record::{Event, Lag, Position};
 
 /// How many bytes of batches may wait between the task and the reader.
 const WAITING_BYTES: usize = 6 << 20;
@@ -20,6 +20,7 @@ pub struct Outlet {
     events: mpsc::UnboundedSender<(Result<Event>, OwnedSemaphorePermit)>,
     room: Arc<Semaphore>,
     acked: watch::Receiver<Option<Position>>,
+    lag: watch::Sender<Option<Lag>>,
 }
 
 /// The reader is gone: the task should end.
@@ -48,6 +49,13 @@ impl Outlet {
         self.acked.clone()
     }
 
+    /// Tells how far behind its source the task is, where that is known.
+    pub fn stands(&self, lag: Option<Lag>) {
+        if lag.is_some() {
+            self.lag.send_replace(lag);
+        }
+    }
+
     async fn fail(&self, error: Error) {
         if let Ok(permit) = self.room.clone().acquire_owned().await {
             // Nobody listens any more: then nobody wants the error either.
@@ -68,6 +76,7 @@ struct Feed {
 struct Inlet {
     events: mpsc::UnboundedReceiver<(Result<Event>, OwnedSemaphorePermit)>,
     acked: watch::Sender<Option<Position>>,
+    lag: watch::Receiver<Option<Lag>>,
 }
 
 impl Feed {
@@ -113,8 +122,9 @@ where
 fn channel() -> (Arc<Outlet>, Inlet) {
     let (sender, events) = mpsc::unbounded_channel();
     let (acks, acked) = watch::channel(None);
+    let (stands, lag) = watch::channel(None);
     let room = Arc::new(Semaphore::new(WAITING_BYTES));
-    (Arc::new(Outlet { events: sender, room, acked }), Inlet { events, acked: acks })
+    (Arc::new(Outlet { events: sender, room, acked, lag: stands }), Inlet { events, acked: acks, lag })
 }
 
 #[async_trait]
@@ -142,6 +152,10 @@ impl Reader for Feed {
         // A task that has ended needs to know no more.
         self.inlet.acked.send_replace(Some(position.clone()));
         Ok(())
+    }
+
+    fn lag(&self) -> Option<Lag> {
+        *self.inlet.lag.borrow()
     }
 }
 

@@ -19,6 +19,7 @@ mod postgres;
 mod sqlite;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -30,7 +31,7 @@ pub use self::keys::{GENTLE_KEYS, STREAM_KEYS};
 pub use self::listing::Listing;
 use crate::config::{Kind, Section};
 use crate::error::{Error, Result};
-use crate::record::{Checkpoint, Event, Mode, Position, Range, StreamId, Table};
+use crate::record::{Checkpoint, Event, Lag, Mode, Position, Range, StreamId, Table};
 
 /// A database, or whatever else holds tables, under one `[source]` section.
 ///
@@ -49,6 +50,17 @@ pub trait Source: Send + Sync {
 
     /// How each column of the stream will arrive, and what a user should know before the first run.
     async fn describe(&self, stream: &Stream) -> Result<Description>;
+
+    /// What a user should know of the stream as a whole: what is set, granted and kept at its server. `after` is where it has
+    /// come to, and `interval` how often it is committed. An error where a run would fail for any of that.
+    async fn conditions(
+        &self,
+        _stream: &Stream,
+        _after: Option<&Checkpoint>,
+        _interval: Duration,
+    ) -> Result<Conditions> {
+        Ok(Conditions::default())
+    }
 
     /// Cuts what is `wanted` of an incremental stream's cursor into windows, each a range to open the stream with, in the
     /// cursor's order. `mark` is where the stream has come to. What is read of a window is what is there then.
@@ -115,6 +127,11 @@ pub trait Reader: Send {
     /// acknowledged.
     async fn ack(&mut self, _position: &Position) -> Result<()> {
         Ok(())
+    }
+
+    /// How far behind its source it is, by what it knows without asking; `None` of tables, and as long as nobody knows.
+    fn lag(&self) -> Option<Lag> {
+        None
     }
 }
 
@@ -265,6 +282,15 @@ pub struct Description {
     pub table: Arc<Table>,
     /// Sentences for the user: a missing key, a type that arrives as text, a right beyond what is needed.
     pub notes: Vec<String>,
+}
+
+/// What `check` shows of what is around a stream.
+#[derive(Debug, Clone, Default)]
+pub struct Conditions {
+    /// Sentences for the user.
+    pub notes: Vec<String>,
+    /// How much the server logs of changes in a day, those of other streams among them.
+    pub bytes_a_day: Option<u64>,
 }
 
 /// How a source is made from its section.

@@ -30,7 +30,7 @@ macro_rules! job_log_conformance {
             an_empty_log_knows_nothing, a_run_from_start_to_finish, recording_twice_changes_nothing,
             commits_of_two_runs_out_of_order, a_publication_sets_the_totals, a_fence_is_no_commit,
             a_commit_without_a_run_gets_a_row, what_a_destination_tells_is_noted_once, a_run_left_running_is_closed_by_the_next, a_last_commit_heard_of_late_ends_its_run, a_run_may_start_again,
-            progress_changes_running_rows_only, what_is_forgotten_can_be_told_anew, the_newest_runs_come_first, every_state_and_error_is_kept,
+            progress_changes_running_rows_only, what_is_forgotten_can_be_told_anew, the_newest_runs_come_first, the_last_lag_is_kept, every_state_and_error_is_kept,
             pipelines_and_streams_are_apart, a_living_holder_refuses, a_released_lease_is_free,
             a_dropped_lease_is_free, a_silent_holder_elsewhere_is_taken_over, a_lease_taken_by_another_is_lost,
             a_deleted_lease_is_lost, a_kept_lease_stays, one_of_many_takers_wins, holders_are_shown,
@@ -265,6 +265,21 @@ pub async fn the_newest_runs_come_first(backend: &dyn Backend) {
     assert!(log.runs("shop", Some("c"), 2).await.unwrap().is_empty());
 }
 
+pub async fn the_last_lag_is_kept(backend: &dyn Backend) {
+    let log = backend.open();
+    assert!(log.lags("shop").await.unwrap().is_empty());
+    log.behind("shop", "orders", 90, None).await.unwrap();
+    log.behind("shop", "items", 1, Some(7)).await.unwrap();
+    log.behind("other", "orders", 3, Some(3)).await.unwrap();
+    let before = log.lags("shop").await.unwrap();
+    log.behind("shop", "orders", 5, Some(u64::from(u32::MAX) + 1)).await.unwrap();
+    let lags = backend.open().lags("shop").await.unwrap();
+    let told: Vec<_> = lags.iter().map(|lag| (lag.stream.as_str(), lag.seconds, lag.bytes)).collect();
+    assert_eq!(told, [("items", 1, Some(7)), ("orders", 5, Some(1 << 32))]);
+    assert_eq!(before[1].bytes, None);
+    assert!(before[1].measured_at < lags[1].measured_at && lags[1].measured_at.ends_with('Z'), "{lags:?}");
+}
+
 pub async fn every_state_and_error_is_kept(backend: &dyn Backend) {
     let log = backend.open();
     for state in RunState::ALL {
@@ -411,7 +426,7 @@ pub async fn it_says_what_it_is(backend: &dyn Backend) {
     let (log, other) = (backend.open(), backend.open());
     log.prepare().await.unwrap();
     let what = log.check().await.unwrap();
-    assert!(what.contains("version 1"), "{what}");
+    assert!(what.contains("version 2"), "{what}");
     other.mark("shop", "orders").await.unwrap();
     let holder = log.holder();
     assert_eq!(holder["pid"], std::process::id());

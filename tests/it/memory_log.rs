@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use tidemark::error::{Error, Result};
-use tidemark::job_log::{Held, JobLog, Lease, Mark, NewRun, RunEnd, RunRow, Told};
+use tidemark::job_log::{Behind, Held, JobLog, Lease, Mark, NewRun, RunEnd, RunRow, Told};
 use tidemark::record::Commit;
 
 #[derive(Default)]
@@ -103,6 +103,14 @@ impl JobLog for MemoryLog {
 
     async fn progress(&self, _: &str, _: u64, _: u64) -> Result<()> {
         Ok(())
+    }
+
+    async fn behind(&self, _: &str, _: &str, _: u64, _: Option<u64>) -> Result<()> {
+        Ok(())
+    }
+
+    async fn lags(&self, _: &str) -> Result<Vec<Behind>> {
+        Ok(Vec::new())
     }
 
     async fn forget(&self, _: &str, stream: &str) -> Result<()> {

@@ -144,6 +144,7 @@ pub fn session(name: &str, mode: Mode, destination: Arc<dyn Destination>, log: &
         stop,
         commits: Default::default(),
         totals: Default::default(),
+        lag: Default::default(),
         growing: Default::default(),
     }
 }

@@ -32,6 +32,7 @@ const SHARED: &[&str] = &[
     "cursor",
     "cut",
     "feed",
+    "following",
     "keys",
     "keyset",
     "listing",

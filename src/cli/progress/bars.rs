@@ -3,12 +3,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use jiff::Timestamp;
 
 use super::{log_failure, log_retry};
 use crate::cli::show;
 use crate::job_log::RunState;
 use crate::pipeline::{Notice, Observer, StreamReport};
-use crate::record::StreamId;
+use crate::record::{Lag, StreamId};
 
 const WITH_END: &str = "{prefix}  {bar:24}  {percent:>3} %  {msg}  {eta_precise} left";
 const WITHOUT_END: &str = "{prefix}  {spinner}  {msg}";
@@ -43,7 +44,7 @@ impl Bars {
         })
     }
 
-    fn progress(&self, stream: &StreamId, rows: u64, bytes: u64) {
+    fn progress(&self, stream: &StreamId, rows: u64, bytes: u64, lag: Option<Lag>) {
         let bar = self.bar(stream);
         // Statistics may be old: a table that has grown does not go beyond its end.
         if bar.length().is_some_and(|end| end < rows) {
@@ -51,7 +52,9 @@ impl Bars {
         }
         bar.set_position(rows);
         let rate = bar.per_sec() as u64;
-        bar.set_message(format!("{} rows  {}/s  {}", show::count(rows), show::count(rate), show::bytes(bytes)));
+        let lag =
+            lag.map(|lag| format!("  {}", show::lag(lag.seconds(Timestamp::now()), lag.bytes))).unwrap_or_default();
+        bar.set_message(format!("{} rows  {}/s  {}{lag}", show::count(rows), show::count(rate), show::bytes(bytes)));
     }
 
     fn ended(&self, report: &StreamReport) {
@@ -86,7 +89,7 @@ impl Observer for Bars {
     fn notice(&self, stream: &StreamId, notice: Notice) {
         match notice {
             Notice::Planned { estimate, .. } => self.with(stream, |state| state.estimate = estimate),
-            Notice::Progress { rows, bytes } => self.progress(stream, rows, bytes),
+            Notice::Progress { rows, bytes, lag } => self.progress(stream, rows, bytes, lag),
             Notice::Committed { rows, bytes, files } => tracing::debug!(%stream, rows, bytes, files, "committed"),
             Notice::Retrying { error, wait, attempt } => log_retry(stream, &error, wait, attempt),
             Notice::Ended(report) => self.ended(&report),
@@ -123,9 +126,9 @@ mod tests {
         let bars = Bars::new(MultiProgress::with_draw_target(ProgressDrawTarget::hidden()));
         let stream = StreamId::new("orders");
         bars.notice(&stream, Notice::Planned { estimate: Some(10), mode: crate::record::Mode::Full });
-        bars.notice(&stream, Notice::Progress { rows: 5, bytes: 1 });
+        bars.notice(&stream, Notice::Progress { rows: 5, bytes: 1, lag: None });
         assert_eq!(bars.bar(&stream).length(), Some(10));
-        bars.notice(&stream, Notice::Progress { rows: 50, bytes: 1 });
+        bars.notice(&stream, Notice::Progress { rows: 50, bytes: 1, lag: None });
         assert_eq!((bars.bar(&stream).length(), bars.bar(&stream).position()), (Some(50), 50));
     }
 }

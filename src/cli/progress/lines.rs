@@ -2,9 +2,11 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use super::{log_failure, log_retry, seconds};
 use crate::pipeline::{Notice, Observer};
-use crate::record::StreamId;
+use crate::record::{Lag, StreamId};
 
 /// How often a stream's progress is worth a line.
 const EVERY: Duration = Duration::from_secs(10);
@@ -36,7 +38,7 @@ impl Line {
 }
 
 impl Lines {
-    fn progress(&self, stream: &StreamId, rows: u64, bytes: u64) {
+    fn progress(&self, stream: &StreamId, rows: u64, bytes: u64, lag: Option<Lag>) {
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         // The first rows of a stream begin its clock: it may have waited long for its turn.
@@ -44,7 +46,9 @@ impl Lines {
         if let Some(rows_per_second) = line.due(rows, now) {
             let estimate = line.estimate;
             drop(streams);
-            tracing::info!(%stream, rows, estimate, bytes, rows_per_second, "reading");
+            let lag_seconds = lag.map(|lag| lag.seconds(Timestamp::now()));
+            let lag_bytes = lag.and_then(|lag| lag.bytes);
+            tracing::info!(%stream, rows, estimate, bytes, rows_per_second, lag_seconds, lag_bytes, "reading");
         }
     }
 }
@@ -57,7 +61,7 @@ impl Observer for Lines {
                 self.streams.lock().unwrap_or_else(PoisonError::into_inner).insert(stream.clone(), line);
                 tracing::info!(%stream, %mode, estimate, "planned");
             }
-            Notice::Progress { rows, bytes } => self.progress(stream, rows, bytes),
+            Notice::Progress { rows, bytes, lag } => self.progress(stream, rows, bytes, lag),
             Notice::Committed { rows, bytes, files } => tracing::debug!(%stream, rows, bytes, files, "committed"),
             Notice::Retrying { error, wait, attempt } => log_retry(stream, &error, wait, attempt),
             Notice::Ended(report) => {
@@ -65,7 +69,8 @@ impl Observer for Lines {
                 if !log_failure(&report) {
                     let (seconds, state) = (seconds(report.elapsed), report.state.name());
                     let (rows, bytes, files) = (report.rows, report.bytes, report.files);
-                    tracing::info!(%stream, rows, bytes, files, seconds, "{state}");
+                    let (lag_seconds, lag_bytes) = (report.lag.map(|lag| lag.0), report.lag.and_then(|lag| lag.1));
+                    tracing::info!(%stream, rows, bytes, files, seconds, lag_seconds, lag_bytes, "{state}");
                 }
             }
         }

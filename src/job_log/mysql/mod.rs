@@ -23,9 +23,10 @@ static DIALECT: Dialect = Dialect {
     tables_named: "SELECT count(*) FROM information_schema.tables WHERE table_schema = database() AND table_name = ?",
     make_id: "CREATE TABLE IF NOT EXISTS job_log_id (id VARCHAR(64) NOT NULL PRIMARY KEY, version BIGINT NOT NULL)
         ENGINE = InnoDB, CHARACTER SET utf8mb4, COLLATE utf8mb4_bin",
-    migrations: &[&[
-        // In this collation names are the same only if they are byte for byte, and text order is time order.
-        "CREATE TABLE IF NOT EXISTS job_log (
+    migrations: &[
+        &[
+            // In this collation names are the same only if they are byte for byte, and text order is time order.
+            "CREATE TABLE IF NOT EXISTS job_log (
             run_id          VARCHAR(64) NOT NULL PRIMARY KEY,
             pipeline        VARCHAR(300) NOT NULL,
             stream          VARCHAR(300) NOT NULL,
@@ -45,7 +46,7 @@ static DIALECT: Dialect = Dialect {
             INDEX job_log_by_start (pipeline, stream, started_at),
             INDEX job_log_by_seq (pipeline, stream, seq)
         ) ENGINE = InnoDB, CHARACTER SET utf8mb4, COLLATE utf8mb4_bin",
-        "CREATE TABLE IF NOT EXISTS job_log_lease (
+            "CREATE TABLE IF NOT EXISTS job_log_lease (
             pipeline      VARCHAR(300) NOT NULL,
             stream        VARCHAR(300) NOT NULL,
             token         VARCHAR(64) NOT NULL,
@@ -58,7 +59,16 @@ static DIALECT: Dialect = Dialect {
             heartbeat_at  VARCHAR(32) NOT NULL,
             PRIMARY KEY (pipeline, stream)
         ) ENGINE = InnoDB, CHARACTER SET utf8mb4, COLLATE utf8mb4_bin",
-    ]],
+        ],
+        &["CREATE TABLE IF NOT EXISTS job_log_lag (
+            pipeline    VARCHAR(300) NOT NULL,
+            stream      VARCHAR(300) NOT NULL,
+            seconds     BIGINT NOT NULL,
+            bytes       BIGINT,
+            measured_at VARCHAR(32) NOT NULL,
+            PRIMARY KEY (pipeline, stream)
+        ) ENGINE = InnoDB, CHARACTER SET utf8mb4, COLLATE utf8mb4_bin"],
+    ],
 };
 
 /// Identifiers in double quotes and texts without escapes, as in other servers; nothing cut short in silence. A

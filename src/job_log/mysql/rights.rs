@@ -7,7 +7,7 @@ use crate::net::mysql::client::Failure;
 use crate::net::mysql::error::{is_denied, is_missing, number};
 
 /// A statement for each right that is used once the tables are there. They change no row.
-const USES: [(&str, &str, &str); 8] = [
+const USES: [(&str, &str, &str); 11] = [
     ("job_log", "SELECT", "SELECT run_id FROM job_log WHERE 1 = 0"),
     ("job_log", "INSERT", "INSERT INTO job_log (run_id) SELECT '' FROM dual WHERE 1 = 0"),
     ("job_log", "UPDATE", "UPDATE job_log SET seq = 0 WHERE 1 = 0"),
@@ -15,6 +15,9 @@ const USES: [(&str, &str, &str); 8] = [
     ("job_log_lease", "INSERT", "INSERT INTO job_log_lease (token) SELECT '' FROM dual WHERE 1 = 0"),
     ("job_log_lease", "UPDATE", "UPDATE job_log_lease SET token = '' WHERE 1 = 0"),
     ("job_log_lease", "DELETE", "DELETE FROM job_log_lease WHERE 1 = 0"),
+    ("job_log_lag", "SELECT", "SELECT seconds FROM job_log_lag WHERE 1 = 0"),
+    ("job_log_lag", "INSERT", "INSERT INTO job_log_lag (stream) SELECT '' FROM dual WHERE 1 = 0"),
+    ("job_log_lag", "UPDATE", "UPDATE job_log_lag SET seconds = 0 WHERE 1 = 0"),
     ("job_log_id", "SELECT", "SELECT id FROM job_log_id WHERE 1 = 0"),
 ];
 
@@ -62,7 +65,7 @@ async fn denied(connection: &mut Connection, missing: &[(&str, &str)]) -> Error 
     };
     let mut words: Vec<String> = Vec::new();
     let mut grants: Vec<String> = Vec::new();
-    for table in [DATABASE, "job_log", "job_log_lease", "job_log_id"] {
+    for table in [DATABASE, "job_log", "job_log_lease", "job_log_lag", "job_log_id"] {
         let rights: Vec<_> = missing.iter().filter(|(of, _)| *of == table).map(|(_, right)| *right).collect();
         if rights.is_empty() {
             continue;

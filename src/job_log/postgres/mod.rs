@@ -24,9 +24,10 @@ static DIALECT: Dialect = Dialect {
     // As statements find it: the first of the name on the search path.
     tables_named: "SELECT pg_catalog.count(pg_catalog.to_regclass(?))",
     make_id: "CREATE TABLE IF NOT EXISTS job_log_id (id TEXT NOT NULL, version BIGINT NOT NULL)",
-    migrations: &[&[
-        // In the collation \"C\" text order is time order.
-        "CREATE TABLE IF NOT EXISTS job_log (
+    migrations: &[
+        &[
+            // In the collation \"C\" text order is time order.
+            "CREATE TABLE IF NOT EXISTS job_log (
             run_id          TEXT COLLATE \"C\" PRIMARY KEY,
             pipeline        TEXT NOT NULL,
             stream          TEXT NOT NULL,
@@ -44,9 +45,9 @@ static DIALECT: Dialect = Dialect {
             error_kind      TEXT,
             error           TEXT
         )",
-        "CREATE INDEX IF NOT EXISTS job_log_by_start ON job_log (pipeline, stream, started_at)",
-        "CREATE INDEX IF NOT EXISTS job_log_by_seq ON job_log (pipeline, stream, seq)",
-        "CREATE TABLE IF NOT EXISTS job_log_lease (
+            "CREATE INDEX IF NOT EXISTS job_log_by_start ON job_log (pipeline, stream, started_at)",
+            "CREATE INDEX IF NOT EXISTS job_log_by_seq ON job_log (pipeline, stream, seq)",
+            "CREATE TABLE IF NOT EXISTS job_log_lease (
             pipeline      TEXT NOT NULL,
             stream        TEXT COLLATE \"C\" NOT NULL,
             token         TEXT NOT NULL,
@@ -59,7 +60,16 @@ static DIALECT: Dialect = Dialect {
             heartbeat_at  TEXT COLLATE \"C\" NOT NULL,
             PRIMARY KEY (pipeline, stream)
         )",
-    ]],
+        ],
+        &["CREATE TABLE IF NOT EXISTS job_log_lag (
+            pipeline    TEXT NOT NULL,
+            stream      TEXT COLLATE \"C\" NOT NULL,
+            seconds     BIGINT NOT NULL,
+            bytes       BIGINT,
+            measured_at TEXT COLLATE \"C\" NOT NULL,
+            PRIMARY KEY (pipeline, stream)
+        )"],
+    ],
 };
 
 /// Said within each transaction, and for it alone, so that a pooler may stand in between. A transaction whose client is
@@ -231,9 +241,10 @@ impl Session for Connection {
 }
 
 /// What the job log does with its tables once they are there.
-const RIGHTS: [(&str, &str); 3] = [
+const RIGHTS: [(&str, &str); 4] = [
     ("job_log", "SELECT, INSERT, UPDATE"),
     ("job_log_lease", "SELECT, INSERT, UPDATE, DELETE"),
+    ("job_log_lag", "SELECT, INSERT, UPDATE"),
     ("job_log_id", "SELECT"),
 ];
 

@@ -1,6 +1,7 @@
 //! The job log in a database of a server, for the runs of several machines. What differs from server to server is a
 //! [`Driver`](session::Driver).
 
+mod lags;
 mod leases;
 mod runs;
 mod schema;
@@ -16,7 +17,7 @@ use self::schema::State;
 use self::session::{Driver, Session};
 use self::sessions::{Sessions, Transaction};
 use super::process::Process;
-use super::{Held, Lease, Mark, NewRun, RunEnd, RunRow, Timing, Told, lease};
+use super::{Behind, Held, Lease, Mark, NewRun, RunEnd, RunRow, Timing, Told, lease};
 use crate::error::{Error, Result};
 use crate::record::Commit;
 
@@ -66,6 +67,14 @@ impl super::JobLog for JobLog {
 
     async fn progress(&self, run: &str, rows: u64, bytes: u64) -> Result<()> {
         self.sessions.write(|db| runs::progress(db, run, rows, bytes)).await
+    }
+
+    async fn behind(&self, pipeline: &str, stream: &str, seconds: u64, bytes: Option<u64>) -> Result<()> {
+        self.sessions.write(|db| lags::note(db, pipeline, stream, seconds, bytes)).await
+    }
+
+    async fn lags(&self, pipeline: &str) -> Result<Vec<Behind>> {
+        self.sessions.read(|db| lags::all(db, pipeline)).await
     }
 
     async fn forget(&self, pipeline: &str, stream: &str) -> Result<()> {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use self::connection::Connection;
 use super::process::Process;
-use super::{Held, Lease, Mark, NewRun, RunEnd, RunRow, Timing, Told, lease};
+use super::{Behind, Held, Lease, Mark, NewRun, RunEnd, RunRow, Timing, Told, lease};
 use crate::error::Result;
 use crate::record::Commit;
 
@@ -92,6 +92,16 @@ impl super::JobLog for JobLog {
     async fn progress(&self, run: &str, rows: u64, bytes: u64) -> Result<()> {
         let run = run.to_owned();
         self.connection.call(move |db| runs::progress(db, &run, rows, bytes)).await
+    }
+
+    async fn behind(&self, pipeline: &str, stream: &str, seconds: u64, bytes: Option<u64>) -> Result<()> {
+        let (pipeline, stream) = (pipeline.to_owned(), stream.to_owned());
+        self.connection.call(move |db| runs::behind(db, &pipeline, &stream, seconds, bytes)).await
+    }
+
+    async fn lags(&self, pipeline: &str) -> Result<Vec<Behind>> {
+        let pipeline = pipeline.to_owned();
+        self.connection.read(move |db| runs::lags(db, &pipeline)).await
     }
 
     async fn forget(&self, pipeline: &str, stream: &str) -> Result<()> {

@@ -4,7 +4,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use crate::job_log::tally::{Tally, Told, ends_run};
-use crate::job_log::{DIED, Mark, NewRun, RunEnd, RunRow, at, error_columns, now};
+use crate::job_log::{Behind, DIED, Mark, NewRun, RunEnd, RunRow, at, error_columns, now};
 use crate::record::Commit;
 
 pub(super) fn mark(db: &Connection, pipeline: &str, stream: &str) -> Result<Option<Mark>> {
@@ -93,6 +93,27 @@ pub(super) fn progress(db: &Connection, run: &str, rows: u64, bytes: u64) -> Res
     let sql = "UPDATE job_log SET rows = ?2, bytes = ?3, updated_at = ?4 WHERE run_id = ?1 AND state = 'running'";
     db.execute(sql, params![run, signed(rows), signed(bytes), now()])?;
     Ok(())
+}
+
+pub(super) fn behind(db: &Connection, pipeline: &str, stream: &str, seconds: u64, bytes: Option<u64>) -> Result<()> {
+    db.execute(
+        "INSERT OR REPLACE INTO job_log_lag (pipeline, stream, seconds, bytes, measured_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![pipeline, stream, signed(seconds), bytes.map(signed), now()],
+    )?;
+    Ok(())
+}
+
+pub(super) fn lags(db: &Connection, pipeline: &str) -> Result<Vec<Behind>> {
+    let sql = "SELECT stream, seconds, bytes, measured_at FROM job_log_lag WHERE pipeline = ?1 ORDER BY stream";
+    let read = |row: &Row<'_>| {
+        Ok(Behind {
+            stream: row.get("stream")?,
+            seconds: unsigned(row, "seconds")?,
+            bytes: row.get::<_, Option<i64>>("bytes")?.map(i64::unsigned_abs),
+            measured_at: row.get("measured_at")?,
+        })
+    };
+    db.prepare(sql)?.query_map([pipeline], read)?.collect()
 }
 
 pub(super) fn forget(db: &Connection, pipeline: &str, stream: &str) -> Result<()> {

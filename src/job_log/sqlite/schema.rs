@@ -7,10 +7,12 @@ use super::error;
 use crate::error::{Error, Result};
 
 /// The version of the tables below, in the file's `user_version`.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// What makes each version of the one before: a file of version `n` runs those from index `n` on.
-const MIGRATIONS: [&str; VERSION as usize] = ["
+const MIGRATIONS: [&str; VERSION as usize] = [RUNS_AND_LEASES, LAGS];
+
+const RUNS_AND_LEASES: &str = "
     CREATE TABLE job_log (
         run_id          TEXT PRIMARY KEY,
         pipeline        TEXT NOT NULL,
@@ -45,7 +47,18 @@ const MIGRATIONS: [&str; VERSION as usize] = ["
         PRIMARY KEY (pipeline, stream)
     );
     CREATE TABLE job_log_id (id TEXT NOT NULL);
-"];
+";
+
+const LAGS: &str = "
+    CREATE TABLE job_log_lag (
+        pipeline    TEXT NOT NULL,
+        stream      TEXT NOT NULL,
+        seconds     INTEGER NOT NULL,
+        bytes       INTEGER,
+        measured_at TEXT NOT NULL,
+        PRIMARY KEY (pipeline, stream)
+    );
+";
 
 /// Makes a fresh connection ready: durable writes, and the tables at this program's version. Tells the log's own id,
 /// which tells it from every other job log.
@@ -143,6 +156,16 @@ fn refuse_foreign(db: &Connection, found: i64, path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_older_version_is_brought_up_to_date() {
+        let mut db = Connection::open_in_memory().unwrap();
+        db.execute_batch(&format!("{RUNS_AND_LEASES} INSERT INTO job_log_id VALUES ('own'); PRAGMA user_version = 1"))
+            .unwrap();
+        let path = Path::new("log.db");
+        assert_eq!((examine(&mut db, path).unwrap(), prepare(&mut db, path).unwrap().as_str()), (1, "own"));
+        assert_eq!(db.query_row("SELECT count(*) FROM job_log_lag", [], |row| row.get::<_, i64>(0)), Ok(0));
+    }
 
     #[test]
     fn the_version_that_is_there_is_found() {

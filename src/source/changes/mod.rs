@@ -13,7 +13,7 @@ use serde_json::Value;
 pub use self::place::{Place, Snapshot};
 pub use self::task::{Asked, Until, follow};
 use crate::error::Result;
-use crate::record::Rows;
+use crate::record::{Lag, Rows};
 
 /// A source's log, from a position on. It is asked by one task, which is never cut off in the middle of a call but by its
 /// end.
@@ -27,6 +27,11 @@ pub trait Log: Send {
 
     /// What is needed to go on from the last [`Step::Position`], besides the position: kept in the commit log only.
     fn state(&self) -> Value;
+
+    /// How far it is behind, by what it knows without asking.
+    fn lag(&self) -> Option<Lag> {
+        None
+    }
 
     /// Everything up to this position is committed at the destination.
     async fn ack(&mut self, _position: &Value) -> Result<()> {

@@ -80,7 +80,11 @@ impl Task<'_> {
                     self.log.ack(&Place::of(&position)?.log).await?;
                 }
             }
-            match self.log.next().await? {
+            let step = self.log.next().await?;
+            if !matches!(step, Step::Rows(_) | Step::Anew(_)) {
+                self.outlet.stands(self.log.lag());
+            }
+            match step {
                 Step::Rows(rows) => {
                     self.is_between &= rows.batch.num_rows() == 0;
                     self.outlet.send(Event::Rows(rows)).await?;

@@ -23,6 +23,7 @@ mod position;
 mod probe;
 mod query;
 mod refusal;
+mod rights;
 mod sessions;
 mod snapshot;
 mod survey;
@@ -31,6 +32,7 @@ mod windows;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -50,7 +52,8 @@ use self::windows::Looked;
 use super::keyset::Span;
 use super::listing::{self, Catalog, Listing};
 use super::{
-    Chunks, Description, Maker, Outlook, Reader, Selection, Source, Stream, Tables, Wanted, cursor, feed, pattern,
+    Chunks, Conditions, Description, Maker, Outlook, Reader, Selection, Source, Stream, Tables, Wanted, cursor, feed,
+    pattern,
 };
 use crate::config::Section;
 use crate::error::{Context, Result};
@@ -158,9 +161,25 @@ impl Source for Mysql {
             let more = query::notes(&mut connection, &plan, &settings, engine).await;
             notes.extend(more.at(|| &plan.name)?);
         }
+        if stream.selection.mode == Mode::Cdc {
+            if found.as_ref().is_some_and(|table| table.is_view) {
+                let key = stream.selection.table_key();
+                let message = format!("names `{}`, which is a view: a log has the changes of tables", plan.name);
+                return Err(stream.selection.section.error(key, message));
+            }
+            let name = Name::parse(stream.table(), &self.settings.database).map_err(crate::error::Error::config)?;
+            notes.extend(changes::conditions::of_table(&mut connection, &stream.selection, (&plan.name, &name)).await?);
+        }
         notes.extend(chunks::note(&mut connection, &self.settings, stream, &plan).await);
         connection.close().await;
         Ok(Description { table: plan.table, notes })
+    }
+
+    async fn conditions(&self, stream: &Stream, after: Option<&Checkpoint>, interval: Duration) -> Result<Conditions> {
+        match stream.selection.mode {
+            Mode::Cdc => changes::conditions::of(&self.settings, stream, after, interval).await,
+            Mode::Full | Mode::Incremental => Ok(Conditions::default()),
+        }
     }
 
     async fn windows(&self, stream: &Stream, wanted: &Wanted, mark: Option<&Checkpoint>) -> Result<Vec<Range>> {

@@ -85,6 +85,7 @@ macro_rules! job_log_servers {
         $crate::job_log_conformance!(OnServer($server));
         $crate::job_log_servers!(@each $server,
             many_may_begin_at_once, many_agree_on_the_id, reading_makes_no_tables, a_newer_table_is_refused, a_half_made_log_is_completed,
+            an_older_log_is_brought_up_to_date,
             tables_of_somebody_else_are_left_alone, missing_rights_are_spelled_out, wrong_logins_hold_no_secrets,
             broken_connections_are_made_anew, one_holder_at_a_time_whatever_breaks, writers_of_one_stream_meet_and_go_on, many_streams_need_few_connections, a_lost_answer_is_no_second_commit, a_server_that_is_gone_loses_the_lease,
             a_killed_holder_is_taken_over_at_once, holds_a_lease_when_told, times_are_the_servers, tls_is_verified,

@@ -56,11 +56,11 @@ pub async fn reading_makes_no_tables(server: &dyn Server) {
     assert!(log.holders("shop").await.unwrap().is_empty());
     for _ in 0..2 {
         let what = log.check().await.unwrap();
-        assert!(what.ends_with("table version 1; the first run makes it"), "{what}");
+        assert!(what.ends_with("table version 2; the first run makes it"), "{what}");
         assert!(!what.contains("replpw") && what.contains(&format!("127.0.0.1:{}/tm_log_", server.port())), "{what}");
     }
     log.prepare().await.unwrap();
-    assert!(at(server.url(), TIMING).check().await.unwrap().ends_with("table version 1"));
+    assert!(at(server.url(), TIMING).check().await.unwrap().ends_with("table version 2"));
 }
 
 pub async fn a_newer_table_is_refused(server: &dyn Server) {
@@ -75,7 +75,7 @@ pub async fn a_newer_table_is_refused(server: &dyn Server) {
         assert_eq!(error.kind(), Kind::Config);
         let text = error.to_string();
         assert!(
-            text.contains("its tables have version 7, and this program supports versions up to 1\n  A newer tidemark")
+            text.contains("its tables have version 7, and this program supports versions up to 2\n  A newer tidemark")
         );
     }
 }
@@ -88,7 +88,21 @@ pub async fn a_half_made_log_is_completed(server: &dyn Server) {
     let log = at(server.url(), TIMING);
     assert!(log.runs("shop", None, 1).await.unwrap().is_empty());
     log.lease("shop", "orders").await.unwrap().release().await;
-    assert!(log.check().await.unwrap().ends_with("table version 1"));
+    assert!(log.check().await.unwrap().ends_with("table version 2"));
+}
+
+/// As an earlier version of this program has left it.
+pub async fn an_older_log_is_brought_up_to_date(server: &dyn Server) {
+    let log = at(server.url(), TIMING);
+    log.start(&run("r", "orders")).await.unwrap();
+    server.run("UPDATE job_log_id SET version = 1").await;
+    server.run("DROP TABLE job_log_lag").await;
+    let log = at(server.url(), TIMING);
+    assert!(log.check().await.unwrap().ends_with("table version 1; the next run brings it to 2"));
+    assert!(log.lags("shop").await.unwrap().is_empty());
+    log.behind("shop", "orders", 4, Some(4)).await.unwrap();
+    assert_eq!(log.runs("shop", None, 1).await.unwrap().len(), 1);
+    assert!(log.check().await.unwrap().ends_with("table version 2"));
 }
 
 pub async fn tables_of_somebody_else_are_left_alone(server: &dyn Server) {
@@ -118,7 +132,12 @@ pub async fn missing_rights_are_spelled_out(server: &dyn Server) {
     log.check().await.unwrap();
 
     at(server.url(), TIMING).prepare().await.unwrap();
-    let rights = [("job_log", "select, insert"), ("job_log_lease", "select, update, insert"), ("job_log_id", "select")];
+    let rights = [
+        ("job_log", "select, insert"),
+        ("job_log_lease", "select, update, insert"),
+        ("job_log_lag", "select, insert, update"),
+        ("job_log_id", "select"),
+    ];
     let user = server.user(&rights, false).await;
     let url = server.with_login(&user, &format!("{user}-hush"));
     let check = at(&url, TIMING).check().await.unwrap_err();
@@ -128,6 +147,7 @@ pub async fn missing_rights_are_spelled_out(server: &dyn Server) {
     let rights = [
         ("job_log", "select, insert, update"),
         ("job_log_lease", "select, insert, update, delete"),
+        ("job_log_lag", "select, insert, update"),
         ("job_log_id", "select"),
     ];
     let user = server.user(&rights, false).await;
@@ -136,6 +156,8 @@ pub async fn missing_rights_are_spelled_out(server: &dyn Server) {
     let lease = log.lease("shop", "orders").await.unwrap();
     log.start(&run("r", "orders")).await.unwrap();
     log.record("shop", "orders", &commit("r", 1, &[1])).await.unwrap();
+    log.behind("shop", "orders", 1, None).await.unwrap();
+    log.behind("shop", "orders", 2, None).await.unwrap();
     lease.release().await;
 }
 

@@ -14,7 +14,7 @@ pub mod windows;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub use self::changes::{anew, begun, tables as altered, undone};
+pub use self::changes::{anew, begun, checks, lag, program as changed, tables as altered, undone};
 use arrow_array::RecordBatch;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder, Value};
@@ -102,6 +102,15 @@ macro_rules! my_suite {
             altered::altered_in_silence,
             altered::altered_in_two_phases,
             changes::logs_that_cannot_be_read_are_named,
+            checks::the_grants_that_it_takes,
+            checks::rights_beyond_them_are_named,
+            checks::how_long_the_log_is_kept,
+            checks::where_the_stream_stands,
+            checks::rows_that_foreign_keys_change,
+            checks::views_are_refused,
+            changed::check_run_and_status,
+            lag::how_far_it_is_behind,
+            lag::at_the_end_of_a_live_log_nothing_is_behind,
             chunks::every_type_of_key,
             chunks::chunks_are_ranges_of_the_index,
             chunks::small_and_uncuttable_tables_are_read_whole,

@@ -21,6 +21,10 @@ pub enum Fault {
     Method(&'static str),
 }
 
+/// The way on where the log has none.
+const ANEW: &str =
+    "`tidemark run --full-refresh` with the stream's name reads all of its tables anew, from where the log ends now.";
+
 impl Fault {
     pub fn torn(kind: u8) -> impl Fn(Torn) -> Self {
         move |Torn| Fault::Torn(kind)
@@ -33,13 +37,15 @@ impl From<Fault> for Error {
             Fault::Torn(kind) => Error::data(format!("an event of type {kind} is not formed as its type says"))
                 .hint("Read the log with the server's own `mysqlbinlog`: if that reads it, report this."),
             Fault::Checksum => Error::unavailable("an event's checksum is wrong: it was damaged on its way or on disk")
-                .hint("If it is the same event each time, the server's log is damaged, and a new snapshot is needed."),
+                .hint(format!("If it is the same event each time, the server's log is damaged. {ANEW}")),
             Fault::Unknown(kind) => Error::data(format!("an event of type {kind}, which this version does not know"))
                 .hint("It may hold changes, so it is not passed over. Update Tidemark, or report this."),
-            Fault::Old(kind) => Error::data(format!("an event of type {kind}, of a server before MySQL 5.6"))
-                .hint("Take a new snapshot: the log from there on is in a newer form."),
-            Fault::Incident => Error::new(Kind::Lost, "the server says that changes are missing from its log here")
-                .hint("Take a new snapshot."),
+            Fault::Old(kind) => {
+                Error::data(format!("an event of type {kind}, of a server before MySQL 5.6")).hint(ANEW)
+            }
+            Fault::Incident => {
+                Error::new(Kind::Lost, "the server says that changes are missing from its log here").hint(ANEW)
+            }
             Fault::Compressed => Error::data("compressed changes do not come to the size that the server says"),
             Fault::Method(what) => Error::data(format!("a {what} that this version does not know"))
                 .hint("Update Tidemark, or report this."),

@@ -12,7 +12,7 @@ use super::event::payload::Payload;
 use super::event::{Event, expand, kind};
 use super::fault::Fault;
 use super::gtid::{mariadb, mysql};
-use super::refusal::refused;
+use super::refusal::{not_begun, refused};
 use super::sum::Sum;
 use crate::error::{Error, Result};
 
@@ -121,7 +121,9 @@ impl Log {
             client.register(options.server_id).await?;
             client.dump(dump).await
         };
-        asked.await.map_err(|failure| refused(failure, false))?;
+        if let Err(failure) = asked.await {
+            return Err(not_begun(client, failure).await);
+        }
         let format = Format { server: String::new(), has_checksums: false, table_id_bytes: 6 };
         let mut log = Self {
             client,

@@ -1,7 +1,10 @@
 //! Why the server does not send its log, or stops to.
 
-use super::super::client::Failure;
+use super::super::client::{Client, Failure};
+use super::super::connect::text;
 use super::super::error::{self, Doing};
+use super::super::name::account;
+use super::super::rights::grant_of_log;
 use crate::error::{Error, Kind};
 
 /// What the dump of a log fails with, whatever the reason; which, only its wording tells.
@@ -34,15 +37,29 @@ pub fn refused(failure: Failure, has_come: bool) -> Error {
                      anew; `on_lost = snapshot` does so by itself.",
                 )
         }
-        Some(NO_LOG) => Error::config("the server keeps no binary log (error 1381)")
-            .hint("An administrator can set `log_bin` and `binlog_format = ROW`, and restart it."),
+        Some(NO_LOG) => Error::config("the server keeps no binary log (error 1381)").hint(
+            "An administrator can write `log_bin` and `binlog_format = ROW` below [mysqld] in the server's my.cnf, and restart it.",
+        ),
         Some(SAME_ID) => {
             Error::conflict(format!("another replica has our `server_id` (error {SAME_ID})")).hint("Give each its own.")
         }
         Some(number) if LACKS_RIGHT.contains(&number) => {
             Error::denied(format!("the user may not read the server's log (error {number})"))
-                .hint("An administrator can run: GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO …, with the user's name.")
+                .hint(format!("An administrator can run, with the user's name: {}", grant_of_log("…")))
         }
         _ => error::of(failure, if has_come { Doing::Reading } else { Doing::Preparing }),
     }
+}
+
+/// As [`refused`], of a session that was only just told what it is for: it can still be asked who we are.
+pub async fn not_begun(mut client: Client, failure: Failure) -> Error {
+    let number = error::number(&failure).unwrap_or_default();
+    let error = refused(failure, false);
+    if !LACKS_RIGHT.contains(&number) {
+        return error;
+    }
+    let Ok(rows) = client.query("select current_user()").await else { return error };
+    let user = account(&rows.first().map(|row| text(row, 0)).unwrap_or_default());
+    Error::denied(format!("the user {user} may not read the server's log (error {number})"))
+        .hint(format!("An administrator can run: {}", grant_of_log(&user)))
 }

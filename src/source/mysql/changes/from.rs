@@ -5,6 +5,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::ddl::{Clause, Ddl};
+use super::files::{self, Files};
 use super::place::{Executed, Place};
 use super::statement::Statement;
 use super::{Asker, HEARTBEAT, own_id, server};
@@ -125,27 +126,20 @@ impl Search<'_> {
 
     /// The last file that was begun before a time; the first one, where none was.
     async fn file_of(&self, connection: &mut Connection, time: Timestamp) -> Result<String> {
-        let files = server::files(connection).await?;
+        let files = Files::of(connection).await?;
+        let files: Vec<_> = files.names().collect();
         let (mut low, mut high) = (0, files.len());
         while high - low > 1 {
             let middle = low + (high - low) / 2;
-            match self.begun(&files[middle]).await? <= time.as_second() {
+            match files::begun_at(self.asker, files[middle]).await?.is_none_or(|begun| begun <= time) {
                 true => low = middle,
                 false => high = middle,
             }
         }
-        files.into_iter().nth(low).ok_or_else(|| Error::unavailable("the server tells of no file of its log"))
-    }
-
-    /// When a file was begun, in seconds since 1970.
-    async fn begun(&self, file: &str) -> Result<i64> {
-        let mut log = self.log(Start::File { file: file.to_owned(), position: FIRST }, true).await?;
-        while let Some(entry) = log.next().await? {
-            if let Event::Format(_) = entry.event {
-                return Ok(entry.header.timestamp.into());
-            }
-        }
-        Ok(0)
+        files
+            .get(low)
+            .map(|file| (*file).to_owned())
+            .ok_or_else(|| Error::unavailable("the server tells of no file of its log"))
     }
 
     /// Refuses a place behind which a table of the stream became another one.

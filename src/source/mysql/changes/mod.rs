@@ -2,10 +2,14 @@
 
 mod begin;
 mod captured;
+mod cascades;
 mod chunk;
+pub mod conditions;
 mod ddl;
 mod define;
+mod files;
 mod from;
+mod gauge;
 mod history;
 mod known;
 mod place;
@@ -13,6 +17,7 @@ mod prepared;
 mod reading;
 mod server;
 mod statement;
+mod tables;
 mod tail;
 mod undo;
 
@@ -24,6 +29,8 @@ use uuid::Uuid;
 use self::begin::Beginner;
 use self::captured::Captured;
 use self::chunk::Chunks;
+use self::files::Files;
+use self::gauge::Gauge;
 use self::known::Known;
 use self::place::{Executed, Place};
 use self::tail::Tail;
@@ -32,6 +39,7 @@ use super::config::Settings;
 use super::connect::{Connection, text};
 use super::error::{self, Doing};
 use super::name::Name;
+use super::rights;
 use crate::error::{Context, Error, Kind, Result};
 use crate::record::{Checkpoint, Event};
 use crate::source::changes::{self, Asked, Until, follow};
@@ -46,8 +54,10 @@ pub async fn open(settings: &Arc<Settings>, stream: &Stream, after: Option<&Chec
     let section = &stream.selection.section;
     let beginning = Beginning::of(section)?;
     let mut connection = Connection::open(settings).await?;
-    server::check(&mut connection).await.at(|| settings.address())?;
+    let asked = server::Settings::of(&mut connection).await.at(|| settings.address())?;
+    asked.check().at(|| settings.address())?;
     let asker = Asker::of(&mut connection, settings, stream).await?;
+    tables::look(&mut connection, &asked, &asker).await?;
     let mut beginner = Beginner { connection: &mut connection, asker: &asker, stream, beginning };
     let (mut place, history, mut prepared) = beginner.place(after).await?;
     if let Some(checkpoint) = after.filter(|_| beginning == Beginning::SnapshotOnly && place.snapshots.is_empty()) {
@@ -65,9 +75,10 @@ pub async fn open(settings: &Arc<Settings>, stream: &Stream, after: Option<&Chec
         }
         opened => opened?,
     };
-    connection.close().await;
+    let begun = Place::of(&place.log)?;
+    let gauge = Gauge::begin(connection, asker.clone(), &begun).await;
     let mut chunks = Chunks::new(asker.clone(), history.clone());
-    let mut tail = Tail::of(log, asker, (history, prepared), options, Place::of(&place.log)?)?;
+    let mut tail = Tail::of((log, options), asker, (history, prepared), begun, gauge)?;
     Ok(feed::from_task(
         move |outlet| async move { follow(Asked { place, until }, &mut tail, &mut chunks, &outlet).await },
     ))
@@ -145,9 +156,9 @@ impl Asker {
     /// The oldest file of the log.
     async fn first_file(&self) -> Result<String> {
         let mut connection = Connection::open(&self.settings).await?;
-        let files = server::files(&mut connection).await?;
+        let files = Files::of(&mut connection).await?;
         connection.close().await;
-        files.into_iter().next().ok_or_else(|| Error::unavailable("the server tells of no file of its log"))
+        files.oldest().map(str::to_owned).ok_or_else(|| Error::unavailable("the server tells of no file of its log"))
     }
 
     /// A table as changes of it are read.
@@ -183,7 +194,7 @@ impl Asker {
                 connection.run("rollback").await.map_err(reading)?;
                 return Ok(None);
             }
-            Err(failure) => return Err(reading(failure)),
+            Err(failure) => return Err(rights::no_select(connection, failure, name).await),
         }
         let known = Known::of(connection, name).await?;
         let place = server::end(connection).await?;

@@ -52,6 +52,8 @@ pub struct Reading {
     /// What is known besides the place is another than at the last one: the next is handed on at once.
     pub is_news: bool,
     pub moment: Moment,
+    /// When the last transaction that is over was committed.
+    pub ended_at: Option<i64>,
     next: Option<Gtid>,
     pub undo: Undo,
     pending: usize,
@@ -84,6 +86,7 @@ impl Reading {
             has_rows: false,
             is_news: false,
             moment: Moment::default(),
+            ended_at: None,
             next: None,
             undo: Undo::default(),
             pending: 0,
@@ -136,6 +139,13 @@ impl Reading {
             }
             Event::Rotate(_) | Event::Heartbeat(_) | Event::Stop if self.is_between => {
                 (self.place.file, self.place.pos) = (file.to_owned(), position);
+            }
+            // The beginning of a file, which is sent again before whatever is asked for in it.
+            Event::Format(_) | Event::PreviousGtids(_) | Event::GtidList(_) | Event::Nothing if self.is_between => {
+                let here = Place { file: file.to_owned(), pos: position, gtids: None };
+                if here.is_at_or_behind(&self.place) {
+                    (self.place.file, self.place.pos) = (here.file, here.pos);
+                }
             }
             _ => {}
         }
@@ -203,6 +213,7 @@ impl Reading {
         }
         (self.place.file, self.place.pos) = (file.to_owned(), position);
         (self.is_between, self.is_in_block, self.xa) = (true, false, None);
+        self.ended_at = self.moment.committed_at;
         self.ready.extend(self.undo.let_go(true));
         if self.since.is_none() {
             self.since = Some(Instant::now());

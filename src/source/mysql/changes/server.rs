@@ -1,26 +1,108 @@
-//! What the server's log is like, and where it ends.
+//! What the server's log is like, how long it is kept, and where it ends.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::place::Place;
 use crate::error::{Error, Result};
-use crate::source::mysql::client::Failure;
 use crate::source::mysql::connect::{Connection, text};
-use crate::source::mysql::error::{self, Doing};
+use crate::source::mysql::error;
+use crate::source::mysql::rights;
 
-/// Refuses a server whose log does not tell the changes of rows.
-pub async fn check(connection: &mut Connection) -> Result<()> {
-    let sql = "select @@global.log_bin, @@global.binlog_format, @@global.binlog_row_image";
-    let rows = connection.rows(sql, ()).await.map_err(failed)?;
-    let Some(row) = rows.first() else { return Err(Error::bug("the server told nothing of its log")) };
-    if text(row, 0) != "1" {
-        return Err(Error::config("the server keeps no binary log")
-            .hint("An administrator can set `log_bin` and `binlog_format = ROW`, and restart it."));
+/// The settings that decide what the log tells.
+#[derive(Debug, Clone, Default)]
+pub struct Settings(BTreeMap<String, String>);
+
+/// How long the server keeps its log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// Until somebody purges it.
+    Always,
+    /// A file so long after its last event.
+    For(Duration),
+}
+
+/// How much of a row the log has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Image {
+    Full,
+    /// All but texts and bytes that did not change.
+    NoBlob,
+    /// The key, and what changed.
+    Minimal,
+}
+
+impl Settings {
+    /// Anybody may ask for them.
+    pub async fn of(connection: &mut Connection) -> Result<Self> {
+        let sql = "show global variables where variable_name in ('log_bin', 'binlog_format', 'binlog_row_image', \
+                   'binlog_row_metadata', 'gtid_mode', 'binlog_expire_logs_seconds', 'expire_logs_days', \
+                   'binlog_expire_logs_auto_purge', 'max_binlog_total_size', 'innodb_native_foreign_keys')";
+        let rows = connection.texts(sql).await.map_err(|failure| error::of(failure, error::Doing::Preparing))?;
+        Ok(Self(rows.iter().map(|row| (text(row, 0).to_lowercase(), text(row, 1))).collect()))
     }
-    let format = text(row, 1);
-    if !format.eq_ignore_ascii_case("row") {
-        return Err(Error::config(format!("the server's log tells statements, not rows (binlog_format = {format})"))
-            .hint("An administrator can run: SET GLOBAL binlog_format = 'ROW'; sessions that are open keep what they have."));
+
+    #[cfg(test)]
+    pub fn of_values(values: &[(&str, &str)]) -> Self {
+        Self(values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
     }
-    Ok(())
+
+    /// In capitals; empty where the server has no such setting.
+    pub fn word(&self, name: &str) -> String {
+        self.0.get(name).map(|value| value.to_ascii_uppercase()).unwrap_or_default()
+    }
+
+    fn number(&self, name: &str) -> f64 {
+        self.0.get(name).and_then(|value| value.parse().ok()).unwrap_or(0.0)
+    }
+
+    /// Refuses a server whose log does not tell the changes of rows.
+    pub fn check(&self) -> Result<()> {
+        if self.word("log_bin") != "ON" {
+            return Err(Error::config("the server keeps no binary log (log_bin = OFF)").hint(
+                "An administrator can write `log_bin` and `binlog_format = ROW` below [mysqld] in the server's my.cnf, and restart it.",
+            ));
+        }
+        let format = self.word("binlog_format");
+        if format != "ROW" {
+            return Err(Error::config(format!("the server's log tells statements, not rows (binlog_format = {format})"))
+                .hint(
+                    "An administrator can run: SET GLOBAL binlog_format = 'ROW', and write the same below [mysqld] in the server's \
+                     my.cnf. Sessions that are open keep what they have until they connect again.",
+                ));
+        }
+        Ok(())
+    }
+
+    pub fn image(&self) -> Image {
+        match self.word("binlog_row_image").as_str() {
+            "MINIMAL" => Image::Minimal,
+            "NOBLOB" => Image::NoBlob,
+            // One of MariaDB's leaves out only what stands in the row before.
+            _ => Image::Full,
+        }
+    }
+
+    /// Whether the server tells of rows that foreign keys change.
+    pub fn logs_cascades(&self) -> bool {
+        self.word("innodb_native_foreign_keys") == "OFF"
+    }
+
+    pub fn kept(&self) -> Kept {
+        if self.word("binlog_expire_logs_auto_purge") == "OFF" {
+            return Kept::Always;
+        }
+        let (seconds, days) = (self.number("binlog_expire_logs_seconds"), self.number("expire_logs_days"));
+        match if seconds > 0.0 { seconds } else { days * 86_400.0 } {
+            seconds if seconds > 0.0 => Kept::For(Duration::from_secs_f64(seconds)),
+            _ => Kept::Always,
+        }
+    }
+
+    /// How many bytes of log the server keeps, where that is what it goes by.
+    pub fn most_bytes(&self) -> Option<u64> {
+        Some(self.number("max_binlog_total_size") as u64).filter(|bytes| *bytes > 0)
+    }
 }
 
 /// Where the log ends now.
@@ -52,35 +134,72 @@ pub async fn end(connection: &mut Connection) -> Result<Place> {
             }
             // Another version's words.
             Err(failure) if error::number(&failure) == Some(1064) => refused = Some(failure),
-            Err(failure) => return Err(failed(failure)),
+            Err(failure) => return Err(rights::refused(connection, failure).await),
         }
     }
-    Err(refused.map_or_else(|| Error::bug("no command"), failed))
-}
-
-/// The files of the log, the oldest first.
-pub async fn files(connection: &mut Connection) -> Result<Vec<String>> {
-    let rows = connection.texts("show binary logs").await.map_err(failed)?;
-    Ok(rows.iter().map(|row| text(row, 0)).collect())
+    match refused {
+        Some(failure) => Err(rights::refused(connection, failure).await),
+        None => Err(Error::bug("no command")),
+    }
 }
 
 /// Whether each transaction that MySQL logs from now on has an id.
 pub async fn has_gtids(connection: &mut Connection) -> Result<bool> {
-    let rows = connection.rows("select @@global.gtid_mode", ()).await.map_err(failed)?;
-    Ok(rows.first().is_some_and(|row| text(row, 0).eq_ignore_ascii_case("on")))
+    match connection.rows("select @@global.gtid_mode", ()).await {
+        Ok(rows) => Ok(rows.first().is_some_and(|row| text(row, 0).eq_ignore_ascii_case("on"))),
+        Err(failure) => Err(rights::refused(connection, failure).await),
+    }
 }
 
 async fn of_mariadb(connection: &mut Connection, place: &Place) -> Result<Option<String>> {
-    let sql = "select binlog_gtid_pos(?, ?)";
-    let rows = connection.rows(sql, (&place.file, place.pos)).await.map_err(failed)?;
-    Ok(rows.first().map(|row| text(row, 0)))
+    match connection.rows("select binlog_gtid_pos(?, ?)", (&place.file, place.pos)).await {
+        Ok(rows) => Ok(rows.first().map(|row| text(row, 0))),
+        Err(failure) => Err(rights::refused(connection, failure).await),
+    }
 }
 
-fn failed(failure: Failure) -> Error {
-    match error::number(&failure) {
-        Some(1227) => Error::denied("the user may not ask where the server's log ends (error 1227)").hint(
-            "An administrator can run: GRANT REPLICATION CLIENT, REPLICATION SLAVE ON *.* TO …, with the user's name.",
-        ),
-        _ => error::of(failure, Doing::Preparing),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(values: &[(&str, &str)]) -> Settings {
+        Settings::of_values(values)
+    }
+
+    #[test]
+    fn how_long_a_log_is_kept() {
+        let kept = |values: &[(&str, &str)]| settings(values).kept();
+        let days = |days: u64| Kept::For(Duration::from_secs(days * 86_400));
+        assert_eq!(
+            kept(&[("binlog_expire_logs_seconds", "2592000"), ("binlog_expire_logs_auto_purge", "ON")]),
+            days(30)
+        );
+        assert_eq!(
+            kept(&[("binlog_expire_logs_seconds", "2592000"), ("binlog_expire_logs_auto_purge", "OFF")]),
+            Kept::Always
+        );
+        assert_eq!(kept(&[("binlog_expire_logs_seconds", "0"), ("expire_logs_days", "0.000000")]), Kept::Always);
+        assert_eq!(kept(&[("expire_logs_days", "10")]), days(10));
+        assert_eq!(kept(&[]), Kept::Always);
+    }
+
+    #[test]
+    fn a_log_without_rows_is_refused() {
+        let on = ("log_bin", "ON");
+        assert!(settings(&[on, ("binlog_format", "ROW")]).check().is_ok());
+        for (values, said) in [
+            (&[("log_bin", "OFF")][..], "log_bin = OFF"),
+            (&[on, ("binlog_format", "STATEMENT")], "binlog_format = STATEMENT"),
+            (&[on, ("binlog_format", "MIXED")], "binlog_format = MIXED"),
+        ] {
+            assert!(settings(values).check().unwrap_err().message().contains(said), "{said}");
+        }
+    }
+
+    #[test]
+    fn cascades_are_logged_where_the_server_says_so() {
+        assert!(settings(&[("innodb_native_foreign_keys", "OFF")]).logs_cascades());
+        assert!(!settings(&[("innodb_native_foreign_keys", "ON")]).logs_cascades());
+        assert!(!settings(&[]).logs_cascades());
     }
 }

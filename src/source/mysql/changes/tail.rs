@@ -3,16 +3,19 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use serde_json::Value;
 
+use super::gauge::Gauge;
 use super::history::History;
 use super::place::Place;
 use super::prepared::{Aside, Begun, Prepared, Recalled};
 use super::reading::{GATHER, Reading, unfollowed};
 use super::{Asker, own_id};
 use crate::error::{Error, Result};
+use crate::record::Lag;
 use crate::source::changes::{self, Step};
-use crate::source::mysql::binlog::{Log, Options, Start};
+use crate::source::mysql::binlog::{Event, Log, Options, Start};
 
 /// How long nothing comes before that is said.
 const IDLE: Duration = Duration::from_millis(500);
@@ -24,6 +27,9 @@ pub struct Tail {
     reading: Reading,
     /// A prepared transaction that is being read, as it is committed.
     aside: Option<Aside>,
+    gauge: Gauge,
+    /// Nothing has come for a while.
+    is_idle: bool,
     /// The end as it was has come.
     has_ended: bool,
     goes_on: bool,
@@ -32,14 +38,14 @@ pub struct Tail {
 impl Tail {
     /// Of a log that was opened with these options at this place.
     pub fn of(
-        log: Log,
+        (log, options): (Log, Options),
         asker: Asker,
         (history, prepared): (History, Prepared),
-        options: Options,
         place: Place,
+        gauge: Gauge,
     ) -> Result<Self> {
         let reading = Reading::of(asker, history, prepared, place)?;
-        Ok(Self { log, options, reading, aside: None, has_ended: false, goes_on: false })
+        Ok(Self { log, options, reading, aside: None, gauge, is_idle: false, has_ended: false, goes_on: false })
     }
 
     /// How long to wait for the log's next event.
@@ -54,7 +60,10 @@ impl Tail {
     async fn advance(&mut self) -> Result<Option<Step>> {
         match tokio::time::timeout(self.patience(), self.log.next()).await {
             Ok(entry) => match entry? {
-                Some(entry) => self.reading.take(entry).await?,
+                Some(entry) => {
+                    self.is_idle &= matches!(entry.event, Event::Heartbeat(_));
+                    self.reading.take(entry).await?;
+                }
                 None if self.reading.is_between => {
                     self.has_ended = true;
                     self.reading.hand_on()?;
@@ -62,7 +71,10 @@ impl Tail {
                 None => return Err(Error::unavailable("the server's log ended within a transaction")),
             },
             Err(_) if self.reading.is_between && self.reading.since.is_some() => self.reading.hand_on()?,
-            Err(_) => return Ok(Some(Step::Idle)),
+            Err(_) => {
+                self.is_idle = self.reading.is_between;
+                return Ok(Some(Step::Idle));
+            }
         }
         if let Some(mut recalled) = self.reading.recalled.take() {
             let begun = match recalled.begun.take() {
@@ -127,5 +139,20 @@ impl changes::Log for Tail {
 
     fn state(&self) -> Value {
         self.reading.state()
+    }
+
+    fn lag(&self) -> Option<Lag> {
+        let bytes = self.gauge.behind(&self.reading.place);
+        // A silence alone may be the network's.
+        if self.has_ended || (self.is_idle && bytes.unwrap_or(0) == 0) {
+            return Some(Lag { since: None, bytes });
+        }
+        let since = Timestamp::from_microsecond(self.reading.ended_at?).ok();
+        Some(Lag { since, bytes })
+    }
+
+    async fn ack(&mut self, position: &Value) -> Result<()> {
+        self.gauge.committed(&Place::of(position)?);
+        Ok(())
     }
 }

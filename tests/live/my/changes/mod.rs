@@ -18,6 +18,9 @@ use super::{Database, Flavour, Server, selection};
 
 pub mod anew;
 pub mod begun;
+pub mod checks;
+pub mod lag;
+pub mod program;
 pub mod tables;
 pub mod undone;
 

@@ -1,0 +1,117 @@
+//! What the log cannot tell of the stream's tables, as they are defined now.
+
+use super::server::{Image, Settings};
+use super::{Asker, cascades};
+use crate::error::{Context, Error, Result};
+use crate::source::Selection;
+use crate::source::mysql::catalog;
+use crate::source::mysql::connect::Connection;
+use crate::source::mysql::error::{self, Doing};
+use crate::source::mysql::name::Name;
+
+/// How to have all of each row in the log.
+const WHOLE_ROWS: &str = "An administrator can run: SET GLOBAL binlog_row_image = 'FULL', and write the same below [mysqld] in the \
+                          server's my.cnf. Sessions that are open keep what they have until they connect again.";
+
+/// Refuses tables that cannot be followed, and warns of what the log does not tell of the others.
+pub async fn look(connection: &mut Connection, settings: &Settings, asker: &Asker) -> Result<()> {
+    for (shown, name) in asker.names()? {
+        let note = of(connection, settings, &asker.stream.selection, (&shown, &name)).await?;
+        if let Some(note) = note {
+            tracing::warn!(stream = %asker.stream.id, table = shown, "{note}");
+        }
+    }
+    Ok(())
+}
+
+/// What the log does not tell of a table. Refuses one whose rows it does not tell apart.
+pub async fn of(
+    connection: &mut Connection,
+    settings: &Settings,
+    selection: &Selection,
+    (shown, table): (&str, &Name),
+) -> Result<Option<String>> {
+    let reading = |failure| error::of(failure, Doing::Preparing);
+    let at = || format!("table {shown}");
+    if settings.image() != Image::Full {
+        let key = catalog::primary_key(connection, table).await.map_err(reading).at(at)?;
+        let columns = catalog::columns(connection, table).await.map_err(reading).at(at)?;
+        let is_long = |column: &&catalog::Column| is_blob(&column.known.data_type);
+        let long: Vec<_> = columns.iter().filter(is_long).map(|column| column.name.as_str()).collect();
+        // One that is not there tells nothing, and is read when it comes.
+        if !columns.is_empty() {
+            refuse_partial(settings, selection, (shown, &key, &long))?;
+        }
+    }
+    if settings.logs_cascades() {
+        return Ok(None);
+    }
+    let actions = cascades::unlogged(connection, table).await.map_err(reading).at(at)?;
+    Ok((!actions.is_empty()).then(|| cascades::note(&actions, &selection.name, shown)))
+}
+
+/// Of a log with parts of rows: `key` is the table's own, and `long` what a log may leave out even then.
+fn refuse_partial(
+    settings: &Settings,
+    selection: &Selection,
+    (table, key, long): (&str, &[String], &[&str]),
+) -> Result<()> {
+    let word = settings.word("binlog_row_image");
+    if key.is_empty() {
+        let message = "has no primary key, and the log has only a part of each row";
+        return Err(Error::config(format!("table {table}: it {message} (binlog_row_image = {word})"))
+            .hint(format!("Give it a primary key, or leave it out of the stream. {WHOLE_ROWS}")));
+    }
+    let is_sent = |column: &String| {
+        key.iter().any(|of| of.eq_ignore_ascii_case(column))
+            || (settings.image() == Image::NoBlob && !long.iter().any(|of| of.eq_ignore_ascii_case(column)))
+    };
+    let unsent: Vec<_> = selection.primary_key.iter().filter(|column| !is_sent(column)).map(String::as_str).collect();
+    if unsent.is_empty() {
+        return Ok(());
+    }
+    let names = unsent.join(", ");
+    let message = format!("names {names}, which the log leaves out of rows of {table} (binlog_row_image = {word})");
+    Err(selection
+        .section
+        .error("primary_key", message)
+        .hint(format!("Name columns of the table's own primary key ({}). {WHOLE_ROWS}", key.join(", "))))
+}
+
+fn is_blob(data_type: &str) -> bool {
+    data_type.contains("blob") || data_type.contains("text") || matches!(data_type, "json" | "geometry" | "vector")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Section;
+    use crate::source::STREAM_KEYS;
+
+    #[test]
+    fn rows_that_are_not_told_apart_are_refused_by_name() {
+        let refused = |image, key: &[&str], own: &str| {
+            let keys = STREAM_KEYS.iter().collect();
+            let mut values = vec![("mode", "cdc"), ("tables", "orders")];
+            values.extend((!own.is_empty()).then_some(("primary_key", own)));
+            let section = Section::of_keys("stream s", keys, &values).unwrap();
+            let selection = Selection::of("s", &section, None).unwrap();
+            let key: Vec<_> = key.iter().map(|column| (*column).to_owned()).collect();
+            let settings = Settings::of_values(&[("binlog_row_image", image)]);
+            refuse_partial(&settings, &selection, ("orders", &key, &["doc"])).err().map(|error| error.to_string())
+        };
+        assert_eq!(refused("MINIMAL", &["id"], ""), None);
+        assert_eq!(refused("MINIMAL", &["id", "at"], "ID"), None);
+        assert_eq!(refused("NOBLOB", &["id"], "id, email"), None);
+        for (image, key, own, named) in [
+            ("MINIMAL", &[][..], "", "table orders: it has no primary key"),
+            ("NOBLOB", &[], "email", "table orders: it has no primary key"),
+            ("MINIMAL", &["id"], "id, email", "names email, which the log leaves out of rows of orders"),
+            ("NOBLOB", &["id"], "id, doc", "names doc, which"),
+        ] {
+            let said = refused(image, key, own).unwrap();
+            assert!(said.contains(named) && said.contains("SET GLOBAL binlog_row_image = 'FULL'"), "{said}");
+            assert!(said.contains(&format!("binlog_row_image = {image}")), "{said}");
+        }
+    }
+}

@@ -42,7 +42,8 @@ pub async fn at_places_of_every_form(server: &Server) {
         let mut log = Log::new(&database);
         log.following = from(place);
         log.whole().await;
-        assert_eq!(log.ops(), [("a", "c", Some(2), Some(2)), ("a", "u", Some(1), Some(3))], "{place}");
+        let of_a: Vec<_> = log.ops().into_iter().filter(|seen| seen.0 == "a").collect();
+        assert_eq!(of_a, [("a", "c", Some(2), Some(2)), ("a", "u", Some(1), Some(3))], "{place}");
         // It goes on like any other.
         log.following = Following::default();
         database.run("update b set v = 1; insert into b (id, v) values (5, 5); delete from b").await;
@@ -72,7 +73,7 @@ pub async fn not_before_tables_were_altered(server: &Server) {
     let said = error.to_string();
     assert!(said.contains("table a was altered at binlog."), "{said}");
     // It names the place behind.
-    let behind = said.split("--from ").nth(1).unwrap().split([';', ' ']).next().unwrap();
+    let behind = said.split("--from ").nth(1).unwrap().split([';', ' ', '`', '\'']).next().unwrap();
     log.following = from(behind);
     log.whole().await;
     assert_eq!(log.ops(), [("a", "c", Some(2), Some(2))]);

@@ -57,7 +57,7 @@ impl From {
             false => text.parse::<mysql::Gtids>().is_ok(),
         };
         let time = text.parse::<Timestamp>().ok().or_else(|| {
-            let date = text.parse::<Date>().ok()?;
+            let date = text.parse::<Date>().ok().filter(|date| date.to_string() == text)?;
             Some(date.to_zoned(TimeZone::UTC).ok()?.timestamp())
         });
         match (text, text.rsplit_once(':')) {

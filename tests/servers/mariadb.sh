@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# mariadb.sh start DATADIR PORT | stop DATADIR
+# mariadb.sh start DATADIR PORT | stop DATADIR | kill DATADIR
 # Debian's MariaDB with a row binlog, global transaction ids, the login method ed25519 and TLS (DATADIR/tls).
 # Users: mysql.sql; root without a password on DATADIR/socket. EXTRA="--option=value ..." adds server options.
 set -euo pipefail
@@ -46,5 +46,6 @@ system_tables() {
 case $command in
 start) start "$3" ;;
 stop) stop "$dir/pid" ;;
-*) die "usage: $0 start DATADIR PORT | stop DATADIR" ;;
+kill) stop "$dir/pid" 5 KILL ;;
+*) die "usage: $0 start DATADIR PORT | stop DATADIR | kill DATADIR" ;;
 esac

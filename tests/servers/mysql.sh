@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# mysql.sh start DATADIR PORT | stop DATADIR
+# mysql.sh start DATADIR PORT | stop DATADIR | kill DATADIR
 # Oracle's MySQL 9 as install.sh unpacked it, with a row binlog, GTIDs and TLS (DATADIR/tls). Users (caching_sha2_password):
 # mysql.sql; root without a password on DATADIR/socket. EXTRA="--option=value ..." adds server options.
 set -euo pipefail
@@ -41,5 +41,6 @@ stop)
   stop "$dir/install.pid" 1
   stop "$dir/pid" 60
   ;;
-*) die "usage: $0 start DATADIR PORT | stop DATADIR" ;;
+kill) stop "$dir/pid" 5 KILL ;;
+*) die "usage: $0 start DATADIR PORT | stop DATADIR | kill DATADIR" ;;
 esac

@@ -6,6 +6,7 @@
 mod chunks;
 pub mod gate;
 pub mod oracle;
+mod own;
 mod paused;
 mod restarted;
 mod suite;

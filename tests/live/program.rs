@@ -23,6 +23,11 @@ impl Folder {
         Self { folder, variables: Vec::new() }
     }
 
+    /// Other lines in its `pipeline.conf`.
+    pub fn configure(&self, config: &str) {
+        std::fs::write(self.path().join("pipeline.conf"), config).unwrap();
+    }
+
     pub fn with(mut self, variable: &'static str, value: &str) -> Self {
         self.variables.push((variable, value.to_owned()));
         self
@@ -128,6 +133,15 @@ impl Run<'_> {
         }
         let status = self.child.wait().unwrap();
         Ended { code: status.code(), killed: status.signal() == Some(9), took, said: self.said(), peak }
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// How long ago it was started.
+    pub fn age(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// Where the system tells it.

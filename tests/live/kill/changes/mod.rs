@@ -1,6 +1,7 @@
 //! Changes of MySQL and MariaDB that are followed by runs of the real program, which are killed, and whose servers are.
 
 mod case;
+mod huge;
 
 use std::time::Duration;
 
@@ -24,11 +25,36 @@ fn mariadb_is_followed_to_s3_as_json() {
     survives_kills("mariadb", "s3", "json", 5);
 }
 
+#[test]
+fn mariadb_in_one_transaction() {
+    huge::survives_kills("mariadb", "", "");
+}
+
+#[test]
+fn mariadb_in_one_compressed_transaction() {
+    huge::survives_kills("mariadb", "--log-bin-compress=ON", "");
+}
+
 /// A module of its own, so that it can be left out by name where this server cannot be had.
 mod mysql {
     #[test]
     fn is_followed_through_kills() {
         super::survives_kills("mysql", "local", "parquet", 1);
+    }
+
+    #[test]
+    fn in_one_transaction() {
+        super::huge::survives_kills("mysql", "", "");
+    }
+
+    #[test]
+    fn in_one_compressed_transaction() {
+        // A larger one is logged as it is.
+        super::huge::survives_kills(
+            "mysql",
+            "--max-allowed-packet=1G",
+            "set session binlog_transaction_compression = on",
+        );
     }
 }
 

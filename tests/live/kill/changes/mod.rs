@@ -1,6 +1,7 @@
 //! Changes of MySQL and MariaDB that are followed by runs of the real program, which are killed, and whose servers are.
 
 mod case;
+mod fail_over;
 mod huge;
 
 use std::time::Duration;
@@ -26,6 +27,16 @@ fn mariadb_is_followed_to_s3_as_json() {
 }
 
 #[test]
+fn mariadb_is_followed_to_another_server() {
+    fail_over::goes_on("mariadb");
+}
+
+#[test]
+fn mariadb_goes_on_with_a_snapshot_at_another_server() {
+    fail_over::goes_on_with_a_snapshot("mariadb");
+}
+
+#[test]
 fn mariadb_in_one_transaction() {
     huge::survives_kills("mariadb", "", "");
 }
@@ -40,6 +51,16 @@ mod mysql {
     #[test]
     fn is_followed_through_kills() {
         super::survives_kills("mysql", "local", "parquet", 1);
+    }
+
+    #[test]
+    fn is_followed_to_another_server() {
+        super::fail_over::goes_on("mysql");
+    }
+
+    #[test]
+    fn goes_on_with_a_snapshot_at_another_server() {
+        super::fail_over::goes_on_with_a_snapshot("mysql");
     }
 
     #[test]

@@ -9,9 +9,10 @@ command=$1 dir=$(realpath -m "$2")
 start() {
   local port=$1 extra
   read -ra extra <<<"${EXTRA:-}"
-  mkdir -p "$dir"
+  mkdir -p "$dir" "$dir/tmp"
   certificates "$dir"
-  local base=(--no-defaults --user="$(id -un)" --datadir="$dir/data"
+  # A server that starts deletes what it takes for leavings of temporary tables, also another server's.
+  local base=(--no-defaults --user="$(id -un)" --datadir="$dir/data" --tmpdir="$dir/tmp"
     --plugin-dir="$CACHE/mariadb_plugins/usr/lib/mysql/plugin" --innodb-log-file-size=64M)
   if [ ! -f "$dir/users" ]; then
     rm -rf "$dir/data"

@@ -9,9 +9,9 @@ command=$1 dir=$(realpath -m "$2") root=$CACHE/mysql
 start() {
   local port=$1 extra
   read -ra extra <<<"${EXTRA:-}"
-  mkdir -p "$dir"
+  mkdir -p "$dir" "$dir/tmp"
   certificates "$dir"
-  local base=(--no-defaults --user="$(id -un)" --basedir="$root/usr" --datadir="$dir/data" --lc-messages-dir="$root/usr/share/mysql"
+  local base=(--no-defaults --user="$(id -un)" --basedir="$root/usr" --datadir="$dir/data" --tmpdir="$dir/tmp" --lc-messages-dir="$root/usr/share/mysql"
     --plugin-dir="$root/usr/lib/mysql/plugin" --innodb-redo-log-capacity=128M --innodb-buffer-pool-size=256M)
   if [ ! -f "$dir/users" ]; then
     rm -rf "$dir/data"

@@ -55,7 +55,7 @@ def connect(case, database=True, **more):
     url = urllib.parse.urlparse(case["url"])
     login = {"host": url.hostname, "port": url.port, "user": url.username, "password": url.password}
     name = case["database"] if database else None
-    return pymysql.connect(**login, database=name, charset="utf8mb4", autocommit=True, connect_timeout=5, read_timeout=120, **more)
+    return pymysql.connect(**login, database=name, charset="utf8mb4", autocommit=True, connect_timeout=5, read_timeout=900, **more)
 
 
 def is_mariadb(connection):

@@ -259,7 +259,9 @@ class Alterer(Writer):
     def widen(self, table, extra):
         texts = [name for name in extra if extra[name].startswith("varchar")]
         if texts:
-            self.do(f"alter table {table} modify column {self.chance.choice(texts)} varchar({self.chance.randrange(60, 200)}) {self.place()}")
+            name = self.chance.choice(texts)
+            length = int(extra[name].removeprefix("varchar(").removesuffix(")")) + self.chance.randrange(1, 100)
+            self.do(f"alter table {table} modify column {name} varchar({length}) {self.place()}")
 
     def default(self, table, extra):
         if len(extra) < 4:

@@ -1,9 +1,9 @@
 //! What the server's log is like, and where it ends.
 
 use super::place::Place;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::source::mysql::client::Failure;
-use crate::source::mysql::connect::{Connection, text};
+use crate::source::mysql::connect::{Connection, number, text};
 use crate::source::mysql::error::{self, Doing};
 
 /// Refuses a server whose log does not tell the changes of rows.
@@ -21,6 +21,24 @@ pub async fn check(connection: &mut Connection) -> Result<()> {
             .hint("An administrator can run: SET GLOBAL binlog_format = 'ROW'; sessions that are open keep what they have."));
     }
     Ok(())
+}
+
+/// How long a transaction that was read may be in the midst of its commit.
+const COMMIT_S: u64 = 10;
+
+/// Refuses a server that lacks transactions that were read of the log, as one does that took over without them: it would send what
+/// comes, and what it lacks would stay at the destination. MariaDB refuses such a place itself.
+pub async fn has(connection: &mut Connection, place: &Place) -> Result<()> {
+    let Some(gtids) = place.gtids.as_ref().filter(|_| !connection.is_mariadb) else { return Ok(()) };
+    let sql = "select wait_for_executed_gtid_set(?, ?)";
+    let rows = connection.rows(sql, (gtids, COMMIT_S)).await.map_err(failed)?;
+    if rows.first().and_then(|row| number(row, 0)) == Some(0) {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Lost, "the server lacks transactions that were read: it took over without them, or is behind").hint(
+        "Where it does not come after, `tidemark run --full-refresh` with the stream's name reads all of its tables anew; \
+         `on_lost = snapshot` does so by itself.",
+    ))
 }
 
 /// Where the log ends now.

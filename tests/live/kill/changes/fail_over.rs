@@ -79,6 +79,31 @@ pub fn goes_on_with_a_snapshot(name: &'static str) {
     assert_eq!(there["rows"], 3000 + 19, "{there}");
 }
 
+/// Proves that a replica that took over without what was read of the lost server is refused, rather than followed as if nothing was amiss.
+pub fn lacks_what_was_read(name: &'static str) {
+    let second = Own::start(name, "--server-id=2 --log-bin=standby");
+    let mut case = Case::new(Own::start(name, ""), "local", "parquet");
+    case.tables = Some(&["t02", "audit"]);
+    case.make(10);
+    case.run_outside(&second, &follow(name, &case.server));
+    wait_for_the_second(name, &case, &second);
+    case.run_outside(&second, promote(name));
+    let folder = Folder::new(&case.config(&case.server, "tables = t02, audit"));
+    folder.run("run", 0);
+    case.run(&case.server, "insert into audit values (1, 1, 't02', 77, 0, 0)");
+    folder.run("run", 0);
+    case.server.kill();
+
+    case.run(&second, "insert into audit values (2, 1, 't02', 78, 0, 0)");
+    folder.configure(&case.config(&second, "tables = t02, audit"));
+    let live = folder.live_files("changes");
+    let (_, said) = folder.run("run", 66);
+    assert!(said.contains("error_kind=\"lost\"") && said.contains("--full-refresh"), "{said}");
+    assert_eq!(folder.live_files("changes"), live);
+    folder.run("run changes --full-refresh", 0);
+    case.compare(&folder, &second, true);
+}
+
 fn follow(name: &str, first: &Own) -> String {
     let (word, more) = match name {
         "mysql" => ("source", "source_auto_position = 1, get_source_public_key = 1"),

@@ -37,6 +37,11 @@ fn mariadb_goes_on_with_a_snapshot_at_another_server() {
 }
 
 #[test]
+fn mariadb_is_not_followed_to_a_server_that_lacks_what_was_read() {
+    fail_over::lacks_what_was_read("mariadb");
+}
+
+#[test]
 fn mariadb_in_one_transaction() {
     huge::survives_kills("mariadb", "", "");
 }
@@ -61,6 +66,11 @@ mod mysql {
     #[test]
     fn goes_on_with_a_snapshot_at_another_server() {
         super::fail_over::goes_on_with_a_snapshot("mysql");
+    }
+
+    #[test]
+    fn is_not_followed_to_a_server_that_lacks_what_was_read() {
+        super::fail_over::lacks_what_was_read("mysql");
     }
 
     #[test]

@@ -25,7 +25,7 @@ def read(paths, columns):
     return duckdb.execute(sql, [paths]).fetchall()
 
 
-wrong = "count(*) filter (where _op <> 'c' or v <> id % 1000 or h <> sha256(id::varchar) or amount <> id / 100::decimal(12,2))"
+wrong = "count(*) filter (where _op <> 'c' or v <> id % 1000 or h <> left(sha256(id::varchar), 32) or amount <> id / 100::decimal(12,2))"
 [found] = read(huge, f"count(*), count(distinct id), min(id), max(id), count(distinct _seq), count(distinct entry), count(distinct _position), min(entry), {wrong}")
 count, keys, least, greatest, numbers, entries, positions, entry, others = found
 assert (count, keys, least, greatest, numbers) == (rows, rows, 1, rows, rows), f"{rows} rows are {found}"

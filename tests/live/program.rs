@@ -156,7 +156,8 @@ impl Run<'_> {
         assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
     }
 
-    fn said(&self) -> String {
+    /// What it has said so far.
+    pub fn said(&self) -> String {
         std::fs::read_to_string(self.folder.log()).unwrap()
     }
 }

@@ -73,8 +73,15 @@ pub fn goes_on_with_a_snapshot(name: &'static str) {
     case.run_outside(&second, promote(name));
 
     folder.configure(&case.config(&second, &stream.replace("= 100\n", "= 1000\n")));
-    let ended = folder.start("run --continuous").kill(Duration::from_secs(6));
+    let run = folder.start("run --continuous");
+    while !run.said().contains("the snapshot of a table is there table=\"t02\"") {
+        assert!(run.age() < Duration::from_secs(60), "the snapshot does not go on: {}", run.said());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let ended = run.kill(Duration::ZERO);
     assert!(ended.killed, "{}", ended.said);
+    // What it had not committed yet.
+    folder.run("run", 0);
     let there = case.compare(&folder, &second, true);
     assert_eq!(there["rows"], 3000 + 19, "{there}");
 }

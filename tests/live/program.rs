@@ -23,6 +23,11 @@ impl Folder {
         Self { folder, variables: Vec::new() }
     }
 
+    /// Other lines in its `pipeline.conf`.
+    pub fn configure(&self, config: &str) {
+        std::fs::write(self.path().join("pipeline.conf"), config).unwrap();
+    }
+
     pub fn with(mut self, variable: &'static str, value: &str) -> Self {
         self.variables.push((variable, value.to_owned()));
         self
@@ -130,6 +135,15 @@ impl Run<'_> {
         Ended { code: status.code(), killed: status.signal() == Some(9), took, said: self.said(), peak }
     }
 
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// How long ago it was started.
+    pub fn age(&self) -> Duration {
+        self.started.elapsed()
+    }
+
     /// Where the system tells it.
     fn peak(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
@@ -142,7 +156,8 @@ impl Run<'_> {
         assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
     }
 
-    fn said(&self) -> String {
+    /// What it has said so far.
+    pub fn said(&self) -> String {
         std::fs::read_to_string(self.folder.log()).unwrap()
     }
 }

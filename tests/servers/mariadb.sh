@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# mariadb.sh start DATADIR PORT | stop DATADIR
+# mariadb.sh start DATADIR PORT | stop DATADIR | kill DATADIR
 # Debian's MariaDB with a row binlog, global transaction ids, the login method ed25519 and TLS (DATADIR/tls).
 # Users: mysql.sql; root without a password on DATADIR/socket. EXTRA="--option=value ..." adds server options.
 set -euo pipefail
@@ -9,9 +9,10 @@ command=$1 dir=$(realpath -m "$2")
 start() {
   local port=$1 extra
   read -ra extra <<<"${EXTRA:-}"
-  mkdir -p "$dir"
+  mkdir -p "$dir" "$dir/tmp"
   certificates "$dir"
-  local base=(--no-defaults --user="$(id -un)" --datadir="$dir/data"
+  # A server that starts deletes what it takes for leavings of temporary tables, also another server's.
+  local base=(--no-defaults --user="$(id -un)" --datadir="$dir/data" --tmpdir="$dir/tmp"
     --plugin-dir="$CACHE/mariadb_plugins/usr/lib/mysql/plugin" --innodb-log-file-size=64M)
   if [ ! -f "$dir/users" ]; then
     rm -rf "$dir/data"
@@ -46,5 +47,6 @@ system_tables() {
 case $command in
 start) start "$3" ;;
 stop) stop "$dir/pid" ;;
-*) die "usage: $0 start DATADIR PORT | stop DATADIR" ;;
+kill) stop "$dir/pid" 5 KILL ;;
+*) die "usage: $0 start DATADIR PORT | stop DATADIR | kill DATADIR" ;;
 esac

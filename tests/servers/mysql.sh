@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# mysql.sh start DATADIR PORT | stop DATADIR
+# mysql.sh start DATADIR PORT | stop DATADIR | kill DATADIR
 # Oracle's MySQL 9 as install.sh unpacked it, with a row binlog, GTIDs and TLS (DATADIR/tls). Users (caching_sha2_password):
 # mysql.sql; root without a password on DATADIR/socket. EXTRA="--option=value ..." adds server options.
 set -euo pipefail
@@ -9,9 +9,9 @@ command=$1 dir=$(realpath -m "$2") root=$CACHE/mysql
 start() {
   local port=$1 extra
   read -ra extra <<<"${EXTRA:-}"
-  mkdir -p "$dir"
+  mkdir -p "$dir" "$dir/tmp"
   certificates "$dir"
-  local base=(--no-defaults --user="$(id -un)" --basedir="$root/usr" --datadir="$dir/data" --lc-messages-dir="$root/usr/share/mysql"
+  local base=(--no-defaults --user="$(id -un)" --basedir="$root/usr" --datadir="$dir/data" --tmpdir="$dir/tmp" --lc-messages-dir="$root/usr/share/mysql"
     --plugin-dir="$root/usr/lib/mysql/plugin" --innodb-redo-log-capacity=128M --innodb-buffer-pool-size=256M)
   if [ ! -f "$dir/users" ]; then
     rm -rf "$dir/data"
@@ -41,5 +41,6 @@ stop)
   stop "$dir/install.pid" 1
   stop "$dir/pid" 60
   ;;
-*) die "usage: $0 start DATADIR PORT | stop DATADIR" ;;
+kill) stop "$dir/pid" 5 KILL ;;
+*) die "usage: $0 start DATADIR PORT | stop DATADIR | kill DATADIR" ;;
 esac

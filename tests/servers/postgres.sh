@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# postgres.sh start DATADIR PORT | stop DATADIR
+# postgres.sh start DATADIR PORT | stop DATADIR | kill DATADIR
 # Debian's PostgreSQL (PGBIN names another one's programs) with logical decoding and, where it was built in, TLS (DATADIR/tls).
 # Users: postgres.sql; postgres without a password on the socket in DATADIR. EXTRA="-c name=value ..." adds settings.
 # The server refuses root, so root starts it as the user postgres.
@@ -61,5 +61,6 @@ debian_programs() {
 case $command in
 start) start "$3" ;;
 stop) stop "$dir/pid" 60 INT ;;
-*) die "usage: $0 start DATADIR PORT | stop DATADIR" ;;
+kill) stop "$dir/pid" 5 KILL ;;
+*) die "usage: $0 start DATADIR PORT | stop DATADIR | kill DATADIR" ;;
 esac

@@ -3,9 +3,11 @@
 //!
 //! Tables are made and files compared by `oracle.py`, which reads both ends with programs of others.
 
+mod changes;
 mod chunks;
 pub mod gate;
 pub mod oracle;
+mod own;
 mod paused;
 mod restarted;
 mod suite;

@@ -35,7 +35,7 @@ impl Place {
     }
 
     /// What the paths of its files start with.
-    fn root(&self) -> String {
+    pub fn root(&self) -> String {
         match self {
             Place::S3(prefix) => format!("s3://{}/{prefix}", server("TIDEMARK_TEST_S3_BUCKET")),
             Place::Local(folder) => folder.path().canonicalize().unwrap().display().to_string(),
@@ -43,7 +43,7 @@ impl Place {
     }
 
     /// Its section. Parts are so small that there are several, and on S3 so large that each goes up in pieces.
-    fn section(&self) -> String {
+    pub fn section(&self) -> String {
         match self {
             Place::S3(prefix) => format!(
                 "type = s3\nendpoint = {}\nbucket = {}\naccess_key = {}\nsecret_key = {}\nprefix = {prefix}\n\

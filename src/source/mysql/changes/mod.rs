@@ -66,7 +66,11 @@ pub async fn open(settings: &Arc<Settings>, stream: &Stream, after: Option<&Chec
     let goes_on = stream.following.goes_on && beginning != Beginning::SnapshotOnly;
     let until = if goes_on { Until::Stopped } else { Until::End };
     let mut options = options(settings, &place, asker.is_mariadb, until)?;
-    let log = match asker.log(&options).await {
+    let opened = match server::has(beginner.connection, &Place::of(&place.log)?).await {
+        Ok(()) => asker.log(&options).await,
+        Err(refused) => Err(refused).at(|| settings.address()),
+    };
+    let log = match opened {
         Err(lost) if lost.kind() == Kind::Lost && following::begins_anew_where_lost(section)? => {
             tracing::warn!(stream = %stream.id, "{}: all tables are read anew", lost.message());
             beginner.anew(&mut place, &history, &mut prepared).await?;

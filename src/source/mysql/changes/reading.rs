@@ -138,6 +138,10 @@ impl Reading {
                 return Err(unfollowed("a change of a statement-based log")).at(at);
             }
             Event::Rotate(_) | Event::Heartbeat(_) | Event::Stop if self.is_between => {
+                // After a fail-over the files are another server's: chunks are proved by these, also where nobody writes.
+                if self.place.file != file && self.since.is_none() {
+                    self.since = Some(Instant::now());
+                }
                 (self.place.file, self.place.pos) = (file.to_owned(), position);
             }
             // The beginning of a file, which is sent again before whatever is asked for in it.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::place::Place;
-use crate::error::{Error, Result};
-use crate::source::mysql::connect::{Connection, text};
+use crate::error::{Error, Kind, Result};
+use crate::source::mysql::connect::{Connection, number, text};
 use crate::source::mysql::error;
 use crate::source::mysql::rights;
 
@@ -103,6 +103,27 @@ impl Settings {
     pub fn most_bytes(&self) -> Option<u64> {
         Some(self.number("max_binlog_total_size") as u64).filter(|bytes| *bytes > 0)
     }
+}
+
+/// How long a transaction that was read may be in the midst of its commit.
+const COMMIT_S: u64 = 10;
+
+/// Refuses a server that lacks transactions that were read of the log, as one does that took over without them: it would send what
+/// comes, and what it lacks would stay at the destination. MariaDB refuses such a place itself.
+pub async fn has(connection: &mut Connection, place: &Place) -> Result<()> {
+    let Some(gtids) = place.gtids.as_ref().filter(|_| !connection.is_mariadb) else { return Ok(()) };
+    let sql = "select wait_for_executed_gtid_set(?, ?)";
+    let rows = match connection.rows(sql, (gtids, COMMIT_S)).await {
+        Ok(rows) => rows,
+        Err(failure) => return Err(rights::refused(connection, failure).await),
+    };
+    if rows.first().and_then(|row| number(row, 0)) == Some(0) {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Lost, "the server lacks transactions that were read: it took over without them, or is behind").hint(
+        "Where it does not come after, `tidemark run --full-refresh` with the stream's name reads all of its tables anew; \
+         `on_lost = snapshot` does so by itself.",
+    ))
 }
 
 /// Where the log ends now.

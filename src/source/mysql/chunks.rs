@@ -8,8 +8,9 @@ use super::config::Settings;
 use super::connect::{Connection, text};
 use super::error::{self, Doing};
 use super::name::Name;
-use super::plan::Plan;
+use super::plan::{Plan, Scope};
 use super::survey::{self, Layout};
+use super::types::Type;
 use crate::error::{Context, Error, Result};
 use crate::source::keyset::{Key, KeyColumn, Known, Span, Walk, lost};
 use crate::source::{Chunks, Consistency, Selection, Stream, Tables};
@@ -39,6 +40,9 @@ pub async fn spans(connection: &mut Connection, settings: &Settings, stream: &St
         (by, _) => by.to_vec(),
     };
     let Some(key) = key(connection, &plan, selection, name.as_ref(), &columns).await? else { return whole };
+    if has_no_order(connection, &plan, &columns).await? {
+        return whole;
+    }
     let looked = match &name {
         Some(name) => look(connection, name).await.at(|| plan.named())?,
         None => Looked::default(),
@@ -67,6 +71,10 @@ pub async fn note(connection: &mut Connection, settings: &Settings, stream: &Str
         (by, _) => by.to_vec(),
     };
     match key(connection, plan, &stream.selection, name.as_ref(), &columns).await {
+        Ok(Some(_)) if has_no_order(connection, plan, &columns).await.unwrap_or(false) => Some(format!(
+            "One statement reads it: of UUIDs beside those of RFC 9562, which {} has, the server's order is not one.",
+            columns.join(", ")
+        )),
         Ok(Some(_)) => None,
         Ok(None) if columns.is_empty() => Some(
             "There is no primary key to cut it by: one statement reads it, unless `chunk_by` names columns.".to_owned(),
@@ -76,6 +84,29 @@ pub async fn note(connection: &mut Connection, settings: &Settings, stream: &Str
         }
         Err(error) => Some(error.message().to_owned()),
     }
+}
+
+/// Whether the order of these columns contradicts itself, so that a range and the rest are not all of the table: MariaDB
+/// sorts UUIDs of no known version one way in an index, and compares them another way.
+pub async fn has_no_order(connection: &mut Connection, plan: &Plan, columns: &[String]) -> Result<bool> {
+    let is_uuid = |name: &&String| plan.columns.iter().any(|column| column.name == **name && column.of == Type::Uuid);
+    for column in columns.iter().filter(is_uuid) {
+        let text = format!("cast({} as char)", plan.column(column));
+        let sql = format!(
+            "select 1 {} limit 1",
+            plan.tail(&Scope {
+                condition: Some(format!(
+                    "(substr({text}, 15, 1) not between '1' and '8' or substr({text}, 20, 1) not in ('8', '9', 'a', 'b'))"
+                )),
+                ..Scope::default()
+            })
+        );
+        let odd = connection.rows(&sql, ()).await;
+        if !odd.map_err(|failure| error::of(failure, Doing::Reading)).at(|| plan.named())?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The key of a chunk of the plan's table.

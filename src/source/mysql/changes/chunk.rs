@@ -76,7 +76,10 @@ impl Chunks {
         }
         let columns = plan.table.key.clone();
         let span = Span { columns, after: after.map(<[String]>::to_vec), ..Span::default() };
-        let key = match span.columns.is_empty() {
+        // Once it is read by ranges it stays so.
+        let is_begun = span.after.is_some();
+        let has_order = is_begun || !chunks::has_no_order(&mut connection, &plan, &span.columns).await?;
+        let key = match span.columns.is_empty() || !has_order {
             true => None,
             false => chunks::key_of(&mut connection, settings, &stream, &plan, &span).await.ok().flatten(),
         };

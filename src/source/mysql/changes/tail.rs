@@ -18,7 +18,7 @@ use crate::source::changes::{self, Step};
 use crate::source::mysql::binlog::{Event, Log, Options, Start};
 
 /// How long nothing comes before that is said.
-const IDLE: Duration = Duration::from_millis(500);
+const IDLE: Duration = Duration::from_millis(25);
 
 /// The log from a place on.
 pub struct Tail {

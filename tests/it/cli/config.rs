@@ -308,10 +308,8 @@ fn memory_without_its_unit() {
 
 #[test]
 fn a_mode_of_the_command_line() {
-    let text = concat!(
-        "pipeline.conf:13: [stream orders] `mode` is `full`, and cannot be `cdc` for once: its files would not fit those that are \
-         there\n  Give that a section of its own, with a name of its own for the table (`as`)."
-    );
+    let text = "pipeline.conf:13: [stream orders] `mode` is `full`, and cannot be `cdc` for once: its files would not fit those that are \
+                there\n  Give that a section of its own, with a name of its own for the table (`as`).";
     refused_by("run --mode cdc", "orders", "orders", text);
 }
 

@@ -145,7 +145,7 @@ impl Known {
             Clause::Add { column, is_optional: true, .. } if self.place_of(&column.name).is_some() => {}
             Clause::Add { column, to, .. } => {
                 column.is_null_everywhere.then_some(())?;
-                let column = self.new(column);
+                let column = self.as_column(column);
                 self.place(column, self.columns.len(), to)?;
             }
             Clause::Drop { name } => {
@@ -158,7 +158,7 @@ impl Known {
             }
             Clause::Change { name, column, to } => {
                 let at = self.place_of(name)?;
-                let new = self.new(column);
+                let new = self.as_column(column);
                 self.columns[at].becomes(&new).then_some(())?;
                 self.columns.remove(at);
                 self.place(new, at, to)?;
@@ -177,7 +177,7 @@ impl Known {
         Some(())
     }
 
-    fn new(&self, column: &NewColumn) -> Column {
+    fn as_column(&self, column: &NewColumn) -> Column {
         let is_text = ["char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum", "set"]
             .contains(&base(&column.native));
         Column {

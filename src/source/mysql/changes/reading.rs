@@ -137,23 +137,25 @@ impl Reading {
             Event::OfStatement if !self.is_between => {
                 return Err(unfollowed("a change of a statement-based log")).at(at);
             }
-            Event::Rotate(_) | Event::Heartbeat(_) | Event::Stop if self.is_between => {
-                // After a fail-over the files are another server's: chunks are proved by these, also where nobody writes.
-                if self.place.file != file && self.since.is_none() {
-                    self.since = Some(Instant::now());
-                }
-                (self.place.file, self.place.pos) = (file.to_owned(), position);
-            }
+            Event::Rotate(_) | Event::Heartbeat(_) | Event::Stop if self.is_between => self.moves_to(file, position),
             // The beginning of a file, which is sent again before whatever is asked for in it.
             Event::Format(_) | Event::PreviousGtids(_) | Event::GtidList(_) | Event::Nothing if self.is_between => {
-                let here = Place { file: file.to_owned(), pos: position, gtids: None };
-                if here.is_at_or_behind(&self.place) {
-                    (self.place.file, self.place.pos) = (here.file, here.pos);
+                if self.place.file != file || self.place.pos < position {
+                    self.moves_to(file, position);
                 }
             }
             _ => {}
         }
         Ok(())
+    }
+
+    /// The log goes on there, without a transaction in between. After a fail-over the files are another server's: chunks are
+    /// proved by these, also where nobody writes.
+    fn moves_to(&mut self, file: &str, position: u64) {
+        if self.place.file != file && self.since.is_none() {
+            self.since = Some(Instant::now());
+        }
+        (self.place.file, self.place.pos) = (file.to_owned(), position);
     }
 
     fn begin(&mut self, is_in_block: bool) -> Result<()> {

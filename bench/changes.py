@@ -29,12 +29,13 @@ from run import reason, say
 from servers import Server
 
 FORMATS = ("parquet", "json")
+OURS = ("tidemark", "tidemark-from")
 # rows a transaction of the two pieces
 EACH = {"batches": 1000, "singles": 1}
 
 
 def names() -> list[str]:
-    return ["tidemark", *dict.fromkeys(peer.name for peer in changes_tools.PEERS)]
+    return [*OURS, *dict.fromkeys(peer.name for peer in changes_tools.PEERS)]
 
 
 def arguments() -> argparse.Namespace:
@@ -119,6 +120,10 @@ def prepare(server: Server, which: str, chosen: list[Reader], missing: dict[str,
     """Makes the piece, and says what is to be measured with it: the floor first."""
     changes = options.rows if which == "batches" else options.singles
     say(f"{server.name}: making {changes:,} changes, {EACH[which]:,} a transaction")
+    changes_log.begin(server)
+    for reader in chosen:
+        if reader.begin:
+            reader.begin(server)
     piece = changes_log.make(server, changes, EACH[which])
     floor = Reader(changes_tools.floor_name(server), "/dev/null", "", changes_tools.floor, check="exit")
     readers = [floor, *(reader for reader in chosen if reader.reads(server))]
@@ -140,18 +145,18 @@ def command_line(options: argparse.Namespace) -> str:
     return " ".join(words)
 
 
-def readers_of(options: argparse.Namespace, head: list[str]) -> list[Reader]:
+def readers_of(options: argparse.Namespace, begun: Path, head: list[str]) -> list[Reader]:
     """The chosen tools; what they are is added to the report's head."""
     chosen = [peer for peer in changes_tools.PEERS if peer.name in options.tools]
-    if "tidemark" in options.tools:
+    if set(OURS) & set(options.tools):
         binary = (options.bin or tools.build(options.profile)).resolve()
         name = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout.strip()
         head.append(f"{name}, " + ("built beforehand" if options.bin else f"cargo profile {options.profile}"))
-        chosen = [*(changes_tools.tidemark(binary, form) for form in FORMATS if form in options.formats), *chosen]
-    for peer in chosen:
-        if peer.package:
-            version = (TABLES if peer.package in TABLES.pins() else CHANGES).version(peer.package)
-            head.append(f"{peer.name} {version} into {peer.into}: {peer.note}")
+        forms = [form for form in FORMATS if form in options.formats]
+        ours = [changes_tools.tidemark(binary, form, begun) for form in forms]
+        ours += [changes_tools.tidemark_from(binary, form) for form in forms]
+        chosen = [*(reader for reader in ours if reader.name in options.tools), *chosen]
+    head += dict.fromkeys(f"{' '.join([reader.name, *changes_tools.version(reader)])}: {reader.note}" for reader in chosen)
     return chosen
 
 
@@ -164,24 +169,25 @@ def main() -> None:
     if "duckdb" in missing:
         raise SystemExit(f"cannot be installed: duckdb: {missing['duckdb']}")
     head = [f"{date.today()}: {report.machine()}", f"`{command_line(options)}`"]
-    chosen = readers_of(options, head)
-    head.append("one run of each tool" if options.rounds == 1 else f"{options.rounds} rounds of all tools in turn; medians")
-    head.append(f"load average at the start: {busy:.1f}" + ("; other work disturbed these figures" if busy > 0.5 else ""))
-    sections: list[Section] = []
-    with servers.up(options.servers, options.data) as (there, unavailable):
-        head += [f"{name} was not read: {why}" for name, why in unavailable.items()]
-        try:
-            for server in there:
-                for which in options.pieces:
-                    section, readers = prepare(server, which, chosen, missing, options)
-                    sections.append(section)
-                    bench(section, readers, options)
-                    changes_log.remove(server)
-        finally:  # an interrupted one says what it has
-            text = changes_report.write(head, sections)
-            if options.out:
-                options.out.write_text(text)
-            print(text)
+    with tempfile.TemporaryDirectory(prefix="tidemark-changes-begun.") as begun:
+        chosen = readers_of(options, Path(begun), head)
+        head.append("one run of each tool" if options.rounds == 1 else f"{options.rounds} rounds of all tools in turn; medians")
+        head.append(f"load average at the start: {busy:.1f}" + ("; other work disturbed these figures" if busy > 0.5 else ""))
+        sections: list[Section] = []
+        with servers.up(options.servers, options.data) as (there, unavailable):
+            head += [f"{name} was not read: {why}" for name, why in unavailable.items()]
+            try:
+                for server in there:
+                    for which in options.pieces:
+                        section, readers = prepare(server, which, chosen, missing, options)
+                        sections.append(section)
+                        bench(section, readers, options)
+                        changes_log.remove(server)
+            finally:  # an interrupted one says what it has
+                text = changes_report.write(head, sections)
+                if options.out:
+                    options.out.write_text(text)
+                print(text)
 
 
 if __name__ == "__main__":

@@ -76,9 +76,8 @@ class Piece:
         return self.end - self.position
 
 
-def make(server: Server, changes: int, size: int) -> Piece:
-    """Makes the table anew, and a piece of the log with so many changes of it, `size` of them in each transaction."""
-    tens = changes // (10 * size)
+def begin(server: Server) -> None:
+    """Makes the table anew, empty, and what changes it."""
     # what is no change of the table stays out of the log
     server.sql(
         f"""drop database if exists {DATABASE};
@@ -94,6 +93,11 @@ def make(server: Server, changes: int, size: int) -> Piece:
         set sql_log_bin = 1;
         flush binary logs;"""
     )
+
+
+def make(server: Server, changes: int, size: int) -> Piece:
+    """Makes so many changes of the table, `size` of them in each transaction."""
+    tens = changes // (10 * size)
     file, position = end(server)
     gtids = server.sql("select @@gtid_executed")[0][0].replace("\\n", "") if server.name == "mysql" else ""
     # MariaDB would repeat each statement beside its rows, and MySQL does not: both shall log the same

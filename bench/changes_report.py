@@ -35,7 +35,7 @@ class Section:
     unread: list[str]
 
     def best(self) -> Line | None:
-        peers = [line for line in self.lines[1:] if line.tool != "tidemark" and line.runs]
+        peers = [line for line in self.lines[1:] if not line.tool.startswith("tidemark") and line.runs]
         return min(peers, key=Line.seconds, default=None)
 
 
@@ -78,19 +78,19 @@ def targets(section: Section) -> list[str]:
         lines.append(f"{what}: {'met' if is_met else 'missed'}")
 
     for line in section.lines:
-        if line.tool != "tidemark" or not line.runs:
+        if not line.tool.startswith("tidemark") or not line.runs:
             continue
         if line.form == "parquet":
             if best:
                 times = best.seconds() / line.wall()
-                tell(f"parquet: {times:.1f} times as fast as {best.tool} into {best.form}, target {TIMES}", times >= TIMES)
+                tell(f"{line.tool} into parquet: {times:.1f} times as fast as {best.tool} into {best.form}, target {TIMES}", times >= TIMES)
             if section.rows_each == 1:
                 rate = piece.transactions / line.wall()
-                tell(f"parquet: {rate:,.0f} transactions/s, target {TRANSACTIONS:,}", rate >= TRANSACTIONS)
+                tell(f"{line.tool} into parquet: {rate:,.0f} transactions/s, target {TRANSACTIONS:,}", rate >= TRANSACTIONS)
             else:
                 rate = piece.changes / line.wall()
-                tell(f"parquet: {rate:,.0f} changes/s, aimed at {CHANGES:,}", rate >= CHANGES)
-        tell(f"{line.form}: peak {line.peak() / 1e6:.0f} MB, target below {TARGET_PEAK / 1e6:.0f} MB", line.peak() < TARGET_PEAK)
+                tell(f"{line.tool} into parquet: {rate:,.0f} changes/s, aimed at {CHANGES:,}", rate >= CHANGES)
+        tell(f"{line.tool} into {line.form}: peak {line.peak() / 1e6:.0f} MB, target below {TARGET_PEAK / 1e6:.0f} MB", line.peak() < TARGET_PEAK)
     return lines
 
 

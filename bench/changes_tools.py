@@ -1,6 +1,7 @@
 """The tools that read a piece of a binary log, each as the command line that a user would type."""
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from servers import CACHE, Server, mysql_client
 from tools import Command
 
 SERVERS = ("mariadb", "mysql")
+# beside the tables' folders lie the commit log and the like, whose names begin with _
+FILES = "out/[!_]*/**/*"
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Reader:
     """A tool and where its changes go: into files of a format, or into nothing. `package` is the name in the requirements;
     `command` prepares a run in an empty folder. `check` is what is asked of it: the `whole` of its rows and the table behind them,
     the `count` of its rows, how many it `said` there were, or that it came to its `exit` well. `unread` says why it
-    does not read MariaDB, if so."""
+    does not read MariaDB, if so. `begin` is run before there are changes."""
 
     name: str
     into: str
@@ -29,6 +32,7 @@ class Reader:
     note: str = ""
     check: str = "said"
     unread: str = ""
+    begin: Callable[[Server], None] | None = None
 
     def reads(self, server: Server) -> bool:
         return not self.unread or server.name == "mysql"
@@ -63,12 +67,10 @@ def mariadb_binlog() -> str:
     return str(program)
 
 
-def tidemark(binary: Path, form: str) -> Reader:
-    def command(piece: Piece, folder: Path) -> Command:
-        server = piece.server
-        (folder / "pipeline.conf").write_text(
-            f"""[job_log]
-url = sqlite:{folder}/tidemark.db
+def pipeline(server: Server, form: str) -> str:
+    """Tidemark's configuration, in which nothing depends on the folder that it lies in."""
+    return f"""[job_log]
+url = sqlite:tidemark.db
 
 [source bench]
 type = mysql
@@ -81,7 +83,7 @@ tls = off
 
 [destination lake]
 type = local
-path = {folder}/out
+path = out
 format = {form}
 
 [stream changes]
@@ -89,12 +91,46 @@ source = bench
 destination = lake
 tables = {TABLE}
 mode = cdc
+snapshot = never
 """
-        )
-        argv = [str(binary), "run", "changes", "--from", f"{piece.file}:{piece.position}", "-c", str(folder / "pipeline.conf")]
-        return Command(argv, "out/[!_]*/**/*", {"BENCH_PASSWORD": server.password})
 
-    return Reader("tidemark", form, "", command, check="whole")
+
+def tidemark(binary: Path, form: str, begun: Path) -> Reader:
+    """Goes on where a first run ended, whose files are in `begun`."""
+    first = begun / form
+
+    def begin(server: Server) -> None:
+        shutil.rmtree(first, ignore_errors=True)
+        first.mkdir()
+        (first / "pipeline.conf").write_text(pipeline(server, form))
+        environment = {**os.environ, "BENCH_PASSWORD": server.password}
+        done = subprocess.run([binary, "run", "changes"], cwd=first, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise SystemExit(f"tidemark does not begin: {done.stderr.strip()}")
+
+    def command(piece: Piece, folder: Path) -> Command:
+        shutil.copytree(first, folder, dirs_exist_ok=True)
+        return Command([str(binary), "run", "changes"], FILES, {"BENCH_PASSWORD": piece.server.password})
+
+    return Reader("tidemark", form, "", command, "goes on where its last run ended", "whole", begin=begin)
+
+
+def tidemark_from(binary: Path, form: str) -> Reader:
+    """Begins at a place that is named."""
+
+    def command(piece: Piece, folder: Path) -> Command:
+        (folder / "pipeline.conf").write_text(pipeline(piece.server, form))
+        argv = [str(binary), "run", "changes", "--from", f"{piece.file}:{piece.position}"]
+        return Command(argv, FILES, {"BENCH_PASSWORD": piece.server.password})
+
+    note = "a first run with --from, which reads the log once more beforehand, to see that no table was altered"
+    return Reader("tidemark-from", form, "", command, note, "whole")
+
+
+def version(reader: Reader) -> list[str]:
+    """The version of a peer."""
+    environment = TABLES if reader.package in TABLES.pins() else CHANGES
+    return [environment.version(reader.package)] if reader.package else []
 
 
 def rivet(piece: Piece, folder: Path, *output: str) -> Command:
@@ -130,8 +166,8 @@ def replication(piece: Piece, _: Path) -> Command:
 
 RIVET_UNREAD = "asks for MySQL's server_uuid, and ends"
 PEERS = (
-    Reader("rivet", "parquet", "rivet-cli", rivet_parquet, "rivet cdc up to the log's end", "count", RIVET_UNREAD),
-    Reader("rivet", "/dev/null", "rivet-cli", rivet, "the same as JSON to its standard output, which is thrown away", "exit", RIVET_UNREAD),
+    Reader("rivet", "parquet", "rivet-cli", rivet_parquet, "into Parquet: rivet cdc up to the log's end", "count", RIVET_UNREAD),
+    Reader("rivet", "/dev/null", "rivet-cli", rivet, "into /dev/null: its JSON, thrown away", "exit", RIVET_UNREAD),
     Reader(
         "debezium",
         "a count",

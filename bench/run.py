@@ -21,6 +21,7 @@ import measure
 import report
 import servers
 import tools
+from environment import HERE, TABLES
 from report import Pair, Section
 from servers import Server
 
@@ -62,7 +63,7 @@ def load(there: list[Server], scale: str) -> None:
         return
     with tempfile.TemporaryDirectory(prefix="tidemark-bench.") as folder:
         say(f"making lineitem at scale {scale}")
-        csv = lineitem.make(tools.program("tpchgen-cli"), scale, Path(folder))
+        csv = lineitem.make(TABLES.program("tpchgen-cli"), scale, Path(folder))
         for server in empty:
             say(f"loading {server.name}")
             lineitem.load(server, scale, csv)
@@ -93,7 +94,7 @@ def run_once(pair: Pair, command: tools.Command, table: lineitem.Loaded, folder:
             pair.failure = f"ended well, but left no {command.files}"
             return
         pair.size = sum(path.stat().st_size for path in files)
-        argv = [str(tools.program("python")), str(tools.HERE / "check.py"), pair.form, *map(str, files)]
+        argv = [str(TABLES.program("python")), str(HERE / "check.py"), pair.form, *map(str, files)]
         check = subprocess.run(argv, capture_output=True, text=True, check=False)
         if check.returncode != 0:
             pair.failure = f"what it wrote cannot be read: {(check.stderr.strip().splitlines() or [''])[-1]}"
@@ -153,7 +154,7 @@ def main() -> None:
     busy = os.getloadavg()[0]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # stops what was started, as an interrupt does
     say("installing the tools")
-    missing = tools.install()
+    missing = TABLES.install()
     if gone := {"duckdb", "pyarrow", "tpchgen-cli"} & missing.keys():
         raise SystemExit(f"cannot be installed: {', '.join(f'{name}: {missing[name]}' for name in gone)}")
     chosen = [tool for tool in tools.PEERS if tool.name in options.tools]
@@ -166,7 +167,7 @@ def main() -> None:
     if binary:
         name = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout.strip()
         head.append(f"{name}, " + ("built beforehand" if options.bin else f"cargo profile {options.profile}"))
-    head += [f"{tool.name} {tools.version(tool.package)}: {tool.note}" for tool in chosen if tool.package]
+    head += [f"{tool.name} {TABLES.version(tool.package)}: {tool.note}" for tool in chosen if tool.package]
     head.append("one run of each tool" if options.rounds == 1 else f"{options.rounds} rounds of all tools in turn; medians")
     head.append(f"load average at the start: {busy:.1f}" + ("; other work disturbed these figures" if busy > 0.5 else ""))
 

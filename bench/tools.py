@@ -1,22 +1,15 @@
 """The tools that copy the table, each as the command line that a user would type."""
 
 import json
-import os
 import platform
-import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from environment import HERE, TABLES
 from lineitem import Loaded
-from servers import CACHE, ROOT, Server
-
-HERE = Path(__file__).resolve().parent
-HOME = CACHE / "bench"
-PYTHON = HOME / "python"
-REQUIREMENTS = HERE / "requirements.txt"
+from servers import ROOT, Server
 
 
 @dataclass(frozen=True)
@@ -37,54 +30,6 @@ class Tool:
     formats: tuple[str, ...]
     command: Callable[[Server, Loaded, str, Path], Command]
     note: str = ""
-
-
-def program(name: str) -> Path:
-    return PYTHON / "bin" / name
-
-
-def install() -> dict[str, str]:
-    """Installs requirements.txt into the cache, once; gives the requirements that could not be had, with the reason."""
-    wanted = f"{platform.python_version()} {platform.machine()}\n{REQUIREMENTS.read_text()}"
-    stamp, missing = HOME / "python.ok", HOME / "missing.json"
-    if not stamp.exists() or stamp.read_text() != wanted:
-        stamp.unlink(missing_ok=True)
-        shutil.rmtree(PYTHON, ignore_errors=True)
-        subprocess.run(["python3", "-m", "venv", PYTHON], check=True)
-        failed: dict[str, str] = {}
-        if pip("-r", str(REQUIREMENTS)):
-            for one in pins().values():
-                if reason := pip(one):
-                    failed[package(one)] = reason
-        missing.write_text(json.dumps(failed))
-        stamp.write_text(wanted)
-    return {str(name): str(reason) for name, reason in json.loads(missing.read_text()).items()}
-
-
-def pip(*what: str) -> str:
-    """Installs, and gives the error where that failed."""
-    done = subprocess.run(
-        [program("pip"), "-q", "install", *what],
-        env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["pip failed"])[-1]
-
-
-def package(requirement: str) -> str:
-    return re.split(r"[\[=;]", requirement)[0]
-
-
-def pins() -> dict[str, str]:
-    """The requirements by package."""
-    lines = [line.strip() for line in REQUIREMENTS.read_text().splitlines()]
-    return {package(line): line for line in lines if line and not line.startswith("#")}
-
-
-def version(name: str) -> str:
-    return pins()[name].split("==")[1].split(";")[0]
 
 
 def build(profile: str) -> Path:
@@ -153,7 +98,8 @@ mode = full
 def connectorx(way: str) -> Callable[[Server, Loaded, str, Path], Command]:
     def command(server: Server, table: Loaded, form: str, folder: Path) -> Command:
         url = sql_url(server, table, options="?sslmode=disable" if server.name == "postgres" else "")
-        argv = [str(program("python")), str(HERE / "connectorx_copy.py"), way, url, "lineitem", "l_orderkey", form, str(folder / f"lineitem.{form}")]
+        what = [way, url, "lineitem", "l_orderkey", form, str(folder / f"lineitem.{form}")]
+        argv = [str(TABLES.program("python")), str(HERE / "connectorx_copy.py"), *what]
         return Command(argv, f"lineitem.{form}")
 
     return command
@@ -179,12 +125,12 @@ exports:
       path: ./out
     columns:
 {decimals}""")
-    return Command([str(program("rivet")), "run", "-c", "rivet.yaml"], f"out/lineitem*.{form}", {"DATABASE_URL": sql_url(server, table)})
+    return Command([str(TABLES.program("rivet")), "run", "-c", "rivet.yaml"], f"out/lineitem*.{form}", {"DATABASE_URL": sql_url(server, table)})
 
 
 def sling(server: Server, table: Loaded, form: str, folder: Path) -> Command:
     architecture = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
-    binary = next(PYTHON.glob(f"lib/python*/site-packages/sling_linux_{architecture}/bin/sling-linux-{architecture}"))
+    binary = next(TABLES.python.glob(f"lib/python*/site-packages/sling_linux_{architecture}/bin/sling-linux-{architecture}"))
     url = sql_url(server, table, options="?sslmode=disable" if server.name == "postgres" else "")
     schema = "public" if server.name == "postgres" else table.database
     file = folder / f"lineitem.{form}"
@@ -196,7 +142,7 @@ def sling(server: Server, table: Loaded, form: str, folder: Path) -> Command:
 
 def dlt(server: Server, table: Loaded, form: str, folder: Path) -> Command:
     url = sql_url(server, table, "+psycopg2" if server.name == "postgres" else "+pymysql")
-    argv = [str(program("python")), str(HERE / "dlt_copy.py"), url, "lineitem", form, str(folder)]
+    argv = [str(TABLES.program("python")), str(HERE / "dlt_copy.py"), url, "lineitem", form, str(folder)]
     env = {"RUNTIME__DLTHUB_TELEMETRY": "false", "NORMALIZE__DATA_WRITER__DISABLE_COMPRESSION": "true", "HOME": str(folder)}
     return Command(argv, "out/bench/lineitem/*", env)
 

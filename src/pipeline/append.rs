@@ -64,7 +64,9 @@ pub async fn begin(session: &mut Session, source: &dyn Source, lease: &dyn Lease
 /// Whether places alone are not worth an entry: a log always has others, and one is kept each `idle` time.
 fn is_quiet(session: &Session, newest: &Commit) -> bool {
     let age = newest.at.parse::<jiff::Timestamp>().map(|at| jiff::Timestamp::now().duration_since(at).unsigned_abs());
-    session.opening.mode == Mode::Cdc && age.is_ok_and(|age| age < session.limits.idle)
+    // One that is followed may have nothing else to tell for days.
+    let may_wait = session.opening.mode == Mode::Cdc && !session.stream.following.goes_on;
+    may_wait && age.is_ok_and(|age| age < session.limits.idle)
 }
 
 /// The first events, where any of them is worth a commit: rows, or another position than the one it was opened at, unless

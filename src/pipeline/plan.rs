@@ -386,6 +386,7 @@ impl<'a> Plan<'a> {
             goes_on: *continuous,
             again: what.map(|what| Again { by: run.to_owned(), what }),
             from: backfill.as_ref().and_then(|wanted| wanted.from.clone()),
+            run: run.to_owned(),
         }
     }
 

@@ -53,6 +53,8 @@ pub struct Following {
     pub again: Option<Again>,
     /// Where a stream without a position begins, in the source's own words.
     pub from: Option<String>,
+    /// The run that asks, which may ask several times.
+    pub run: String,
 }
 
 /// What is to be read from its beginning again, once: the position tells that it was begun.

@@ -49,7 +49,10 @@ async fn system_versioned_tables_are_tables_and_sequences_are_none() {
 async fn odd_uuids_are_read_by_one_statement() {
     let database = SERVER.database("odd_uuids").await;
     database.run("create table t (id uuid primary key, n int)").await;
-    database.run("insert into t select md5(seq), seq from seq_1_to_3000").await;
+    // Some are none to the server.
+    database
+        .run("set session sql_mode = ''; insert ignore into t select md5(seq), seq from seq_1_to_3000 where cast(md5(seq) as uuid) is not null")
+        .await;
     database.run("create table known (id uuid primary key, n int)").await;
     database
         .run("insert into known select insert(insert(md5(seq), 13, 1, '4'), 17, 1, '8'), seq from seq_1_to_3000")

@@ -67,6 +67,9 @@ pub trait Chunks: Send {
     /// The key of the chunk's last row; `None` where no row of the table is above.
     fn last(&self) -> Option<Vec<String>>;
 
+    /// Of a table that was [`Begun::Gone`], and of which rows came before: the row that says that they are gone.
+    fn gone(&mut self, at: &Value) -> Result<Option<Rows>>;
+
     /// The row that says that the table is read from its beginning again.
     fn anew(&mut self, table: &str, at: &Value) -> Result<Rows>;
 }

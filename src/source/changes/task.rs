@@ -135,6 +135,9 @@ impl Task<'_> {
                 return Ok(());
             }
             Begun::Gone => {
+                if let Some(rows) = self.chunks.gone(&self.place.log)?.filter(|_| snapshot.anew) {
+                    self.outlet.send(Event::Rows(rows)).await?;
+                }
                 self.place.snapshots.remove(&table);
                 return self.checkpoint().await;
             }

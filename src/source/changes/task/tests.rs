@@ -159,6 +159,10 @@ impl Chunks for FakeChunks {
         self.last.clone()
     }
 
+    fn gone(&mut self, _: &Value) -> Result<Option<Rows>> {
+        Ok(None)
+    }
+
     fn anew(&mut self, _: &str, _: &Value) -> Result<Rows> {
         change::truncate(&table(), None, "")
     }

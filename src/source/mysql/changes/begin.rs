@@ -32,7 +32,8 @@ impl Beginner<'_> {
         };
         let (mut place, history) = (Place::of(&checkpoint.position)?, History::of(&checkpoint.state)?);
         let mut prepared = Prepared::of(&checkpoint.state)?;
-        if self.stream.following.from.is_some() {
+        let following = &self.stream.following;
+        if following.from.is_some() && place.again.as_ref() != Some(&following.run) {
             return Err(Error::config(format!("stream {} has come to a place already", self.stream.id))
                 .hint("`--from` is for one that begins. `--full-refresh` reads all of its tables anew, from the log's end on."));
         }
@@ -64,7 +65,8 @@ impl Beginner<'_> {
             history.set(&table, asked.map_or(Has::Gone, |(_, known)| Has::Known(known)));
         }
         let place = from::place(self.connection, self.asker, from).await.at(|| self.asker.settings.address())?;
-        Ok((Place { log: place.position()?, ..Place::default() }, history))
+        let again = Some(self.stream.following.run.clone());
+        Ok((Place { log: place.position()?, again, ..Place::default() }, history))
     }
 
     /// Takes the stream's tables for those that are read, of which some may be new.
@@ -91,7 +93,7 @@ impl Beginner<'_> {
         place.log = self.end().await?;
         place.snapshots.clear();
         for table in &self.stream.tables {
-            history.set(table, Has::Nothing);
+            history.forget(table);
             place.snapshots.insert(table.clone(), Snapshot { after: None, anew: true });
         }
         Ok(())
@@ -107,7 +109,7 @@ impl Beginner<'_> {
                 let near = near.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
                 return Err(Error::config(format!("stream {} has no table {name}{near}", self.stream.id)));
             };
-            history.set(table, Has::Nothing);
+            history.forget(table);
             place.snapshots.insert(table.clone(), Snapshot { after: None, anew: true });
         }
         Ok(())

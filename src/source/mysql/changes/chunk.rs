@@ -1,5 +1,7 @@
 //! Chunks of tables that are proved to see everything up to a place in the log.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use serde_json::Value;
 
@@ -9,7 +11,7 @@ use super::history::{Has, History};
 use super::known::Known;
 use super::place::Place;
 use crate::error::{Context, Error, Result};
-use crate::record::{Rows, change};
+use crate::record::{Rows, Table, change};
 use crate::source::changes::{self, Begun};
 use crate::source::keyset::Span;
 use crate::source::mysql::batch::Batch;
@@ -31,6 +33,8 @@ pub struct Chunks {
     history: History,
     reading: Option<Reading>,
     last: Option<Vec<String>>,
+    /// A table that is not there any more, as it was.
+    gone: Option<Arc<Table>>,
 }
 
 /// A chunk that is being read.
@@ -48,7 +52,7 @@ struct Reading {
 
 impl Chunks {
     pub fn new(asker: Asker, history: History) -> Self {
-        Self { asker, history, reading: None, last: None }
+        Self { asker, history, reading: None, last: None, gone: None }
     }
 
     async fn start(&mut self, table: &str, after: Option<&[String]>, at: &Place) -> Result<Begun> {
@@ -56,9 +60,14 @@ impl Chunks {
         let settings = &self.asker.settings;
         let mut connection = Connection::open(settings).await?;
         let name = self.asker.name(table)?;
-        let known = match sources.known(&mut connection, table, &name, at).await? {
+        let mut gone = None;
+        let known = match sources.known(&mut connection, table, &name, at, &mut gone).await? {
             Ok(known) => known,
-            Err(begun) => return Ok(begun),
+            Err(begun) => {
+                let captured = gone.map(|known| self.asker.captured(&(table.to_owned(), name), &known)).transpose()?;
+                self.gone = captured.map(|captured| captured.table);
+                return Ok(begun);
+            }
         };
         let Some(lock) = sees(&mut connection, at).await? else { return Ok(Begun::NotYet) };
         let stream = self.asker.stream.of_table(table);
@@ -117,13 +126,14 @@ impl Sources<'_> {
         table: &str,
         name: &Name,
         at: &Place,
+        gone: &mut Option<Known>,
     ) -> Result<Result<Known, Begun>> {
         let is_mariadb = self.asker.is_mariadb;
         Ok(match self.history.get(table) {
             Some(Has::Known(known)) => Ok(known),
             Some(Has::From(place, known)) if at.has_come_to(&place, is_mariadb)? => Ok(known),
             Some(Has::From(..)) => Err(Begun::NotYet),
-            Some(Has::Nothing) => match self.asker.ask(connection, name).await? {
+            Some(Has::Nothing(was)) => match self.asker.ask(connection, name).await? {
                 Some((place, known)) => {
                     self.history.set(table, Has::From(place.clone(), known.clone()));
                     if at.has_come_to(&place, is_mariadb)? { Ok(known) } else { Err(Begun::NotYet) }
@@ -131,10 +141,11 @@ impl Sources<'_> {
                 None => {
                     tracing::warn!(table, "the table is not there: it is read when it comes");
                     self.history.set(table, Has::Gone);
+                    *gone = was;
                     Err(Begun::Gone)
                 }
             },
-            Some(Has::Gone | Has::Left) | None => Err(Begun::Gone),
+            Some(Has::Gone | Has::Left(_)) | None => Err(Begun::Gone),
         })
     }
 
@@ -223,6 +234,11 @@ impl changes::Chunks for Chunks {
 
     fn last(&self) -> Option<Vec<String>> {
         self.last.clone()
+    }
+
+    fn gone(&mut self, at: &Value) -> Result<Option<Rows>> {
+        let Some(table) = self.gone.take() else { return Ok(None) };
+        change::truncate(&table, None, &Place::of(at)?.shown()).map(Some)
     }
 
     fn anew(&mut self, table: &str, at: &Value) -> Result<Rows> {

@@ -90,6 +90,13 @@ impl Reading {
                 return self.renamed(table, to);
             }
         }
+        for clause in clauses {
+            if let Clause::Exchanges(other) = clause
+                && let Some(at) = self.place_of(&other.database, &other.table)
+            {
+                self.is_another(at)?;
+            }
+        }
         let Some(at) = self.place_of(&table.database, &table.table) else { return Ok(()) };
         let Some(Has::Known(known)) = self.has(at) else { return Ok(()) };
         match known.altered(clauses) {
@@ -127,13 +134,13 @@ impl Reading {
         let table = self.names[at].0.clone();
         match self.has(at) {
             // It is to be asked for yet, or what was asked is of a place that is still to come.
-            Some(Has::Nothing | Has::From(..)) => return Ok(()),
+            Some(Has::Nothing(_) | Has::From(..)) => return Ok(()),
             Some(Has::Known(_)) => self.emptied(at)?,
-            Some(Has::Gone | Has::Left) | None => {}
+            Some(Has::Gone | Has::Left(_)) | None => {}
         }
         tracing::info!(table, position = self.moment.position, "the table is another one: it is read anew");
         self.captured[at] = None;
-        self.history.set(&table, Has::Nothing);
+        self.history.set(&table, Has::Nothing(None));
         self.ready.push_back(Step::Anew(table));
         Ok(())
     }

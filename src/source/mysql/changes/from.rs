@@ -36,7 +36,10 @@ pub async fn place(connection: &mut Connection, asker: &Asker, from: &str) -> Re
             let file = asker.first_file().await?;
             searching.up_to(&file, |entry| entry.position > FIRST).await?
         }
-        From::File(file, position) => searching.up_to(&file, |entry| entry.position > position).await?,
+        From::File(file, position) => {
+            let is_behind = |entry: &Entry<'_>| entry.file != file || entry.position > position;
+            searching.up_to(&file, is_behind).await?
+        }
         From::Time(time) => {
             let file = searching.file_of(connection, time).await?;
             let is_later = |entry: &Entry<'_>| {

@@ -18,15 +18,26 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Has {
-    /// Nothing: it is asked for when its snapshot begins.
-    Nothing,
+    /// Nothing yet: it is asked for when its snapshot begins. What it was when rows of it came.
+    Nothing(Option<Known>),
     /// What it is from a place on that the log has not come to.
     From(Place, Known),
     Known(Known),
     /// It is not there.
     Gone,
-    /// It is no more among the stream's tables; rows of it may still be at the destination.
-    Left,
+    /// It is no more among the stream's tables; rows of it may still be at the destination, of when it was this.
+    Left(Option<Known>),
+}
+
+impl Has {
+    /// What it is, or was last.
+    pub fn known(&self) -> Option<Known> {
+        match self {
+            Has::Known(known) | Has::From(_, known) => Some(known.clone()),
+            Has::Nothing(known) | Has::Left(known) => known.clone(),
+            Has::Gone => None,
+        }
+    }
 }
 
 /// By the stream's names of the tables.
@@ -60,22 +71,41 @@ impl History {
         self.tables().insert(table.to_owned(), has);
     }
 
+    /// Forgets what a table is: it is to be asked for.
+    pub fn forget(&self, table: &str) {
+        let mut tables = self.tables();
+        let was = tables.get(table).and_then(Has::known);
+        tables.insert(table.to_owned(), Has::Nothing(was));
+    }
+
     /// Takes these for the stream's tables. Gives those that are to be read from their beginning, with whether rows of them came
     /// before.
     pub fn take(&self, names: &[String]) -> Vec<(String, bool)> {
         let mut tables = self.tables();
         for (_, has) in tables.iter_mut().filter(|(table, _)| !names.contains(table)) {
-            *has = Has::Left;
+            *has = Has::Left(has.known());
         }
         let mut new = Vec::new();
         for name in names {
             let before = tables.get(name).cloned();
-            if matches!(before, None | Some(Has::Left)) {
-                tables.insert(name.clone(), Has::Nothing);
+            if matches!(before, None | Some(Has::Left(_))) {
+                tables.insert(name.clone(), Has::Nothing(before.as_ref().and_then(Has::known)));
                 new.push((name.clone(), before.is_some()));
             }
         }
         new
+    }
+
+    /// Whether what is told of a table is told from a place on that fits.
+    pub fn waits_for(&self, fits: impl Fn(&Place) -> Result<bool>) -> Result<bool> {
+        for has in self.tables().values() {
+            if let Has::From(place, _) = has
+                && fits(place)?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// What is told of tables from a place on, and the log has come to it: that is what they are. Whether there is any.
@@ -105,7 +135,7 @@ mod tests {
         history.set("a", Has::Gone);
         assert_eq!(history.take(&names(&["a"])), []);
         let again = History::of(&history.state()).unwrap();
-        assert_eq!((again.get("a"), again.get("b")), (Some(Has::Gone), Some(Has::Left)));
+        assert_eq!((again.get("a"), again.get("b")), (Some(Has::Gone), Some(Has::Left(None))));
         assert_eq!(again.take(&names(&["a", "b"])), [("b".to_owned(), true)]);
         assert!(History::of(&json!({ "tables": ["a"] })).is_err());
     }

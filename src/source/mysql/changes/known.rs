@@ -131,7 +131,9 @@ impl Known {
     /// The table after `ALTER TABLE`, whose clauses are carried out in their order.
     pub fn altered(&self, clauses: &[Clause]) -> Altered {
         let mut known = self.clone();
-        match clauses.iter().try_for_each(|clause| known.alter(clause)) {
+        // They are of all columns of the statement, wherever they stand in it.
+        let (sets, others): (Vec<_>, Vec<_>) = clauses.iter().partition(|c| matches!(c, Clause::CharacterSet(_)));
+        match sets.into_iter().chain(others).try_for_each(|clause| known.alter(clause)) {
             Some(()) => Altered::Known(known),
             None => Altered::Rewritten,
         }
@@ -140,7 +142,7 @@ impl Known {
     fn alter(&mut self, clause: &Clause) -> Option<()> {
         match clause {
             Clause::Nothing | Clause::Rename(_) => {}
-            Clause::Rewrites => return None,
+            Clause::Rewrites | Clause::Exchanges(_) => return None,
             Clause::CharacterSet(set) => self.character_set.clone_from(set),
             Clause::Add { column, is_optional: true, .. } if self.place_of(&column.name).is_some() => {}
             Clause::Add { column, to, .. } => {
@@ -159,7 +161,9 @@ impl Known {
             Clause::Change { name, column, to } => {
                 let at = self.place_of(name)?;
                 let new = self.as_column(column);
-                self.columns[at].becomes(&new).then_some(())?;
+                // Another collation is another order.
+                let is_ordered = self.columns[at].character_set.is_some() && self.key.contains(&self.columns[at].name);
+                (!is_ordered && self.columns[at].becomes(&new)).then_some(())?;
                 self.columns.remove(at);
                 self.place(new, at, to)?;
             }

@@ -57,6 +57,9 @@ pub async fn open(settings: &Arc<Settings>, stream: &Stream, after: Option<&Chec
     let asked = server::Settings::of(&mut connection).await.at(|| settings.address())?;
     asked.check().at(|| settings.address())?;
     let asker = Asker::of(&mut connection, settings, stream).await?;
+    let mut databases: Vec<_> = asker.names()?.into_iter().map(|(_, name)| name.database).collect();
+    databases.dedup();
+    server::refuse_left_out(&mut connection, &asked, &databases).await.at(|| settings.address())?;
     tables::look(&mut connection, &asked, &asker).await?;
     let mut beginner = Beginner { connection: &mut connection, asker: &asker, stream, beginning };
     let (mut place, history, mut prepared) = beginner.place(after).await?;

@@ -32,7 +32,7 @@ pub struct Reading {
     pub names: Vec<(String, Name)>,
     pub captured: Vec<Option<Captured>>,
     /// Of each table of the log: its place among those that are read, and how its rows lie.
-    maps: Maps<Option<(usize, Layout)>>,
+    maps: Maps<Mapped>,
     room: Room,
     /// Where the last transaction ended.
     pub place: Place,
@@ -159,6 +159,10 @@ impl Reading {
     }
 
     fn begin(&mut self, is_in_block: bool) -> Result<()> {
+        // A transaction without an end is what a server leaves that was killed.
+        if !self.is_between && self.asker.may_go_back(&self.executed) {
+            self.back(None)?;
+        }
         (self.is_between, self.is_in_block, self.has_rows) = (false, is_in_block, false);
         let (handed, is_mariadb) = (&self.handed, self.asker.is_mariadb);
         if self.history.settle(|place| handed.has_come_to(place, is_mariadb))? {
@@ -224,6 +228,9 @@ impl Reading {
         if self.since.is_none() {
             self.since = Some(Instant::now());
         }
+        // A place from which on a table is known is one that is handed on: no rows are gathered across it.
+        let (here, is_mariadb) = (|| self.before(), self.asker.is_mariadb);
+        self.is_news |= self.history.waits_for(|place| here().has_come_to(place, is_mariadb))?;
         let is_due = self.since.is_some_and(|since| since.elapsed() >= GATHER);
         if self.pending >= MANY_ROWS || is_due || self.is_news { self.hand_on() } else { Ok(()) }
     }
@@ -255,7 +262,7 @@ impl Reading {
         let (database, table) = (String::from_utf8_lossy(map.database), String::from_utf8_lossy(map.name));
         let place = self.place_of(&database, &table);
         let (Some(at), Some(Some(Has::Known(known)))) = (place, place.map(|at| self.has(at))) else {
-            self.maps.learn(map, None);
+            self.maps.learn(map, if place.is_some() { Mapped::Unknown } else { Mapped::Other });
             return Ok(());
         };
         let read = map.read().map_err(|_| Error::data(format!("table {table}: what the log says of it is torn")))?;
@@ -273,12 +280,20 @@ impl Reading {
                 self.asker.stream.selection.name
             ))
         })?;
-        self.maps.learn(map, Some((at, layout)));
+        self.maps.learn(map, Mapped::Known(at, layout));
         Ok(())
     }
 
     pub fn rows(&mut self, event: RowsEvent<'_>) -> Result<()> {
-        let Some(Some((at, layout))) = self.maps.get_mut(event.table) else { return Ok(()) };
+        let (at, layout) = match self.maps.get_mut(event.table) {
+            Some(Mapped::Known(at, layout)) => (at, layout),
+            // What is prepared now may be committed when the table is known.
+            Some(Mapped::Unknown) => {
+                self.has_rows = true;
+                return Ok(());
+            }
+            Some(Mapped::Other) | None => return Ok(()),
+        };
         let Some(captured) = &mut self.captured[*at] else { return Err(Error::bug("a table that was not learned")) };
         self.has_rows = true;
         if self.xa.is_some() {
@@ -322,6 +337,16 @@ impl Reading {
     pub fn forget_maps(&mut self) {
         self.maps = Maps::default();
     }
+}
+
+/// A table of the log.
+enum Mapped {
+    /// None of the stream's.
+    Other,
+    /// One of the stream's; what it is by now is not known.
+    Unknown,
+    /// Its place among those that are read, and how its rows lie.
+    Known(usize, Layout),
 }
 
 pub fn unfollowed(what: &str) -> Error {

@@ -37,7 +37,8 @@ impl Settings {
     pub async fn of(connection: &mut Connection) -> Result<Self> {
         let sql = "show global variables where variable_name in ('log_bin', 'binlog_format', 'binlog_row_image', \
                    'binlog_row_metadata', 'gtid_mode', 'binlog_expire_logs_seconds', 'expire_logs_days', \
-                   'binlog_expire_logs_auto_purge', 'max_binlog_total_size', 'innodb_native_foreign_keys')";
+                   'binlog_expire_logs_auto_purge', 'max_binlog_total_size', 'innodb_native_foreign_keys', \
+                   'log_slave_updates', 'log_replica_updates')";
         let rows = connection.texts(sql).await.map_err(|failure| error::of(failure, error::Doing::Preparing))?;
         Ok(Self(rows.iter().map(|row| (text(row, 0).to_lowercase(), text(row, 1))).collect()))
     }
@@ -128,6 +129,22 @@ pub async fn has(connection: &mut Connection, place: &Place) -> Result<()> {
 
 /// Where the log ends now.
 pub async fn end(connection: &mut Connection) -> Result<Place> {
+    let row = status(connection).await?;
+    let number = row[1].parse();
+    let pos = number.map_err(|_| Error::bug("the end of the log is no number"))?;
+    let mut place = Place { file: row[0].clone(), pos, gtids: None };
+    place.gtids = match connection.is_mariadb {
+        true => of_mariadb(connection, &place).await?,
+        false => {
+            let executed = row[4].replace(['\n', ' '], "");
+            has_gtids(connection).await?.then_some(executed)
+        }
+    };
+    Ok(place)
+}
+
+/// What the server tells of its log: file, place, the databases that it logs and those that it does not, transactions.
+async fn status(connection: &mut Connection) -> Result<[String; 5]> {
     let commands: &[&str] = match connection.is_mariadb {
         true => &["show binlog status", "show master status"],
         false => &["show binary log status", "show master status"],
@@ -141,17 +158,7 @@ pub async fn end(connection: &mut Connection) -> Result<Place> {
                         Error::config("the server keeps no binary log").hint("An administrator can set `log_bin`.")
                     );
                 };
-                let number = text(row, 1).parse();
-                let pos = number.map_err(|_| Error::bug("the end of the log is no number"))?;
-                let mut place = Place { file: text(row, 0), pos, gtids: None };
-                place.gtids = match connection.is_mariadb {
-                    true => of_mariadb(connection, &place).await?,
-                    false => {
-                        let executed = text(row, 4).replace(['\n', ' '], "");
-                        has_gtids(connection).await?.then_some(executed)
-                    }
-                };
-                return Ok(place);
+                return Ok(std::array::from_fn(|at| text(row, at)));
             }
             // Another version's words.
             Err(failure) if error::number(&failure) == Some(1064) => refused = Some(failure),
@@ -162,6 +169,29 @@ pub async fn end(connection: &mut Connection) -> Result<Place> {
         Some(failure) => Err(rights::refused(connection, failure).await),
         None => Err(Error::bug("no command")),
     }
+}
+
+/// Refuses a server whose log leaves out one of these databases, or all that comes from the server that it is a replica of.
+pub async fn refuse_left_out(connection: &mut Connection, settings: &Settings, databases: &[String]) -> Result<()> {
+    let [_, _, logged, ignored, _] = status(connection).await?;
+    let list = |text: &str| text.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+    let (logged, ignored) = (list(&logged), list(&ignored));
+    for database in databases {
+        if (!logged.is_empty() && !logged.contains(database)) || ignored.contains(database) {
+            return Err(Error::config(format!("the server leaves the database {database} out of its log")).hint(
+                "It does so by `binlog_do_db` or `binlog_ignore_db` in its my.cnf: an administrator can take them out.",
+            ));
+        }
+    }
+    let logs_what_it_replays = ["log_replica_updates", "log_slave_updates"]
+        .iter()
+        .all(|name| !settings.word(name).eq_ignore_ascii_case("off"));
+    let command = if connection.is_mariadb { "show all slaves status" } else { "show replica status" };
+    if logs_what_it_replays || connection.texts(command).await.map_or(true, |rows| rows.is_empty()) {
+        return Ok(());
+    }
+    Err(Error::config("the server is a replica that does not log what it takes over")
+        .hint("Read the log of its primary, or have an administrator set `log_replica_updates` (`log_slave_updates`) and restart it."))
 }
 
 /// Whether each transaction that MySQL logs from now on has an id.

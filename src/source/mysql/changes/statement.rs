@@ -33,6 +33,9 @@ pub enum Statement {
 impl Statement {
     /// `database` is the session's own; `escapes` is whether a backslash in its texts escapes.
     pub fn of(sql: &str, database: &str, escapes: bool) -> Self {
+        if let Some(inner) = inner(sql, escapes) {
+            return Self::of(inner, database, escapes);
+        }
         let mut words = Vec::with_capacity(3);
         let mut rest = sql;
         let most = |words: &Vec<String>| if words.first().is_some_and(|first| first == "xa") { 2 } else { 3 };
@@ -61,6 +64,24 @@ impl Statement {
             ("insert" | "update" | "delete" | "replace" | "load" | "with", _) => Statement::Change,
             _ => Statement::Nothing,
         }
+    }
+}
+
+/// MariaDB's `SET STATEMENT variable = value FOR statement`: the statement.
+fn inner(sql: &str, escapes: bool) -> Option<&str> {
+    let (first, rest) = ddl::first_token(sql, escapes)?;
+    let (second, mut rest) = ddl::first_token(rest, escapes).filter(|_| first.is("set"))?;
+    second.is("statement").then_some(())?;
+    let mut depth = 0;
+    loop {
+        let (token, behind) = ddl::first_token(rest, escapes)?;
+        match token {
+            Token::Sign('(') => depth += 1,
+            Token::Sign(')') => depth -= 1,
+            token if depth == 0 && token.is("for") => return Some(behind),
+            _ => {}
+        }
+        rest = behind;
     }
 }
 
@@ -102,6 +123,13 @@ mod tests {
             ("SAVEPOINT `s`", Statement::Savepoint("s".to_owned())),
             ("/*!50003 create trigger x */", Statement::Define(Some(Ddl::Nothing))),
             ("drop table", Statement::Define(None)),
+            (
+                "SET STATEMENT max_statement_time = (60), x = 'for' FOR drop view v",
+                Statement::Define(Some(Ddl::Nothing)),
+            ),
+            ("/*Migration 42*/ drop view v", Statement::Define(Some(Ddl::Nothing))),
+            ("--\r\ndrop view v", Statement::Define(Some(Ddl::Nothing))),
+            ("set names utf8mb4", Statement::Nothing),
             ("insert into t values (1)", Statement::Change),
             ("GRANT SELECT ON *.* TO x", Statement::Nothing),
             ("/* without an end", Statement::Nothing),

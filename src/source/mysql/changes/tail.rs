@@ -73,7 +73,8 @@ impl Tail {
             Err(_) if self.reading.is_between && self.reading.since.is_some() => self.reading.hand_on()?,
             Err(_) => {
                 self.is_idle = self.reading.is_between;
-                return Ok(Some(Step::Idle));
+                // In the midst of a transaction there is no place at which a chunk could be read.
+                return Ok(self.is_idle.then_some(Step::Idle));
             }
         }
         if let Some(mut recalled) = self.reading.recalled.take() {

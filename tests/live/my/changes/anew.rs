@@ -60,6 +60,22 @@ pub async fn all_of_it(server: &Server) {
     assert!(log.tables["a"].schema.field_with_name("more").is_ok());
 }
 
+/// A table that is gone by then has no rows left.
+pub async fn all_but_what_is_gone(server: &Server) {
+    let database = made(server, "cdc_all_gone").await;
+    database.run(ROWS).await;
+    let mut log = Log::new(&database);
+    log.whole().await;
+    database.run("drop table b; update a set v = 8 where id = 1").await;
+    log.following = again("x", What::All);
+    log.whole().await;
+    assert!(log.present.keys().all(|(table, _)| table == "a"), "{:?}", log.present);
+    log.following = Following::default();
+    database.run("create table b (id int primary key, v int); insert into b values (9, 9)").await;
+    log.whole().await;
+    assert!(log.is_the_tables().await, "{:?}", log.present);
+}
+
 pub async fn where_the_log_is_lost(server: &Server) {
     let database = made(server, "cdc_lost").await;
     database.run(ROWS).await;

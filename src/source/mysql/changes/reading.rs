@@ -139,10 +139,10 @@ impl Reading {
             }
             Event::Rotate(_) | Event::Heartbeat(_) | Event::Stop if self.is_between => self.moves_to(file, position),
             // The beginning of a file, which is sent again before whatever is asked for in it.
-            Event::Format(_) | Event::PreviousGtids(_) | Event::GtidList(_) | Event::Nothing if self.is_between => {
-                if self.place.file != file || self.place.pos < position {
-                    self.moves_to(file, position);
-                }
+            Event::Format(_) | Event::PreviousGtids(_) | Event::GtidList(_) | Event::Nothing
+                if self.is_between && (self.place.file != file || self.place.pos < position) =>
+            {
+                self.moves_to(file, position);
             }
             _ => {}
         }

@@ -25,7 +25,7 @@ use crate::error::{Context, Error, Result};
 use crate::format;
 use crate::job_log::{self, JobLog, NewRun, RunEnd, RunState};
 use crate::record::{Mode, StreamId};
-use crate::source::{self, Again, Following, Listing, Selection, Source, Stream, What};
+use crate::source::{self, Following, Listing, Selection, Source, Stream, What};
 
 /// Keys of `[pipeline]`.
 const KEYS: &[Key] = &[
@@ -384,7 +384,7 @@ impl<'a> Plan<'a> {
         };
         Following {
             goes_on: *continuous,
-            again: what.map(|what| Again { by: run.to_owned(), what }),
+            again: what,
             from: backfill.as_ref().and_then(|wanted| wanted.from.clone()),
             run: run.to_owned(),
         }

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::Reader;
 use crate::error::{Error, Result};
-use crate::record::{Event, Lag, Position};
+use crate::record::{Checkpoint, Event, Lag, Position};
 
 /// How many bytes of batches may wait between the task and the reader.
 const WAITING_BYTES: usize = 6 << 20;
@@ -83,6 +83,15 @@ impl Feed {
     fn new(inlet: Inlet, task: JoinHandle<()>) -> Self {
         Self { inlet, task, ended: None }
     }
+}
+
+/// A reader of a stream that was read to its end: there is nothing but where that was.
+pub fn at_its_end(checkpoint: Checkpoint) -> Box<dyn Reader> {
+    from_task(|outlet| async move {
+        // A closed outlet means that nobody wants to know.
+        let _ = outlet.send(Event::Checkpoint(checkpoint)).await;
+        Ok(())
+    })
 }
 
 /// Runs `produce` in a task of its own until it ends, fails, or the reader is dropped.

@@ -50,19 +50,12 @@ pub fn begins_anew_where_lost(section: &Section) -> Result<bool> {
 pub struct Following {
     /// It is read on and on, and not to its end.
     pub goes_on: bool,
-    pub again: Option<Again>,
+    /// What is to be read from its beginning again, once: the position tells that it was begun.
+    pub again: Option<What>,
     /// Where a stream without a position begins, in the source's own words.
     pub from: Option<String>,
-    /// The run that asks, which may ask several times.
+    /// The run that asks, which may ask several times: another one has another name.
     pub run: String,
-}
-
-/// What is to be read from its beginning again, once: the position tells that it was begun.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Again {
-    /// Who asks: another one for each run.
-    pub by: String,
-    pub what: What,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -26,7 +26,7 @@ use serde_json::Value;
 
 pub use self::cursor::Wanted;
 pub use self::cut::{Chunks, Consistency, Cut};
-pub use self::following::{Again, Following, What};
+pub use self::following::{Following, What};
 pub use self::keys::{GENTLE_KEYS, STREAM_KEYS};
 pub use self::listing::Listing;
 use crate::config::{Kind, Section};

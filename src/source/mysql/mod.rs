@@ -58,7 +58,7 @@ use super::{
 use crate::config::Section;
 use crate::error::{Context, Result};
 use crate::net::mysql::{client, error};
-use crate::record::{Checkpoint, Event, Mode, Range};
+use crate::record::{Checkpoint, Mode, Range};
 
 /// The registration.
 pub const MAKER: Maker = Maker {
@@ -245,11 +245,7 @@ impl Source for Mysql {
         }
         if let Some(checkpoint) = after.cloned() {
             position::check(&checkpoint.position)?;
-            return Ok(feed::from_task(|outlet| async move {
-                // A closed outlet means that nobody wants to know.
-                let _ = outlet.send(Event::Checkpoint(checkpoint)).await;
-                Ok(())
-            }));
+            return Ok(feed::at_its_end(checkpoint));
         }
         let snapshot = Snapshot::begin(&self.settings, stream).await?;
         Ok(feed::from_task(|outlet| async move { snapshot.read(&outlet).await }))

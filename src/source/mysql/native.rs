@@ -5,12 +5,11 @@ use super::types::Type;
 
 /// The type of `decimal(12,2) unsigned`, of texts in this character set, where MariaDB lets only JSON in.
 pub fn type_of(native: &str, character_set: Option<&str>, is_json: bool, policies: &Policies) -> Option<Type> {
-    let base = native.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
     let is_unsigned = native.contains("unsigned") || native.contains("zerofill");
     let number = |bits| if is_unsigned { Type::Unsigned(bits) } else { Type::Signed(bits) };
     let dated = |plain, digits| if policies.zero_dates == ZeroDates::Text { Type::TextDate(digits) } else { plain };
     let digits = Some(argument(native, 0).unwrap_or(0).min(6));
-    Some(match base {
+    Some(match base(native) {
         "tinyint" if policies.tinyint1_is_boolean && argument(native, 0) == Some(1) && !is_unsigned => Type::Boolean,
         "tinyint" => number(8),
         "smallint" => number(16),
@@ -41,8 +40,13 @@ pub fn type_of(native: &str, character_set: Option<&str>, is_json: bool, policie
     })
 }
 
+/// The bare name of the type, in small letters.
+pub fn base(native: &str) -> &str {
+    native.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default()
+}
+
 /// The number at this place in a type's parentheses.
-pub fn argument(native: &str, at: usize) -> Option<u8> {
+fn argument(native: &str, at: usize) -> Option<u8> {
     let (_, rest) = native.split_once('(')?;
     let (inside, _) = rest.split_once(')')?;
     inside.split(',').nth(at)?.trim().parse().ok()

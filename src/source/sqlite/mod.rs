@@ -39,7 +39,7 @@ use super::{
 };
 use crate::config::Section;
 use crate::error::{Error, Result};
-use crate::record::{Checkpoint, Event, Mode, Range, StreamId};
+use crate::record::{Checkpoint, Mode, Range, StreamId};
 
 /// Reading a file up to this size is over before a waiting writer minds.
 const NOTICED_BYTES: u64 = 64 << 20;
@@ -136,11 +136,7 @@ impl Source for Sqlite {
         if let Some(checkpoint) = after.cloned() {
             position::check(&checkpoint.position)?;
             self.run.lock().await.finish(&stream.id);
-            return Ok(feed::from_task(|outlet| async move {
-                // A closed outlet means that nobody wants to know.
-                let _ = outlet.send(Event::Checkpoint(checkpoint)).await;
-                Ok(())
-            }));
+            return Ok(feed::at_its_end(checkpoint));
         }
         let (settings, stream, loan) = (self.settings.clone(), stream.clone(), self.loan().await?);
         let (id, path) = (stream.id.clone(), settings.path.clone());

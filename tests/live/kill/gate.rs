@@ -42,6 +42,20 @@ impl Gate {
         }
     }
 
+    /// Whether nobody is in the middle of a transaction, waiting at the gate aside. Asks for a second.
+    pub fn is_all_at_rest(&self) -> bool {
+        let sql = "select count(*) from pg_stat_activity
+            where datname = current_database() and state = 'idle in transaction'";
+        let deadline = Instant::now() + Duration::from_secs(1);
+        while self.runtime.block_on(self.client.query_one(sql, &[])).unwrap().get::<_, i64>(0) > 0 {
+            if Instant::now() > deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        true
+    }
+
     pub fn open(self) {
         self.runtime.block_on(self.client.batch_execute("select pg_advisory_unlock(1)")).unwrap();
     }

@@ -4,6 +4,7 @@ use super::super::cells::Cells;
 use super::super::config::ZeroDates;
 use super::super::connect::{Connection, text};
 use super::super::error::{self, Doing};
+use super::super::native::base;
 use super::super::plan::Plan;
 use super::super::types::Type;
 use crate::error::{Context, Error, Result};
@@ -77,7 +78,7 @@ impl Definition {
 impl Column {
     /// The bare name of the type, in small letters.
     pub fn data_type(&self) -> &str {
-        self.native.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default()
+        base(&self.native)
     }
 
     /// The labels of an ENUM or SET, as its type lists them.

@@ -45,6 +45,13 @@ pub enum Start {
     Mariadb(mariadb::Gtids),
 }
 
+impl Start {
+    /// At the beginning of a file.
+    pub fn of_file(file: &str) -> Self {
+        Start::File { file: file.to_owned(), position: FIRST }
+    }
+}
+
 /// An event, and the place behind it.
 #[derive(Debug)]
 pub struct Entry<'a> {

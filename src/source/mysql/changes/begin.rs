@@ -10,7 +10,7 @@ use crate::record::Checkpoint;
 use crate::source::changes::{Place, Snapshot};
 use crate::source::following::Beginning;
 use crate::source::mysql::connect::Connection;
-use crate::source::{Again, Stream, What};
+use crate::source::{Stream, What};
 
 /// A stream that is about to be read.
 pub struct Beginner<'a> {
@@ -38,14 +38,14 @@ impl Beginner<'_> {
                 .hint("`--from` is for one that begins. `--full-refresh` reads all of its tables anew, from the log's end on."));
         }
         self.take(&mut place, &history).await?;
-        if let Some(Again { by, what }) = &self.stream.following.again
-            && place.again.as_ref() != Some(by)
+        if let Some(what) = &following.again
+            && place.again.as_ref() != Some(&following.run)
         {
             match what {
                 What::All => self.anew(&mut place, &history, &mut prepared).await?,
                 What::Tables(names) => self.again(names, &mut place, &history)?,
             }
-            place.again = Some(by.clone());
+            place.again = Some(following.run.clone());
         }
         Ok((place, history, prepared))
     }

@@ -7,10 +7,9 @@ use jiff::Timestamp;
 
 use super::files::{self, Files};
 use super::server::{self, Image, Kept, Settings};
-use super::{Asker, HEARTBEAT, own_id, place::Place, tables};
+use super::{Asker, place::Place, tables};
 use crate::error::{Context, Result};
 use crate::record::Checkpoint;
-use crate::source::mysql::binlog::Options;
 use crate::source::mysql::config;
 use crate::source::mysql::connect::Connection;
 use crate::source::mysql::error::{self, Doing};
@@ -39,7 +38,7 @@ pub async fn of(
     let reached = after.map(|after| Place::of(&changes::Place::of(&after.position)?.log)).transpose()?;
     // Whether it is sent, from where the stream stands, is known once it is asked for.
     let from = reached.as_ref().unwrap_or(&end);
-    drop(asker.log(&options(&asker, from)?).await?);
+    drop(asker.log(&asker.options(from.start(asker.is_mariadb)?, true)).await?);
     let files = Files::of(&mut connection).await.at(|| settings.address())?;
 
     let mut notes = of_settings(&asked);
@@ -64,17 +63,6 @@ pub async fn of_table(
 ) -> Result<Option<String>> {
     let asked = Settings::of(connection).await?;
     tables::of(connection, &asked, selection, table).await
-}
-
-fn options(asker: &Asker, from: &Place) -> Result<Options> {
-    Ok(Options {
-        server_id: own_id(),
-        uuid: uuid::Uuid::now_v7(),
-        start: from.start(asker.is_mariadb)?,
-        heartbeat: HEARTBEAT,
-        write_timeout: asker.settings.write_timeout,
-        ends: true,
-    })
 }
 
 fn of_settings(asked: &Settings) -> Vec<String> {

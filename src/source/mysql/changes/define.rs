@@ -1,7 +1,5 @@
 //! What the tables of a stream are from a statement on.
 
-use std::borrow::Cow;
-
 use super::ddl::{Clause, Ddl};
 use super::history::Has;
 use super::known::Altered;
@@ -16,8 +14,7 @@ use crate::source::mysql::name::Name;
 impl Reading {
     pub async fn statement(&mut self, query: &Query<'_>, file: &str, position: u64) -> Result<()> {
         let is_alone = !self.is_in_block;
-        let (sql, database) = (decoded(query.sql), decoded(query.database));
-        match Statement::of(&sql, &database, query.escapes()) {
+        match Statement::of_query(query) {
             Statement::Begin => {
                 (self.is_between, self.is_in_block) = (false, true);
                 return Ok(());
@@ -38,11 +35,11 @@ impl Reading {
                 return Ok(());
             }
             Statement::Back(name) => return self.back(Some(&name)),
-            Statement::Change if self.may_mean_ours(&sql, &database) => {
+            Statement::Change if self.may_mean_ours(query) => {
                 return Err(unfollowed("a change of a session with `binlog_format = STATEMENT`"));
             }
             Statement::Define(_) if self.is_half => {}
-            Statement::Define(None) if self.may_mean_ours(&sql, &database) => {
+            Statement::Define(None) if self.may_mean_ours(query) => {
                 return Err(unfollowed("a statement that may define a table of the stream, and is not known"));
             }
             Statement::Define(Some(ddl)) => {
@@ -161,8 +158,8 @@ impl Reading {
         Ok(())
     }
 
-    fn may_mean_ours(&self, sql: &str, database: &str) -> bool {
-        let sql = sql.to_lowercase();
+    fn may_mean_ours(&self, query: &Query<'_>) -> bool {
+        let (sql, database) = (query.text().to_lowercase(), query.database());
         self.names.iter().any(|(_, name)| {
             (name.database == database || sql.contains(&name.database.to_lowercase()))
                 && sql.contains(&name.table.to_lowercase())
@@ -174,13 +171,5 @@ impl Reading {
         let is_it =
             |name: &Name| self.asker.is_same(&name.database, database) && self.asker.is_same(&name.table, table);
         self.names.iter().position(|(_, name)| is_it(name))
-    }
-}
-
-/// Statements are in the character set of who sent them, which is nearly always UTF-8.
-fn decoded(text: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(text) {
-        Ok(text) => text.into(),
-        Err(_) => text.iter().map(|byte| char::from(*byte)).collect::<String>().into(),
     }
 }

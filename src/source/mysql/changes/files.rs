@@ -3,18 +3,16 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use uuid::Uuid;
 
+use super::Asker;
 use super::place::Place;
 use super::server::Kept;
-use super::{Asker, HEARTBEAT, own_id};
 use crate::error::Result;
-use crate::source::mysql::binlog::{Options, Start};
+use crate::source::mysql::binlog::Start;
 use crate::source::mysql::connect::{Connection, number, text};
 use crate::source::mysql::rights;
 
 /// The first event of a file is at its beginning; a few others may be made up before it.
-const FIRST: u64 = 4;
 const FEW: usize = 8;
 
 /// Names and sizes, the oldest first.
@@ -67,15 +65,7 @@ fn stem(file: &str) -> &str {
 
 /// When a file was begun, as its first event says. `None` where that cannot be told.
 pub async fn begun_at(asker: &Asker, file: &str) -> Result<Option<Timestamp>> {
-    let options = Options {
-        server_id: own_id(),
-        uuid: Uuid::now_v7(),
-        start: Start::File { file: file.to_owned(), position: FIRST },
-        heartbeat: HEARTBEAT,
-        write_timeout: asker.settings.write_timeout,
-        ends: true,
-    };
-    let mut log = asker.log(&options).await?;
+    let mut log = asker.log(&asker.options(Start::of_file(file), true)).await?;
     for _ in 0..FEW {
         match log.next().await? {
             Some(entry) if entry.header.timestamp > 0 => {

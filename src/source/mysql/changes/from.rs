@@ -6,11 +6,11 @@ use jiff::tz::TimeZone;
 
 use super::ddl::{Clause, Ddl};
 use super::files::{self, Files};
-use super::place::{Executed, Place};
+use super::place::{Executed, Gtid, Place};
 use super::statement::Statement;
-use super::{Asker, HEARTBEAT, own_id, server};
+use super::{Asker, server};
 use crate::error::{Error, Result};
-use crate::source::mysql::binlog::{Entry, Event, Log, Options, Query, Start, mariadb, mysql};
+use crate::source::mysql::binlog::{Entry, Event, Log, Start, mariadb, mysql};
 use crate::source::mysql::connect::Connection;
 use crate::source::mysql::name::Name;
 
@@ -88,39 +88,35 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    async fn log(&self, start: Start, ends: bool) -> Result<Log> {
-        let settings = &self.asker.settings;
-        let (server_id, uuid) = (own_id(), uuid::Uuid::now_v7());
-        let (heartbeat, write_timeout) = (HEARTBEAT, settings.write_timeout);
-        self.asker.log(&Options { server_id, uuid, start, heartbeat, write_timeout, ends }).await
+    /// The log to its end.
+    async fn log(&self, start: Start) -> Result<Log> {
+        self.asker.log(&self.asker.options(start, true)).await
     }
 
     /// The place before the first transaction of a file at whose first event `is_behind`, or the log's end.
     async fn up_to(&self, file: &str, is_behind: impl Fn(&Entry<'_>) -> bool) -> Result<Place> {
-        let mut log = self.log(Start::File { file: file.to_owned(), position: FIRST }, true).await?;
+        let mut log = self.log(Start::of_file(file)).await?;
         let mut executed = Executed::ByFile;
         let mut place = Place { file: file.to_owned(), pos: FIRST, gtids: None };
-        let mut open: Option<Executed> = None;
+        let mut open = None;
         while let Some(entry) = log.next().await? {
-            let begins = matches!(entry.event, Event::Transaction(_) | Event::MariadbTransaction(_));
-            if begins && is_behind(&entry) {
+            let begun = Gtid::begun(&entry.event);
+            if begun.is_some() && is_behind(&entry) {
                 break;
             }
+            open = begun.or(open);
             match &entry.event {
                 Event::PreviousGtids(gtids) if matches!(executed, Executed::ByFile) && self.asker.has_gtids => {
                     executed = Executed::Mysql(gtids.clone());
                 }
                 Event::GtidList(gtids) if matches!(executed, Executed::ByFile) => {
-                    executed = Executed::Mariadb(gtids.clone())
+                    executed = Executed::Mariadb(gtids.clone());
                 }
-                Event::Transaction(_) | Event::MariadbTransaction(_) => open = Some(with(&executed, &entry.event)),
+                event if ends_transaction(event, open.is_some()) => executed.add(open.take().flatten()),
                 _ => {}
             }
-            if ends_transaction(&entry.event, open.is_some()) {
-                executed = open.take().unwrap_or(executed);
-                place = Place { file: entry.file.to_owned(), pos: entry.position, gtids: None };
-            } else if open.is_none() {
-                place = Place { file: entry.file.to_owned(), pos: entry.position, gtids: None };
+            if open.is_none() {
+                (place.file, place.pos) = (entry.file.to_owned(), entry.position);
             }
         }
         place.gtids = executed.text();
@@ -148,10 +144,11 @@ impl Search<'_> {
     /// Refuses a place behind which a table of the stream became another one.
     async fn refuse_altered(&self, place: &Place) -> Result<()> {
         let names = self.asker.names()?;
-        let mut log = self.log(place.start(self.asker.is_mariadb)?, true).await?;
+        let mut log = self.log(place.start(self.asker.is_mariadb)?).await?;
         while let Some(entry) = log.next().await? {
             let Event::Query(query) = &entry.event else { continue };
-            let altered = names.iter().find(|(_, name)| self.alters(query, name));
+            let Statement::Define(ddl) = Statement::of_query(query) else { continue };
+            let altered = names.iter().find(|(_, name)| self.alters(ddl.as_ref(), &query.text(), name));
             let Some((table, _)) = altered else { continue };
             let behind = format!("{}:{}", entry.file, entry.position);
             return Err(Error::schema(format!(
@@ -162,38 +159,25 @@ impl Search<'_> {
         Ok(())
     }
 
-    fn alters(&self, query: &Query<'_>, table: &Name) -> bool {
-        let (sql, database) = (String::from_utf8_lossy(query.sql), String::from_utf8_lossy(query.database));
-        let Statement::Define(ddl) = Statement::of(&sql, &database, query.escapes()) else { return false };
+    /// Whether a statement that defines tables makes another one of this; `ddl` is what it does, where that is known.
+    fn alters(&self, ddl: Option<&Ddl>, sql: &str, table: &Name) -> bool {
         let same = |name: &Name| {
             self.asker.is_same(&name.database, &table.database) && self.asker.is_same(&name.table, &table.table)
         };
         match ddl {
             None => sql.to_lowercase().contains(&table.table.to_lowercase()),
             Some(Ddl::Nothing | Ddl::Truncate(_)) => false,
-            Some(Ddl::Create { table, .. }) => same(&table),
+            Some(Ddl::Create { table, .. }) => same(table),
             Some(Ddl::Drop(tables)) => tables.iter().any(same),
-            Some(Ddl::DropDatabase(database)) => self.asker.is_same(&database, &table.database),
+            Some(Ddl::DropDatabase(database)) => self.asker.is_same(database, &table.database),
             Some(Ddl::Rename(renames)) => renames.iter().any(|(from, to)| same(from) || same(to)),
             Some(Ddl::Alter { table, clauses }) => {
                 let renames_to_it = |clause: &Clause| matches!(clause, Clause::Rename(to) if same(to));
                 let is_other = |clause: &Clause| *clause != Clause::Nothing;
-                clauses.iter().any(renames_to_it) || (same(&table) && clauses.iter().any(is_other))
+                clauses.iter().any(renames_to_it) || (same(table) && clauses.iter().any(is_other))
             }
         }
     }
-}
-
-fn with(executed: &Executed, event: &Event<'_>) -> Executed {
-    let mut executed = executed.clone();
-    match (&mut executed, event) {
-        (Executed::Mysql(all), Event::Transaction(transaction)) => {
-            transaction.gtid.iter().for_each(|gtid| all.add(gtid))
-        }
-        (Executed::Mariadb(all), Event::MariadbTransaction(transaction)) => all.add(transaction.gtid),
-        _ => {}
-    }
-    executed
 }
 
 /// Whether a transaction that `is_open` ends with an event.
@@ -201,9 +185,8 @@ fn ends_transaction(event: &Event<'_>, is_open: bool) -> bool {
     match event {
         Event::Xid(_) | Event::XaPrepare(_) => true,
         Event::Query(query) => {
-            let sql = String::from_utf8_lossy(query.sql);
             let goes_on = [Statement::Begin, Statement::Within, Statement::Change];
-            let statement = Statement::of(&sql, "", query.escapes());
+            let statement = Statement::of_query(query);
             let is_within = matches!(statement, Statement::Savepoint(_) | Statement::Back(_) | Statement::Xa(_));
             is_open && !goes_on.contains(&statement) && !is_within
         }

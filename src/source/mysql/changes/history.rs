@@ -5,6 +5,7 @@
 //! that is not known are passed over: it is to be read anew, and a snapshot has them.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -42,7 +43,14 @@ impl Has {
 
 /// By the stream's names of the tables.
 #[derive(Debug, Clone, Default)]
-pub struct History(Arc<Mutex<BTreeMap<String, Has>>>);
+pub struct History(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    tables: Mutex<BTreeMap<String, Has>>,
+    /// Whether there may be any [`Has::From`]: asked for at each transaction.
+    may_wait: AtomicBool,
+}
 
 impl History {
     /// Reads what [`History::state`] wrote; empty for a stream that begins.
@@ -52,7 +60,7 @@ impl History {
                 .map_err(|_| Error::conflict("the state of the last commit is not that of a stream of changes"))?,
             None => BTreeMap::new(),
         };
-        Ok(Self(Arc::new(Mutex::new(tables))))
+        Ok(Self(Arc::new(Shared { tables: Mutex::new(tables), may_wait: AtomicBool::new(true) })))
     }
 
     pub fn state(&self) -> Value {
@@ -60,7 +68,7 @@ impl History {
     }
 
     fn tables(&self) -> MutexGuard<'_, BTreeMap<String, Has>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn get(&self, table: &str) -> Option<Has> {
@@ -68,7 +76,9 @@ impl History {
     }
 
     pub fn set(&self, table: &str, has: Has) {
-        self.tables().insert(table.to_owned(), has);
+        let mut tables = self.tables();
+        self.0.may_wait.fetch_or(matches!(has, Has::From(..)), Ordering::AcqRel);
+        tables.insert(table.to_owned(), has);
     }
 
     /// Forgets what a table is: it is to be asked for.
@@ -98,6 +108,9 @@ impl History {
 
     /// Whether what is told of a table is told from a place on that fits.
     pub fn waits_for(&self, fits: impl Fn(&Place) -> Result<bool>) -> Result<bool> {
+        if !self.0.may_wait.load(Ordering::Acquire) {
+            return Ok(false);
+        }
         for has in self.tables().values() {
             if let Has::From(place, _) = has
                 && fits(place)?
@@ -110,15 +123,22 @@ impl History {
 
     /// What is told of tables from a place on, and the log has come to it: that is what they are. Whether there is any.
     pub fn settle(&self, has_come: impl Fn(&Place) -> Result<bool>) -> Result<bool> {
-        let mut is_any = false;
-        for has in self.tables().values_mut() {
-            if let Has::From(place, known) = has
-                && has_come(place)?
-            {
-                *has = Has::Known(known.clone());
-                is_any = true;
-            }
+        if !self.0.may_wait.load(Ordering::Acquire) {
+            return Ok(false);
         }
+        let (mut is_any, mut waits) = (false, false);
+        let mut tables = self.tables();
+        for has in tables.values_mut() {
+            let Has::From(place, known) = has else { continue };
+            match has_come(place)? {
+                true => *has = Has::Known(known.clone()),
+                false => waits = true,
+            }
+            is_any |= !matches!(has, Has::From(..));
+        }
+        // While nobody else sets any.
+        self.0.may_wait.store(waits, Ordering::Release);
+        drop(tables);
         Ok(is_any)
     }
 }

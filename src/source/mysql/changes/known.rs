@@ -15,7 +15,7 @@ use crate::source::mysql::config::{Policies, Settings, ZeroDates};
 use crate::source::mysql::connect::{Connection, text};
 use crate::source::mysql::error::{self, Doing};
 use crate::source::mysql::name::Name;
-use crate::source::mysql::native;
+use crate::source::mysql::native::{self, base};
 use crate::source::mysql::types::Type;
 
 /// What a table is.
@@ -197,10 +197,6 @@ impl Known {
             is_json: column.is_json,
         }
     }
-}
-
-fn base(native: &str) -> &str {
-    native.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default()
 }
 
 impl Column {

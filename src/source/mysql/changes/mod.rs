@@ -34,15 +34,15 @@ use self::gauge::Gauge;
 use self::known::Known;
 use self::place::{Executed, Place};
 use self::tail::Tail;
-use super::binlog::{CharacterSets, Log, Options};
+use super::binlog::{CharacterSets, Log, Options, Start};
 use super::config::Settings;
 use super::connect::{Connection, text};
 use super::error::{self, Doing};
 use super::name::Name;
 use super::rights;
 use crate::error::{Context, Error, Kind, Result};
-use crate::record::{Checkpoint, Event};
-use crate::source::changes::{self, Asked, Until, follow};
+use crate::record::Checkpoint;
+use crate::source::changes::{Asked, Until, follow};
 use crate::source::following::{self, Beginning};
 use crate::source::{Reader, Stream, feed};
 
@@ -64,11 +64,12 @@ pub async fn open(settings: &Arc<Settings>, stream: &Stream, after: Option<&Chec
     let mut beginner = Beginner { connection: &mut connection, asker: &asker, stream, beginning };
     let (mut place, history, mut prepared) = beginner.place(after).await?;
     if let Some(checkpoint) = after.filter(|_| beginning == Beginning::SnapshotOnly && place.snapshots.is_empty()) {
-        return Ok(at_its_end(checkpoint.clone()));
+        return Ok(feed::at_its_end(checkpoint.clone()));
     }
     let goes_on = stream.following.goes_on && beginning != Beginning::SnapshotOnly;
     let until = if goes_on { Until::Stopped } else { Until::End };
-    let mut options = options(settings, &place, asker.is_mariadb, until)?;
+    let ends = until == Until::End;
+    let mut options = asker.options(Place::of(&place.log)?.start(asker.is_mariadb)?, ends);
     let opened = match server::has(beginner.connection, &Place::of(&place.log)?).await {
         Ok(()) => asker.log(&options).await,
         Err(refused) => Err(refused).at(|| settings.address()),
@@ -77,7 +78,7 @@ pub async fn open(settings: &Arc<Settings>, stream: &Stream, after: Option<&Chec
         Err(lost) if lost.kind() == Kind::Lost && following::begins_anew_where_lost(section)? => {
             tracing::warn!(stream = %stream.id, "{}: all tables are read anew", lost.message());
             beginner.anew(&mut place, &history, &mut prepared).await?;
-            options = self::options(settings, &place, asker.is_mariadb, until)?;
+            options = asker.options(Place::of(&place.log)?.start(asker.is_mariadb)?, ends);
             asker.log(&options).await?
         }
         opened => opened?,
@@ -89,26 +90,6 @@ pub async fn open(settings: &Arc<Settings>, stream: &Stream, after: Option<&Chec
     Ok(feed::from_task(
         move |outlet| async move { follow(Asked { place, until }, &mut tail, &mut chunks, &outlet).await },
     ))
-}
-
-fn options(settings: &Settings, place: &changes::Place, is_mariadb: bool, until: Until) -> Result<Options> {
-    Ok(Options {
-        server_id: own_id(),
-        uuid: Uuid::now_v7(),
-        start: Place::of(&place.log)?.start(is_mariadb)?,
-        heartbeat: HEARTBEAT,
-        write_timeout: settings.write_timeout,
-        ends: until == Until::End,
-    })
-}
-
-/// What has nothing to come.
-fn at_its_end(checkpoint: Checkpoint) -> Box<dyn Reader> {
-    feed::from_task(|outlet| async move {
-        // A closed outlet means that nobody wants to know.
-        let _ = outlet.send(Event::Checkpoint(checkpoint)).await;
-        Ok(())
-    })
 }
 
 /// A number that no replica is likely to have: those that people give are small.
@@ -152,6 +133,18 @@ impl Asker {
     /// The tables of the stream, with their names at the server.
     fn names(&self) -> Result<Vec<(String, Name)>> {
         self.stream.tables.iter().map(|table| Ok((table.clone(), self.name(table)?))).collect()
+    }
+
+    /// How to ask for a dump, as a replica of its own.
+    fn options(&self, start: Start, ends: bool) -> Options {
+        Options {
+            server_id: own_id(),
+            uuid: Uuid::now_v7(),
+            start,
+            heartbeat: HEARTBEAT,
+            write_timeout: self.settings.write_timeout,
+            ends,
+        }
     }
 
     async fn log(&self, options: &Options) -> Result<Log> {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::source::mysql::binlog::{Start, mariadb, mysql};
+use crate::source::mysql::binlog::{Event, Start, mariadb, mysql};
 
 /// A place in the server's log: by file, and by transactions where the server has ids for them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +62,31 @@ impl Place {
     }
 }
 
+/// The id of a transaction.
+#[derive(Debug, Clone)]
+pub enum Gtid {
+    Mysql(mysql::Gtid),
+    Mariadb(mariadb::Gtid),
+}
+
+impl Gtid {
+    /// Of the transaction that an event begins, which may have none; `None` where it begins none.
+    pub fn begun(event: &Event<'_>) -> Option<Option<Self>> {
+        match event {
+            Event::Transaction(transaction) => Some(transaction.gtid.clone().map(Gtid::Mysql)),
+            Event::MariadbTransaction(transaction) => Some(Some(Gtid::Mariadb(transaction.gtid))),
+            _ => None,
+        }
+    }
+
+    pub fn text(&self) -> String {
+        match self {
+            Gtid::Mysql(gtid) => gtid.to_string(),
+            Gtid::Mariadb(gtid) => gtid.to_string(),
+        }
+    }
+}
+
 /// All transactions up to a place, as they are added.
 #[derive(Debug, Clone)]
 pub enum Executed {
@@ -78,6 +103,15 @@ impl Executed {
             Start::Mysql(gtids) => Executed::Mysql(gtids),
             Start::Mariadb(gtids) => Executed::Mariadb(gtids),
         })
+    }
+
+    /// Of one without an id, and where places are told by files, nothing is kept.
+    pub fn add(&mut self, gtid: Option<Gtid>) {
+        match (gtid, self) {
+            (Some(Gtid::Mysql(gtid)), Executed::Mysql(executed)) => executed.add(&gtid),
+            (Some(Gtid::Mariadb(gtid)), Executed::Mariadb(executed)) => executed.add(gtid),
+            _ => {}
+        }
     }
 
     pub fn text(&self) -> Option<String> {

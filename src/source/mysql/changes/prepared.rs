@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::place::{Executed, Place};
+use super::place::{Executed, Gtid, Place};
 use super::reading::Reading;
 use super::statement::Statement;
 use crate::error::{Context, Error, Kind, Result};
-use crate::source::mysql::binlog::{Event, Log, Start, XaId, mariadb, mysql};
+use crate::source::mysql::binlog::{Event, Log, Start, XaId, mysql};
 
 /// Those that are prepared and not ended, by name. Where none of the stream's rows are in one, there is nothing to read again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,22 +58,6 @@ pub fn name_of(id: &XaId) -> String {
     format!("x'{}',x'{}',{}", hex::encode(&id.global), hex::encode(&id.branch), id.format)
 }
 
-/// The transaction that is being read.
-#[derive(Debug, Clone)]
-pub enum Gtid {
-    Mysql(mysql::Gtid),
-    Mariadb(mariadb::Gtid),
-}
-
-impl Gtid {
-    pub fn text(&self) -> String {
-        match self {
-            Gtid::Mysql(gtid) => gtid.to_string(),
-            Gtid::Mariadb(gtid) => gtid.to_string(),
-        }
-    }
-}
-
 /// A prepared transaction that is committed at a place.
 #[derive(Debug)]
 pub struct Recalled {
@@ -115,7 +99,7 @@ impl Begun {
                     found = begun.take().map(|place| Self { place, gtid: None });
                     None
                 }
-                Event::Query(query) => match Statement::of(&String::from_utf8_lossy(query.sql), "", query.escapes()) {
+                Event::Query(query) => match Statement::of_query(query) {
                     Statement::XaEnd { id, .. } => Some(id),
                     _ => None,
                 },
@@ -160,21 +144,15 @@ impl Aside {
             .hint("Run `tidemark run --full-refresh` with the stream's name, which reads all of its tables anew."));
         };
         let at = format!("{}:{}", entry.file, entry.position);
-        let begins = |gtid: Option<String>| match (&self.gtid, gtid) {
-            (Some(own), Some(gtid)) => *own == gtid,
-            _ => self.is_first,
-        };
+        if let Some(gtid) = Gtid::begun(&entry.event) {
+            self.is_in = match (&self.gtid, gtid) {
+                (Some(own), Some(gtid)) => *own == gtid.text(),
+                _ => self.is_first,
+            };
+            self.is_first = false;
+            reading.forget_maps();
+        }
         match entry.event {
-            Event::Transaction(transaction) => {
-                self.is_in = begins(transaction.gtid.map(|gtid| gtid.to_string()));
-                self.is_first = false;
-                reading.forget_maps();
-            }
-            Event::MariadbTransaction(transaction) => {
-                self.is_in = begins(Some(transaction.gtid.to_string()));
-                self.is_first = false;
-                reading.forget_maps();
-            }
             Event::TableMap(map) if self.is_in => reading.learn(&map).await.at(|| at)?,
             Event::Rows(event) if self.is_in => reading.rows(event).at(|| at)?,
             Event::XaPrepare(_) if self.is_in => {

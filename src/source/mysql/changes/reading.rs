@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::Asker;
 use super::captured::{Captured, Moment};
 use super::history::{Has, History};
-use super::place::{Executed, Place};
-use super::prepared::{self, Begun, Gtid, Prepared, Recalled};
+use super::place::{Executed, Gtid, Place};
+use super::prepared::{self, Begun, Prepared, Recalled};
 use super::undo::Undo;
 use crate::error::{Context, Error, Result};
 use crate::source::changes::Step;
@@ -215,12 +215,8 @@ impl Reading {
 
     /// The transaction is over: everything before is covered by the place behind it.
     pub fn end(&mut self, file: &str, position: u64) -> Result<()> {
-        match (self.next.take(), &mut self.executed) {
-            (Some(Gtid::Mysql(gtid)), Executed::Mysql(executed)) => executed.add(&gtid),
-            (Some(Gtid::Mariadb(gtid)), Executed::Mariadb(executed)) => executed.add(gtid),
-            // A place by file stays one: what was before it is not known by ids.
-            _ => {}
-        }
+        // A place by file stays one: what was before it is not known by ids.
+        self.executed.add(self.next.take());
         (self.place.file, self.place.pos) = (file.to_owned(), position);
         (self.is_between, self.is_in_block, self.xa) = (true, false, None);
         self.ended_at = self.moment.committed_at;
@@ -237,9 +233,7 @@ impl Reading {
 
     /// All that was gathered, and the place behind it.
     pub fn hand_on(&mut self) -> Result<()> {
-        for captured in self.captured.iter_mut().flatten().filter(|captured| !captured.is_empty()) {
-            self.ready.push_back(Step::Rows(captured.finish()?));
-        }
+        self.gathered()?;
         (self.pending, self.bytes, self.since, self.is_news) = (0, 0, None, false);
         self.place.gtids = self.executed.text();
         self.handed = self.place.clone();

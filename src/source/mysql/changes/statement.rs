@@ -1,6 +1,7 @@
 //! What a statement in the log means for the transaction that it stands in, and for the tables whose rows are read.
 
 use super::ddl::{self, Ddl, Token};
+use crate::source::mysql::binlog::Query;
 
 /// What a statement does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,10 @@ pub enum Statement {
 }
 
 impl Statement {
+    pub fn of_query(query: &Query<'_>) -> Self {
+        Self::of(&query.text(), &query.database(), query.escapes())
+    }
+
     /// `database` is the session's own; `escapes` is whether a backslash in its texts escapes.
     pub fn of(sql: &str, database: &str, escapes: bool) -> Self {
         if let Some(inner) = inner(sql, escapes) {

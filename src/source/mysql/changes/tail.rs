@@ -6,12 +6,12 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::Asker;
 use super::gauge::Gauge;
 use super::history::History;
 use super::place::Place;
 use super::prepared::{Aside, Begun, Prepared, Recalled};
 use super::reading::{GATHER, Reading, unfollowed};
-use super::{Asker, own_id};
 use crate::error::{Error, Result};
 use crate::record::Lag;
 use crate::source::changes::{self, Step};
@@ -90,16 +90,15 @@ impl Tail {
 
     /// Another dump of the log, to its end.
     async fn beside(&mut self, start: Start) -> Result<Log> {
-        let uuid = uuid::Uuid::now_v7();
-        let options = Options { server_id: own_id(), uuid, start, ends: true, ..self.options.clone() };
-        self.reading.asker.log(&options).await
+        let asker = &self.reading.asker;
+        asker.log(&asker.options(start, true)).await
     }
 
     /// A transaction that was prepared before the stream began, and is committed now.
     async fn find(&mut self, recalled: &Recalled) -> Result<Begun> {
         let first = self.reading.asker.first_file().await?;
         tracing::info!(from = first, "the log is searched for a transaction that was prepared before the stream began");
-        let log = self.beside(Start::File { file: first, position: 4 }).await?;
+        let log = self.beside(Start::of_file(&first)).await?;
         let found = Begun::find(log, &recalled.id, (&recalled.file, recalled.position)).await?;
         found.ok_or_else(|| unfollowed("the commit of a distributed transaction (XA) that is not in the log any more"))
     }

@@ -1,13 +1,13 @@
 //! Streams of changes that begin again, by wish or where they must.
 
 use serde_json::json;
-use tidemark::source::{Again, Following, What};
+use tidemark::source::{Following, What};
 
 use super::{Log, made};
 use crate::my::Server;
 
-fn again(by: &str, what: What) -> Following {
-    Following { again: Some(Again { by: by.to_owned(), what }), ..Following::default() }
+fn again(run: &str, what: What) -> Following {
+    Following { again: Some(what), run: run.to_owned(), ..Following::default() }
 }
 
 const ROWS: &str = "insert into a (id, v) values (1, 1), (2, 2); insert into b (id, v) values (3, 3)";

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
 
-use tidemark::source::{Again, Following, What};
+use tidemark::source::{Following, What};
 
 use super::{Log, made};
 use crate::my::{Database, Flavour, Server};
@@ -72,7 +72,7 @@ pub async fn prepared_while_a_table_is_unknown(server: &Server) {
     log.whole().await;
     database.run("xa start 'amid'; insert into a (id, v) values (2, 2); xa end 'amid'; xa prepare 'amid'").await;
     let what = What::Tables(vec!["a".to_owned()]);
-    log.following = Following { again: Some(Again { by: "x".to_owned(), what }), ..Following::default() };
+    log.following = Following { again: Some(what), run: "x".to_owned(), ..Following::default() };
     log.whole().await;
     assert_eq!(log.ops(), [("a", "t", None, None), ("a", "r", Some(1), Some(1))]);
     decide(&database, "xa commit 'amid'").await;

@@ -1,5 +1,7 @@
 //! Statements in the log: DDL, the beginnings and ends of transactions, and changes of statement-based logs.
 
+use std::borrow::Cow;
+
 use super::super::bytes::{Bytes, Torn};
 
 /// A statement, and what of its session decides its meaning.
@@ -49,6 +51,14 @@ mod status {
 /// More databases than this are not listed: then this number stands for all.
 const TOO_MANY_DATABASES: u8 = 254;
 
+/// Statements are in the character set of who sent them, which is nearly always UTF-8.
+fn decoded(text: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(text) {
+        Ok(text) => text.into(),
+        Err(_) => text.iter().map(|byte| char::from(*byte)).collect::<String>().into(),
+    }
+}
+
 /// `NO_BACKSLASH_ESCAPES`.
 const NO_ESCAPES: u64 = 1 << 20;
 
@@ -56,6 +66,15 @@ impl<'a> Query<'a> {
     /// Whether a backslash in its texts escapes.
     pub fn escapes(&self) -> bool {
         self.sql_mode.is_none_or(|mode| mode & NO_ESCAPES == 0)
+    }
+
+    pub fn text(&self) -> Cow<'a, str> {
+        decoded(self.sql)
+    }
+
+    /// The name of the default database.
+    pub fn database(&self) -> Cow<'a, str> {
+        decoded(self.database)
     }
 
     pub fn of(body: &'a [u8]) -> Result<Self, Torn> {

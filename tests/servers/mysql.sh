@@ -20,6 +20,8 @@ start() {
     while running "$dir/install.pid"; do sleep 0.05; done
     if [ ! -f "$dir/data/mysql.ibd" ] || grep -F '[ERROR]' "$dir/install.log" >&2; then die "MySQL's system tables failed"; fi
   fi
+  # What a killed server leaves names its process, whose number may be somebody else's by now.
+  running "$dir/pid" || rm -f "$dir/socket.lock"
   # The server's own zone is not UTC, so that a client that forgets to say its zone is found out.
   spawn "$dir/pid" "$dir/log" "$root/bin/mysqld" "${base[@]}" --bind-address=127.0.0.1 --port="$port" --socket="$dir/socket" \
     --pid-file="$dir/mysqld.pid" --mysqlx=OFF --secure-file-priv= \

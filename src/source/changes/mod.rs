@@ -7,6 +7,10 @@
 mod place;
 mod task;
 
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
 use async_trait::async_trait;
 use serde_json::Value;
 
@@ -82,4 +86,13 @@ pub enum Begun {
     NotYet,
     /// The table is not there any more: there is nothing to read.
     Gone,
+}
+
+/// What comes next, if it comes in time. What is there already needs no timer.
+pub async fn within<F: Future>(patience: Duration, next: F) -> Option<F::Output> {
+    let mut next = pin!(next);
+    match futures_util::poll!(&mut next) {
+        Poll::Ready(next) => Some(next),
+        Poll::Pending => tokio::time::timeout(patience, next).await.ok(),
+    }
 }

@@ -1,5 +1,6 @@
 //! A table whose changes are read: what it is now, and the rows of its changes that are not handed on yet.
 
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
@@ -31,6 +32,15 @@ pub struct Captured {
 pub struct Moment {
     pub committed_at: Option<i64>,
     pub position: String,
+}
+
+impl Moment {
+    /// In the room that the last one had: there is one for each transaction.
+    pub fn stands(&mut self, position: fmt::Arguments<'_>) {
+        self.position.clear();
+        // A string takes all that it is given.
+        let _ = self.position.write_fmt(position);
+    }
 }
 
 impl Captured {

@@ -18,6 +18,14 @@ pub struct Place {
 }
 
 impl Place {
+    /// Goes on to a place of a file, in the room that the last one had.
+    pub fn stands(&mut self, file: &str, position: u64) {
+        if self.file != file {
+            file.clone_into(&mut self.file);
+        }
+        self.pos = position;
+    }
+
     pub fn of(position: &Value) -> Result<Self> {
         serde_json::from_value(position.clone())
             .map_err(|_| Error::conflict("the position is no place in a log of MySQL or MariaDB"))

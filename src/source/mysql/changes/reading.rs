@@ -17,7 +17,9 @@ use crate::source::mysql::binlog::{Entry, Event, Layout, Maps, Room, RowsEvent, 
 use crate::source::mysql::name::Name;
 
 /// How long rows wait for more of later transactions, so that small ones come together.
-pub const GATHER: Duration = Duration::from_millis(200);
+const GATHER: Duration = Duration::from_millis(200);
+/// How long nothing comes before that is said.
+const IDLE: Duration = Duration::from_millis(25);
 /// So many rows of all tables are handed on at the end of a transaction.
 const MANY_ROWS: usize = 32_768;
 /// So many bytes of all tables are gathered at most.
@@ -106,6 +108,14 @@ impl Reading {
         state
     }
 
+    /// How long to wait for the log's next event.
+    pub fn patience(&self) -> Duration {
+        match (self.is_between, self.since) {
+            (true, Some(since)) => GATHER.saturating_sub(since.elapsed()),
+            _ => IDLE,
+        }
+    }
+
     pub async fn take(&mut self, entry: Entry<'_>) -> Result<()> {
         let Entry { header, event, file, position } = entry;
         let at = || format!("{file}:{position}");
@@ -114,13 +124,16 @@ impl Reading {
                 let seconds = i64::from(header.timestamp) * 1_000_000;
                 let committed = i64::try_from(transaction.committed).ok().filter(|at| *at > 0);
                 self.moment.committed_at = Some(committed.unwrap_or(seconds));
-                self.moment.position = transaction.gtid.as_ref().map_or_else(at, ToString::to_string);
+                match &transaction.gtid {
+                    Some(gtid) => self.moment.stands(format_args!("{gtid}")),
+                    None => self.moment.stands(format_args!("{file}:{position}")),
+                }
                 self.next = transaction.gtid.map(Gtid::Mysql);
                 self.begin(false)?;
             }
             Event::MariadbTransaction(transaction) => {
                 self.moment.committed_at = Some(i64::from(header.timestamp) * 1_000_000);
-                self.moment.position = transaction.gtid.to_string();
+                self.moment.stands(format_args!("{}", transaction.gtid));
                 self.is_half = transaction.is_half;
                 let prepared = transaction.prepared.filter(|(_, is_prepared)| *is_prepared);
                 self.xa = prepared.map(|(id, _)| prepared::name_of(&id));
@@ -155,7 +168,7 @@ impl Reading {
         if self.place.file != file && self.since.is_none() {
             self.since = Some(Instant::now());
         }
-        (self.place.file, self.place.pos) = (file.to_owned(), position);
+        self.place.stands(file, position);
     }
 
     fn begin(&mut self, is_in_block: bool) -> Result<()> {
@@ -217,7 +230,7 @@ impl Reading {
     pub fn end(&mut self, file: &str, position: u64) -> Result<()> {
         // A place by file stays one: what was before it is not known by ids.
         self.executed.add(self.next.take());
-        (self.place.file, self.place.pos) = (file.to_owned(), position);
+        self.place.stands(file, position);
         (self.is_between, self.is_in_block, self.xa) = (true, false, None);
         self.ended_at = self.moment.committed_at;
         self.ready.extend(self.undo.let_go(true));

@@ -1,7 +1,5 @@
 //! The log as steps: what it tells from a place on, to its end or on and on.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -11,14 +9,11 @@ use super::gauge::Gauge;
 use super::history::History;
 use super::place::Place;
 use super::prepared::{Aside, Begun, Prepared, Recalled};
-use super::reading::{GATHER, Reading, unfollowed};
+use super::reading::{Reading, unfollowed};
 use crate::error::{Error, Result};
 use crate::record::Lag;
 use crate::source::changes::{self, Step};
 use crate::source::mysql::binlog::{Event, Log, Options, Start};
-
-/// How long nothing comes before that is said.
-const IDLE: Duration = Duration::from_millis(25);
 
 /// The log from a place on.
 pub struct Tail {
@@ -48,18 +43,10 @@ impl Tail {
         Ok(Self { log, options, reading, aside: None, gauge, is_idle: false, has_ended: false, goes_on: false })
     }
 
-    /// How long to wait for the log's next event.
-    fn patience(&self) -> Duration {
-        match (self.reading.is_between, self.reading.since) {
-            (true, Some(since)) => GATHER.saturating_sub(since.elapsed()),
-            _ => IDLE,
-        }
-    }
-
     /// Takes what the log has, or waits for it. A step, where there is nothing.
     async fn advance(&mut self) -> Result<Option<Step>> {
-        match tokio::time::timeout(self.patience(), self.log.next()).await {
-            Ok(entry) => match entry? {
+        match changes::within(self.reading.patience(), self.log.next()).await {
+            Some(entry) => match entry? {
                 Some(entry) => {
                     self.is_idle &= matches!(entry.event, Event::Heartbeat(_));
                     self.reading.take(entry).await?;
@@ -70,8 +57,8 @@ impl Tail {
                 }
                 None => return Err(Error::unavailable("the server's log ended within a transaction")),
             },
-            Err(_) if self.reading.is_between && self.reading.since.is_some() => self.reading.hand_on()?,
-            Err(_) => {
+            None if self.reading.is_between && self.reading.since.is_some() => self.reading.hand_on()?,
+            None => {
                 self.is_idle = self.reading.is_between;
                 // In the midst of a transaction there is no place at which a chunk could be read.
                 return Ok(self.is_idle.then_some(Step::Idle));

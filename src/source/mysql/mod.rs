@@ -58,7 +58,7 @@ use super::{
 use crate::config::Section;
 use crate::error::{Context, Result};
 use crate::net::mysql::{client, error};
-use crate::record::{Checkpoint, Mode, Range};
+use crate::record::{Checkpoint, Mode, Range, change};
 
 /// The registration.
 pub const MAKER: Maker = Maker {
@@ -162,11 +162,7 @@ impl Source for Mysql {
             notes.extend(more.at(|| &plan.name)?);
         }
         if stream.selection.mode == Mode::Cdc {
-            if found.as_ref().is_some_and(|table| table.is_view) {
-                let key = stream.selection.table_key();
-                let message = format!("names `{}`, which is a view: a log has the changes of tables", plan.name);
-                return Err(stream.selection.section.error(key, message));
-            }
+            change::table(&plan.table)?;
             let name = Name::parse(stream.table(), &self.settings.database).map_err(crate::error::Error::config)?;
             notes.extend(changes::conditions::of_table(&mut connection, &stream.selection, (&plan.name, &name)).await?);
         }

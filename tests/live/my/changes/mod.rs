@@ -20,9 +20,11 @@ pub mod anew;
 pub mod begun;
 pub mod checks;
 pub mod lag;
+pub mod made_keys;
 pub mod program;
 pub mod tables;
 pub mod undone;
+pub mod worded;
 
 /// Table, what, key, value, and what was not sent.
 type Seen = (String, String, Option<i32>, Option<i32>, Vec<String>);

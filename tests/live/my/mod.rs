@@ -84,6 +84,7 @@ macro_rules! my_suite {
             changes::a_snapshot_and_then_what_changes,
             changes::what_is_cut_off_goes_on,
             changes::tables_come_and_go,
+            changes::changes_without_a_key,
             changes::columns_that_are_not_sent_are_named,
             begun::at_places_of_every_form,
             begun::not_before_tables_were_altered,

@@ -56,7 +56,7 @@ use super::{
     pattern,
 };
 use crate::config::Section;
-use crate::error::{Context, Result};
+use crate::error::{Context, Kind, Result};
 use crate::net::mysql::{client, error};
 use crate::record::{Checkpoint, Mode, Range, change};
 
@@ -144,7 +144,12 @@ impl Source for Mysql {
 
     async fn describe(&self, stream: &Stream) -> Result<Description> {
         let mut connection = Connection::open(&self.settings).await?;
-        let plan = Plan::of(&mut connection, &self.settings, stream).await?;
+        let plan = match Plan::of(&mut connection, &self.settings, stream).await {
+            Err(error) if stream.selection.mode == Mode::Cdc && error.kind() == Kind::Config => {
+                return Err(changes::conditions::of_absent(&mut connection, &self.settings, stream, error).await);
+            }
+            plan => plan?,
+        };
         let found = match &stream.selection.tables {
             Tables::Query(_) => None,
             _ => {

@@ -80,12 +80,13 @@ pub async fn no_select(connection: &mut Connection, failure: Failure, table: &Na
 pub async fn all_columns(connection: &mut Connection, table: &Name) -> Result<bool, Error> {
     match connection.run(&format!("select * from {table} limit 0")).await {
         Ok(()) => Ok(true),
-        Err(failure) if error::number(&failure) == Some(NO_SUCH_TABLE) => Ok(false),
+        Err(failure) if error::number(&failure).is_some_and(|number| NOT_THERE.contains(&number)) => Ok(false),
         Err(failure) => Err(no_select(connection, failure, table).await),
     }
 }
 
-const NO_SUCH_TABLE: u16 = 1146;
+/// The table; its database.
+const NOT_THERE: [u16; 2] = [1146, 1049];
 
 /// What the account may do and no stream needs; `None` where there is nothing, or the server does not tell.
 pub async fn beyond(connection: &mut Connection) -> Option<String> {

@@ -100,6 +100,7 @@ macro_rules! my_suite {
             altered::that_a_pattern_matched,
             begun::at_no_place_beyond_the_log,
             checks::all_columns_of_a_table,
+            checks::a_table_that_is_not_there,
             checks::columns_of_our_names,
             checks::a_lost_place_by_choice,
             anew::tables_by_name,

@@ -9,9 +9,10 @@ use super::files::{self, Files};
 use super::prepared::Prepared;
 use super::server::{self, Image, Kept, Settings};
 use super::{Asker, place::Place, read_anew, tables};
-use crate::error::{Context, Kind, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::record::Checkpoint;
 use crate::source::following::begins_anew_where_lost;
+use crate::source::mysql::catalog;
 use crate::source::mysql::config;
 use crate::source::mysql::connect::Connection;
 use crate::source::mysql::error::{self, Doing};
@@ -72,6 +73,20 @@ pub async fn of_table(
 ) -> Result<Option<String>> {
     let asked = Settings::of(connection).await?;
     tables::of(connection, &asked, selection, table).await
+}
+
+/// Why a table cannot be described; where it is not there, a run does not mind.
+pub async fn of_absent(
+    connection: &mut Connection,
+    settings: &config::Settings,
+    stream: &Stream,
+    error: Error,
+) -> Error {
+    let Ok(name) = Name::parse(stream.table(), &settings.database) else { return error };
+    match catalog::columns(connection, &name).await {
+        Ok(columns) if columns.is_empty() => error.hint("A run goes on without it, and reads it when it comes."),
+        _ => error,
+    }
 }
 
 fn of_settings(asked: &Settings) -> Vec<String> {

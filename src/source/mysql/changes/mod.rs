@@ -59,7 +59,7 @@ pub async fn open(settings: &Arc<Settings>, stream: &Stream, after: Option<&Chec
     asked.check().at(|| settings.address())?;
     let asker = Asker::of(&mut connection, settings, stream).await?;
     server::refuse_left_out(&mut connection, &asked, &asker.databases()?).await.at(|| settings.address())?;
-    tables::look(&mut connection, &asked, &asker).await?;
+    tables::look(&mut connection, &asked, &asker, after).await?;
     let mut beginner = Beginner { connection: &mut connection, asker: &asker, stream, beginning };
     let (mut place, history, mut prepared) = beginner.place(after).await?;
     if let Some(checkpoint) = after.filter(|_| beginning == Beginning::SnapshotOnly && place.snapshots.is_empty()) {

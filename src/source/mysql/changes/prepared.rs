@@ -127,7 +127,7 @@ impl Begun {
 
 /// There is nothing to read one again from.
 pub fn lost() -> Error {
-    Error::new(Kind::Lost, "a prepared transaction (XA) that is committed now is not in the log any more").hint(
+    Error::new(Kind::Lost, "the log does not have it any more").hint(
         "Run `tidemark run --full-refresh` with the stream's name, which reads all of its tables anew; `on_lost = snapshot` does so by \
          itself.",
     )
@@ -152,7 +152,7 @@ impl Aside {
     /// Tells an event of it. Whether that was the last.
     pub async fn tell(&mut self, reading: &mut Reading) -> Result<bool> {
         let Some(entry) = self.log.next().await? else {
-            return Err(lost());
+            return Err(lost().at("a transaction that was prepared (XA) and is committed now"));
         };
         let at = format!("{}:{}", entry.file, entry.position);
         if let Some(gtid) = Gtid::begun(&entry.event) {

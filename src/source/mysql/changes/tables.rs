@@ -37,8 +37,18 @@ pub fn is_matched(selection: &Selection, table: &Name, database: &str) -> bool {
 }
 
 /// Refuses tables that cannot be followed, and warns of what the log does not tell of the others.
-pub async fn look(connection: &mut Connection, settings: &Settings, asker: &Asker) -> Result<()> {
+pub async fn look(
+    connection: &mut Connection,
+    settings: &Settings,
+    asker: &Asker,
+    after: Option<&Checkpoint>,
+) -> Result<()> {
+    let followed = after.map(|after| History::of(&after.state)).transpose()?.unwrap_or_default().followed();
     for (shown, name) in asker.names()? {
+        // Where a view has the name of a table that is followed, the log tells of the table's end.
+        if followed.contains(&shown) && is_view(connection, &name).await? {
+            continue;
+        }
         let note = of(connection, settings, &asker.stream.selection, (&shown, &name)).await?;
         if let Some(note) = note {
             tracing::warn!(stream = %asker.stream.id, table = shown, "{note}");
@@ -56,7 +66,7 @@ pub async fn of(
 ) -> Result<Option<String>> {
     let reading = |failure| error::of(failure, Doing::Preparing);
     let at = || format!("table {shown}");
-    if catalog::is_view(connection, table).await.map_err(reading).at(at)? {
+    if is_view(connection, table).await.at(at)? {
         let message = format!("names `{shown}`, which is a view: a log has the changes of tables");
         return Err(selection.section.error(selection.table_key(), message));
     }
@@ -69,6 +79,10 @@ pub async fn of(
     }
     let actions = cascades::unlogged(connection, table).await.map_err(reading).at(at)?;
     Ok((!actions.is_empty()).then(|| cascades::note(&actions, &selection.name, shown)))
+}
+
+async fn is_view(connection: &mut Connection, table: &Name) -> Result<bool> {
+    catalog::is_view(connection, table).await.map_err(|failure| error::of(failure, Doing::Preparing))
 }
 
 /// Of a log with parts of rows. A table that is not there tells nothing, and is read when it comes.

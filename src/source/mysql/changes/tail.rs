@@ -12,7 +12,7 @@ use super::history::History;
 use super::place::Place;
 use super::prepared::{self, Aside, Begun, Prepared, Recalled};
 use super::reading::{GATHER, Reading};
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::record::Lag;
 use crate::source::changes::{self, Step};
 use crate::source::mysql::binlog::{Event, Log, Options, Start};
@@ -78,7 +78,8 @@ impl Tail {
             }
         }
         if let Some(mut recalled) = self.reading.recalled.take() {
-            match self.recall(&mut recalled).await {
+            let recall = self.recall(&mut recalled).await;
+            match recall.at(|| "a transaction that was prepared (XA) and is committed now") {
                 Ok((log, gtid)) => self.aside = Some(Aside::of(log, gtid, recalled)),
                 Err(error) => self.reading.lose(error, &recalled)?,
             }

@@ -171,6 +171,17 @@ pub async fn all_columns_of_a_table(server: &Server) {
     }
 }
 
+/// `check` is for who may have mistyped it; a run waits for it.
+pub async fn a_table_that_is_not_there(server: &Server) {
+    let database = made(server, "cdc_absent").await;
+    database.run("drop table b").await;
+    let source = database.source(None, &[]).unwrap();
+    let stream = source.streams(&[selection(KEYS)]).await.unwrap().whole().unwrap().remove(0);
+    let error = source.describe(&stream.of_table("b")).await.err().unwrap();
+    assert_eq!(error.advice(), Some("A run goes on without it, and reads it when it comes."), "{error}");
+    assert_eq!(read(&*source).await.unwrap(), 0);
+}
+
 pub async fn columns_of_our_names(server: &Server) {
     let database = made(server, "cdc_ours").await;
     database.run("alter table b add _op int").await;

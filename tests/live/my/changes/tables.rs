@@ -137,6 +137,13 @@ pub async fn that_a_pattern_matched(server: &Server) {
     database.run("create table b (id int primary key, v int); insert into b values (9, 90)").await;
     log.whole().await;
     assert!(log.is_the_tables().await, "{:?} {:?}", log.present, log.seen);
+    // A view has its name by now.
+    database.run("insert into b values (8, 80); rename table b to b_away; create view b as select * from b_away").await;
+    log.whole().await;
+    let of_b: Vec<_> = log.ops().into_iter().map(|seen| seen.1.to_owned()).collect();
+    assert_eq!(of_b, ["c", "t"]);
+    log.whole().await;
+    assert!(log.seen.is_empty(), "{:?}", log.seen);
 }
 
 /// MariaDB may log an ALTER twice: where it begins and where it is carried out.

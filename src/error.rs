@@ -119,10 +119,13 @@ impl Error {
         self
     }
 
-    /// Says where it happened: `context: message`.
+    /// Says where it happened: `context: message`. Once, also where two callers know it.
     #[must_use]
     pub fn at(mut self, context: impl fmt::Display) -> Self {
-        self.message = format!("{context}: {}", self.message);
+        let context = format!("{context}: ");
+        if !self.message.starts_with(&context) {
+            self.message.insert_str(0, &context);
+        }
         self
     }
 

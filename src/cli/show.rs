@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::pipeline::full_load_in_words;
 
@@ -94,10 +94,13 @@ pub fn position(json: &str) -> String {
         return words;
     }
     let shown = match serde_json::from_str(json) {
-        Ok(Value::Object(members)) => {
-            let plain = members.iter().filter_map(|(name, value)| Some(format!("{name}={}", scalar(value)?)));
-            plain.collect::<Vec<_>>().join(" ")
+        // Of changes: where the log goes on, and the short members first, since the rest is cut.
+        Ok(Value::Object(members)) if members.get("log").is_some_and(Value::is_object) => {
+            let mut shown = members.get("log").and_then(Value::as_object).map(plain).unwrap_or_default();
+            shown.sort_by_key(String::len);
+            shown.join(" ")
         }
+        Ok(Value::Object(members)) => plain(&members).join(" "),
         Ok(value) => scalar(&value).unwrap_or_else(|| json.to_owned()),
         Err(_) => json.to_owned(),
     };
@@ -106,6 +109,10 @@ pub fn position(json: &str) -> String {
         Some((cut, _)) => format!("{}…", &shown[..cut]),
         None => shown,
     }
+}
+
+fn plain(members: &Map<String, Value>) -> Vec<String> {
+    members.iter().filter_map(|(name, value)| Some(format!("{name}={}", scalar(value)?))).collect()
 }
 
 fn scalar(value: &Value) -> Option<String> {
@@ -151,6 +158,9 @@ mod tests {
     #[test]
     fn positions() {
         assert_eq!(position(r#"{"file":"bin.7","pos":12,"more":{"a":1}}"#), "file=bin.7 pos=12");
+        let of_changes =
+            r#"{"again":"x","log":{"file":"bin.7","gtids":"3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5","pos":12}}"#;
+        assert_eq!(position(of_changes), "pos=12 file=bin.7 gtids=3e11fa47-71ca-11e1-9…");
         assert_eq!(position(r#"{"chunks":{}}"#), r#"{"chunks":{}}"#);
         assert_eq!(
             position(r#"{"cursor":"at, id","mark":["2026-01-01 00:00:00", 7]}"#),

@@ -225,7 +225,8 @@ async fn check_stream(
                 continue;
             }
         };
-        let rows = stream.estimate.map(|rows| format!(", about {rows} rows")).unwrap_or_default();
+        let rows =
+            stream.estimate.filter(|_| !is_log(&stream)).map(|rows| format!(", about {rows} rows")).unwrap_or_default();
         notes.push(format!("{}: reads {}{rows}", stream.id, stream.table()));
         notes.push(format!("{}: into {}", stream.id, destination.location(&description.table.name)));
         notes.extend(description.notes.into_iter().map(|note| format!("{}: {note}", stream.table())));

@@ -153,8 +153,11 @@ pub fn report(session: &Session, id: StreamId, started: Instant, result: Result<
         Ok(outcome) => {
             report.state = if outcome.ended == Ended::AtTheEnd { RunState::Done } else { RunState::Stopped };
             report.high_water_mark = outcome.high_water_mark;
-            let table = session.stream.selection.output_name(session.stream.table());
-            report.location = Some(session.destination.location(&table));
+            // Several tables have no one place.
+            if let [table] = session.stream.tables.as_slice() {
+                let table = session.stream.selection.output_name(table);
+                report.location = Some(session.destination.location(&table));
+            }
         }
         Err(error) => report.error = Some(error),
     }

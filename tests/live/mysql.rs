@@ -23,6 +23,11 @@ async fn a_new_user_logs_in_without_tls_and_with() {
 }
 
 #[tokio::test]
+async fn primary_keys_that_the_server_makes() {
+    my::changes::made_keys::are_as_invisible_columns(&SERVER).await;
+}
+
+#[tokio::test]
 async fn differences_of_documents() {
     my::binlog::differences_of_documents(&SERVER).await;
 }

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::error::{Context, Error, Kind, Result};
 use crate::job_log;
 use crate::record::{Commit, Mode, Range};
+use crate::source::following::Beginning;
 use crate::source::{Chunks, Consistency, Outlook, Source};
 
 /// What a run of `request` would do. Half a plan is none: the first stream that cannot be planned is an error.
@@ -108,7 +109,11 @@ async fn growing(session: &Session, found: &Found) -> Result<Pieces> {
     match Standing::of(found.newest.as_ref()) {
         _ if is_refresh => {}
         Standing::At(_) => {
-            return Ok(whole("everything after the mark, up to what is safe by then".to_owned(), Vec::new()));
+            let what = match session.opening.mode {
+                Mode::Cdc => "what changed after the mark, up to the end of the log",
+                _ => "everything after the mark, up to what is safe by then",
+            };
+            return Ok(whole(what.to_owned(), Vec::new()));
         }
         Standing::Loading(_) => {
             if let Some(Pieces { what, chunks, left, .. }) = unfinished(session, found).await? {
@@ -128,7 +133,10 @@ async fn growing(session: &Session, found: &Found) -> Result<Pieces> {
             return Ok(whole(what, ranges.into_iter().map(Some).collect()));
         }
     }
+    let beginning = Beginning::of(&session.stream.selection.section)?;
     let what = match session.opening.mode {
+        Mode::Cdc if beginning == Beginning::Log => "the changes of all tables from now on",
+        Mode::Cdc if beginning == Beginning::SnapshotOnly => "a snapshot of all tables",
         Mode::Cdc => "a snapshot of all tables, and their changes from now on",
         _ => "everything from the beginning, up to what is safe by then",
     };

@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use mysql_common::row::Row;
+use mysql_common::value::Value;
+
 use super::client::Failure;
 use super::connect::{Connection, number, text};
 use super::name::Name;
@@ -76,6 +79,29 @@ fn column_of_json_check(clause: &str) -> Option<String> {
     (quoted.matches('`').count() == 2 * name.matches('`').count()).then_some(name)
 }
 
+/// The columns that a lean log leaves out of a new row though they are not null in it: those that took a constant default
+/// (what an expression makes is sent), and with MariaDB those that are never stored.
+pub async fn left_out_of_new_rows(connection: &mut Connection, table: &Name) -> Result<Vec<String>, Failure> {
+    let sql = "select column_name, column_default, extra from information_schema.columns \
+               where table_schema = ? and table_name = ? order by ordinal_position";
+    let rows = connection.rows(sql, (&table.database, &table.table)).await?;
+    let is_mariadb = connection.is_mariadb;
+    let is_left_out = |row: &&Row| {
+        let default = row.as_ref(1).filter(|default| **default != Value::NULL).map(|_| text(row, 1));
+        let extra = text(row, 2).to_ascii_uppercase();
+        match is_mariadb {
+            true => extra.contains("VIRTUAL") || default.is_some_and(|default| is_constant(&default)),
+            false => default.is_some() && !extra.contains("DEFAULT_GENERATED"),
+        }
+    };
+    Ok(rows.iter().filter(is_left_out).map(|row| text(row, 0)).collect())
+}
+
+/// Whether MariaDB shows a default so that is no expression, and not null.
+fn is_constant(default: &str) -> bool {
+    default.ends_with('\'') || default.parse::<f64>().is_ok()
+}
+
 /// The columns of the primary key, in its order.
 pub async fn primary_key(connection: &mut Connection, table: &Name) -> Result<Vec<String>, Failure> {
     let sql = "select column_name from information_schema.statistics \
@@ -119,6 +145,13 @@ pub async fn index_of(connection: &mut Connection, table: &Name, column: &str) -
                order by index_name <> 'PRIMARY', non_unique, index_name limit 1";
     let rows = connection.rows(sql, (&table.database, &table.table, column)).await?;
     Ok(rows.first().map(|row| text(row, 0)))
+}
+
+/// Whether it is one; not where there is none of the name.
+pub async fn is_view(connection: &mut Connection, table: &Name) -> Result<bool, Failure> {
+    let sql = "select table_type from information_schema.tables where table_schema = ? and table_name = ?";
+    let rows = connection.rows(sql, (&table.database, &table.table)).await?;
+    Ok(rows.first().is_some_and(|row| text(row, 0) == "VIEW"))
 }
 
 /// A table's engine in small letters; empty for a view.

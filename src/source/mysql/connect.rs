@@ -51,7 +51,20 @@ impl Connection {
             false => "set session max_execution_time = 0, information_schema_stats_expiry = 0",
         })
         .await?;
+        if !self.is_mariadb {
+            self.show_made_keys().await?;
+        }
         self.run("set session transaction isolation level repeatable read").await
+    }
+
+    /// A primary key that the server made is in the catalog as any other invisible column is, whatever the server's own setting:
+    /// the log has it always.
+    async fn show_made_keys(&mut self) -> Result<(), Failure> {
+        match self.run("set session show_gipk_in_create_table_and_information_schema = on").await {
+            // Before 8.0.30 there are none.
+            Err(failure) if error::number(&failure) == Some(UNKNOWN_VARIABLE) => Ok(()),
+            set => set,
+        }
     }
 
     /// Runs a statement that returns nothing.
@@ -98,6 +111,8 @@ impl Connection {
         let _ = tokio::time::timeout(Duration::from_secs(5), self.client.quit()).await;
     }
 }
+
+const UNKNOWN_VARIABLE: u16 = 1193;
 
 pub fn connect_failure(settings: &Settings, failure: Failure) -> Error {
     let section = &settings.section;

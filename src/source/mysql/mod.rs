@@ -56,9 +56,9 @@ use super::{
     pattern,
 };
 use crate::config::Section;
-use crate::error::{Context, Result};
+use crate::error::{Context, Kind, Result};
 use crate::net::mysql::{client, error};
-use crate::record::{Checkpoint, Mode, Range};
+use crate::record::{Checkpoint, Mode, Range, change};
 
 /// The registration.
 pub const MAKER: Maker = Maker {
@@ -144,7 +144,12 @@ impl Source for Mysql {
 
     async fn describe(&self, stream: &Stream) -> Result<Description> {
         let mut connection = Connection::open(&self.settings).await?;
-        let plan = Plan::of(&mut connection, &self.settings, stream).await?;
+        let plan = match Plan::of(&mut connection, &self.settings, stream).await {
+            Err(error) if stream.selection.mode == Mode::Cdc && error.kind() == Kind::Config => {
+                return Err(changes::conditions::of_absent(&mut connection, &self.settings, stream, error).await);
+            }
+            plan => plan?,
+        };
         let found = match &stream.selection.tables {
             Tables::Query(_) => None,
             _ => {
@@ -162,11 +167,7 @@ impl Source for Mysql {
             notes.extend(more.at(|| &plan.name)?);
         }
         if stream.selection.mode == Mode::Cdc {
-            if found.as_ref().is_some_and(|table| table.is_view) {
-                let key = stream.selection.table_key();
-                let message = format!("names `{}`, which is a view: a log has the changes of tables", plan.name);
-                return Err(stream.selection.section.error(key, message));
-            }
+            change::table(&plan.table)?;
             let name = Name::parse(stream.table(), &self.settings.database).map_err(crate::error::Error::config)?;
             notes.extend(changes::conditions::of_table(&mut connection, &stream.selection, (&plan.name, &name)).await?);
         }

@@ -75,6 +75,19 @@ pub async fn no_select(connection: &mut Connection, failure: Failure, table: &Na
     error.hint(format!("An administrator can run: GRANT SELECT ON {table} TO {}", account(&user)))
 }
 
+/// Refuses a table of which not all columns may be read: the log has all of them, and tells them apart by the catalog. Whether
+/// there is such a table.
+pub async fn all_columns(connection: &mut Connection, table: &Name) -> Result<bool, Error> {
+    match connection.run(&format!("select * from {table} limit 0")).await {
+        Ok(()) => Ok(true),
+        Err(failure) if error::number(&failure).is_some_and(|number| NOT_THERE.contains(&number)) => Ok(false),
+        Err(failure) => Err(no_select(connection, failure, table).await),
+    }
+}
+
+/// The table; its database.
+const NOT_THERE: [u16; 2] = [1146, 1049];
+
 /// What the account may do and no stream needs; `None` where there is nothing, or the server does not tell.
 pub async fn beyond(connection: &mut Connection) -> Option<String> {
     let rows = connection.texts("show grants").await.ok()?;

@@ -14,7 +14,7 @@ pub mod windows;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub use self::changes::{anew, begun, checks, lag, program as changed, tables as altered, undone};
+pub use self::changes::{anew, begun, checks, lag, program as changed, tables as altered, undone, worded};
 use arrow_array::RecordBatch;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder, Value};
@@ -84,6 +84,7 @@ macro_rules! my_suite {
             changes::a_snapshot_and_then_what_changes,
             changes::what_is_cut_off_goes_on,
             changes::tables_come_and_go,
+            changes::changes_without_a_key,
             changes::columns_that_are_not_sent_are_named,
             begun::at_places_of_every_form,
             begun::not_before_tables_were_altered,
@@ -91,6 +92,17 @@ macro_rules! my_suite {
             undone::prepared_before_it_began,
             undone::prepared_while_a_table_is_unknown,
             undone::savepoints_and_rollbacks,
+            undone::prepared_where_the_log_is_lost,
+            worded::of_another_database,
+            worded::of_our_tables,
+            worded::by_functions,
+            worded::that_only_read_ours,
+            altered::that_a_pattern_matched,
+            begun::at_no_place_beyond_the_log,
+            checks::all_columns_of_a_table,
+            checks::a_table_that_is_not_there,
+            checks::columns_of_our_names,
+            checks::a_lost_place_by_choice,
             anew::tables_by_name,
             anew::all_of_it,
             anew::where_the_log_is_lost,

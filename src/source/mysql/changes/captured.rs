@@ -20,7 +20,7 @@ pub struct Captured {
     pub table: Arc<Table>,
     own: Arc<Schema>,
     names: Vec<String>,
-    /// The places of the key in a row.
+    /// The places of what tells a row from others.
     key: Vec<usize>,
     cells: Vec<Cells>,
     changes: Changes,
@@ -49,7 +49,11 @@ impl Captured {
         let table = Arc::new(change::table(own)?);
         let names: Vec<_> = own.schema.fields().iter().map(|field| field.name().clone()).collect();
         let place = |name: &String| names.iter().position(|own| own == name);
-        let key = table.key.iter().filter_map(place).collect();
+        // Without a key nothing but all of a row tells which one it was.
+        let key = match table.key.is_empty() {
+            true => (0..names.len()).collect(),
+            false => table.key.iter().filter_map(place).collect(),
+        };
         let own = Arc::new(Schema::new(table.schema.fields()[..names.len()].to_vec()));
         let cells = definition.cells();
         Ok(Self { definition, table, own, names, key, cells, changes: Changes::default(), bytes: 0 })

@@ -6,10 +6,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::files::{self, Files};
+use super::prepared::Prepared;
 use super::server::{self, Image, Kept, Settings};
-use super::{Asker, place::Place, tables};
-use crate::error::{Context, Result};
+use super::{Asker, place::Place, read_anew, tables};
+use crate::error::{Context, Error, Kind, Result};
 use crate::record::Checkpoint;
+use crate::source::following::begins_anew_where_lost;
+use crate::source::mysql::catalog;
 use crate::source::mysql::config;
 use crate::source::mysql::connect::Connection;
 use crate::source::mysql::error::{self, Doing};
@@ -34,17 +37,24 @@ pub async fn of(
     let asked = Settings::of(&mut connection).await.at(|| settings.address())?;
     asked.check().at(|| settings.address())?;
     let asker = Asker::of(&mut connection, settings, stream).await?;
+    server::refuse_left_out(&mut connection, &asked, &asker.databases()?).await.at(|| settings.address())?;
     let end = server::end(&mut connection).await.at(|| settings.address())?;
     let reached = after.map(|after| Place::of(&changes::Place::of(&after.position)?.log)).transpose()?;
     // Whether it is sent, from where the stream stands, is known once it is asked for.
     let from = reached.as_ref().unwrap_or(&end);
-    drop(asker.log(&asker.options(from.start(asker.is_mariadb)?, true)).await?);
+    let lost = match asker.log(&asker.options(from.start(asker.is_mariadb)?, true)).await {
+        Err(lost) if lost.kind() == Kind::Lost && begins_anew_where_lost(&stream.selection.section)? => Some(lost),
+        sent => sent.map(|_| None)?,
+    };
     let files = Files::of(&mut connection).await.at(|| settings.address())?;
 
     let mut notes = of_settings(&asked);
     notes.extend(of_retention(&asked, interval));
-    if let Some(place) = reached {
-        notes.extend(of_place(&asker, &files, asked.kept(), &place).await?);
+    if let Some(lost) = lost {
+        notes.push(format!("{}, by the next run.", read_anew(&lost)));
+    } else if let Some(place) = reached {
+        let prepared = after.map(|after| Prepared::of(&after.state)).transpose()?.unwrap_or_default();
+        notes.extend(of_place(&asker, &files, asked.kept(), (&place, &prepared)).await?);
     }
     let account = rights::own_account(&mut connection).await;
     let account = account.map_err(|failure| error::of(failure, Doing::Preparing)).at(|| settings.address())?;
@@ -63,6 +73,20 @@ pub async fn of_table(
 ) -> Result<Option<String>> {
     let asked = Settings::of(connection).await?;
     tables::of(connection, &asked, selection, table).await
+}
+
+/// Why a table cannot be described; where it is not there, a run does not mind.
+pub async fn of_absent(
+    connection: &mut Connection,
+    settings: &config::Settings,
+    stream: &Stream,
+    error: Error,
+) -> Error {
+    let Ok(name) = Name::parse(stream.table(), &settings.database) else { return error };
+    match catalog::columns(connection, &name).await {
+        Ok(columns) if columns.is_empty() => error.hint("A run goes on without it, and reads it when it comes."),
+        _ => error,
+    }
 }
 
 fn of_settings(asked: &Settings) -> Vec<String> {
@@ -123,25 +147,39 @@ fn of_retention(asked: &Settings, interval: Duration) -> Vec<String> {
 }
 
 /// Where the stream stands in what is kept.
-async fn of_place(asker: &Asker, files: &Files, kept: Kept, place: &Place) -> Result<Vec<String>> {
+async fn of_place(
+    asker: &Asker,
+    files: &Files,
+    kept: Kept,
+    (place, prepared): (&Place, &Prepared),
+) -> Result<Vec<String>> {
     let mut notes = Vec::new();
     if let Some(bytes) = files.behind(&place.file, place.pos).filter(|bytes| *bytes > 0) {
         let size = files::size(bytes);
         notes.push(format!("{size} of the log are not read yet, from {}:{} on.", place.file, place.pos));
     }
-    let left = files::kept_for(asker, files, kept, &place.file).await?;
+    let needed = prepared.needed(place);
+    let oldest = needed.oldest(files);
+    let left = files::kept_for(asker, files, kept, oldest).await?;
     if let Some(left) = left.filter(|left| files::is_little(kept, *left)) {
-        notes.push(about_to_go(&place.file, left));
+        notes.push(about_to_go(oldest, oldest != needed.at, left));
     }
     Ok(notes)
 }
 
 /// The sentence for who must act soon.
-pub fn about_to_go(file: &str, left: Duration) -> String {
+pub fn about_to_go(file: &str, is_prepared: bool, left: Duration) -> String {
     let when = match left.as_secs() {
         0 => "may purge it at any time".to_owned(),
         _ => format!("purges it in about {}", files::in_words(left)),
     };
+    if is_prepared {
+        return format!(
+            "A transaction that was prepared (XA) and is not ended stands in {file}, from where the stream reads it once it is committed, \
+             and the server {when}: have it committed or rolled back (XA RECOVER lists those that are prepared), or have the server keep \
+             its log for longer (binlog_expire_logs_seconds)."
+        );
+    }
     format!(
         "What the stream reads next stands in {file}, and the server {when}: let the stream run until it has come to the log's end, or \
          have the server keep its log for longer (binlog_expire_logs_seconds)."

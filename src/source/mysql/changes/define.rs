@@ -1,13 +1,16 @@
 //! What the tables of a stream are from a statement on.
 
-use super::ddl::{Clause, Ddl};
+use super::ddl::{self, Clause, Ddl};
 use super::history::Has;
 use super::known::Altered;
+use super::prepared::Recalled;
 use super::reading::{Reading, unfollowed};
 use super::statement::Statement;
-use crate::error::Result;
+use super::{read_anew, tables};
+use crate::error::{Error, Kind, Result};
 use crate::record::change;
 use crate::source::changes::Step;
+use crate::source::following::begins_anew_where_lost;
 use crate::source::mysql::binlog::Query;
 use crate::source::mysql::name::Name;
 
@@ -35,18 +38,19 @@ impl Reading {
                 return Ok(());
             }
             Statement::Back(name) => return self.back(Some(&name)),
-            Statement::Change if self.may_mean_ours(query) => {
-                return Err(unfollowed("a change of a session with `binlog_format = STATEMENT`"));
+            Statement::Change => self.of_statement(query)?,
+            Statement::Call if self.concerns_us(query) => {
+                return Err(unfollowed("a change by a function, of a session with `binlog_format = STATEMENT`,"));
             }
             Statement::Define(_) if self.is_half => {}
-            Statement::Define(None) if self.may_mean_ours(query) => {
+            Statement::Define(None) if self.names_one(query, |has| !matches!(has, Has::Nothing(_))).is_some() => {
                 return Err(unfollowed("a statement that may define a table of the stream, and is not known"));
             }
             Statement::Define(Some(ddl)) => {
                 self.gathered()?;
                 self.define(ddl)?;
             }
-            Statement::Change | Statement::Nothing | Statement::Define(None) => {}
+            Statement::Call | Statement::Nothing | Statement::Define(None) => {}
         }
         // A DDL is a transaction of its own, without a word at its end.
         if is_alone { self.end(file, position) } else { Ok(()) }
@@ -64,7 +68,10 @@ impl Reading {
                 }
             }
             Ddl::Create { table, is_optional } => {
-                let Some(at) = self.place_of(&table.database, &table.table) else { return Ok(()) };
+                let Some(at) = self.place_of(&table.database, &table.table) else {
+                    self.comes(&table);
+                    return Ok(());
+                };
                 if !(is_optional && matches!(self.has(at), Some(Has::Known(_)))) {
                     self.is_another(at)?;
                 }
@@ -111,8 +118,37 @@ impl Reading {
         self.leaves(from)?;
         match self.place_of(&to.database, &to.table) {
             Some(at) => self.is_another(at),
-            None => Ok(()),
+            None => {
+                self.comes(to);
+                Ok(())
+            }
         }
+    }
+
+    /// A table that is none of the stream's by now.
+    fn comes(&self, table: &Name) {
+        let (stream, database) = (&self.asker.stream, &self.asker.settings.database);
+        if stream.following.goes_on && tables::is_matched(&stream.selection, table, database) {
+            let table = table.display(database);
+            tracing::warn!(stream = %stream.id, table, "a table came that `tables` matches: a run that begins from now on reads it");
+        }
+    }
+
+    /// What a transaction changed that was prepared long ago is not to be had: by `on_lost` all tables are read anew from behind its
+    /// commit, or that is an error.
+    pub fn lose(&mut self, error: Error, recalled: &Recalled) -> Result<()> {
+        if error.kind() != Kind::Lost || !begins_anew_where_lost(&self.asker.stream.selection.section)? {
+            return Err(error);
+        }
+        tracing::warn!(stream = %self.asker.stream.id, "{}", read_anew(&error));
+        self.forget_maps();
+        for at in 0..self.names.len() {
+            if let Some(Has::Known(_)) = self.has(at) {
+                self.is_another(at)?;
+            }
+        }
+        self.is_news = true;
+        self.end(&recalled.file, recalled.position)
     }
 
     /// There is no table of this name any more.
@@ -158,12 +194,56 @@ impl Reading {
         Ok(())
     }
 
-    fn may_mean_ours(&self, query: &Query<'_>) -> bool {
-        let (sql, database) = (query.text().to_lowercase(), query.database());
-        self.names.iter().any(|(_, name)| {
-            (name.database == database || sql.contains(&name.database.to_lowercase()))
-                && sql.contains(&name.table.to_lowercase())
+    /// A change of which there is only the statement. One of a table that is to be read anew is in what is read then.
+    fn of_statement(&mut self, query: &Query<'_>) -> Result<()> {
+        if !self.concerns_us(query) {
+            return Ok(());
+        }
+        let is_known = |has: &Has| matches!(has, Has::Known(_));
+        let table = match ddl::inserted(&query.text(), &query.database(), query.escapes()) {
+            // Whatever else it names is only read.
+            Some(into) => {
+                self.place_of(&into.database, &into.table).filter(|at| self.has(*at).as_ref().is_some_and(is_known))
+            }
+            None => self.names_one(query, is_known),
+        };
+        if let Some((table, _)) = table.map(|at| &self.names[at]) {
+            let message = format!(
+                "a change of a session with `binlog_format = STATEMENT`, of table {table} perhaps, cannot be followed"
+            );
+            let stream = &self.asker.stream.selection.name;
+            return Err(Error::schema(message).hint(format!(
+                "Run `tidemark run {stream} --snapshot {table}`, which reads it anew, and have such sessions keep binlog_format = ROW."
+            )));
+        }
+        if !std::mem::replace(&mut self.has_warned, true) {
+            tracing::warn!(
+                stream = %self.asker.stream.id,
+                position = self.moment.position,
+                "a session with `binlog_format = STATEMENT` changes tables beside the stream's: what it changes in these by triggers, \
+                 views or foreign keys, without naming them, is not seen"
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether a statement may change a database of the stream: as MySQL says, or else by what it names.
+    fn concerns_us(&self, query: &Query<'_>) -> bool {
+        let (sql, database, touched) = (query.text().to_lowercase(), query.database(), query.touched());
+        self.names.iter().any(|(_, name)| match &touched {
+            Some(touched) => touched.iter().any(|touched| self.asker.is_same(touched, &name.database)),
+            None => self.asker.is_same(&database, &name.database) || sql.contains(&name.database.to_lowercase()),
         })
+    }
+
+    /// The first of the tables of which this is known and whose name is in a statement that may mean them.
+    fn names_one(&self, query: &Query<'_>, is_it: impl Fn(&Has) -> bool) -> Option<usize> {
+        let (sql, database) = (query.text().to_lowercase(), query.database());
+        let mut named = self.names.iter().enumerate().filter(|(at, (_, name))| {
+            let is_there = self.asker.is_same(&name.database, &database) || sql.contains(&name.database.to_lowercase());
+            is_there && sql.contains(&name.table.to_lowercase()) && self.has(*at).is_some_and(|has| is_it(&has))
+        });
+        named.next().map(|(at, _)| at)
     }
 
     /// Which of the tables that are read it is.

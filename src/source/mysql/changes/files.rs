@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::Asker;
 use super::place::Place;
 use super::server::Kept;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::source::mysql::binlog::Start;
 use crate::source::mysql::connect::{Connection, number, text};
 use crate::source::mysql::rights;
@@ -50,6 +50,27 @@ impl Files {
         let end = Place { file: last.clone(), pos: *size, gtids: None };
         let place = Place { file: file.to_owned(), pos, gtids: None };
         (place.is_at_or_behind(&end) && stem(file) == stem(last)).then_some(0)
+    }
+
+    /// The oldest of these that is there.
+    pub fn oldest_of<'a>(&self, files: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+        let place = |file: &str| self.0.iter().position(|(name, _)| name == file);
+        files.into_iter().filter_map(|file| Some((place(file)?, file))).min().map(|(_, file)| file)
+    }
+
+    /// Refuses a place that is in none of them, as people name it.
+    pub fn refuse_beyond(&self, file: &str, pos: u64) -> Result<()> {
+        let Some((_, size)) = self.0.iter().find(|(name, _)| name == file) else {
+            let error = Error::config(format!("--from: the server has no file {file} of its log"));
+            return Err(match (self.0.first(), self.0.last()) {
+                (Some((first, _)), Some((last, _))) => error.hint(format!("It has {first} to {last}.")),
+                _ => error,
+            });
+        };
+        match pos > *size {
+            true => Err(Error::config(format!("--from: {file} ends at {size}, before {pos}"))),
+            false => Ok(()),
+        }
     }
 
     /// The file that goes on behind another one.
@@ -133,6 +154,7 @@ mod tests {
         assert_eq!(files.behind("b.000012", 4), Some(0));
         assert_eq!(files.behind("b.000008", 4), None);
         assert_eq!(files.behind("other.000012", 4), None);
+        assert_eq!(files.oldest_of(["b.000011", "b.000010", "b.000007"]), Some("b.000010"));
         assert_eq!((files.next("b.000009"), files.next("b.000011")), (Some("b.000010"), None));
     }
 

@@ -11,7 +11,8 @@ use super::statement::Statement;
 use super::{Asker, server};
 use crate::error::{Error, Result};
 use crate::source::mysql::binlog::{Entry, Event, Log, Start, mariadb, mysql};
-use crate::source::mysql::connect::Connection;
+use crate::source::mysql::connect::{Connection, number};
+use crate::source::mysql::error::{self, Doing};
 use crate::source::mysql::name::Name;
 
 /// A place as people write it.
@@ -37,10 +38,12 @@ pub async fn place(connection: &mut Connection, asker: &Asker, from: &str) -> Re
             searching.up_to(&file, |entry| entry.position > FIRST).await?
         }
         From::File(file, position) => {
+            Files::of(connection).await?.refuse_beyond(&file, position)?;
             let is_behind = |entry: &Entry<'_>| entry.file != file || entry.position > position;
             searching.up_to(&file, is_behind).await?
         }
         From::Time(time) => {
+            refuse_to_come(connection, time).await?;
             let file = searching.file_of(connection, time).await?;
             let is_later = |entry: &Entry<'_>| {
                 !entry.header.is_artificial() && i64::from(entry.header.timestamp) >= time.as_second()
@@ -50,6 +53,18 @@ pub async fn place(connection: &mut Connection, asker: &Asker, from: &str) -> Re
     };
     searching.refuse_altered(&place).await?;
     Ok(place)
+}
+
+/// By the server's clock, which is that of the log.
+async fn refuse_to_come(connection: &mut Connection, time: Timestamp) -> Result<()> {
+    let rows = connection.rows("select unix_timestamp()", ()).await;
+    let rows = rows.map_err(|failure| error::of(failure, Doing::Preparing))?;
+    match rows.first().and_then(|row| number(row, 0)) {
+        Some(now) if time.as_second() > now as i64 => {
+            Err(Error::config(format!("--from: {time} is still to come, by the server's clock")))
+        }
+        _ => Ok(()),
+    }
 }
 
 impl From {

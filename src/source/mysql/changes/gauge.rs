@@ -20,21 +20,36 @@ const EVERY: Duration = Duration::from_secs(10);
 /// How often it is said that the log is about to be purged.
 const WARN_EVERY: Duration = Duration::from_secs(600);
 
+/// The files of the log that a run would read: the one that it goes on in, and those of prepared transactions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needed {
+    pub at: String,
+    pub prepared: Vec<String>,
+}
+
+impl Needed {
+    /// The one that the server purges first.
+    pub fn oldest<'a>(&'a self, files: &Files) -> &'a str {
+        let all = self.prepared.iter().chain([&self.at]).map(String::as_str);
+        files.oldest_of(all).unwrap_or(&self.at)
+    }
+}
+
 /// What the server last told. Dropping it ends the asking.
 pub struct Gauge {
     files: watch::Receiver<Files>,
-    committed: watch::Sender<String>,
+    needed: watch::Sender<Needed>,
     task: JoinHandle<()>,
 }
 
 impl Gauge {
     /// Asks at once, and then on and on. What a server refuses to tell is not known, and no reason to fail.
-    pub async fn begin(mut connection: Connection, asker: Asker, place: &Place) -> Self {
+    pub async fn begin(mut connection: Connection, asker: Asker, needed: Needed) -> Self {
         let first = Files::of(&mut connection).await.unwrap_or_else(untold);
         let (told, files) = watch::channel(first);
-        let (committed, at) = watch::channel(place.file.clone());
-        let asking = Asking { asker, connection: Some(connection), told, at, ended: None, warned_at: None };
-        Self { files, committed, task: tokio::spawn(asking.run()) }
+        let (sender, needed) = watch::channel(needed);
+        let asking = Asking { asker, connection: Some(connection), told, needed, ended: None, warned_at: None };
+        Self { files, needed: sender, task: tokio::spawn(asking.run()) }
     }
 
     /// How many bytes of the log stand behind a place.
@@ -42,13 +57,9 @@ impl Gauge {
         self.files.borrow().behind(&place.file, place.pos)
     }
 
-    /// Everything up to there is committed, and is not asked for again.
-    pub fn committed(&self, place: &Place) {
-        self.committed.send_if_modified(|file| {
-            let is_new = *file != place.file;
-            file.clone_from(&place.file);
-            is_new
-        });
+    /// Everything else is committed, and is not asked for again.
+    pub fn committed(&self, needed: Needed) {
+        self.needed.send_replace(needed);
     }
 }
 
@@ -68,9 +79,8 @@ struct Asking {
     asker: Asker,
     connection: Option<Connection>,
     told: watch::Sender<Files>,
-    /// The file that a run would go on in.
-    at: watch::Receiver<String>,
-    /// That file, and when its successor was begun.
+    needed: watch::Receiver<Needed>,
+    /// The oldest of them, and when its successor was begun.
     ended: Option<(String, Timestamp)>,
     warned_at: Option<Instant>,
 }
@@ -95,17 +105,18 @@ impl Asking {
             None => Connection::open(&self.asker.settings).await?,
         };
         let files = Files::of(&mut connection).await?;
-        let at = self.at.borrow().clone();
-        if let Some(next) = files.next(&at) {
+        let needed = self.needed.borrow().clone();
+        let oldest = needed.oldest(&files);
+        if let Some(next) = files.next(oldest) {
             let kept = Settings::of(&mut connection).await?.kept();
-            self.guard(kept, &at, next).await?;
+            self.guard(kept, (oldest, oldest != needed.at), next).await?;
         }
         self.connection = Some(connection);
         Ok(files)
     }
 
     /// Says so where little time is left to read the rest of a file that the server writes to no more.
-    async fn guard(&mut self, kept: Kept, at: &str, next: &str) -> Result<()> {
+    async fn guard(&mut self, kept: Kept, (at, is_prepared): (&str, bool), next: &str) -> Result<()> {
         let is_due = self.warned_at.is_none_or(|warned| warned.elapsed() >= WARN_EVERY);
         if kept == Kept::Always || !is_due {
             return Ok(());
@@ -120,7 +131,7 @@ impl Asking {
         self.ended = Some((at.to_owned(), ended_at));
         let left = files::left(kept, ended_at, Timestamp::now());
         if let Some(left) = left.filter(|left| files::is_little(kept, *left)) {
-            tracing::warn!(stream = %self.asker.stream.id, "{}", about_to_go(at, left));
+            tracing::warn!(stream = %self.asker.stream.id, "{}", about_to_go(at, is_prepared, left));
             self.warned_at = Some(Instant::now());
         }
         Ok(())

@@ -88,11 +88,21 @@ impl History {
         tables.insert(table.to_owned(), Has::Nothing(was));
     }
 
+    /// The tables that are there, as far as the log was read.
+    pub fn followed(&self) -> Vec<String> {
+        let tables = self.tables();
+        let is_there = |has: &Has| !matches!(has, Has::Gone | Has::Left(_));
+        tables.iter().filter(|(_, has)| is_there(has)).map(|(table, _)| table.clone()).collect()
+    }
+
     /// Takes these for the stream's tables. Gives those that are to be read from their beginning, with whether rows of them came
     /// before.
     pub fn take(&self, names: &[String]) -> Vec<(String, bool)> {
         let mut tables = self.tables();
-        for (_, has) in tables.iter_mut().filter(|(table, _)| !names.contains(table)) {
+        for (table, has) in tables.iter_mut().filter(|(table, _)| !names.contains(table)) {
+            if !matches!(has, Has::Left(_) | Has::Gone) {
+                tracing::info!(table, "the table is no longer one of the stream's: what came of it stays as it is");
+            }
             *has = Has::Left(has.known());
         }
         let mut new = Vec::new();

@@ -51,16 +51,15 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// Opens the log after a checkpoint, or where it ends now, with snapshots of all tables.
 pub async fn open(settings: &Arc<Settings>, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
+    let stream = &tables::with_what_went(stream, after, &settings.database)?;
     let section = &stream.selection.section;
     let beginning = Beginning::of(section)?;
     let mut connection = Connection::open(settings).await?;
     let asked = server::Settings::of(&mut connection).await.at(|| settings.address())?;
     asked.check().at(|| settings.address())?;
     let asker = Asker::of(&mut connection, settings, stream).await?;
-    let mut databases: Vec<_> = asker.names()?.into_iter().map(|(_, name)| name.database).collect();
-    databases.dedup();
-    server::refuse_left_out(&mut connection, &asked, &databases).await.at(|| settings.address())?;
-    tables::look(&mut connection, &asked, &asker).await?;
+    server::refuse_left_out(&mut connection, &asked, &asker.databases()?).await.at(|| settings.address())?;
+    tables::look(&mut connection, &asked, &asker, after).await?;
     let mut beginner = Beginner { connection: &mut connection, asker: &asker, stream, beginning };
     let (mut place, history, mut prepared) = beginner.place(after).await?;
     if let Some(checkpoint) = after.filter(|_| beginning == Beginning::SnapshotOnly && place.snapshots.is_empty()) {
@@ -76,7 +75,7 @@ pub async fn open(settings: &Arc<Settings>, stream: &Stream, after: Option<&Chec
     };
     let log = match opened {
         Err(lost) if lost.kind() == Kind::Lost && following::begins_anew_where_lost(section)? => {
-            tracing::warn!(stream = %stream.id, "{}: all tables are read anew", lost.message());
+            tracing::warn!(stream = %stream.id, "{}", read_anew(&lost));
             beginner.anew(&mut place, &history, &mut prepared).await?;
             options = asker.options(Place::of(&place.log)?.start(asker.is_mariadb)?, ends);
             asker.log(&options).await?
@@ -84,12 +83,17 @@ pub async fn open(settings: &Arc<Settings>, stream: &Stream, after: Option<&Chec
         opened => opened?,
     };
     let begun = Place::of(&place.log)?;
-    let gauge = Gauge::begin(connection, asker.clone(), &begun).await;
+    let gauge = Gauge::begin(connection, asker.clone(), prepared.needed(&begun)).await;
     let mut chunks = Chunks::new(asker.clone(), history.clone());
     let mut tail = Tail::of((log, options), asker, (history, prepared), begun, gauge)?;
     Ok(feed::from_task(
         move |outlet| async move { follow(Asked { place, until }, &mut tail, &mut chunks, &outlet).await },
     ))
+}
+
+/// What becomes of a place that is lost, by `on_lost = snapshot`.
+fn read_anew(lost: &Error) -> String {
+    format!("{}: all tables are read anew (on_lost = snapshot)", lost.message().trim_end_matches('.'))
 }
 
 /// A number that no replica is likely to have: those that people give are small.
@@ -133,6 +137,12 @@ impl Asker {
     /// The tables of the stream, with their names at the server.
     fn names(&self) -> Result<Vec<(String, Name)>> {
         self.stream.tables.iter().map(|table| Ok((table.clone(), self.name(table)?))).collect()
+    }
+
+    fn databases(&self) -> Result<Vec<String>> {
+        let mut databases: Vec<_> = self.names()?.into_iter().map(|(_, name)| name.database).collect();
+        databases.dedup();
+        Ok(databases)
     }
 
     /// How to ask for a dump, as a replica of its own.
@@ -188,13 +198,9 @@ impl Asker {
     async fn ask(&self, connection: &mut Connection, name: &Name) -> Result<Option<(Place, Known)>> {
         let reading = |failure| error::of(failure, Doing::Preparing);
         connection.run("start transaction").await.map_err(reading)?;
-        match connection.run(&format!("select 1 from {name} limit 0")).await {
-            Ok(()) => {}
-            Err(failure) if error::number(&failure) == Some(NO_SUCH_TABLE) => {
-                connection.run("rollback").await.map_err(reading)?;
-                return Ok(None);
-            }
-            Err(failure) => return Err(rights::no_select(connection, failure, name).await),
+        if !rights::all_columns(connection, name).await? {
+            connection.run("rollback").await.map_err(reading)?;
+            return Ok(None);
         }
         let known = Known::of(connection, name).await?;
         let place = server::end(connection).await?;
@@ -213,5 +219,3 @@ impl Asker {
         one == other || (self.ignores_case && one.to_lowercase() == other.to_lowercase())
     }
 }
-
-const NO_SUCH_TABLE: u16 = 1146;

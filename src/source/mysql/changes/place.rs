@@ -37,7 +37,10 @@ impl Place {
 
     /// By transactions where that can be: after a fail-over the same ones stand in other files.
     pub fn start(&self, is_mariadb: bool) -> Result<Start> {
-        let wrong = |_| Error::conflict("the position names transactions as no server does");
+        let wrong = |_| {
+            Error::conflict("the stream's place names transactions as this kind of server does not: it was read of MariaDB and this is MySQL, or the other way round")
+                .hint("To go on here, `tidemark run --full-refresh` with the stream's name reads all of its tables anew.")
+        };
         let by_file = Start::File { file: self.file.clone(), position: self.pos };
         Ok(match (&self.gtids, is_mariadb) {
             (None, _) => by_file,

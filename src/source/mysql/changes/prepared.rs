@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::gauge::Needed;
 use super::place::{Executed, Gtid, Place};
 use super::reading::Reading;
 use super::statement::Statement;
@@ -37,6 +38,12 @@ impl Prepared {
         state
             .get("prepared")
             .map_or_else(|| Ok(Self::default()), |known| serde_json::from_value(known.clone()).map_err(wrong))
+    }
+
+    /// The files of the log that are needed from a place on.
+    pub fn needed(&self, place: &Place) -> Needed {
+        let prepared = self.0.values().flatten().map(|begun| begun.place.file.clone()).collect();
+        Needed { at: place.file.clone(), prepared }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -118,12 +125,20 @@ impl Begun {
     }
 }
 
+/// There is nothing to read one again from.
+pub fn lost() -> Error {
+    Error::new(Kind::Lost, "the log does not have it any more").hint(
+        "Run `tidemark run --full-refresh` with the stream's name, which reads all of its tables anew; `on_lost = snapshot` does so by \
+         itself.",
+    )
+}
+
 /// The log from a prepared transaction on.
 pub struct Aside {
     log: Log,
     /// Its id; none where it is the first that comes.
     gtid: Option<String>,
-    recalled: Recalled,
+    pub recalled: Recalled,
     /// In the transaction.
     is_in: bool,
     is_first: bool,
@@ -137,11 +152,7 @@ impl Aside {
     /// Tells an event of it. Whether that was the last.
     pub async fn tell(&mut self, reading: &mut Reading) -> Result<bool> {
         let Some(entry) = self.log.next().await? else {
-            return Err(Error::new(
-                Kind::Lost,
-                "a prepared transaction (XA) that is committed now is not in the log any more",
-            )
-            .hint("Run `tidemark run --full-refresh` with the stream's name, which reads all of its tables anew."));
+            return Err(lost().at("a transaction that was prepared (XA) and is committed now"));
         };
         let at = format!("{}:{}", entry.file, entry.position);
         if let Some(gtid) = Gtid::begun(&entry.event) {

@@ -29,7 +29,7 @@ const MANY_BYTES: usize = 16 << 20;
 pub struct Reading {
     pub asker: Asker,
     pub history: History,
-    prepared: Prepared,
+    pub prepared: Prepared,
     /// The tables that are read, as the stream has them.
     pub names: Vec<(String, Name)>,
     pub captured: Vec<Option<Captured>>,
@@ -63,6 +63,8 @@ pub struct Reading {
     pub since: Option<Instant>,
     /// A prepared transaction that is committed here, and is to be read before anything else.
     pub recalled: Option<Recalled>,
+    /// It was said that statements change the stream's databases.
+    pub has_warned: bool,
     pub ready: VecDeque<Step>,
 }
 
@@ -95,6 +97,7 @@ impl Reading {
             bytes: 0,
             since: None,
             recalled: None,
+            has_warned: false,
             ready: VecDeque::new(),
         })
     }
@@ -147,9 +150,6 @@ impl Reading {
             }
             Event::TableMap(map) if !self.maps.knows(&map) => self.learn(&map).await.at(at)?,
             Event::Rows(event) => self.rows(event).at(at)?,
-            Event::OfStatement if !self.is_between => {
-                return Err(unfollowed("a change of a statement-based log")).at(at);
-            }
             Event::Rotate(_) | Event::Heartbeat(_) | Event::Stop if self.is_between => self.moves_to(file, position),
             // The beginning of a file, which is sent again before whatever is asked for in it.
             Event::Format(_) | Event::PreviousGtids(_) | Event::GtidList(_) | Event::Nothing

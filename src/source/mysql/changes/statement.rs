@@ -27,6 +27,8 @@ pub enum Statement {
     Define(Option<Ddl>),
     /// Rows were changed, and only the statement is in the log.
     Change,
+    /// The same by a function, which says nothing of tables.
+    Call,
     /// Nothing that matters to a reader of rows.
     Nothing,
 }
@@ -67,6 +69,7 @@ impl Statement {
                 Statement::Define(Ddl::of(sql, database, escapes))
             }
             ("insert" | "update" | "delete" | "replace" | "load" | "with", _) => Statement::Change,
+            ("select" | "do", _) => Statement::Call,
             _ => Statement::Nothing,
         }
     }
@@ -136,6 +139,7 @@ mod tests {
             ("--\r\ndrop view v", Statement::Define(Some(Ddl::Nothing))),
             ("set names utf8mb4", Statement::Nothing),
             ("insert into t values (1)", Statement::Change),
+            ("SELECT `d`.`f`(1)", Statement::Call),
             ("GRANT SELECT ON *.* TO x", Statement::Nothing),
             ("/* without an end", Statement::Nothing),
             ("", Statement::Nothing),

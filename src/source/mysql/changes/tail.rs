@@ -8,9 +8,9 @@ use super::Asker;
 use super::gauge::Gauge;
 use super::history::History;
 use super::place::Place;
-use super::prepared::{Aside, Begun, Prepared, Recalled};
-use super::reading::{Reading, unfollowed};
-use crate::error::{Error, Result};
+use super::prepared::{self, Aside, Begun, Prepared, Recalled};
+use super::reading::Reading;
+use crate::error::{Context, Error, Result};
 use crate::record::Lag;
 use crate::source::changes::{self, Step};
 use crate::source::mysql::binlog::{Event, Log, Options, Start};
@@ -65,14 +65,22 @@ impl Tail {
             }
         }
         if let Some(mut recalled) = self.reading.recalled.take() {
-            let begun = match recalled.begun.take() {
-                Some(begun) => begun,
-                None => self.find(&recalled).await?,
-            };
-            let log = self.beside(begun.start(&self.reading.executed)?).await?;
-            self.aside = Some(Aside::of(log, begun.gtid, recalled));
+            let recall = self.recall(&mut recalled).await;
+            match recall.at(|| "a transaction that was prepared (XA) and is committed now") {
+                Ok((log, gtid)) => self.aside = Some(Aside::of(log, gtid, recalled)),
+                Err(error) => self.reading.lose(error, &recalled)?,
+            }
         }
         Ok(None)
+    }
+
+    /// The log from a transaction on that was prepared, with its id.
+    async fn recall(&mut self, recalled: &mut Recalled) -> Result<(Log, Option<String>)> {
+        let begun = match recalled.begun.take() {
+            Some(begun) => begun,
+            None => self.find(recalled).await?,
+        };
+        Ok((self.beside(begun.start(&self.reading.executed)?).await?, begun.gtid))
     }
 
     /// Another dump of the log, to its end.
@@ -87,7 +95,7 @@ impl Tail {
         tracing::info!(from = first, "the log is searched for a transaction that was prepared before the stream began");
         let log = self.beside(Start::of_file(&first)).await?;
         let found = Begun::find(log, &recalled.id, (&recalled.file, recalled.position)).await?;
-        found.ok_or_else(|| unfollowed("the commit of a distributed transaction (XA) that is not in the log any more"))
+        found.ok_or_else(prepared::lost)
     }
 }
 
@@ -99,9 +107,12 @@ impl changes::Log for Tail {
                 return Ok(step);
             }
             if let Some(aside) = &mut self.aside {
-                if aside.tell(&mut self.reading).await? {
-                    self.aside = None;
+                match aside.tell(&mut self.reading).await {
+                    Ok(false) => continue,
+                    Ok(true) => {}
+                    Err(error) => self.reading.lose(error, &aside.recalled)?,
                 }
+                self.aside = None;
                 continue;
             }
             if self.has_ended {
@@ -139,7 +150,7 @@ impl changes::Log for Tail {
     }
 
     async fn ack(&mut self, position: &Value) -> Result<()> {
-        self.gauge.committed(&Place::of(position)?);
+        self.gauge.committed(self.reading.prepared.needed(&Place::of(position)?));
         Ok(())
     }
 }

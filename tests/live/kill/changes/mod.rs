@@ -3,6 +3,7 @@
 mod case;
 mod fail_over;
 mod huge;
+mod told;
 
 use std::time::Duration;
 
@@ -51,6 +52,11 @@ fn mariadb_in_one_compressed_transaction() {
     huge::survives_kills("mariadb", "--log-bin-compress=ON", "");
 }
 
+#[tokio::test]
+async fn mariadb_is_told_of() {
+    told::of_its_server("mariadb").await;
+}
+
 /// A module of its own, so that it can be left out by name where this server cannot be had.
 mod mysql {
     #[test]
@@ -71,6 +77,11 @@ mod mysql {
     #[test]
     fn is_not_followed_to_a_server_that_lacks_what_was_read() {
         super::fail_over::lacks_what_was_read("mysql");
+    }
+
+    #[tokio::test]
+    async fn is_told_of() {
+        super::told::of_its_server("mysql").await;
     }
 
     #[test]

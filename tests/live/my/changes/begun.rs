@@ -62,6 +62,23 @@ pub async fn at_places_of_every_form(server: &Server) {
 }
 
 /// What a table was before it was altered is not known: rows of then are refused before any is read.
+/// Nobody means the log's end by a place that is not there yet, or no more.
+pub async fn at_no_place_beyond_the_log(server: &Server) {
+    let database = made(server, "cdc_from_beyond").await;
+    let (here, _) = end(&database).await;
+    let (file, _) = here.split_once(':').unwrap();
+    for (place, said) in [
+        ("2199-01-01", "is still to come"),
+        ("binlog.900001:4", "the server has no file binlog.900001 of its log"),
+        (&format!("{file}:999999999"), "before 999999999"),
+    ] {
+        let mut log = Log::new(&database);
+        log.following = from(place);
+        let error = log.run(usize::MAX).await.unwrap_err();
+        assert!(error.kind() == Kind::Config && error.message().contains(said), "{error}");
+    }
+}
+
 pub async fn not_before_tables_were_altered(server: &Server) {
     let database = made(server, "cdc_from_altered").await;
     let (file, _) = end(&database).await;

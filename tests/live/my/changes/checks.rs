@@ -143,11 +143,65 @@ pub async fn rows_that_foreign_keys_change(server: &Server) {
     assert_eq!(is_told, native.is_none_or(|(_, value)| value == "ON"));
 }
 
+/// By a run too, which else would have a snapshot of it and never a change.
 pub async fn views_are_refused(server: &Server) {
     let database = made(server, "cdc_view").await;
     database.run("drop table b; create view b as select * from a").await;
     let source = database.source(None, &[]).unwrap();
     let stream = source.streams(&[selection(KEYS)]).await.unwrap().whole().unwrap().remove(0);
+    let of_check = source.describe(&stream.of_table("b")).await.err().unwrap();
+    for error in [of_check, read(&*source).await.unwrap_err()] {
+        assert!(error.kind() == Kind::Config && error.message().contains("`b`, which is a view"), "{error}");
+    }
+}
+
+/// The log has all of them, whatever is read: a right to some of them tells too little of what it has.
+pub async fn all_columns_of_a_table(server: &Server) {
+    let database = made(server, "cdc_columns").await;
+    let login = database
+        .user(&format!("{OF_LOG}; grant select on {{db}}.a to {{user}}; grant select (id, v) on {{db}}.b to {{user}}"))
+        .await;
+    let source = database.source(Some(&login), &[]).unwrap();
+    let keys = [KEYS, &[("columns", "id, v")]].concat();
+    let stream = source.streams(&[selection(&keys)]).await.unwrap().whole().unwrap().remove(0);
+    let of_check = source.describe(&stream.of_table("b")).await.err().unwrap();
+    for error in [of_check, source.open(&stream, None).await.err().unwrap()] {
+        let wanted = format!("GRANT SELECT ON `{}`.`b` TO '{}'@'%'", database.name, login.0);
+        assert!(error.kind() == Kind::Denied && error.advice().unwrap().ends_with(&wanted), "{error}");
+    }
+}
+
+/// `check` is for who may have mistyped it; a run waits for it.
+pub async fn a_table_that_is_not_there(server: &Server) {
+    let database = made(server, "cdc_absent").await;
+    database.run("drop table b").await;
+    let source = database.source(None, &[]).unwrap();
+    let stream = source.streams(&[selection(KEYS)]).await.unwrap().whole().unwrap().remove(0);
     let error = source.describe(&stream.of_table("b")).await.err().unwrap();
-    assert!(error.kind() == Kind::Config && error.message().contains("`b`, which is a view"), "{error}");
+    assert_eq!(error.advice(), Some("A run goes on without it, and reads it when it comes."), "{error}");
+    assert_eq!(read(&*source).await.unwrap(), 0);
+}
+
+pub async fn columns_of_our_names(server: &Server) {
+    let database = made(server, "cdc_ours").await;
+    database.run("alter table b add _op int").await;
+    let source = database.source(None, &[]).unwrap();
+    let stream = source.streams(&[selection(KEYS)]).await.unwrap().whole().unwrap().remove(0);
+    let of_check = source.describe(&stream.of_table("b")).await.err().unwrap();
+    for error in [of_check, read(&*source).await.unwrap_err()] {
+        assert!(error.kind() == Kind::Schema && error.message().contains("column _op"), "{error}");
+    }
+}
+
+/// What a run would go on from, `check` does not refuse.
+pub async fn a_lost_place_by_choice(server: &Server) {
+    let database = made(server, "cdc_lost_check").await;
+    let mut log = Log::new(&database);
+    log.whole().await;
+    log.after = log.moved(json!({ "file": "binlog.900001", "pos": 4 }));
+    let source = database.source(None, &[]).unwrap();
+    let keys = [KEYS, &[("on_lost", "snapshot")]].concat();
+    let stream = source.streams(&[selection(&keys)]).await.unwrap().whole().unwrap().remove(0);
+    let notes = source.conditions(&stream, log.after.as_ref(), MINUTE).await.unwrap().notes.join("\n");
+    assert!(notes.contains("all tables are read anew (on_lost = snapshot), by the next run"), "{notes}");
 }

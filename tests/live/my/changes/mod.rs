@@ -20,9 +20,11 @@ pub mod anew;
 pub mod begun;
 pub mod checks;
 pub mod lag;
+pub mod made_keys;
 pub mod program;
 pub mod tables;
 pub mod undone;
+pub mod worded;
 
 /// Table, what, key, value, and what was not sent.
 type Seen = (String, String, Option<i32>, Option<i32>, Vec<String>);
@@ -228,6 +230,18 @@ pub async fn tables_come_and_go(server: &Server) {
     let seen: BTreeSet<_> = log.ops().into_iter().collect();
     assert!(seen.contains(&("b", "r", Some(2), Some(3))) && seen.contains(&("a", "u", Some(1), Some(3))), "{seen:?}");
     assert!(log.is_the_tables().await);
+}
+
+/// A row that no key tells from others goes as what it was, and comes as what it is.
+pub async fn changes_without_a_key(server: &Server) {
+    let database = server.database("cdc_keyless").await;
+    database.run("create table a (id int, v int); create table b (id int primary key, v int); insert into a values (1, 1), (1, 1), (2, 2)").await;
+    let mut log = Log::new(&database);
+    log.whole().await;
+    assert_eq!(log.seen.len(), 3);
+    database.run("update a set v = 9 where id = 1 limit 1; delete from a where id = 2").await;
+    log.whole().await;
+    assert_eq!(log.ops(), [("a", "d", Some(1), Some(1)), ("a", "c", Some(1), Some(9)), ("a", "d", Some(2), Some(2))]);
 }
 
 /// A server that logs no more than it must: what did not change is named, and never null for that.

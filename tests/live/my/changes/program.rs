@@ -28,6 +28,8 @@ pub async fn check_run_and_status(server: &Server) {
         assert!(said.contains(words), "{words}: {said}");
     }
     assert!(!said.contains(&password) && !said.contains("may do more"), "{said}");
+    // What is estimated is of all tables together.
+    assert!(said.contains("s: reads a\n") && said.contains("s: reads b\n"), "{said}");
 
     let (_, said) = folder.run("run", 0);
     let line: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
@@ -37,7 +39,11 @@ pub async fn check_run_and_status(server: &Server) {
         (&2.into(), &0.into(), &0.into()),
         "{line}"
     );
+    assert!(stream["location"].is_null(), "two tables are in no one place: {line}");
+    let (_, said) = folder.run("plan", 0);
+    assert!(said.contains("what changed after the mark, up to the end of the log"), "{said}");
     let (_, said) = folder.run("status", 0);
+    assert!(said.contains(" pos="), "{said}");
     assert!(said.contains("\ns: at the end of the log, ") && said.contains(" s ago\n"), "{said}");
     database.run("insert into b (id, v) values (3, 3)").await;
     let (_, said) = folder.run("check", 0);

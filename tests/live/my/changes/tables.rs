@@ -120,6 +120,32 @@ pub async fn are_followed(server: &Server) {
     }
 }
 
+/// A table of a pattern is the stream's until the log has told of its end, though no catalog has it any more.
+pub async fn that_a_pattern_matched(server: &Server) {
+    let database = made(server, "cdc_pattern").await;
+    database.run("insert into a (id, v) values (1, 10); insert into b (id, v) values (2, 20), (3, 30)").await;
+    let mut log = Log::new(&database);
+    log.keys[1] = ("tables", "a, ?");
+    log.whole().await;
+    database.run("update b set v = 21 where id = 2; drop table b; insert into a (id, v) values (4, 40)").await;
+    log.whole().await;
+    let of_b: Vec<_> = log.ops().into_iter().filter(|seen| seen.0 == "b").map(|seen| seen.1.to_owned()).collect();
+    assert_eq!(of_b, ["u", "t"]);
+    // It is over, until another one comes.
+    log.whole().await;
+    assert!(log.seen.is_empty(), "{:?}", log.seen);
+    database.run("create table b (id int primary key, v int); insert into b values (9, 90)").await;
+    log.whole().await;
+    assert!(log.is_the_tables().await, "{:?} {:?}", log.present, log.seen);
+    // A view has its name by now.
+    database.run("insert into b values (8, 80); rename table b to b_away; create view b as select * from b_away").await;
+    log.whole().await;
+    let of_b: Vec<_> = log.ops().into_iter().map(|seen| seen.1.to_owned()).collect();
+    assert_eq!(of_b, ["c", "t"]);
+    log.whole().await;
+    assert!(log.seen.is_empty(), "{:?}", log.seen);
+}
+
 /// MariaDB may log an ALTER twice: where it begins and where it is carried out.
 pub async fn altered_in_two_phases(server: &Server) {
     let database = made(server, "cdc_two_phases").await;

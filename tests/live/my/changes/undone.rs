@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
-
+use serde_json::json;
+use tidemark::error::Kind;
 use tidemark::source::{Following, What};
 
 use super::{Log, made};
@@ -99,6 +100,33 @@ pub async fn prepared_before_it_began(server: &Server) {
     let seen: BTreeSet<_> = log.ops().into_iter().collect();
     assert_eq!(seen, [("a", "c", Some(2), Some(2)), ("b", "u", Some(1), Some(2))].into());
     assert!(log.is_the_tables().await);
+}
+
+/// One that the log has no more is an error, or all tables are read anew.
+pub async fn prepared_where_the_log_is_lost(server: &Server) {
+    forget(server, &["'lost'"]).await;
+    let database = made(server, "cdc_xa_lost").await;
+    database.run("insert into a (id, v) values (1, 1); insert into b (id, v) values (1, 1)").await;
+    let mut log = Log::new(&database);
+    log.whole().await;
+    database.run("xa start 'lost'; insert into a (id, v) values (2, 2); xa end 'lost'; xa prepare 'lost'").await;
+    log.whole().await;
+    // As if its file had been purged.
+    let mut after = log.after.clone().unwrap();
+    let prepared = after.state["prepared"].as_object_mut().unwrap();
+    for (_, begun) in prepared.iter_mut() {
+        *begun = json!({ "place": { "file": "binlog.900001", "pos": 4 } });
+    }
+    log.after = Some(after);
+    decide(&database, "xa commit 'lost'").await;
+    database.run("update b set v = 2").await;
+    let error = log.run(usize::MAX).await.unwrap_err();
+    assert!(error.kind() == Kind::Lost && error.message().contains("was prepared (XA)"), "{error}");
+    log.keys.push(("on_lost", "snapshot"));
+    log.whole().await;
+    assert!(log.is_the_tables().await, "{:?}", log.seen);
+    log.whole().await;
+    assert!(log.seen.is_empty(), "{:?}", log.seen);
 }
 
 /// Tables without transactions leave rows in the log that came to nothing.

@@ -47,8 +47,6 @@ pub enum Event<'a> {
     Heartbeat(Heartbeat<'a>),
     /// The server was stopped.
     Stop,
-    /// Part of a change that is logged as its statement.
-    OfStatement,
     /// Nothing that matters to a reader of rows.
     Nothing,
 }
@@ -106,13 +104,14 @@ impl<'a> Event<'a> {
             kind::HEARTBEAT => Event::Heartbeat(Heartbeat { file: body, position: None }),
             kind::HEARTBEAT_V2 => Event::Heartbeat(heartbeat(Bytes(body))?),
             _ if rows::change(kind).is_some() => Event::Rows(RowsEvent::of(kind, body, format)?),
+            kind::EXECUTE_LOAD_QUERY => Event::Query(Query::of_load(body)?),
+            // Values and files of a statement that follows.
             kind::INTVAR
             | kind::RAND
             | kind::USER_VAR
             | kind::APPEND_BLOCK
             | kind::DELETE_FILE
-            | kind::BEGIN_LOAD_QUERY
-            | kind::EXECUTE_LOAD_QUERY => Event::OfStatement,
+            | kind::BEGIN_LOAD_QUERY => Event::Nothing,
             // Statements beside the rows that they changed; what groups of servers and other replicas tell each other. An
             // encrypted log is decrypted before it is sent.
             kind::IGNORABLE

@@ -21,6 +21,8 @@ pub struct Query<'a> {
     pub xid: Option<u64>,
     /// The fraction of the second at which it began.
     pub micros: u32,
+    /// The databases of the tables that it reads or changes, a zero behind each; by triggers and functions too.
+    pub touched: Option<&'a [u8]>,
 }
 
 /// The status variables that are known, by their numbers; the length of one that is not known is not known either.
@@ -77,13 +79,30 @@ impl<'a> Query<'a> {
         decoded(self.database)
     }
 
+    /// The names of the databases that it reads or changes, where that is told, as MySQL does.
+    pub fn touched(&self) -> Option<Vec<Cow<'a, str>>> {
+        let names = self.touched?.split(|byte| *byte == 0);
+        Some(names.filter(|name| !name.is_empty()).map(decoded).collect())
+    }
+
     pub fn of(body: &'a [u8]) -> Result<Self, Torn> {
+        Self::behind(body, 0)
+    }
+
+    /// `LOAD DATA`, whose file came before.
+    pub fn of_load(body: &'a [u8]) -> Result<Self, Torn> {
+        // The number of the file, where in the statement its name stands, and what is done with duplicates.
+        Self::behind(body, 13)
+    }
+
+    fn behind(body: &'a [u8], more: usize) -> Result<Self, Torn> {
         let mut bytes = Bytes(body);
         // The thread, and how long it took.
         bytes.take(8)?;
         let database_length = bytes.u8()?;
         let error = bytes.u16()?;
         let status_length = bytes.u16()?;
+        bytes.take(more)?;
         let status = bytes.take(status_length.into())?;
         let database = bytes.take(database_length.into())?;
         bytes.u8()?;
@@ -96,12 +115,13 @@ impl<'a> Query<'a> {
             server_collation: None,
             xid: None,
             micros: 0,
+            touched: None,
         };
         query.read_status(Bytes(status))?;
         Ok(query)
     }
 
-    fn read_status(&mut self, mut bytes: Bytes<'_>) -> Result<(), Torn> {
+    fn read_status(&mut self, mut bytes: Bytes<'a>) -> Result<(), Torn> {
         while !bytes.is_empty() {
             match bytes.u8()? {
                 status::FLAGS2 | status::AUTO_INCREMENT | status::MASTER_DATA_WRITTEN => drop(bytes.take(4)?),
@@ -129,7 +149,11 @@ impl<'a> Query<'a> {
                 }
                 status::UPDATED_DATABASES => match bytes.u8()? {
                     TOO_MANY_DATABASES => {}
-                    count => (0..count).try_for_each(|_| bytes.until_zero().map(drop))?,
+                    count => {
+                        let names = bytes.0;
+                        (0..count).try_for_each(|_| bytes.until_zero().map(drop))?;
+                        self.touched = Some(&names[..names.len() - bytes.0.len()]);
+                    }
                 },
                 status::MICROSECONDS | status::MARIADB_MICROSECONDS => self.micros = bytes.number(3)? as u32,
                 status::EXPLICIT_DEFAULTS | status::REQUIRE_PRIMARY_KEY | status::TABLE_ENCRYPTION => drop(bytes.u8()?),

@@ -63,6 +63,16 @@ impl Ddl {
     }
 }
 
+/// The table of an `INSERT` or `REPLACE`.
+pub fn inserted(sql: &str, database: &str, escapes: bool) -> Option<Name> {
+    let tokens = tokens(sql, escapes);
+    let mut words = Words { rest: &tokens, database };
+    (words.takes("insert") || words.takes("replace")).then_some(())?;
+    while ["low_priority", "delayed", "high_priority", "ignore"].iter().any(|word| words.takes(word)) {}
+    words.takes("into");
+    words.table()
+}
+
 fn alter(words: &mut Words<'_>) -> Option<Ddl> {
     words.takes("online");
     // Rows that are in the way of a key are deleted without a word.
@@ -236,6 +246,18 @@ mod tests {
 
     fn name(database: &str, table: &str) -> Name {
         Name { database: database.to_owned(), table: table.to_owned() }
+    }
+
+    #[test]
+    fn what_is_inserted_into() {
+        for (sql, expected) in [
+            ("insert into t values (1)", Some(name("d", "t"))),
+            ("REPLACE LOW_PRIORITY `p`.`checksums` (a) SELECT * FROM d.t", Some(name("p", "checksums"))),
+            ("insert ignore into `in``to` select 1", Some(name("d", "in`to"))),
+            ("delete from t", None),
+        ] {
+            assert_eq!(inserted(sql, "d", true), expected, "{sql}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, mpsc};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::OpenFlags;
@@ -19,22 +20,35 @@ type Job = Box<dyn FnOnce(&mut Option<Db>) + Send>;
 pub(super) struct Connection {
     path: PathBuf,
     id: Arc<OnceLock<String>>,
-    jobs: mpsc::Sender<Job>,
+    /// `None` while it is dropped.
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Connection {
+    /// Waits until the thread has closed the file, and moved into it what stands in the log beside it: who looks at it next leaves
+    /// it as it is.
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // It may have ended by a panic, of which its callers have heard.
+            let _ = thread.join();
+        }
+    }
 }
 
 impl Connection {
     /// Opens nothing yet.
     pub fn new(path: PathBuf) -> Self {
         let (jobs, queue) = mpsc::channel::<Job>();
-        // Ends when the last sender is dropped. If no thread can be had, the calls say so.
+        // Ends when the sender is dropped. If no thread can be had, the calls say so.
         let thread = std::thread::Builder::new().name("job-log".to_owned()).spawn(move || {
             let mut db = None;
             while let Ok(job) = queue.recv() {
                 job(&mut db);
             }
         });
-        drop(thread);
-        Self { path, id: Arc::default(), jobs }
+        Self { path, id: Arc::default(), jobs: Some(jobs), thread: thread.ok() }
     }
 
     pub fn path(&self) -> &Path {
@@ -96,7 +110,7 @@ impl Connection {
         let (answer, answered) = oneshot::channel();
         // A caller that no longer waits is no reason to leave the job undone.
         let job = Box::new(move |slot: &mut Option<Db>| drop(answer.send(job(slot))));
-        self.jobs.send(job).map_err(|_| gone())?;
+        self.jobs.as_ref().ok_or_else(gone)?.send(job).map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
 }

@@ -110,6 +110,9 @@ pub struct Check {
     /// Streams to check, with their sources and destinations, by name or pattern (`*` and `?`); all where none is named
     #[arg(value_name = "STREAM")]
     pub streams: Vec<String>,
+    /// Make what a stream of changes needs at its source and is missing there: a replication slot, a publication
+    #[arg(long)]
+    pub create: bool,
 }
 
 /// Numbers of parts.

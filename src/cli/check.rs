@@ -21,7 +21,7 @@ pub(super) async fn command(
     let streams = count(config.streams.len(), "stream");
     pipeline::refuse_unlisted(&config, &wanted.streams)?;
     console.print(&format!("{}: ok\n  {sources}, {destinations}, {streams}\n", path.display()));
-    let findings = pipeline::check(&config, &wanted.streams).await;
+    let findings = pipeline::check(&config, &wanted.streams, wanted.create).await;
     for finding in &findings {
         console.print(&report(finding));
     }

@@ -166,4 +166,8 @@ impl Reader for Peeked {
     fn lag(&self) -> Option<Lag> {
         self.reader.lag()
     }
+
+    fn holds(&self) -> u64 {
+        self.reader.holds()
+    }
 }

@@ -85,6 +85,10 @@ impl Reader for Watched {
     fn lag(&self) -> Option<Lag> {
         self.reader.lag()
     }
+
+    fn holds(&self) -> u64 {
+        self.reader.holds()
+    }
 }
 
 /// How many entries without files are looked through for one with.

@@ -19,6 +19,9 @@ use crate::source::Reader;
 /// vain.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
+/// Where a source keeps more of its log than this for nothing but a checkpoint without rows, that is committed as rows are.
+const HELD_BYTES: u64 = 32 << 20;
+
 /// When a checkpoint is committed. The end of a stream always is.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -143,7 +146,7 @@ impl Copy<'_> {
     }
 
     async fn step(&mut self, since: &Since) -> Step {
-        let due = since.at + if self.writer.pending().rows > 0 { self.limits.interval } else { self.limits.idle };
+        let due = since.at + self.wait();
         let can_commit = since.checkpoint.is_some() && !since.open;
         let give_up = since.stopping.unwrap_or_else(Instant::now);
         tokio::select! {
@@ -160,8 +163,16 @@ impl Copy<'_> {
     /// Whether a checkpoint that has just come is to be committed at once.
     fn is_due(&self, since: &Since) -> bool {
         let pending = self.writer.pending();
-        let wait = if pending.rows > 0 { self.limits.interval } else { self.limits.idle };
-        pending.bytes >= self.limits.bytes || pending.rows >= self.limits.rows || since.at.elapsed() >= wait
+        pending.bytes >= self.limits.bytes || pending.rows >= self.limits.rows || since.at.elapsed() >= self.wait()
+    }
+
+    /// How long after a commit the next is due.
+    fn wait(&self) -> Duration {
+        match self.writer.pending().rows > 0 {
+            true => self.limits.interval,
+            false if self.reader.holds() >= HELD_BYTES => self.limits.interval.min(self.limits.idle),
+            false => self.limits.idle,
+        }
     }
 
     /// Commits the last checkpoint. The three lines whose order matters.

@@ -48,6 +48,8 @@ pub struct ColumnReport {
 struct Scope<'a> {
     config: &'a Config,
     wanted: &'a [String],
+    /// What is missing at a source is made.
+    creates: bool,
 }
 
 impl<'a> Scope<'a> {
@@ -77,8 +79,8 @@ impl<'a> Scope<'a> {
 
 /// Tries each part of a configuration: the job log, every destination, every source and stream; of those the ones that the
 /// named streams need, where any is named.
-pub async fn check(config: &Config, wanted: &[String]) -> Vec<Finding> {
-    let scope = Scope { config, wanted };
+pub async fn check(config: &Config, wanted: &[String], creates: bool) -> Vec<Finding> {
+    let scope = Scope { config, wanted, creates };
     let mut findings = Vec::new();
     let job_log = async { crate::job_log::of(&config.job_log)?.check().await };
     findings.push(Finding::of("job_log", job_log.await.map(|what| vec![what])));
@@ -239,7 +241,7 @@ async fn check_stream(
     }
     let mut findings = Vec::new();
     for stream in &logs {
-        match around_log(places, config, section, stream, &**source).await {
+        match around_log(places, scope, section, stream, &**source).await {
             Ok(more) => notes.extend(more),
             Err(error) => findings.push(Finding::of(format!("log of stream {}", stream.id), Err(error))),
         }
@@ -255,15 +257,17 @@ async fn check_stream(
 /// What is around a stream of changes: its server, and what its commits come to.
 async fn around_log(
     places: &mut Places,
-    config: &Config,
+    scope: &Scope<'_>,
     section: &StreamSection,
     stream: &Stream,
     source: &dyn Source,
 ) -> Result<Vec<String>> {
-    let newest = places.of(config, &section.destination)?.last(&stream.id, None).await?;
+    let made = if scope.creates { source.create(stream).await? } else { Vec::new() };
+    let newest = places.of(scope.config, &section.destination)?.last(&stream.id, None).await?;
     let after = newest.filter(|newest| newest.mode == Mode::Cdc).and_then(|newest| newest.checkpoint());
     let interval = section.section.duration("commit_interval")?;
     let Conditions { mut notes, bytes_a_day } = source.conditions(stream, after.as_ref(), interval).await?;
+    notes.splice(..0, made);
     notes.push(of_commits(interval, stream.tables.len(), bytes_a_day));
     Ok(notes)
 }

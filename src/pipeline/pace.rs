@@ -140,4 +140,8 @@ impl Reader for Paced<'_> {
     fn lag(&self) -> Option<Lag> {
         self.reader.lag()
     }
+
+    fn holds(&self) -> u64 {
+        self.reader.holds()
+    }
 }

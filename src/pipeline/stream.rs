@@ -92,6 +92,10 @@ impl Source for Shared<'_> {
         self.shared.running().await
     }
 
+    async fn guard(&self, stream: &Stream) -> Result<()> {
+        self.shared.guard(stream).await
+    }
+
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
         self.is_read.fetch_or(after.is_none(), Ordering::Relaxed);
         let failure = match (self.shared.open(stream, after).await, &self.own) {
@@ -241,9 +245,12 @@ async fn retried(
         (attempt, failures) = (attempt + 1, failures + 1);
         let wait = wait_before(failures);
         session.notice(Notice::Retrying { error: error.clone(), wait, attempt: failures });
+        // Whatever it waits for, its source's server may be keeping a log for it meanwhile.
+        let guarded = async { tokio::join!(tokio::time::sleep(wait), source.guard(&session.stream)).1 };
+        let mut stop = session.stop.clone();
         tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = session.stop.requested() => return Err(error),
+            guarded = guarded => guarded?,
+            () = stop.requested() => return Err(error),
             lost = lease.lost() => return Err(lost),
         }
     }

@@ -21,6 +21,7 @@ pub struct Outlet {
     room: Arc<Semaphore>,
     acked: watch::Receiver<Option<Position>>,
     lag: watch::Sender<Option<Lag>>,
+    held: watch::Sender<u64>,
 }
 
 /// The reader is gone: the task should end.
@@ -56,6 +57,11 @@ impl Outlet {
         }
     }
 
+    /// Tells how much of its log the source keeps until the next commit.
+    pub fn holds(&self, bytes: u64) {
+        self.held.send_replace(bytes);
+    }
+
     async fn fail(&self, error: Error) {
         if let Ok(permit) = self.room.clone().acquire_owned().await {
             // Nobody listens any more: then nobody wants the error either.
@@ -77,6 +83,7 @@ struct Inlet {
     events: mpsc::UnboundedReceiver<(Result<Event>, OwnedSemaphorePermit)>,
     acked: watch::Sender<Option<Position>>,
     lag: watch::Receiver<Option<Lag>>,
+    held: watch::Receiver<u64>,
 }
 
 impl Feed {
@@ -132,8 +139,10 @@ fn channel() -> (Arc<Outlet>, Inlet) {
     let (sender, events) = mpsc::unbounded_channel();
     let (acks, acked) = watch::channel(None);
     let (stands, lag) = watch::channel(None);
+    let (holds, held) = watch::channel(0);
     let room = Arc::new(Semaphore::new(WAITING_BYTES));
-    (Arc::new(Outlet { events: sender, room, acked, lag: stands }), Inlet { events, acked: acks, lag })
+    let outlet = Outlet { events: sender, room, acked, lag: stands, held: holds };
+    (Arc::new(outlet), Inlet { events, acked: acks, lag, held })
 }
 
 #[async_trait]
@@ -165,6 +174,10 @@ impl Reader for Feed {
 
     fn lag(&self) -> Option<Lag> {
         *self.inlet.lag.borrow()
+    }
+
+    fn holds(&self) -> u64 {
+        *self.inlet.held.borrow()
     }
 }
 

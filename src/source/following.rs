@@ -7,15 +7,15 @@ pub const KEYS: &[Key] = &[
     Key::new(
         "snapshot",
         Value::OneOf(&["initial", "never", "only"]),
-        "Of a change log (`mode = cdc`): `initial` begins with a snapshot of each table, `never` with what changes from now on, `only` ends \
-         with the snapshot.",
+        "Of a change log (`mode = cdc`): `initial` begins with a snapshot of each table, `never` without one, with what changes from where the log begins for \
+         the stream (PostgreSQL: its slot; MySQL: now), `only` ends with the snapshot.",
     )
     .default("initial"),
     Key::new(
         "on_lost",
         Value::OneOf(&["fail", "snapshot"]),
-        "Where the source has purged what the stream had not read of its log: `fail`, or go on where the log ends with a new snapshot \
-         of each table.",
+        "Where the source has purged what the stream had not read of its log: `fail`, or go on with a new snapshot of each table, from the log's end or a \
+         new slot's beginning.",
     )
     .default("fail"),
 ];

@@ -14,7 +14,7 @@ pub mod listing;
 pub mod mysql;
 pub mod pattern;
 #[cfg(feature = "postgres")]
-mod postgres;
+pub mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -62,6 +62,11 @@ pub trait Source: Send + Sync {
         Ok(Conditions::default())
     }
 
+    /// Makes what a run of the stream needs at its server and is missing there; says what it made.
+    async fn create(&self, _stream: &Stream) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     /// Cuts what is `wanted` of an incremental stream's cursor into windows, each a range to open the stream with, in the
     /// cursor's order. `mark` is where the stream has come to. What is read of a window is what is there then.
     async fn windows(&self, stream: &Stream, _wanted: &Wanted, _mark: Option<&Checkpoint>) -> Result<Vec<Range>> {
@@ -95,6 +100,12 @@ pub trait Source: Send + Sync {
     /// server.
     async fn running(&self) -> Result<Option<u64>> {
         Ok(None)
+    }
+
+    /// Looks after what its server keeps for the stream, which is not read for the moment and is about to be tried again. An
+    /// error ends the run.
+    async fn guard(&self, _stream: &Stream) -> Result<()> {
+        Ok(())
     }
 
     /// Opens `stream` just after a checkpoint, or at its beginning: loses nothing after it, repeats nothing before it.
@@ -132,6 +143,11 @@ pub trait Reader: Send {
     /// How far behind its source it is, by what it knows without asking; `None` of tables, and as long as nobody knows.
     fn lag(&self) -> Option<Lag> {
         None
+    }
+
+    /// How many bytes of its log the source keeps for nothing but that what was handed on is not committed yet.
+    fn holds(&self) -> u64 {
+        0
     }
 }
 

@@ -2,6 +2,7 @@
 # postgres.sh start DATADIR PORT | stop DATADIR | kill DATADIR
 # Debian's PostgreSQL (PGBIN names another one's programs) with logical decoding and, where it was built in, TLS (DATADIR/tls).
 # Users: postgres.sql; postgres without a password on the socket in DATADIR. EXTRA="-c name=value ..." adds settings.
+# FOLLOW=PORT makes it a standby of the server there, by the slot "standby".
 # The server refuses root, so root starts it as the user postgres.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -36,6 +37,9 @@ start() {
   fi
   if [ ! -f "$dir/users" ]; then
     rm -rf "$dir/data"
+    if [ -n "${FOLLOW:-}" ]; then copy "$bin"; fi
+  fi
+  if [ ! -d "$dir/data" ]; then
     "${as_owner[@]}" "$bin/initdb" -D "$dir/data" -U postgres -E UTF8 --locale=C.UTF-8 --auth=trust --no-sync \
       >"$dir/install.log" 2>&1 || die "initdb failed: $(tail -n 8 "$dir/install.log")"
   fi
@@ -50,6 +54,13 @@ start() {
     "${client[@]}" -f "$HERE/postgres.sql"
     touch "$dir/users"
   fi
+}
+
+copy() {
+  "${as_owner[@]}" "$1/pg_basebackup" -D "$dir/data" -R -C -S standby -c fast --no-sync \
+    -d "host=127.0.0.1 port=$FOLLOW user=repl password=replpw dbname=test" >"$dir/install.log" 2>&1 \
+    || die "pg_basebackup failed: $(tail -n 8 "$dir/install.log")"
+  touch "$dir/users"
 }
 
 # Version 15 where Debian has it, else the newest one installed.

@@ -74,8 +74,7 @@ pub fn reference(registry: &Registry) -> String {
 }
 
 /// True as long as every source refuses `cdc`; tests/it/cli/config.rs fails once one does not.
-const MODES: &str =
-    "Every source reads `full` and `incremental`; `cdc` (change data capture) MySQL and MariaDB only, others not yet.";
+const MODES: &str = "Every source reads `full` and `incremental`; `cdc` (change data capture) all but SQLite, which keeps no log of its changes.";
 
 /// The two keys that the file's loader itself reads.
 const STREAM_ENDS: &[Key] = &[

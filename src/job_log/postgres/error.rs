@@ -11,7 +11,7 @@ pub fn of(error: &tokio_postgres::Error, settings: &Settings) -> Error {
         return running(error, &settings.endpoint()).at("job log");
     };
     let code = code(error);
-    let ours = Error::new(kind(code), told(refusal)).at(format!("job log {}", settings.place));
+    let ours = Error::new(kind(code), told(&refusal.into())).at(format!("job log {}", settings.place));
     match hint(code) {
         Some(hint) => ours.hint(hint),
         None => ours,

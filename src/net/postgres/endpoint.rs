@@ -104,7 +104,7 @@ impl Endpoint<'_> {
 }
 
 /// `15.18 (Debian 15.18-0+deb12u1)`, `18beta1`: the number at the start, 0 where there is none.
-fn major(server_version: Option<&str>) -> u32 {
+pub fn major(server_version: Option<&str>) -> u32 {
     let text = server_version.unwrap_or_default();
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     text[..end].parse().unwrap_or(0)

@@ -8,31 +8,74 @@ use tokio_postgres::error::DbError;
 use super::{Endpoint, readable};
 use crate::error::{Error, Kind};
 
-/// An error while a connection is made.
+/// What the server refuses something with, whoever has read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The SQLSTATE.
+    pub code: String,
+    pub message: String,
+}
+
+impl From<&DbError> for Refusal {
+    fn from(error: &DbError) -> Self {
+        Self { code: error.code().code().to_owned(), message: error.message().to_owned() }
+    }
+}
+
+/// Why there is no connection, whoever tried to make it.
+#[derive(Debug)]
+pub enum Unconnected<'a> {
+    Refused(&'a Refusal),
+    Handshake(&'a rustls::Error),
+    /// The server asks for one.
+    NoPassword,
+    /// There is no common way to log in, or the server could not prove that it knows the password.
+    NoProof,
+    NoTls,
+    Unreachable(&'a io::Error),
+    /// Somebody is there, who speaks otherwise.
+    Strange(String),
+}
+
+/// An error of the driver while a connection is made.
 pub fn connecting(error: &tokio_postgres::Error, endpoint: &Endpoint<'_>) -> Error {
-    let address = endpoint.to_string();
     if let Some(refusal) = error.as_db_error() {
-        return login(refusal, endpoint).at(address);
+        return unconnected(Unconnected::Refused(&refusal.into()), endpoint);
     }
-    if let Some(failure) = find_tls(error) {
-        return handshake(failure, endpoint).at(address);
-    }
-    match Stage::of(error) {
-        Stage::Password => Error::denied(format!("{address}: the server asks for a password, and there is none"))
-            .hint("Set `password` or `password_file`."),
-        Stage::Authentication => Error::denied(format!(
-            "{address}: the server and we have no common way to log in, or it could not prove that it knows the password"
-        ))
-        .hint("There are scram-sha-256, md5 and password. With `tls` on, something between us and the server may hinder it."),
-        Stage::Tls => Error::config(format!("{address}: the server does not speak TLS"))
-            .hint("Let the server use TLS, or set `tls = off` where nobody can listen."),
-        Stage::Other => match find::<io::Error>(error) {
-            Some(e) => Error::unavailable(format!("{address}: cannot be reached: {e}"))
-                .hint("Check `hostname` and `port`, and that the server takes connections from here."),
-            None => Error::unavailable(format!("{address}: {}", chain(error)))
-                .hint("Is there a PostgreSQL server at `hostname` and `port`?"),
+    let reason = match (find_tls(error), Stage::of(error)) {
+        (Some(failure), _) => Unconnected::Handshake(failure),
+        (None, Stage::Password) => Unconnected::NoPassword,
+        (None, Stage::Authentication) => Unconnected::NoProof,
+        (None, Stage::Tls) => Unconnected::NoTls,
+        (None, Stage::Other) => match find::<io::Error>(error) {
+            Some(e) => Unconnected::Unreachable(e),
+            None => Unconnected::Strange(chain(error)),
         },
-    }
+    };
+    unconnected(reason, endpoint)
+}
+
+/// Why there is no connection.
+pub fn unconnected(reason: Unconnected<'_>, endpoint: &Endpoint<'_>) -> Error {
+    let error = match reason {
+        Unconnected::Refused(refusal) => login(refusal, endpoint),
+        Unconnected::Handshake(failure) => handshake(failure, endpoint),
+        Unconnected::NoPassword => {
+            Error::denied("the server asks for a password, and there is none").hint("Set `password` or `password_file`.")
+        }
+        Unconnected::NoProof => Error::denied(
+            "the server and we have no common way to log in, or it could not prove that it knows the password",
+        )
+        .hint("There are scram-sha-256, md5 and password. With `tls` on, something between us and the server may hinder it."),
+        Unconnected::NoTls => Error::config("the server does not speak TLS")
+            .hint("Let the server use TLS, or set `tls = off` where nobody can listen."),
+        Unconnected::Unreachable(e) => Error::unavailable(format!("cannot be reached: {e}"))
+            .hint("Check `hostname` and `port`, and that the server takes connections from here."),
+        Unconnected::Strange(how) => {
+            Error::unavailable(how).hint("Is there a PostgreSQL server at `hostname` and `port`?")
+        }
+    };
+    error.at(endpoint)
 }
 
 /// No connection within the time allowed.
@@ -45,7 +88,7 @@ pub fn too_slow(endpoint: &Endpoint<'_>) -> Error {
 /// An error of a statement on an open connection.
 pub fn running(error: &tokio_postgres::Error, endpoint: &Endpoint<'_>) -> Error {
     if let Some(refusal) = error.as_db_error() {
-        return statement(refusal);
+        return statement(&refusal.into());
     }
     let address = endpoint.to_string();
     if error.is_closed() {
@@ -62,9 +105,9 @@ pub fn code(error: &tokio_postgres::Error) -> &str {
     error.code().map_or("", |code| code.code())
 }
 
-fn login(refusal: &DbError, endpoint: &Endpoint<'_>) -> Error {
+fn login(refusal: &Refusal, endpoint: &Endpoint<'_>) -> Error {
     let role = readable(endpoint.username);
-    match refusal.code().code() {
+    match refusal.code.as_str() {
         "28P01" => Error::denied(format!("role {role} is refused: wrong password, or no such role")).hint(
             match endpoint.password {
                 Some(_) => "Check `username` and `password`.",
@@ -83,10 +126,9 @@ fn login(refusal: &DbError, endpoint: &Endpoint<'_>) -> Error {
 }
 
 /// What the server's refusal of a statement means.
-fn statement(refusal: &DbError) -> Error {
-    let code = refusal.code().code();
-    let error = Error::new(kind(code), told(refusal));
-    match hint(code) {
+pub fn statement(refusal: &Refusal) -> Error {
+    let error = Error::new(kind(&refusal.code), told(refusal));
+    match hint(&refusal.code) {
         Some(hint) => error.hint(hint),
         None => error,
     }
@@ -132,11 +174,11 @@ fn hint(code: &str) -> Option<&'static str> {
 }
 
 /// The server's words, but only of those kinds of errors whose words never hold a value of a cell.
-pub fn told(refusal: &DbError) -> String {
-    let code = refusal.code().code();
+pub fn told(refusal: &Refusal) -> String {
+    let code = refusal.code.as_str();
     let class = code.get(..2).unwrap_or_default();
     match ["08", "0A", "25", "26", "28", "3D", "3F", "40", "42", "53", "55", "57"].contains(&class) {
-        true => format!("{} (SQLSTATE {code})", refusal.message()),
+        true => format!("{} (SQLSTATE {code})", refusal.message),
         false => format!("the server failed with SQLSTATE {code}; its log has the words, which may hold values"),
     }
 }

@@ -4,7 +4,7 @@ mod endpoint;
 pub mod error;
 pub mod url;
 
-pub use self::endpoint::{Connection, Endpoint, Host};
+pub use self::endpoint::{Connection, Endpoint, Host, major};
 
 /// An identifier in double quotes.
 pub fn quoted(identifier: &str) -> String {

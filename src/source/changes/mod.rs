@@ -4,6 +4,8 @@
 //! see everything up to there. Rows of the chunk may show later changes already; those follow in the log, and end in the
 //! same rows. Each chunk is covered by a checkpoint, so that a snapshot goes on at its chunk.
 
+mod gathering;
+mod history;
 mod place;
 mod task;
 
@@ -14,6 +16,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::Value;
 
+pub use self::gathering::{Gathered, Gathering};
+pub use self::history::{Has, History};
 pub use self::place::{Place, Snapshot};
 pub use self::task::{Asked, Until, follow};
 use crate::error::Result;
@@ -35,6 +39,11 @@ pub trait Log: Send {
     /// How far it is behind, by what it knows without asking.
     fn lag(&self) -> Option<Lag> {
         None
+    }
+
+    /// How many bytes of it stand between what was committed and where it is: its server keeps them until the next commit.
+    fn holds(&self) -> u64 {
+        0
     }
 
     /// Everything up to this position is committed at the destination.
@@ -86,6 +95,8 @@ pub enum Begun {
     NotYet,
     /// The table is not there any more: there is nothing to read.
     Gone,
+    /// The rows that were read of it may have other values since: it is to be read from its beginning, behind a row that says so.
+    Another,
 }
 
 /// What comes next, if it comes in time. What is there already needs no timer.

@@ -119,6 +119,7 @@ impl Task<'_> {
     }
 
     async fn checkpoint(&mut self) -> Result<(), Stop> {
+        self.outlet.holds(self.log.holds());
         let checkpoint = Checkpoint { position: self.place.position()?, state: self.log.state() };
         Ok(self.outlet.send(Event::Checkpoint(checkpoint)).await?)
     }
@@ -135,10 +136,15 @@ impl Task<'_> {
                 return Ok(());
             }
             Begun::Gone => {
-                if let Some(rows) = self.chunks.gone(&self.place.log)?.filter(|_| snapshot.anew) {
+                let has_rows = snapshot.anew || snapshot.after.is_some();
+                if let Some(rows) = self.chunks.gone(&self.place.log)?.filter(|_| has_rows) {
                     self.outlet.send(Event::Rows(rows)).await?;
                 }
                 self.place.snapshots.remove(&table);
+                return self.checkpoint().await;
+            }
+            Begun::Another => {
+                self.place.snapshots.insert(table, Snapshot { after: None, anew: true });
                 return self.checkpoint().await;
             }
             Begun::Reading => {}

@@ -198,22 +198,7 @@ impl Batches {
     }
 
     fn misfit(&self, index: usize, fault: Fault) -> Error {
-        let column = self.table.schema.field(index).name();
-        let (what, key) = fault.explain();
-        let error = Error::data(format!("column {column}: {what}"));
-        match key {
-            Some("read_as_text") => error.hint(format!(
-                "Add {column} to `read_as_text` to read the whole column as PostgreSQL's text, or leave it out."
-            )),
-            Some("arrays") => error.hint(format!(
-                "Add {column} to `read_as_text`, or set `arrays = text`, to read such arrays as PostgreSQL's text."
-            )),
-            Some(key) => error.hint(format!(
-                "Set `{key} = null` to read such values as NULL, or `{key} = text` to read such columns as text; \
-                 `read_as_text` does so for single columns."
-            )),
-            None => error,
-        }
+        misfit(self.table.schema.field(index).name(), fault)
     }
 
     /// The rows so far.
@@ -247,6 +232,25 @@ impl Batches {
                 tracing::warn!(table, column, values, "values that the column's type does not hold were read as NULL");
             }
         }
+    }
+}
+
+/// Why a value of a column is not taken, and what to do.
+pub fn misfit(column: &str, fault: Fault) -> Error {
+    let (what, key) = fault.explain();
+    let error = Error::data(format!("column {column}: {what}"));
+    match key {
+        Some("read_as_text") => error.hint(format!(
+            "Add {column} to `read_as_text` to read the whole column as PostgreSQL's text, or leave it out."
+        )),
+        Some("arrays") => error.hint(format!(
+            "Add {column} to `read_as_text`, or set `arrays = text`, to read such arrays as PostgreSQL's text."
+        )),
+        Some(key) => error.hint(format!(
+            "Set `{key} = null` to read such values as NULL, or `{key} = text` to read such columns as text; \
+             `read_as_text` does so for single columns."
+        )),
+        None => error,
     }
 }
 

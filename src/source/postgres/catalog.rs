@@ -28,12 +28,17 @@ pub struct ColumnInfo {
 
 /// A table by its name; an error about `key` names those that were likely meant.
 pub async fn relation(session: &Session, name: &Name, section: &Section, key: &str) -> Result<Relation> {
-    let sql = format!("{RELATIONS} WHERE n.nspname = $1 AND c.relname = $2 AND {KINDS}");
-    let rows = session.query(&sql, &[(&name.schema, Oid::TEXT), (&name.table, Oid::TEXT)]).await?;
-    match rows.first() {
-        Some(row) => Ok(relation_of(row)?),
+    match find(session, name).await? {
+        Some(relation) => Ok(relation),
         None => Err(missing(session, name, section, key).await?),
     }
+}
+
+/// A table by its name; `None` where there is none.
+pub async fn find(session: &Session, name: &Name) -> Result<Option<Relation>> {
+    let sql = format!("{RELATIONS} WHERE n.nspname = $1 AND c.relname = $2 AND {KINDS}");
+    let rows = session.query(&sql, &[(&name.schema, Oid::TEXT), (&name.table, Oid::TEXT)]).await?;
+    rows.first().map(relation_of).transpose()
 }
 
 async fn missing(session: &Session, name: &Name, section: &Section, key: &str) -> Result<Error> {

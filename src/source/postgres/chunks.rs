@@ -105,7 +105,7 @@ pub fn scope(plan: &Plan, key: Option<&Key>, span: &Span, behind: Option<&[Strin
     // A snapshot that all share has no end of its own: nobody goes on.
     let can_go_on = key.is_unique && !span.nulls && span.snapshot.is_none();
     let (order, marks) = if can_go_on { (key.order(), key.marks()) } else { Default::default() };
-    Ok(Scope { condition, order, marks })
+    Ok(Scope { condition, order, marks, most: None })
 }
 
 /// The key of a chunk of the plan's table.

@@ -11,7 +11,8 @@ use crate::source::GENTLE_KEYS;
 
 pub const KIND: Kind = Kind {
     name: "postgres",
-    about: "PostgreSQL 12 and later: tables, partitioned tables, views and queries, in chunks or all of one consistent snapshot.",
+    about: "PostgreSQL 12 and later: tables, partitioned tables, views and queries, in chunks or all of one consistent snapshot; what changes in \
+            tables by the server's log (logical replication).",
     keys: &[KEYS, GENTLE_KEYS, tls::KEYS],
     stream_keys: STREAM_KEYS,
 };
@@ -79,6 +80,32 @@ const STREAM_KEYS: &[Key] = &[
         Value::List,
         "Columns (`column` or `table.column`) that arrive as PostgreSQL's own text, whatever their type.",
     ),
+    Key::new(
+        "slot",
+        Value::Text,
+        "Of a change log (`mode = cdc`): the replication slot that keeps the server's log for the stream. `tidemark_` and the stream's name, if \
+         none is named.",
+    )
+    .example("tidemark_shop"),
+    Key::new(
+        "publication",
+        Value::Text,
+        "Of a change log: the publication that has the stream's tables. Named as the slot is, if none is named.",
+    )
+    .example("tidemark_shop"),
+    Key::new(
+        "max_retained_wal",
+        Value::Bytes,
+        "Of a change log: how much log the server may keep for the stream: looked at when a run begins and every ten seconds, also while it waits to be tried again. \
+         Without it, as much as the server does.",
+    )
+    .example("20 GiB"),
+    Key::new(
+        "on_retained_wal",
+        Value::OneOf(&["warn", "fail", "snapshot"]),
+        "Where it keeps more: `warn` and read on, `fail`, or let go of it (`snapshot`): the slot is dropped and made anew, and each table read anew.",
+    )
+    .default("warn"),
     Key::new(
         "row_security",
         Value::Flag,

@@ -166,9 +166,9 @@ pub fn get<'a, T: tokio_postgres::types::FromSql<'a>>(row: &'a Row, column: &str
 /// The oldest major version that is tested.
 const OLDEST: u32 = 12;
 
-/// What every transaction sets. Values depend on the first ones where they come as text; the rest keeps a long
+/// What every transaction sets, and every session that reads the log. Values depend on the first ones where they come as text; the rest keeps a long
 /// transaction alive, names unambiguous and row security from hiding rows in silence.
-const SETTINGS: [(&str, &str); 10] = [
+pub const SETTINGS: [(&str, &str); 10] = [
     ("TimeZone", "'UTC'"),
     ("DateStyle", "'ISO'"),
     ("IntervalStyle", "'iso_8601'"),

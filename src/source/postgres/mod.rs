@@ -3,6 +3,7 @@
 mod altered;
 mod batches;
 mod catalog;
+mod changes;
 mod chunks;
 mod config;
 mod connect;
@@ -16,6 +17,7 @@ mod plan;
 mod position;
 mod probe;
 mod query;
+pub mod replication;
 mod snapshot;
 mod type_catalog;
 mod types;
@@ -24,6 +26,7 @@ mod windows;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -42,12 +45,13 @@ use self::windows::Looked;
 use super::keyset::{self, Span};
 use super::listing::{self, Catalog, Found, Listing};
 use super::{
-    Chunks, Consistency, Description, Maker, Outlook, Reader, Selection, Source, Stream, Wanted, cursor, feed,
+    Chunks, Conditions, Consistency, Description, Maker, Outlook, Reader, Selection, Source, Stream, Wanted, cursor,
+    feed,
 };
 use crate::config::Section;
 use crate::error::{Context, Error, Kind, Result};
 use crate::net::postgres::error;
-use crate::record::{Checkpoint, Event, Mode, Range};
+use crate::record::{Checkpoint, Mode, Range};
 
 pub const MAKER: Maker = Maker {
     kind: config::KIND,
@@ -65,8 +69,18 @@ fn check_mode(section: &Section, mode: Mode) -> Result<()> {
     match mode {
         Mode::Full => Ok(()),
         Mode::Incremental => cursor::Settings::of(section).map(drop),
-        Mode::Cdc => Err(section.error("mode", "cannot be `cdc` with PostgreSQL yet")),
+        Mode::Cdc => check_log(section),
     }
+}
+
+/// Refuses what has no place in a log.
+fn check_log(section: &Section) -> Result<()> {
+    for key in ["query", "where", "chunk_by"] {
+        if section.is_set(key) {
+            return Err(section.error(key, "says nothing of a change log: it has the changes of whole tables"));
+        }
+    }
+    Ok(())
 }
 
 /// Checks what single keys of a stream do not tell.
@@ -184,6 +198,10 @@ impl Catalog for Lister<'_> {
         Name::parse(text, &self.settings.schema).map_or_else(|_| text.to_owned(), |name| name.display())
     }
 
+    fn absent(&self, text: &str) -> Option<String> {
+        Name::parse(text, &self.settings.schema).ok().map(|name| name.display())
+    }
+
     async fn named(&mut self, selection: &Selection, text: &str) -> Result<Found<Relation>> {
         let name = self.parse(selection, text)?;
         let relation = catalog::relation(self.session, &name, &selection.section, selection.table_key()).await?;
@@ -250,8 +268,12 @@ impl Source for Postgres {
     }
 
     async fn describe(&self, stream: &Stream) -> Result<Description> {
+        let published = match stream.selection.mode {
+            Mode::Cdc => changes::conditions::published(&self.settings, stream).await?,
+            Mode::Full | Mode::Incremental => None,
+        };
         let session = self.look().await?;
-        let plan = Plan::make(&session, stream).await?;
+        let plan = Plan::make(&session, published.as_ref().unwrap_or(stream)).await?;
         let mut notes = plan.notes();
         if stream.selection.mode == Mode::Incremental {
             let settings = cursor::Settings::of(&stream.selection.section)?;
@@ -260,7 +282,31 @@ impl Source for Postgres {
             notes.extend(chunks::note(&session, &plan, &stream.selection).await?);
         }
         self.give_back(session).await?;
+        if stream.selection.mode == Mode::Cdc {
+            notes.extend(changes::conditions::of_table(&self.settings, stream).await?);
+        }
         Ok(Description { table: plan.table.clone(), notes })
+    }
+
+    async fn conditions(&self, stream: &Stream, after: Option<&Checkpoint>, _: Duration) -> Result<Conditions> {
+        match stream.selection.mode {
+            Mode::Cdc => changes::conditions::of(&self.settings, stream, after).await,
+            Mode::Full | Mode::Incremental => Ok(Conditions::default()),
+        }
+    }
+
+    async fn create(&self, stream: &Stream) -> Result<Vec<String>> {
+        match stream.selection.mode {
+            Mode::Cdc => changes::conditions::create(&self.settings, stream).await,
+            Mode::Full | Mode::Incremental => Ok(Vec::new()),
+        }
+    }
+
+    async fn guard(&self, stream: &Stream) -> Result<()> {
+        match stream.selection.mode {
+            Mode::Cdc => changes::guard(&self.settings, stream).await,
+            Mode::Full | Mode::Incremental => Ok(()),
+        }
     }
 
     async fn windows(&self, stream: &Stream, wanted: &Wanted, mark: Option<&Checkpoint>) -> Result<Vec<Range>> {
@@ -332,16 +378,16 @@ impl Source for Postgres {
     }
 
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
+        if stream.selection.mode == Mode::Cdc {
+            return changes::open(&self.settings, stream, after).await;
+        }
         let handed = stream.range.as_ref().and_then(Span::of_handover);
         if stream.selection.mode == Mode::Incremental && handed.is_none() {
             return self.query(stream, after).await;
         }
         if let Some(checkpoint) = after.cloned() {
             position::check_done(&checkpoint.position)?;
-            return Ok(feed::from_task(|outlet| async move {
-                let _ = outlet.send(Event::Checkpoint(checkpoint)).await;
-                Ok(())
-            }));
+            return Ok(feed::at_its_end(checkpoint));
         }
         let span = Span::of(stream.range.as_ref())?;
         let snapshot = self.snapshot_of(&span, stream.selection.cut.consistency).await?;

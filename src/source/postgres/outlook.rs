@@ -61,7 +61,7 @@ async fn growing(session: &Session, plan: &Plan, stream: &Stream, after: Option<
     let reads_nulls = settings.nulls == Nulls::Read && ordered.is_nullable;
     let nulls = reads_nulls.then(|| Scope { condition: Some(ordered.order.is_null()), ..Scope::default() });
     let marks = reading.marked().map(|column| column.sql.clone()).chain(reading.again()?).collect();
-    let rows = Scope { condition: Some(reading.condition()?), order: reading.order(), marks };
+    let rows = Scope { condition: Some(reading.condition()?), order: reading.order(), marks, most: None };
     let statements = nulls.iter().chain([&rows]).map(|scope| plan.copy(scope)).collect();
     Ok(Outlook { statements: vec![statements], ..Outlook::default() })
 }

@@ -48,6 +48,8 @@ pub struct Scope {
     pub order: Vec<String>,
     /// Expressions whose texts stand behind the columns.
     pub marks: Vec<String>,
+    /// How many rows at most.
+    pub most: Option<u64>,
 }
 
 impl Plan {
@@ -159,6 +161,11 @@ impl Plan {
         &self.from
     }
 
+    /// Leaves the rows of tables that inherit from it to their own names, as the log does.
+    pub fn alone(&mut self) {
+        self.from = format!("ONLY {}", self.from);
+    }
+
     /// From where on, what is read: `FROM … WHERE … ORDER BY …`.
     pub fn tail(&self, scope: &Scope) -> String {
         let own = self.filter.as_ref().map(|filter| format!("(\n{filter}\n)"));
@@ -169,6 +176,9 @@ impl Plan {
         }
         if !scope.order.is_empty() {
             tail.push_str(&format!("\nORDER BY {}", scope.order.join(", ")));
+        }
+        if let Some(most) = scope.most {
+            tail.push_str(&format!("\nLIMIT {most}"));
         }
         tail
     }
@@ -273,7 +283,7 @@ fn chosen_of_query(found: Vec<(String, u32, i32)>, selection: &Selection) -> Res
 }
 
 /// The server's own words for the types of columns.
-async fn natives(session: &Session, columns: &[(String, u32, i32)]) -> Result<Vec<String>> {
+pub async fn natives(session: &Session, columns: &[(String, u32, i32)]) -> Result<Vec<String>> {
     let oids: Vec<u32> = columns.iter().map(|(_, oid, _)| *oid).collect();
     let modifiers: Vec<i32> = columns.iter().map(|(.., modifier)| *modifier).collect();
     let sql = "SELECT pg_catalog.format_type(t.oid, t.modifier) AS native \

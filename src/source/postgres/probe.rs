@@ -169,6 +169,7 @@ impl Probe for Looking<'_> {
             condition: Some(conditions.join(" AND ")),
             order: names.iter().map(|name| format!("{name} DESC")).collect(),
             marks: Vec::new(),
+            most: None,
         };
         let texts = names.iter().map(|name| format!("({name})::pg_catalog.text"));
         let list = texts.collect::<Vec<_>>().join(", ");

@@ -331,7 +331,12 @@ impl Query {
         let limit = self.stream.selection.cut.time_limit().filter(|_| reading.can_go_on());
         let mut sieve = reading.sieve()?;
         loop {
-            let scope = Scope { condition: Some(reading.condition()?), order: reading.order(), marks: marks.clone() };
+            let scope = Scope {
+                condition: Some(reading.condition()?),
+                order: reading.order(),
+                marks: marks.clone(),
+                most: None,
+            };
             let allowed = Allowance::of(limit);
             let mut copying = Copying::begin(&self.reader, &self.plan, &scope, sieve.take()).await?;
             copying.allowed = allowed;

@@ -66,7 +66,8 @@ impl Axis for Looked<'_> {
 
     async fn lowest(&mut self) -> Result<Option<String>> {
         let first = &self.ordered.order.cursor[0];
-        let scope = Scope { condition: Some(first.is_placed()), order: vec![first.sql.clone()], marks: Vec::new() };
+        let scope =
+            Scope { condition: Some(first.is_placed()), order: vec![first.sql.clone()], marks: Vec::new(), most: None };
         let sql = format!("SELECT ({})::pg_catalog.text AS value {} LIMIT 1", first.sql, self.plan.tail(&scope));
         self.session.query(&sql, &[]).await?.first().map(|row| get(row, "value")).transpose()
     }

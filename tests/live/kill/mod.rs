@@ -7,7 +7,7 @@ mod changes;
 mod chunks;
 pub mod gate;
 pub mod oracle;
-mod own;
+pub mod own;
 mod paused;
 mod restarted;
 mod suite;

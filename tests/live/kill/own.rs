@@ -10,19 +10,30 @@ pub struct Own {
     name: &'static str,
     /// Of the server's command line.
     options: String,
+    /// The port of the server that it follows.
+    follows: Option<u16>,
     folder: tempfile::TempDir,
     port: u16,
 }
 
 impl Own {
     pub fn start(name: &'static str, options: &str) -> Self {
+        Self::start_as(name, options, None)
+    }
+
+    /// A standby of another one, of those whose scripts know `FOLLOW`.
+    pub fn following(first: &Self, options: &str) -> Self {
+        Self::start_as(first.name, options, Some(first.port))
+    }
+
+    fn start_as(name: &'static str, options: &str, follows: Option<u16>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // The server's own user goes through it.
         std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o711)).unwrap();
         let port = free_port();
         std::fs::create_dir(folder.path().join(name)).unwrap();
         std::fs::write(folder.path().join(name).join("port"), port.to_string()).unwrap();
-        let own = Self { name, options: options.to_owned(), folder, port };
+        let own = Self { name, options: options.to_owned(), follows, folder, port };
         own.start_again();
         own
     }
@@ -37,11 +48,17 @@ impl Own {
         self.script(&format!("{}.sh", self.name), &["kill", &self.data()]);
     }
 
+    /// As its administrator would; it stays down.
+    pub fn stop(&self) {
+        self.script(&format!("{}.sh", self.name), &["stop", &self.data()]);
+    }
+
     fn data(&self) -> String {
         self.path().display().to_string()
     }
 
-    fn path(&self) -> PathBuf {
+    /// Where its data and, below `tls`, its certificates are.
+    pub fn path(&self) -> PathBuf {
         self.folder.path().join(self.name)
     }
 
@@ -50,14 +67,19 @@ impl Own {
     }
 
     pub fn url(&self) -> String {
-        let scheme = if self.name == "postgres" { "postgres" } else { "mysql" };
-        format!("{scheme}://repl:replpw@127.0.0.1:{}/test", self.port)
+        format!("{}://repl:replpw@127.0.0.1:{}/test", self.kind(), self.port)
+    }
+
+    /// As a source of it is called.
+    pub fn kind(&self) -> &'static str {
+        if self.name.starts_with("postgres") { "postgres" } else { "mysql" }
     }
 
     fn script(&self, name: &str, arguments: &[&str]) {
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/servers").join(name);
         let mut command = Command::new(script);
         command.args(arguments).env("EXTRA", &self.options);
+        command.env("FOLLOW", self.follows.map_or_else(String::new, |port| port.to_string()));
         // To a file: the server inherits it and would keep a pipe open.
         let log = self.folder.path().join("script.log");
         let file = std::fs::File::create(&log).unwrap();

@@ -122,6 +122,9 @@ impl Drop for Database {
                     let rollback = format!("ROLLBACK PREPARED '{}'", left.get::<_, String>(0));
                     connect(&url).await.batch_execute(&rollback).await.unwrap();
                 }
+                // A slot that somebody reads would keep the database.
+                let readers = "SELECT pg_terminate_backend(active_pid, 5000) FROM pg_replication_slots WHERE active AND database = ";
+                client.batch_execute(&format!("{readers}'{name}'")).await.unwrap();
                 client.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await.unwrap();
                 let roles = client
                     .query("SELECT rolname::text FROM pg_roles WHERE rolname LIKE $1", &[&format!("{name}\\_%")])

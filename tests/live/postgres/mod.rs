@@ -3,6 +3,7 @@
 
 mod access;
 mod altered;
+mod changes;
 mod chunks;
 mod cursors;
 mod database;
@@ -11,6 +12,7 @@ mod incremental;
 mod interleaved;
 mod policies;
 mod render;
+mod replication;
 mod snapshot;
 mod statements;
 mod strays;
@@ -144,6 +146,90 @@ on_both_servers! {
         a_load_in_chunks_hands_over
         a_snapshot_of_the_run_loses_nothing_that_grows
         runs_say_what_they_leave_out;
+    replication:
+        a_log_is_what_the_server_shows
+        old_rows_by_identity
+        open_transactions_come_in_blocks
+        a_huge_value_comes_whole
+        values_as_text_are_those_of_a_query
+        binary_values_are_those_of_copy
+        the_slot_moves_only_when_told
+        keepalives_tell_of_what_is_not_ours
+        a_busy_reader_keeps_its_session
+        a_dropped_call_loses_nothing
+        ends_of_a_log
+        a_slot_from_beginning_to_end
+        a_slot_that_survives_a_fail_over
+        why_a_slot_is_not_read
+        a_missing_publication_is_named
+        a_publication_of_an_odd_name;
+    changes:
+        a_snapshot_and_then_what_changes
+        what_is_cut_off_goes_on
+        tables_come_and_go
+        idle_tables_hold_no_log
+        only_what_is_committed_is_confirmed
+        two_databases
+        another_schema
+        a_place_of_another_log_is_not_confirmed
+        who_wrote_before_a_table_was_published
+        partitions_of_other_identities
+        a_key_that_is_not_sent
+        a_table_comes_back_with_rows
+        partitions_are_filled_by_a_default
+        generated_columns_come_once
+        a_partitioned_table_is_renamed
+        names_of_tables_as_values
+        a_key_by_identity
+        odd_names
+        altered_tables_are_followed
+        altered_tables_are_followed_at_once
+        altered_tables_are_followed_from_any_place
+        altered_while_a_snapshot_is_half_way
+        tables_that_are_not_there_yet
+        altered_without_a_change_behind_it
+        large_transactions
+        a_large_transaction_is_one
+        tables_told_of_by_what_came_to_nothing
+        rows_behind_what_came_to_nothing
+        tables_altered_within_a_transaction
+        transactions_in_two_phases
+        prepared_while_a_snapshot_is_read
+        values_that_are_not_sent_are_named
+        a_key_changes_beside_a_value_that_is_not_sent
+        tables_without_a_key
+        an_identity_of_nothing
+        an_identity_by_another_index
+        partitions_are_their_table
+        rows_of_partitions_that_come_and_go
+        partitions_by_their_own_names_are_refused
+        tables_that_inherit
+        lists_of_columns
+        filters_of_rows
+        generated_columns
+        a_table_leaves_the_publication_and_comes_back
+        at_places_that_are_named
+        tables_by_name
+        all_of_it
+        all_but_what_is_gone
+        without_a_snapshot
+        nothing_but_a_snapshot
+        what_a_stream_needs_is_named
+        a_slot_that_somebody_reads
+        a_slot_that_was_moved_on_or_dropped
+        a_slot_that_is_dropped_while_it_is_read
+        a_publication_that_is_dropped_while_it_is_read
+        places_that_are_none
+        rights_that_are_missing_are_named
+        what_the_server_would_refuse_is_not_published
+        places_that_the_log_has_not_come_to
+        names_that_no_slot_has
+        kinds_of_changes_that_are_left_out
+        what_is_not_published_any_more_ends_the_reading
+        a_table_that_goes_in_silence
+        policies_hold_both_ways
+        values_beyond_their_type_end_the_log
+        types_that_grow;
     interleaved:
         a_play_of_runs_among_writers
         a_play_without_a_mark_loses;

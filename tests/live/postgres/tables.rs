@@ -184,7 +184,6 @@ pub async fn mistakes_in_sql_are_those_of_the_file(server: &str) {
         (vec![("query", "DELETE FROM t RETURNING id")], "`query`"),
         (vec![("table", "t"), ("where", "idd = 1")], "`where`"),
         (vec![("table", "t"), ("where", "id = ")], "`where`"),
-        (vec![("table", "t"), ("mode", "cdc")], "`mode`"),
         (vec![("table", "t"), ("unconstrained_numeric", "5")], "`unconstrained_numeric`"),
     ] {
         assert_error(&database.refusal(&stream).await, Kind::Config, &[key]);

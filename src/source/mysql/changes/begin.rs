@@ -2,9 +2,9 @@
 
 use super::Asker;
 use super::from;
-use super::history::{Has, History};
 use super::prepared::Prepared;
 use super::server;
+use super::{Has, History};
 use crate::error::{Context, Error, Result};
 use crate::record::Checkpoint;
 use crate::source::changes::{Place, Snapshot};

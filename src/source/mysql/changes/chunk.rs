@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::Asker;
 use super::captured::Captured;
-use super::history::{Has, History};
 use super::known::Known;
 use super::place::Place;
+use super::{Has, History};
 use crate::error::{Context, Error, Result};
 use crate::record::{Rows, Table, change};
 use crate::source::changes::{self, Begun};

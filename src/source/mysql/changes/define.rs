@@ -1,7 +1,7 @@
 //! What the tables of a stream are from a statement on.
 
+use super::Has;
 use super::ddl::{self, Clause, Ddl};
-use super::history::Has;
 use super::known::Altered;
 use super::prepared::Recalled;
 use super::reading::{Reading, unfollowed};

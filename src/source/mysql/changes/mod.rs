@@ -10,7 +10,6 @@ mod define;
 mod files;
 mod from;
 mod gauge;
-mod history;
 mod known;
 mod place;
 mod prepared;
@@ -42,9 +41,13 @@ use super::name::Name;
 use super::rights;
 use crate::error::{Context, Error, Kind, Result};
 use crate::record::Checkpoint;
-use crate::source::changes::{Asked, Until, follow};
+use crate::source::changes::{self, Asked, Until, follow};
 use crate::source::following::{self, Beginning};
 use crate::source::{Reader, Stream, feed};
+
+/// What each table of a stream is by now in the log.
+type History = changes::History<Place, Known>;
+type Has = changes::Has<Place, Known>;
 
 /// How often the server says that it is there.
 const HEARTBEAT: Duration = Duration::from_secs(10);

@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use super::Asker;
 use super::captured::{Captured, Moment};
-use super::history::{Has, History};
 use super::place::{Executed, Gtid, Place};
 use super::prepared::{self, Begun, Prepared, Recalled};
 use super::undo::Undo;
+use super::{Has, History};
 use crate::error::{Context, Error, Result};
 use crate::source::changes::Step;
 use crate::source::mysql::binlog::{Entry, Event, Layout, Maps, Room, RowsEvent, TableMapEvent};

@@ -1,6 +1,6 @@
 //! What the log cannot tell of the stream's tables, as they are defined now.
 
-use super::history::History;
+use super::History;
 use super::server::{Image, Settings};
 use super::{Asker, cascades};
 use crate::error::{Context, Error, Result};

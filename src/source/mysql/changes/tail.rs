@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Asker;
+use super::History;
 use super::gauge::Gauge;
-use super::history::History;
 use super::place::Place;
 use super::prepared::{self, Aside, Begun, Prepared, Recalled};
 use super::reading::Reading;

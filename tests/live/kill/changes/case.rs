@@ -35,10 +35,11 @@ impl Case {
     pub fn config(&self, server: &Own, stream: &str) -> String {
         let more = if self.format == "parquet" { "row_group_bytes = 1 MiB\n" } else { "" };
         format!(
-            "[source shop]\ntype = mysql\nhostname = 127.0.0.1\nport = {}\nusername = repl\npassword = replpw\n\
+            "[source shop]\ntype = {}\nhostname = 127.0.0.1\nport = {}\nusername = repl\npassword = replpw\n\
              database = {DATABASE}\nconnect_timeout = 2s\n\
              [destination lake]\n{}\nformat = {}\ncompression = none\n{more}\
              [stream changes]\nsource = shop\ndestination = lake\nmode = cdc\n{stream}\n",
+            server.kind(),
             server.port(),
             self.place.section(),
             self.format,

@@ -13,7 +13,13 @@ const DIGITS: &str = "(select 0 d union all select 1 union all select 2 union al
     select 5 union all select 6 union all select 7 union all select 8 union all select 9)";
 
 /// Rows from a number on, at most a million: what `huge.py` expects.
-fn insert(first: u64, last: u64) -> String {
+fn insert(kind: &str, first: u64, last: u64) -> String {
+    if kind == "postgres" {
+        return format!(
+            "insert into huge select i, i % 1000, left(encode(sha256(i::text::bytea), 'hex'), 32), i / 100.0 \
+             from generate_series({first}::bigint, {last}) i"
+        );
+    }
     let tables: Vec<_> = "abcdef".chars().map(|name| format!("{DIGITS} {name}")).collect();
     format!(
         "insert into huge select i, i % 1000, left(sha2(i, 256), 32), i / 100 from (select {first} + a.d + 10 * b.d + 100 * c.d + 1000 * d.d \
@@ -22,8 +28,8 @@ fn insert(first: u64, last: u64) -> String {
     )
 }
 
-fn inserts(first: u64, last: u64) -> String {
-    let parts = (first..=last).step_by(1_000_000).map(|first| insert(first, last.min(first + 999_999)));
+fn inserts(kind: &str, first: u64, last: u64) -> String {
+    let parts = (first..=last).step_by(1_000_000).map(|first| insert(kind, first, last.min(first + 999_999)));
     parts.collect::<Vec<_>>().join("; ")
 }
 
@@ -33,14 +39,18 @@ fn inserts(first: u64, last: u64) -> String {
 pub fn survives_kills(name: &'static str, options: &str, session: &str) {
     let rows = given("TIDEMARK_LIVE_HUGE", 500_000);
     let case = Case::new(Own::start(name, options), "local", "parquet");
-    case.run_outside(&case.server, "create database shop character set utf8mb4");
+    let kind = case.server.kind();
+    let letters = if kind == "mysql" { " character set utf8mb4" } else { "" };
+    case.run_outside(&case.server, &format!("create database shop{letters}"));
     let own = "create table huge (id bigint primary key, v int, h char(32), amount decimal(12,2)); \
                create table small (id int primary key); insert into small values (0)";
     case.run(&case.server, own);
     let folder = Folder::new(&case.config(&case.server, "tables = huge, small\ncommit_interval = 100ms"));
+    super::prepare(&folder, &case);
     folder.run("run", 0);
     let session = if session.is_empty() { String::new() } else { format!("{session}; ") };
-    let (all, others) = (inserts(1, rows), inserts(rows + 1, rows + rows / 5));
+    let share = if kind == "mysql" { 1 } else { 2 };
+    let (all, others) = (inserts(kind, 1, rows), inserts(kind, rows + 1, rows + rows / 5 * share));
     case.run(
         &case.server,
         &format!(

@@ -1,8 +1,9 @@
-//! Changes of MySQL and MariaDB that are followed by runs of the real program, which are killed, and whose servers are.
+//! Changes of MySQL, MariaDB and PostgreSQL that are followed by runs of the real program, which are killed, and whose servers are.
 
 mod case;
 mod fail_over;
 mod huge;
+mod standby;
 mod told;
 
 use std::time::Duration;
@@ -57,6 +58,47 @@ async fn mariadb_is_told_of() {
     told::of_its_server("mariadb").await;
 }
 
+/// Transactions of more than a few rows are sent before they are committed.
+const STREAMED: &str = "-c logical_decoding_work_mem=64kB";
+
+#[test]
+fn postgres_is_followed_through_kills() {
+    survives_kills("postgres", "local", "parquet", 1);
+}
+
+#[test]
+fn postgres_is_followed_to_s3_as_json() {
+    survives_kills("postgres", "s3", "json", 5);
+}
+
+#[test]
+fn postgres_in_one_transaction() {
+    huge::survives_kills("postgres", "", "");
+}
+
+#[test]
+fn postgres_in_one_transaction_that_is_sent_at_its_end() {
+    huge::survives_kills("postgres", "-c logical_decoding_work_mem=2GB", "");
+}
+
+/// A module of its own, so that it can be left out by name where this server cannot be had.
+mod postgres_new {
+    #[test]
+    fn is_followed_through_kills() {
+        super::survives_kills("postgres_new", "local", "parquet", 2);
+    }
+
+    #[test]
+    fn is_followed_to_its_standby() {
+        super::standby::goes_on();
+    }
+
+    #[test]
+    fn is_not_followed_to_a_standby_that_lacks_what_was_read() {
+        super::standby::lacks_what_was_read();
+    }
+}
+
 /// A module of its own, so that it can be left out by name where this server cannot be had.
 mod mysql {
     #[test]
@@ -105,6 +147,13 @@ fn given(variable: &str, usual: u64) -> u64 {
     std::env::var(variable).map_or(usual, |text| text.parse().unwrap())
 }
 
+/// Makes what a stream needs at its server.
+fn prepare(folder: &Folder, case: &Case) {
+    if case.server.kind() == "postgres" {
+        folder.run("check --create", 0);
+    }
+}
+
 /// All tables that `writers.py` makes.
 fn tables() -> String {
     let names: Vec<_> = (1..20).map(|number| format!("t{number:02}")).collect();
@@ -118,10 +167,12 @@ fn survives_kills(name: &'static str, place: &str, format: &'static str, share: 
     let changes = given("TIDEMARK_LIVE_CHANGES", 20_000) / share;
     let kills = given("TIDEMARK_LIVE_KILLS", 10) / share;
     let restarts = 1 + kills / 25;
-    let case = Case::new(Own::start(name, LOGS), place, format);
+    let options = if name.starts_with("postgres") { STREAMED } else { LOGS };
+    let case = Case::new(Own::start(name, options), place, format);
     case.make(300);
     let folder =
         Folder::new(&case.config(&case.server, &format!("{}\nchunk_rows = 2000\ncommit_interval = 300ms", tables())));
+    prepare(&folder, &case);
     let mut chance = Chance::new();
     let mut writers = case.write(&case.server, (changes, kills * 3 / 2), chance.below(1_000_000));
     let (mut killed, mut runs, mut restarted, mut peak) = (0, 0, 0, 0);

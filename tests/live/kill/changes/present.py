@@ -18,10 +18,10 @@ import boto3
 import duckdb
 import pyarrow
 
+import kinds
 from tables import AUDIT, TABLES, connect, key_names
 
-# How the server, and how we, write a value of a type; both read as text.
-SERVER = {"datetime": "date_format({0}, '%Y-%m-%d %H:%i:%s.%f')", "binary": "lower(hex({0}))"}
+# How we write a value of a type, read as text.
 FILES = {"datetime": "strftime({0}::timestamp, '%Y-%m-%d %H:%M:%S.%f')", "binary": "{hex}", "decimal": "({0}::decimal(12,2))::varchar"}
 HEX = {"parquet": "lower(hex({0}))", "json": "lower(hex(from_base64({0})))"}
 ENTRY = r"-(\d{20})-\d{6}\.[a-z.]+$"
@@ -31,7 +31,7 @@ class Files:
     """The rows of the live files, by table."""
 
     def __init__(self, case, live, folder):
-        self.case, self.sql = case, duckdb.connect()
+        self.case, self.sql, self.server = case, duckdb.connect(), kinds.of(case["url"])
         self.tables = collections.defaultdict(list)
         names = [path.removeprefix(case["place"] + "/") for path in live]
         for path, name in zip(live, names):
@@ -44,7 +44,7 @@ class Files:
             "parquet": "read_parquet($1, union_by_name = true, filename = true)",
             "json": "read_json($1, format = 'newline_delimited', union_by_name = true, filename = true, sample_size = -1, map_inference_threshold = -1)",
         }[case["format"]]
-        own = f"regexp_extract(filename, '{ENTRY}', 1)::bigint as entry, regexp_extract(_position, '(\\d+)$', 1)::bigint as number"
+        own = f"regexp_extract(filename, '{ENTRY}', 1)::bigint as entry, {self.server.number} as number"
         for table, paths in self.tables.items():
             self.sql.execute(f"create table {table} as select * exclude (filename), {own} from {read}", [paths])
             self.unlisted(table)
@@ -79,15 +79,9 @@ def fetched(case, names, folder):
     return [str(path) for path in paths]
 
 
-def columns_of(connection, table):
+def of_server(server, connection, table, columns):
     cursor = connection.cursor()
-    cursor.execute(f"show columns from {table}")
-    return [(row[0], row[1].split("(")[0]) for row in cursor.fetchall()]
-
-
-def of_server(connection, table, columns):
-    cursor = connection.cursor()
-    texts = [f"cast({SERVER.get(kind, '{0}').format(f'`{name}`')} as char)" for name, kind in columns]
+    texts = [server.as_text(server.texts.get(kind, "{0}"), name) for name, kind in columns]
     cursor.execute(f"select {', '.join(texts)} from {table}")
     return collections.Counter(cursor.fetchall())
 
@@ -115,8 +109,8 @@ def present(files, connection):
     """The present state is the tables."""
     total = 0
     for table in files.case["tables"] or [*TABLES, AUDIT]:
-        columns = columns_of(connection, table)
-        server = of_server(connection, table, columns)
+        columns = [(name, of.split("(")[0]) for name, of in files.server.columns(connection.cursor(), table)]
+        server = of_server(files.server, connection, table, columns)
         ours = of_files(files, table, columns) if table in files.tables else collections.Counter()
         total += sum(server.values())
         if ours != server:
@@ -160,11 +154,17 @@ def marks(files, connection):
         none(files.rows(invented), f"{table}: changes that were rolled back")
 
 
+def is_read_anew(files, table):
+    """Whether changes of it may be in a snapshot instead."""
+    anew = f"select count(*) from {table} where _op = 'r' and _seq > (select min(_seq) from {table} where _op = 't')"
+    return files.server.rereads and files.rows(anew)[0][0] > 0
+
+
 def complete(files):
     """Of tables that were never read anew, all that a transaction did is there, with it."""
     statements = 0
     for table, (kind, way) in TABLES.items():
-        if way == "rebuilt" or table not in files.tables:
+        if way == "rebuilt" or table not in files.tables or (way == "altered" and is_read_anew(files, table)):
             continue
         first = f"(select min(number) from {table} where _op in ('c', 'u', 'd'))"
         since = f"number >= {first} and number >= (select min(number) from {AUDIT} where _op = 'c')"
@@ -190,7 +190,7 @@ def complete(files):
 
 def main(case, live):
     connection = connect(case)
-    connection.cursor().execute("set time_zone = '+00:00'")
+    connection.cursor().execute(kinds.of(case["url"]).session)
     with tempfile.TemporaryDirectory() as folder, open(live, encoding="utf-8") as lines:
         files = Files(case, [line.rstrip("\n") for line in lines], folder)
         numbers(files)

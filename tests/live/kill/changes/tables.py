@@ -1,22 +1,20 @@
 """The tables of the tests of changes, and the way to their server, for `writers.py` and `present.py`."""
 
 import hashlib
-import urllib.parse
 import uuid
 
-import pymysql
+import kinds
 
 # Their kinds of key: the columns of it and the values of one, made of a number.
 KEYS = {
     "int": (["id"], "id bigint", lambda k: (k,)),
-    "composite": (["a", "b"], "a int unsigned, b varchar(20)", lambda k: (k % 97, f"b{k:06}")),
-    "text": (["id"], "id varchar(60) collate utf8mb4_bin", lambda k: (f"Schlüssel {k:06} 東",)),
+    "composite": (["a", "b"], "a {nat}, b varchar(20)", lambda k: (k % 97, f"b{k:06}")),
+    "text": (["id"], "id varchar(60) {exact}", lambda k: (f"Schlüssel {k:06} 東",)),
     "uuid": (["id"], "id {uuid}", lambda k: (uuid.UUID(bytes=hashlib.md5(str(k).encode()).digest(), version=4).bytes,)),
-    "moment": (["at_key", "n_key"], "at_key datetime(6), n_key smallint", lambda k: (f"2024-02-29 10:{k // 100 % 60:02}:00.{k:06}", k % 100)),
+    "moment": (["at_key", "n_key"], "at_key {moment}(6), n_key smallint", lambda k: (f"2024-02-29 10:{k // 100 % 60:02}:00.{k:06}", k % 100)),
     # Not declared: rows are appended, changed and deleted by a number that each of them has.
     "none": (["uid"], "uid bigint not null", None),
 }
-OWN = "k int not null, mark bigint not null, n int not null, note varchar(50), amount decimal(12,2), at datetime(6)"
 OWN_NAMES = ["k", "mark", "n", "note", "amount", "at"]
 
 # What happens to them besides changes of rows. "kept": nothing that makes a reader take them for others, so that each change has to
@@ -52,20 +50,12 @@ def key_names(table):
 
 
 def connect(case, database=True, **more):
-    url = urllib.parse.urlparse(case["url"])
-    login = {"host": url.hostname, "port": url.port, "user": url.username, "password": url.password}
-    name = case["database"] if database else None
-    return pymysql.connect(**login, database=name, charset="utf8mb4", autocommit=True, connect_timeout=5, read_timeout=900, **more)
+    return kinds.of(case["url"]).connect(kinds.parsed(case["url"]), case["database"] if database else None, **more)
 
 
-def is_mariadb(connection):
-    return "mariadb" in connection.get_server_info().lower()
-
-
-def definition(connection, table):
+def create(server, connection, table, **more):
+    """The statements that make a table."""
     kind = TABLES[table][0]
     names, key, _ = KEYS[kind]
-    # MariaDB takes sixteen bytes for its own type.
-    key = key.format(uuid="uuid" if is_mariadb(connection) and table == "t04" else "binary(16)")
-    own = "" if kind == "none" else f", primary key ({', '.join(names)})"
-    return f"{key}, {OWN}{own}, index by_k (k)"
+    columns = f"{server.key_definition(connection, table, kind, key)}, {server.definition}"
+    return server.create(connection, table, kind, columns, names, **more)

@@ -12,53 +12,51 @@ import sys
 import threading
 import time
 
-import pymysql
-
-from tables import AUDIT, AUDIT_DEFINITION, KEYS, OWN_NAMES, TABLES, connect, definition
+import kinds
+from tables import AUDIT, AUDIT_DEFINITION, KEYS, OWN_NAMES, TABLES, connect, create
 
 WRITERS = 6
-# Deadlocks, waits that took too long, tables and columns that are not there in that moment, snapshots that are no more.
-PASSING = {1020, 1021, 1054, 1072, 1091, 1105, 1146, 1205, 1213, 1412, 1615, 3572}
-GONE = {0, 1040, 1053, 1077, 1129, 1927, 2003, 2006, 2013, 2014, 3169, 4031}
-TIMES = "set time_zone = '+00:00', innodb_lock_wait_timeout = 2, lock_wait_timeout = 3"
 
 
 def make(case, rows):
-    connection = connect(case, database=False)
-    cursor = connection.cursor()
+    server = kinds.of(case["url"])
     drop(case)
-    cursor.execute(f"create database {case['database']} character set utf8mb4")
-    cursor.execute(f"use {case['database']}")
+    server.make_database(connect(case, database=False).cursor(), case["database"])
+    connection = connect(case)
+    cursor = connection.cursor()
     cursor.execute(f"create table {AUDIT} ({AUDIT_DEFINITION})")
     chance = random.Random(0)
     for number, table in enumerate(TABLES):
-        cursor.execute(f"create table {table} ({definition(connection, table)})")
+        for sql in create(server, connection, table):
+            cursor.execute(sql)
         # Some begin empty, one with many.
         count = {0: 0, 1: int(rows) * 10}.get(number % 7, int(rows))
         if count:
-            insert(cursor, table, range(count), number + 1, chance)
+            insert(server, cursor, table, range(count), number + 1, chance)
         cursor.execute(f"insert into {AUDIT} values (0, {number}, '{table}', {number + 1}, {count}, 0)")
+    server.made(cursor)
 
 
 def drop(case):
     connect(case, database=False).cursor().execute(f"drop database if exists {case['database']}")
 
 
-def insert(cursor, table, numbers, mark, chance, verb="insert", behind=""):
+def insert(server, cursor, table, numbers, mark, chance, what="insert"):
     kind = TABLES[table][0]
     names, _, key = KEYS[kind]
     rows = []
     for at, k in enumerate(numbers):
-        values = key(k) if key else (mark * 100_000 + at,)
+        values = server.key(key(k)) if key else (mark * 100_000 + at,)
         note = None if chance.random() < 0.1 else f"Zeile {chance.random()} é"[: chance.randrange(1, 50)]
         moment = f"20{chance.randrange(10, 40)}-01-02 03:04:05.{chance.randrange(10**6):06}"
-        rows.append((*values, k, mark, 0, note, chance.randrange(-(10**6), 10**6) / 100, moment))
+        rows.append((*values, k, mark, 0, server.note(table, note), chance.randrange(-(10**6), 10**6) / 100, moment))
     places = f"({', '.join(['%s'] * len(rows[0]))})"
     count = 0
     for first in range(0, len(rows), 2000):
         part = rows[first : first + 2000]
-        sql = f"{verb} into {table} ({', '.join(names + OWN_NAMES)}) values {', '.join([places] * len(part))} {behind}"
-        count += cursor.execute(sql, [value for row in part for value in row])
+        sql = server.insert(table, ", ".join(names + OWN_NAMES), ", ".join([places] * len(part)), names, what)
+        cursor.execute(sql, [value for row in part for value in row])
+        count += cursor.rowcount
     return count
 
 
@@ -89,7 +87,7 @@ class Writer(threading.Thread):
 
     def __init__(self, case, number, tally, seed):
         super().__init__(daemon=True)
-        self.case, self.number, self.tally = case, number, tally
+        self.case, self.number, self.tally, self.server = case, number, tally, kinds.of(case["url"])
         self.chance = random.Random(seed * 1000 + number)
         self.space = max(2000, tally.wanted // 60)
         self.huge = min(3000, tally.wanted // 20)
@@ -102,11 +100,11 @@ class Writer(threading.Thread):
     def open(self):
         connection = connect(self.case)
         self.cursor = connection.cursor()
-        self.cursor.execute(TIMES)
+        self.cursor.execute(self.server.session)
         if self.is_lean:
-            self.cursor.execute("set session binlog_row_image = minimal")
+            self.server.lean(self.cursor)
         if self.number % 2:
-            self.cursor.execute("set session transaction isolation level read committed")
+            self.cursor.execute(self.server.isolation)
 
     def run(self):
         while self.tally.is_at_work():
@@ -114,20 +112,20 @@ class Writer(threading.Thread):
                 if self.cursor is None:
                     self.open()
                 self.turn()
-            except pymysql.MySQLError as error:
+            except self.server.error as error:
                 self.failed(error)
             except Exception as error:  # the test is to end with it
                 self.tally.failed = repr(error)
 
     def failed(self, error):
-        code = error.args[0] if error.args else 0
-        if code in GONE or not isinstance(code, int):
+        code = self.server.code(error)
+        if code in self.server.gone:
             self.cursor = None
             time.sleep(0.1)
-        elif code in PASSING:
+        elif code in self.server.passing:
             try:
                 self.cursor.execute("rollback")
-            except pymysql.MySQLError:
+            except self.server.error:
                 self.cursor = None
         else:
             self.tally.failed = repr(error)
@@ -163,6 +161,10 @@ class Writer(threading.Thread):
         self.cursor.execute("commit")
         self.tally.add(sum(came + max(went, 0) for _, _, came, went in done))
 
+    def changed(self, sql, values=None):
+        self.cursor.execute(sql, values)
+        return self.cursor.rowcount
+
     def numbers(self):
         """Where to: mostly among numbers that are this writer's, so that not all wait for each other."""
         share = self.space // WRITERS
@@ -179,26 +181,22 @@ class Writer(threading.Thread):
         came, went = 0, 0
         what = chance.random()
         # A lean image of a row that leaves its key has not all that the row has at the other one.
-        if what < 0.12 and key and not self.is_lean:
+        if what < 0.12 and key and not self.is_lean and table not in self.server.fixed:
             to = self.numbers()
-            assignments = ", ".join(f"{name} = %s" for name in names)
-            sql = f"update ignore {table} set {assignments}, k = %s, mark = %s, n = n + 1 where k = %s"
-            came = self.cursor.execute(sql, (*key(to), to, mark, k)) if to != k else 0
+            came = self.changed(*self.server.move(table, names, self.server.key(key(to)), (to, mark, k))) if to != k else 0
             went = came
         elif what < 0.2 and key:
-            behind = "on duplicate key update mark = values(mark), n = n + 1, note = values(note)"
-            came = min(insert(self.cursor, table, [k], mark, chance, behind=behind), 1)
+            came = min(insert(self.server, self.cursor, table, [k], mark, chance, "upsert"), 1)
         elif what < 0.25 and key:
-            insert(self.cursor, table, [k], mark, chance, verb="replace")
+            insert(self.server, self.cursor, table, [k], mark, chance, "replace")
             came, went = 1, -1
         elif what < 0.5:
-            verb = "insert ignore" if key else "insert"
-            came = insert(self.cursor, table, range(k, k + width), mark, chance, verb=verb)
+            came = insert(self.server, self.cursor, table, range(k, k + width), mark, chance, "ignore" if key else "insert")
         elif what < 0.82:
             more = chance.choice(["", ", note = null", f", note = 'neu {mark}'", ", amount = -amount, at = '2030-01-01'"])
-            came = self.cursor.execute(f"update {table} set mark = {mark}, n = n + 1{more} where k between {k} and {k + width}")
+            came = self.changed(f"update {table} set mark = {mark}, n = n + 1{more} where k between {k} and {k + width}")
         else:
-            went = self.cursor.execute(f"delete from {table} where k between {k} and {k + width}")
+            went = self.changed(f"delete from {table} where k between {k} and {k + width}")
         if came or went:
             done.append((table, mark, came, went))
 
@@ -214,8 +212,7 @@ class Alterer(Writer):
         chance = self.chance
         way = chance.choice(["kept", "lean", "altered", "altered", "rebuilt", "rebuilt", "rebuilt"])
         table = chance.choice([table for table, (_, its) in TABLES.items() if its == way])
-        self.cursor.execute(f"show columns from {table}")
-        extra = {row[0]: row[1] for row in self.cursor.fetchall() if row[0].startswith("x")}
+        extra = {name: of for name, of in self.server.columns(self.cursor, table) if name.startswith("x")}
         choices = [self.index, self.index, self.words]
         if chance.random() < 0.3:
             choices.append(self.truncate)
@@ -237,17 +234,16 @@ class Alterer(Writer):
         return f"x{self.statements}_{time.time_ns() // 1000 % 10**10}"
 
     def index(self, table, extra):
-        self.cursor.execute(f"show index from {table} where key_name = 'by_note'")
-        self.do(f"drop index by_note on {table}" if self.cursor.fetchall() else f"create index by_note on {table} (note, n)")
+        self.do(self.server.index(self.cursor, table))
 
     def words(self, table, extra):
-        self.do(self.chance.choice([f"alter table {table} comment 'drop table {table}; truncate'", f"analyze table {table}"]))
+        self.do(self.server.words(table, self.chance))
 
     def truncate(self, table, extra):
         self.do(f"truncate table {table}")
 
     def place(self):
-        return self.chance.choice(["", "first", "after mark"])
+        return self.server.place(self.chance)
 
     def add(self, table, extra):
         self.do(f"alter table {table} add column {self.fresh()} {self.chance.choice(['int', 'varchar(30)'])} {self.place()}")
@@ -257,30 +253,30 @@ class Alterer(Writer):
             self.do(f"alter table {table} drop column {self.chance.choice(list(extra))}")
 
     def widen(self, table, extra):
-        texts = [name for name in extra if extra[name].startswith("varchar")]
+        text = self.server.types["text"]
+        texts = [name for name in extra if extra[name].startswith(text)]
         if texts:
             name = self.chance.choice(texts)
-            length = int(extra[name].removeprefix("varchar(").removesuffix(")")) + self.chance.randrange(1, 100)
-            self.do(f"alter table {table} modify column {name} varchar({length}) {self.place()}")
+            length = int(extra[name].removeprefix(f"{text}(").removesuffix(")")) + self.chance.randrange(1, 100)
+            self.do(self.server.modify(table, name, f"varchar({length})", self.place()))
 
     def default(self, table, extra):
         if len(extra) < 4:
             self.do(f"alter table {table} add column {self.fresh()} int not null default 5 {self.place()}")
 
     def retype(self, table, extra):
-        numbers = [name for name in extra if extra[name].startswith("int")]
+        numbers = [name for name in extra if extra[name].startswith(self.server.types["int"])]
         if numbers:
-            self.do(f"alter table {table} modify column {self.chance.choice(numbers)} varchar(30)")
+            self.do(self.server.modify(table, self.chance.choice(numbers), "varchar(30)", ""))
 
     def swap(self, table, extra):
         """As gh-ost and pt-online-schema-change end."""
         new, old = f"{table}_gho", f"{table}_del"
-        self.do(f"drop table if exists {new}, {old}", f"create table {new} like {table}")
+        self.do(f"drop table if exists {new}, {old}", *self.server.like(new, table, TABLES[table][0]))
         self.do(f"alter table {new} add column {self.fresh()} int {self.place()}")
-        self.cursor.execute(f"show columns from {table}")
-        names = ", ".join(row[0] for row in self.cursor.fetchall())
+        names = ", ".join(name for name, _ in self.server.columns(self.cursor, table))
         self.do(f"insert into {new} ({names}) select {names} from {table}")
-        self.do(f"rename table {table} to {old}, {new} to {table}", f"drop table {old}")
+        self.do(*self.server.rename((table, old), (new, table)), f"drop table {old}")
 
     def anew(self, table, extra):
         connection = self.cursor.connection
@@ -288,27 +284,27 @@ class Alterer(Writer):
         # Whatever comes between, it has to be there in the end.
         while True:
             try:
-                self.do(f"create table if not exists {table} ({definition(connection, table)})")
+                self.do(*create(self.server, connection, table, if_absent=True))
                 return
-            except pymysql.MySQLError as error:
+            except self.server.error as error:
                 self.failed(error)
                 while self.cursor is None:
                     try:
                         self.open()
                         connection = self.cursor.connection
-                    except pymysql.MySQLError:
+                    except self.server.error:
                         time.sleep(0.2)
 
     def away(self, table, extra):
         away = f"{table}_away"
-        self.do(f"alter table {table} rename to {away}", f"alter table {away} rename {table}")
+        self.do(f"alter table {table} rename to {away}", f"alter table {away} rename to {table}")
 
     def exchange(self, table, extra):
         kind = TABLES[table]
         other = [name for name, its in TABLES.items() if its == kind and name != table]
         if other:
             other = self.chance.choice(other)
-            self.do(f"rename table {table} to {table}_x, {other} to {table}, {table}_x to {other}")
+            self.do(*self.server.rename((table, f"{table}_x"), (other, table), (f"{table}_x", other)))
 
 
 def listen(tally):
@@ -320,17 +316,19 @@ def listen(tally):
 def put_back(case):
     """A table whose name a restart has left elsewhere."""
     cursor = connect(case).cursor()
-    cursor.execute("show tables")
-    there = {row[0] for row in cursor.fetchall()}
+    server = kinds.of(case["url"])
+    there = server.tables(cursor)
     for table in TABLES:
         if table not in there:
-            cursor.execute(f"rename table {table}_away to {table}" if f"{table}_away" in there else f"create table {table} ({definition(cursor.connection, table)})")
+            away = f"alter table {table}_away rename to {table}"
+            for sql in [away] if f"{table}_away" in there else create(server, cursor.connection, table):
+                cursor.execute(sql)
 
 
 def write(case, changes, seconds, seed):
     cursor = connect(case).cursor()
-    cursor.execute(f"select greatest(max(mark), max(txn)) div 10000000000 * 10000000000 + 10000000000 from {AUDIT}")
-    tally = Tally(int(changes), float(seconds), int(cursor.fetchone()[0]))
+    cursor.execute(f"select greatest(max(mark), max(txn)) from {AUDIT}")
+    tally = Tally(int(changes), float(seconds), int(cursor.fetchone()[0]) // 10**10 * 10**10 + 10**10)
     threads = [Writer(case, number, tally, int(seed)) for number in range(WRITERS)] + [Alterer(case, tally, int(seed))]
     threading.Thread(target=listen, args=(tally,), daemon=True).start()
     for one in threads:
@@ -345,11 +343,8 @@ def write(case, changes, seconds, seed):
 
 
 def run(case, sql):
-    cursor = connect(case, client_flag=pymysql.constants.CLIENT.MULTI_STATEMENTS).cursor()
-    cursor.execute(sql)
-    while cursor.nextset():
-        pass
-    print(json.dumps([[str(value) for value in row] for row in cursor.fetchall()]))
+    rows = kinds.of(case["url"]).run(case, connect, sql)
+    print(json.dumps([[str(value) for value in row] for row in rows]))
 
 
 if __name__ == "__main__":

@@ -1,38 +1,38 @@
 //! What each table of a stream is by now in the log, which the log and the chunks share.
 //!
 //! The log tells changes of tables, but not what they are: that is asked of the catalog once, as of a place in the log that
-//! no change of the table lies behind, and altered from there on as the log tells. Rows of a table of which
+//! no change of the table lies behind, and altered from there on as the log tells (a log without DDL is compared
+//! with the catalog again). Rows of a table of which
 //! that is not known are passed over: it is to be read anew, and a snapshot has them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::known::Known;
-use super::place::Place;
 use crate::error::{Error, Result};
 
-/// What is known of a table.
+/// What is known of a table: `P` is a place in the log, and `K` what a table is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Has {
+pub enum Has<P, K> {
     /// Nothing yet: it is asked for when its snapshot begins. What it was when rows of it came.
-    Nothing(Option<Known>),
+    Nothing(Option<K>),
     /// What it is from a place on that the log has not come to.
-    From(Place, Known),
-    Known(Known),
+    From(P, K),
+    Known(K),
     /// It is not there.
     Gone,
     /// It is no more among the stream's tables; rows of it may still be at the destination, of when it was this.
-    Left(Option<Known>),
+    Left(Option<K>),
 }
 
-impl Has {
+impl<P, K: Clone> Has<P, K> {
     /// What it is, or was last.
-    pub fn known(&self) -> Option<Known> {
+    pub fn known(&self) -> Option<K> {
         match self {
             Has::Known(known) | Has::From(_, known) => Some(known.clone()),
             Has::Nothing(known) | Has::Left(known) => known.clone(),
@@ -42,17 +42,29 @@ impl Has {
 }
 
 /// By the stream's names of the tables.
-#[derive(Debug, Clone, Default)]
-pub struct History(Arc<Shared>);
+#[derive(Debug)]
+pub struct History<P, K>(Arc<Shared<P, K>>);
 
-#[derive(Debug, Default)]
-struct Shared {
-    tables: Mutex<BTreeMap<String, Has>>,
+#[derive(Debug)]
+struct Shared<P, K> {
+    tables: Mutex<BTreeMap<String, Has<P, K>>>,
     /// Whether there may be any [`Has::From`]: asked for at each transaction.
     may_wait: AtomicBool,
 }
 
-impl History {
+impl<P, K> Clone for History<P, K> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<P, K> Default for History<P, K> {
+    fn default() -> Self {
+        Self(Arc::new(Shared { tables: Mutex::default(), may_wait: AtomicBool::default() }))
+    }
+}
+
+impl<P: Clone + Serialize + DeserializeOwned, K: Clone + Serialize + DeserializeOwned> History<P, K> {
     /// Reads what [`History::state`] wrote; empty for a stream that begins.
     pub fn of(state: &Value) -> Result<Self> {
         let tables = match state.get("tables") {
@@ -67,15 +79,15 @@ impl History {
         json!({ "tables": *self.tables() })
     }
 
-    fn tables(&self) -> MutexGuard<'_, BTreeMap<String, Has>> {
+    fn tables(&self) -> MutexGuard<'_, BTreeMap<String, Has<P, K>>> {
         self.0.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn get(&self, table: &str) -> Option<Has> {
+    pub fn get(&self, table: &str) -> Option<Has<P, K>> {
         self.tables().get(table).cloned()
     }
 
-    pub fn set(&self, table: &str, has: Has) {
+    pub fn set(&self, table: &str, has: Has<P, K>) {
         let mut tables = self.tables();
         self.0.may_wait.fetch_or(matches!(has, Has::From(..)), Ordering::AcqRel);
         tables.insert(table.to_owned(), has);
@@ -91,7 +103,7 @@ impl History {
     /// The tables that are there, as far as the log was read.
     pub fn followed(&self) -> Vec<String> {
         let tables = self.tables();
-        let is_there = |has: &Has| !matches!(has, Has::Gone | Has::Left(_));
+        let is_there = |has: &Has<P, K>| !matches!(has, Has::Gone | Has::Left(_));
         tables.iter().filter(|(_, has)| is_there(has)).map(|(table, _)| table.clone()).collect()
     }
 
@@ -117,7 +129,7 @@ impl History {
     }
 
     /// Whether what is told of a table is told from a place on that fits.
-    pub fn waits_for(&self, fits: impl Fn(&Place) -> Result<bool>) -> Result<bool> {
+    pub fn waits_for(&self, fits: impl Fn(&P) -> Result<bool>) -> Result<bool> {
         if !self.0.may_wait.load(Ordering::Acquire) {
             return Ok(false);
         }
@@ -132,7 +144,7 @@ impl History {
     }
 
     /// What is told of tables from a place on, and the log has come to it: that is what they are. Whether there is any.
-    pub fn settle(&self, has_come: impl Fn(&Place) -> Result<bool>) -> Result<bool> {
+    pub fn settle(&self, has_come: impl Fn(&P) -> Result<bool>) -> Result<bool> {
         if !self.0.may_wait.load(Ordering::Acquire) {
             return Ok(false);
         }
@@ -159,14 +171,14 @@ mod tests {
 
     #[test]
     fn tables_come_and_leave_and_come_back() {
-        let history = History::of(&json!({})).unwrap();
+        let history = History::<u64, String>::of(&json!({})).unwrap();
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         assert_eq!(history.take(&names(&["a", "b"])), [("a".to_owned(), false), ("b".to_owned(), false)]);
         history.set("a", Has::Gone);
         assert_eq!(history.take(&names(&["a"])), []);
-        let again = History::of(&history.state()).unwrap();
+        let again = History::<u64, String>::of(&history.state()).unwrap();
         assert_eq!((again.get("a"), again.get("b")), (Some(Has::Gone), Some(Has::Left(None))));
         assert_eq!(again.take(&names(&["a", "b"])), [("b".to_owned(), true)]);
-        assert!(History::of(&json!({ "tables": ["a"] })).is_err());
+        assert!(History::<u64, String>::of(&json!({ "tables": ["a"] })).is_err());
     }
 }

@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     large_blocks_go_back();
+    #[cfg(target_os = "linux")]
+    tidemark::net::wakes::are_asked_by(low_water);
     // One TLS stack for all drivers. Fails only if there is one already, which is then the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match runtime() {
@@ -51,3 +53,18 @@ fn large_blocks_go_back() {
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 fn large_blocks_go_back() {}
+
+/// Has the system wake whoever waits for the socket when so many bytes are there.
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code)]
+fn low_water(socket: &tokio::net::TcpStream, bytes: u32) -> std::io::Result<()> {
+    use std::os::fd::AsRawFd;
+    let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    let length = size_of_val(&bytes) as libc::socklen_t;
+    let option = std::ptr::from_ref(&bytes).cast();
+    // SAFETY: the socket is open as long as it is borrowed, and the option is an integer of this length.
+    match unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVLOWAT, option, length) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}

@@ -10,3 +10,4 @@ pub mod mysql;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod tls;
+pub mod wakes;

@@ -12,10 +12,12 @@ start() {
   mkdir -p "$dir/data"
   echo "$port" >"$dir/port"
   cd "$dir"
-  # Without -master.peers=none the start waits for peers, 4 to 20 seconds.
+  # Without -master.peers=none the start waits for peers, 4 to 20 seconds. By default it refuses to write, with 500, where
+  # less than a hundredth of the disk is free, which is much of a large one.
   spawn "$dir/pid" "$dir/log" "$CACHE/s3/bin/weed" -logtostderr=true server -dir="$dir/data" -ip=127.0.0.1 -ip.bind=127.0.0.1 \
     -master.port=$((port + 1)) -master.port.grpc=$((port + 4)) -master.peers=none -master.volumeSizeLimitMB=256 \
     -volume.port=$((port + 2)) -volume.port.grpc=$((port + 5)) -volume.max=100 -volume.preStopSeconds=0 \
+    -volume.minFreeSpace=256MiB \
     -filer -filer.port=$((port + 3)) -filer.port.grpc=$((port + 6)) \
     -s3 -s3.port="$port" -s3.port.grpc=$((port + 7)) -s3.port.iceberg=0 -s3.port.lance=0 -s3.autoCreateBucket=false \
     -s3.config="$HERE/s3-keys.json" "${extra[@]}"

@@ -28,6 +28,8 @@ pub trait Gathered {
 #[derive(Debug)]
 pub struct Gathering<T> {
     pub tables: Vec<Option<T>>,
+    /// About how many rows wait.
+    pending: usize,
     /// Since when something waits: rows, or a place that moved.
     since: Option<Instant>,
     pub ready: VecDeque<Step>,
@@ -36,7 +38,12 @@ pub struct Gathering<T> {
 impl<T: Gathered> Gathering<T> {
     /// Of so many tables.
     pub fn of(count: usize) -> Self {
-        Self { tables: (0..count).map(|_| None).collect(), since: None, ready: VecDeque::new() }
+        Self { tables: (0..count).map(|_| None).collect(), pending: 0, since: None, ready: VecDeque::new() }
+    }
+
+    /// A row came, or several.
+    pub fn added(&mut self) {
+        self.pending += 1;
     }
 
     /// A transaction is over, or the place moved without one.
@@ -51,13 +58,13 @@ impl<T: Gathered> Gathering<T> {
 
     /// Whether what was gathered is worth handing on.
     pub fn is_due(&self) -> bool {
-        let rows: usize = self.tables.iter().flatten().map(T::len).sum();
-        rows >= MANY_ROWS || self.patience().is_some_and(|patience| patience.is_zero())
+        self.pending >= MANY_ROWS || self.patience().is_some_and(|patience| patience.is_zero())
     }
 
     /// Hands on a table's batch that is full, in the midst of a transaction too.
     pub fn full(&mut self, at: usize) -> Result<()> {
         if let Some(table) = &mut self.tables[at] {
+            self.pending = self.pending.saturating_sub(table.len());
             let rows = table.finish()?;
             self.ready.push_back(Step::Rows(rows));
         }
@@ -79,6 +86,7 @@ impl<T: Gathered> Gathering<T> {
         for table in self.tables.iter_mut().flatten().filter(|table| table.len() > 0) {
             self.ready.push_back(Step::Rows(table.finish()?));
         }
+        self.pending = 0;
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use crate::error::{Context, Error, Result};
 use crate::record::change;
 use crate::source::changes::{Gathering, Step};
 use crate::source::postgres::name::Name;
-use crate::source::postgres::replication::{Commit, Keepalive, Lsn, Message};
+use crate::source::postgres::replication::{Commit, Entry, Event, Keepalive, Lsn, Message};
 
 /// What is known while it is read.
 pub struct Reading {
@@ -116,8 +116,22 @@ impl Reading {
         state
     }
 
+    /// Takes what the server sent. Whether that is a part of its log.
+    pub async fn came(&mut self, event: Event<'_>) -> Result<bool> {
+        match event {
+            Event::Keepalive(keepalive) => {
+                self.keepalive(keepalive);
+                Ok(false)
+            }
+            Event::Message(Entry { message, raw, .. }) => {
+                self.take(message, raw).await?;
+                Ok(true)
+            }
+        }
+    }
+
     /// The server has sent all that was committed up to there.
-    pub fn keepalive(&mut self, keepalive: Keepalive) {
+    fn keepalive(&mut self, keepalive: Keepalive) {
         if self.is_between && keepalive.end > self.place.0 {
             self.place = Place(keepalive.end);
             self.gathering.waits();
@@ -125,7 +139,7 @@ impl Reading {
     }
 
     /// Takes a message of the log. `raw` is the same as it came.
-    pub async fn take(&mut self, message: Message<'_>, raw: &[u8]) -> Result<()> {
+    async fn take(&mut self, message: Message<'_>, raw: &[u8]) -> Result<()> {
         let is_last = matches!(message, Message::StreamStop);
         match message {
             Message::StreamStart(start) => self.block = Some(start.xid),
@@ -263,8 +277,10 @@ impl Reading {
             Message::Delete(row) => captured.delete(layout, row.old, moment),
             _ => Ok(()),
         };
+        let is_full = captured.is_full();
+        self.gathering.added();
         match taken {
-            Ok(()) if captured.is_full() => self.gathering.full(*at),
+            Ok(()) if is_full => self.gathering.full(*at),
             Ok(()) => Ok(()),
             Err(error) => {
                 let at = *at;

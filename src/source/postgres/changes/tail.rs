@@ -12,7 +12,7 @@ use super::reading::{Reading, Recalled};
 use crate::error::Result;
 use crate::record::Lag;
 use crate::source::changes::{self, Step};
-use crate::source::postgres::replication::{Entry, Event, Log, Lsn, Parser};
+use crate::source::postgres::replication::{Log, Lsn, Parser};
 
 /// How long nothing comes before that is said.
 const IDLE: Duration = Duration::from_millis(25);
@@ -66,19 +66,13 @@ impl Tail {
         if self.replay().await? {
             return Ok(None);
         }
-        let patience = self.reading.gathering.patience().filter(|_| self.reading.is_between).unwrap_or(IDLE);
-        match changes::within(patience, self.log.next()).await {
-            Some(event) => match event? {
-                Event::Keepalive(keepalive) => self.reading.keepalive(keepalive),
-                Event::Message(Entry { message, raw, .. }) => {
-                    self.is_idle = false;
-                    self.reading.take(message, raw).await?;
-                    self.reading.gathering.make_room()?;
-                }
-            },
-            None if self.reading.is_between && self.reading.gathering.patience().is_some() => {
-                self.reading.hand_on()?;
+        let waits = if self.reading.is_between { self.reading.gathering.patience() } else { None };
+        match changes::within(waits.unwrap_or(IDLE), self.log.next()).await {
+            Some(event) => {
+                self.is_idle = !self.reading.came(event?).await? && self.is_idle;
+                self.take_what_is_at_hand().await?;
             }
+            None if waits.is_some() => self.reading.hand_on()?,
             None => {
                 self.is_idle = self.reading.is_between;
                 // In the midst of a transaction there is no place at which a chunk could be read.
@@ -86,6 +80,15 @@ impl Tail {
             }
         }
         Ok(None)
+    }
+
+    /// Takes what was received with the last message, as long as there is nothing to be handed on.
+    async fn take_what_is_at_hand(&mut self) -> Result<()> {
+        while self.reading.gathering.ready.is_empty() && self.reading.recalled.is_none() {
+            let Some(event) = self.log.at_hand()? else { break };
+            self.is_idle = !self.reading.came(event).await? && self.is_idle;
+        }
+        self.reading.gathering.make_room()
     }
 
     /// Takes the next message of a streamed transaction that is committed. Whether there is one.

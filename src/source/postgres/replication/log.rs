@@ -124,22 +124,34 @@ impl Log {
     /// What comes next; waits while there is nothing. There is no end: a server that ends its log, or is stopped, is
     /// [`Kind::Unavailable`](crate::error::Kind). After an error the log is only to be dropped. Cancel safe.
     pub async fn next(&mut self) -> Result<Event<'_>> {
-        let place = match self.receive().await {
-            Ok(place) => place,
-            Err(failure) => return Err(refusals::broken(&failure, &self.settings.endpoint())),
-        };
-        let event = read(self.inlet.body(&place), &mut self.parser);
-        let event = event.map_err(|fault| Error::from(fault).at(self.settings.address()))?;
-        match event {
-            (Event::Keepalive(keepalive), is_asked) => {
-                self.teller.received(keepalive.end);
-                if is_asked {
-                    self.teller.now();
-                }
+        let piece = loop {
+            let cut = match self.inlet.next().await {
+                Ok((kind, place)) => self.piece(kind, place),
+                Err(failure) => Err(failure),
+            };
+            match cut {
+                Ok(Some(piece)) => break piece,
+                Ok(None) => {}
+                Err(failure) => return Err(self.broken(&failure)),
             }
-            (Event::Message(entry), _) => self.teller.received(entry.lsn),
+        };
+        self.event(&piece)
+    }
+
+    /// What comes next if it has been received already.
+    pub fn at_hand(&mut self) -> Result<Option<Event<'_>>> {
+        loop {
+            let cut = match self.inlet.at_hand() {
+                Ok(None) => return Ok(None),
+                Ok(Some((kind, place))) => self.piece(kind, place),
+                Err(failure) => Err(failure),
+            };
+            match cut {
+                Ok(Some(piece)) => return self.event(&piece).map(Some),
+                Ok(None) => {}
+                Err(failure) => return Err(self.broken(&failure)),
+            }
         }
-        Ok(event.0)
     }
 
     /// Everything up to `lsn` is safe with us: the server may forget it, and never sends it again. Nothing else moves the
@@ -160,7 +172,7 @@ impl Log {
             Ok::<_, Failure>(outlet.write_all(&goodbye).await?)
         };
         match tokio::time::timeout(patience, ended).await {
-            Ok(ended) => ended.map_err(|failure| refusals::broken(&failure, &self.settings.endpoint())),
+            Ok(ended) => ended.map_err(|failure| self.broken(&failure)),
             Err(_) => {
                 let seconds = patience.as_secs_f32();
                 let late = format!("the server did not end its log within {seconds} s");
@@ -169,18 +181,33 @@ impl Log {
         }
     }
 
-    async fn receive(&mut self) -> Result<Body, Failure> {
-        loop {
-            let (kind, place) = self.inlet.next().await?;
-            match kind {
-                b'd' => return Ok(place),
-                b'E' => return Err(Failure::Refused(refusal(self.inlet.body(&place)))),
-                // The end of the log, though we did not ask for it: the server stops.
-                b'c' | b'C' => return Err(Failure::Closed),
-                b'N' | b'S' => {}
-                _ => return Err(Failure::Protocol("the log")),
-            }
+    /// A message of the connection as a piece of the log. `None` for one that tells nothing.
+    fn piece(&self, kind: u8, place: Body) -> Result<Option<Body>, Failure> {
+        match kind {
+            b'd' => Ok(Some(place)),
+            b'E' => Err(Failure::Refused(refusal(self.inlet.body(&place)))),
+            // The end of the log, though we did not ask for it: the server stops.
+            b'c' | b'C' => Err(Failure::Closed),
+            b'N' | b'S' => Ok(None),
+            _ => Err(Failure::Protocol("the log")),
         }
+    }
+
+    fn event(&mut self, piece: &Body) -> Result<Event<'_>> {
+        let event = read(self.inlet.body(piece), &mut self.parser);
+        let (event, is_asked) = event.map_err(|fault| Error::from(fault).at(self.settings.address()))?;
+        match event {
+            Event::Keepalive(keepalive) => self.teller.received(keepalive.end),
+            Event::Message(entry) => self.teller.received(entry.lsn),
+        }
+        if is_asked {
+            self.teller.now();
+        }
+        Ok(event)
+    }
+
+    fn broken(&self, failure: &Failure) -> Error {
+        refusals::broken(failure, &self.settings.endpoint())
     }
 }
 

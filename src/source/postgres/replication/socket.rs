@@ -15,6 +15,7 @@ use x509_cert::der::Decode;
 
 use super::failure::Failure;
 use crate::net::postgres::{Endpoint, Host};
+use crate::net::wakes::Gentle;
 
 /// Both ways of a connection.
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
@@ -42,10 +43,12 @@ pub async fn reach(endpoint: &Endpoint<'_>) -> Result<Reached, Failure> {
     let mut stream = TcpStream::connect((name.as_str(), endpoint.port)).await?;
     stream.set_nodelay(true)?;
     keep_alive(&stream, endpoint.keepalive)?;
-    let Some(config) = endpoint.rustls else { return Ok(Reached { stream: Box::new(stream), binding: None }) };
+    let Some(config) = endpoint.rustls else {
+        return Ok(Reached { stream: Box::new(Gentle::new(stream)), binding: None });
+    };
     let name = ServerName::try_from(name.clone()).map_err(|_| Failure::HostName)?;
     ask_for_tls(&mut stream).await?;
-    let stream = TlsConnector::from(Arc::new(config.clone())).connect(name, stream).await?;
+    let stream = TlsConnector::from(Arc::new(config.clone())).connect(name, Gentle::new(stream)).await?;
     let binding = stream.get_ref().1.peer_certificates().and_then(|chain| end_point(chain.first()?));
     Ok(Reached { stream: Box::new(stream), binding })
 }

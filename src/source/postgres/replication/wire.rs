@@ -38,30 +38,39 @@ impl<R: AsyncRead + Unpin> Inlet<R> {
 
     /// The next message: its kind, and where [`Inlet::body`] finds it. Cancel safe: a dropped call loses nothing.
     pub async fn next(&mut self) -> Result<(u8, Body), Failure> {
-        self.buffer.advance(std::mem::take(&mut self.lent));
-        if self.is_grown {
+        loop {
+            match self.cut()? {
+                Ok(message) => return Ok(message),
+                Err(wanted) => self.receive(wanted).await?,
+            }
+        }
+    }
+
+    /// The next message if it has come whole already.
+    pub fn at_hand(&mut self) -> Result<Option<(u8, Body)>, Failure> {
+        Ok(self.cut()?.ok())
+    }
+
+    /// The next message of the buffer, or how many bytes have to be there.
+    fn cut(&mut self) -> Result<Result<(u8, Body), usize>, Failure> {
+        let lent = std::mem::take(&mut self.lent);
+        self.buffer.advance(lent);
+        if self.is_grown && lent > 0 {
             // One huge value must not hold memory for ever.
             self.buffer = BytesMut::from(&self.buffer[..]);
             self.is_grown = false;
         }
-        loop {
-            let wanted = match self.buffer.first_chunk::<HEADER_BYTES>() {
-                None => HEADER_BYTES,
-                Some([kind, length @ ..]) => {
-                    let length = u32::from_be_bytes(*length) as usize;
-                    if !(4..=self.longest).contains(&length) {
-                        return Err(Failure::Protocol("a message of a length that can be"));
-                    }
-                    let end = 1 + length;
-                    if self.buffer.len() >= end {
-                        self.lent = end;
-                        return Ok((*kind, Body(HEADER_BYTES..end)));
-                    }
-                    end
-                }
-            };
-            self.receive(wanted).await?;
+        let Some([kind, length @ ..]) = self.buffer.first_chunk::<HEADER_BYTES>() else { return Ok(Err(HEADER_BYTES)) };
+        let length = u32::from_be_bytes(*length) as usize;
+        if !(4..=self.longest).contains(&length) {
+            return Err(Failure::Protocol("a message of a length that can be"));
         }
+        let end = 1 + length;
+        if self.buffer.len() < end {
+            return Ok(Err(end));
+        }
+        self.lent = end;
+        Ok(Ok((*kind, Body(HEADER_BYTES..end))))
     }
 
     /// What [`Inlet::next`] found, until it is called again.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Reads a piece of the binary log of MySQL and of MariaDB with tidemark and with other tools, in turns, and prints what each took.
+"""Reads a piece of the log of PostgreSQL, MariaDB and MySQL with tidemark and with other tools, in turns, and prints what each took.
 
 Two pieces: changes by transactions of 1,000 rows, and by transactions of one row. README.md beside this file tells the rest."""
 
@@ -13,29 +13,36 @@ import sys
 import tempfile
 from datetime import date
 from pathlib import Path
+from typing import Any
 
-import changes_log
+import changes_log_tools
 import changes_report
 import changes_tools
+import changes_wal_tools
 import measure
 import report
 import servers
 import tools
-from changes_log import Piece
+from changes_piece import Piece
 from changes_report import Line, Section
-from changes_tools import Reader
+from changes_tools import Reader, Source
 from environment import CHANGES, HERE, TABLES
 from run import reason, say
 from servers import Server
 
 FORMATS = ("parquet", "json")
 OURS = ("tidemark", "tidemark-from")
+SOURCES: dict[str, Source[Any]] = {
+    "postgres": changes_wal_tools.SOURCE,
+    "mariadb": changes_log_tools.SOURCE,
+    "mysql": changes_log_tools.SOURCE,
+}
 # rows a transaction of the two pieces
 EACH = {"batches": 1000, "singles": 1}
 
 
 def names() -> list[str]:
-    return [*OURS, *dict.fromkeys(peer.name for peer in changes_tools.PEERS)]
+    return [*OURS, *dict.fromkeys(peer.name for source in SOURCES.values() for peer in source.peers)]
 
 
 def arguments() -> argparse.Namespace:
@@ -46,8 +53,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="runs of each tool")
     parser.add_argument("--once-above", type=float, metavar="SECONDS", help="do not repeat a tool whose first run took longer")
     parser.add_argument("--timeout", type=float, default=1800, metavar="SECONDS", help="end a run that takes longer")
-    known = changes_tools.SERVERS
-    parser.add_argument("--servers", nargs="+", choices=known, default=list(known), metavar="NAME", help=", ".join(known))
+    parser.add_argument("--servers", nargs="+", choices=SOURCES, default=list(SOURCES), metavar="NAME", help=", ".join(SOURCES))
     parser.add_argument("--tools", nargs="+", choices=names(), default=names(), metavar="NAME", help=", ".join(names()))
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=list(FORMATS), metavar="NAME", help="tidemark's: " + ", ".join(FORMATS))
     parser.add_argument("--profile", default="release", help="cargo profile that tidemark is built with")
@@ -113,24 +119,25 @@ def bench(section: Section, readers: list[Reader], options: argparse.Namespace) 
             try:
                 run_once(reader, line, section.piece, folder, options.timeout)
             finally:
+                section.piece.leave()
                 shutil.rmtree(folder, ignore_errors=True)
 
 
 def prepare(server: Server, which: str, chosen: list[Reader], missing: dict[str, str], options: argparse.Namespace) -> tuple[Section, list[Reader]]:
     """Makes the piece, and says what is to be measured with it: the floor first."""
+    source = SOURCES[server.name]
     changes = options.rows if which == "batches" else options.singles
     say(f"{server.name}: making {changes:,} changes, {EACH[which]:,} a transaction")
-    changes_log.begin(server)
+    source.begin(server)
     for reader in chosen:
         if reader.begin:
             reader.begin(server)
-    piece = changes_log.make(server, changes, EACH[which])
-    floor = Reader(changes_tools.floor_name(server), "/dev/null", "", changes_tools.floor, check="exit")
-    readers = [floor, *(reader for reader in chosen if reader.reads(server))]
+    piece = source.make(server, changes, EACH[which])
+    readers = [source.floor(server), *(reader for reader in chosen if reader.reads(server))]
     lines = [Line(reader.name, reader.into, failure=missing.get(reader.package, "")) for reader in readers]
     each = f"{EACH[which]:,} rows" if EACH[which] > 1 else "one row"
-    unread = [f"{reader.name} into {reader.into}: {reader.unread}" for reader in chosen if not reader.reads(server)]
-    return Section(f"{server.version()}, {each} a transaction", piece, EACH[which], lines, unread), readers
+    unread = [f"{reader.name} into {reader.into}: {reader.unread[server.name]}" for reader in chosen if not reader.reads(server)]
+    return Section(f"{server.version()}, {each} a transaction", piece, EACH[which], lines, unread, source.aims), readers
 
 
 def command_line(options: argparse.Namespace) -> str:
@@ -138,26 +145,20 @@ def command_line(options: argparse.Namespace) -> str:
     words = [f"bench/changes.py --rows {options.rows} --singles {options.singles} --rounds {options.rounds}"]
     if options.once_above:
         words.append(f"--once-above {options.once_above:g}")
-    everything = (("pieces", EACH), ("servers", changes_tools.SERVERS), ("tools", names()), ("formats", FORMATS))
+    everything = (("pieces", EACH), ("servers", SOURCES), ("tools", names()), ("formats", FORMATS))
     for name, all_of_them in everything:
         if set(getattr(options, name)) != set(all_of_them):
             words.append(f"--{name} {' '.join(getattr(options, name))}")
     return " ".join(words)
 
 
-def readers_of(options: argparse.Namespace, begun: Path, head: list[str]) -> list[Reader]:
-    """The chosen tools; what they are is added to the report's head."""
-    chosen = [peer for peer in changes_tools.PEERS if peer.name in options.tools]
-    if set(OURS) & set(options.tools):
-        binary = (options.bin or tools.build(options.profile)).resolve()
-        name = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout.strip()
-        head.append(f"{name}, " + ("built beforehand" if options.bin else f"cargo profile {options.profile}"))
-        forms = [form for form in FORMATS if form in options.formats]
-        ours = [changes_tools.tidemark(binary, form, begun) for form in forms]
-        ours += [changes_tools.tidemark_from(binary, form) for form in forms]
-        chosen = [*(reader for reader in ours if reader.name in options.tools), *chosen]
-    head += dict.fromkeys(f"{' '.join([reader.name, *changes_tools.version(reader)])}: {reader.note}" for reader in chosen)
-    return chosen
+def readers_of(source: Source[Any], options: argparse.Namespace, binary: Path | None, begun: Path) -> list[Reader]:
+    """The chosen tools."""
+    forms = [form for form in FORMATS if form in options.formats]
+    ours = [source.ours(binary, form, begun / form) for form in forms] if binary else []
+    # one way in all formats, then the other
+    all_of_them = [*(reader for way in zip(*ours, strict=True) for reader in way), *source.peers]
+    return [reader for reader in all_of_them if reader.name in options.tools]
 
 
 def main() -> None:
@@ -170,7 +171,14 @@ def main() -> None:
         raise SystemExit(f"cannot be installed: duckdb: {missing['duckdb']}")
     head = [f"{date.today()}: {report.machine()}", f"`{command_line(options)}`"]
     with tempfile.TemporaryDirectory(prefix="tidemark-changes-begun.") as begun:
-        chosen = readers_of(options, Path(begun), head)
+        binary = None
+        if set(OURS) & set(options.tools):
+            binary = (options.bin or tools.build(options.profile)).resolve()
+            name = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+            head.append(f"{name}, " + ("built beforehand" if options.bin else f"cargo profile {options.profile}"))
+        chosen = {name: readers_of(SOURCES[name], options, binary, Path(begun)) for name in options.servers}
+        told = [reader for readers in chosen.values() for reader in readers]
+        head += dict.fromkeys(f"{' '.join([reader.name, *changes_tools.version(reader)])}: {reader.note}" for reader in told)
         head.append("one run of each tool" if options.rounds == 1 else f"{options.rounds} rounds of all tools in turn; medians")
         head.append(f"load average at the start: {busy:.1f}" + ("; other work disturbed these figures" if busy > 0.5 else ""))
         sections: list[Section] = []
@@ -179,10 +187,12 @@ def main() -> None:
             try:
                 for server in there:
                     for which in options.pieces:
-                        section, readers = prepare(server, which, chosen, missing, options)
-                        sections.append(section)
-                        bench(section, readers, options)
-                        changes_log.remove(server)
+                        try:
+                            section, readers = prepare(server, which, chosen[server.name], missing, options)
+                            sections.append(section)
+                            bench(section, readers, options)
+                        finally:
+                            SOURCES[server.name].remove(server)
             finally:  # an interrupted one says what it has
                 text = changes_report.write(head, sections)
                 if options.out:

@@ -1,11 +1,11 @@
 """changes_check.py whole|count FORMAT FILE...: reads the files with DuckDB and prints, as JSON, how many rows they hold; and, where
-they are whole, how many of each kind, and the digest of the table as it is after all changes (changes_log.DIGEST)."""
+they are whole, how many of each kind, and the digest of the table as it is after all changes (changes_piece.digest)."""
 
 import json
 import sys
 
 import duckdb
-from changes_log import COLUMNS, DIGEST, ROW
+from changes_piece import COLUMNS, digest
 
 KINDS = {"datetime(6)": "timestamp", "text": "varchar", "int": "int", "double": "double", "bigint": "bigint", "smallint": "smallint"}
 
@@ -30,13 +30,15 @@ def main(how: str, form: str, files: list[str]) -> None:
         found: dict = {"rows": ask(f"select count(*) from {read}")[0][0]}
         if how == "whole":
             found["kinds"] = dict(ask(f"select _op, count(*) from {read} group by _op"))
-            row = ROW.format(eighths="(weight * 8)::bigint", time="strftime(placed_at, '%Y-%m-%d %H:%M:%S.%f')")
             newest = f"select * from {read} qualify row_number() over (partition by id order by _seq desc) = 1"
-            number = f"('0x' || left(sha256({row}), 8))::bigint"
             present = f"with present as (select * exclude (price), price::decimal(12,2) as price from ({newest}) where _op <> 'd')"
-            digest = DIGEST.format(number=number, table="present").replace("min(placed_at)", "min(strftime(placed_at, '%Y-%m-%d %H:%M:%S.%f'))")
-            digest = digest.replace("max(placed_at)", "max(strftime(placed_at, '%Y-%m-%d %H:%M:%S.%f'))")
-            found["digest"] = [str(value) for value in ask(f"{present} {digest}")[0]]
+            asked = digest(
+                "present",
+                eighths="(weight * 8)::bigint",
+                time="strftime(placed_at, '%Y-%m-%d %H:%M:%S.%f')",
+                number="('0x' || left(sha256({row}), 8))::bigint",
+            )
+            found["digest"] = [str(value) for value in ask(f"{present} {asked}")[0]]
     print(json.dumps(found))
 
 

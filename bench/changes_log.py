@@ -1,23 +1,9 @@
-"""The piece of a server's binary log that is read: a table that is made, and changes of it."""
+"""A piece of the binary log of MariaDB or MySQL: a table that is made, and changes of it."""
 
 from dataclasses import dataclass
 
+from changes_piece import COLUMNS, DATABASE, TABLE, Piece, digest, kinds
 from servers import Server
-
-DATABASE = "bench_changes"
-TABLE = "orders"
-
-COLUMNS = """
-  id int not null primary key,
-  customer int not null,
-  quantity smallint not null,
-  total bigint not null,
-  price decimal(12,2) not null,
-  weight double not null,
-  placed_at datetime(6) not null,
-  status varchar(20) not null,
-  name varchar(60) not null,
-  note text"""
 
 # Of ten transactions seven insert rows, two change rows, and one deletes some: each as many as `size` says.
 MAKE = f"""
@@ -47,33 +33,21 @@ begin
   end while;
 end"""
 
-# One row that changes when rows are lost, doubled or altered; changes_check.py asks the same of the files.
-DIGEST = """select count(*), sum(id), sum(customer), sum(quantity), sum(total), sum(price), min(placed_at), max(placed_at), count(note),
-  sum({number}) from {table}"""
-ROW = "concat_ws('|', id, customer, quantity, total, price, {eighths}, {time}, status, name, coalesce(note, '-'))"
+PRESENT = digest(
+    TABLE,
+    eighths="cast(weight * 8 as signed)",
+    time="date_format(placed_at, '%Y-%m-%d %H:%i:%s.%f')",
+    number="cast(conv(left(sha2({row}, 256), 8), 16, 10) as unsigned)",
+)
 
 
 @dataclass(frozen=True)
-class Piece:
-    """A piece of a log from `position` of `file` to `end`, where the log ends; `gtids` were executed before it (MySQL). How many
-    changes of each kind and how many transactions it holds, and the digest of the table behind it."""
+class LogPiece(Piece):
+    """From `position` of `file` to where the log ends; `gtids` were executed before it (MySQL)."""
 
-    server: Server
     file: str
     position: int
-    end: int
     gtids: str
-    kinds: dict[str, int]
-    transactions: int
-    digest: list[str]
-
-    @property
-    def changes(self) -> int:
-        return sum(self.kinds.values())
-
-    @property
-    def size(self) -> int:
-        return self.end - self.position
 
 
 def begin(server: Server) -> None:
@@ -95,7 +69,7 @@ def begin(server: Server) -> None:
     )
 
 
-def make(server: Server, changes: int, size: int) -> Piece:
+def make(server: Server, changes: int, size: int) -> LogPiece:
     """Makes so many changes of the table, `size` of them in each transaction."""
     tens = changes // (10 * size)
     file, position = end(server)
@@ -106,8 +80,8 @@ def make(server: Server, changes: int, size: int) -> Piece:
     last, behind = end(server)
     if last != file:
         raise SystemExit(f"{server.name}: the changes are more than one file of the log holds (max_binlog_size)")
-    kinds = {"c": 7 * tens * size, "u": 2 * tens * size, "d": tens * size}
-    return Piece(server, file, position, behind, gtids, kinds, 10 * tens, digest(server))
+    there = server.sql(PRESENT, DATABASE)[0]
+    return LogPiece(server, kinds(tens, size), 10 * tens, there, behind - position, file, position, gtids)
 
 
 def digits() -> str:
@@ -119,11 +93,6 @@ def end(server: Server) -> tuple[str, int]:
     asked = "show binary log status" if server.name == "mysql" else "show master status"
     file, position = server.sql(asked)[0][:2]
     return file, int(position)
-
-
-def digest(server: Server) -> list[str]:
-    row = ROW.format(eighths="cast(weight * 8 as signed)", time="date_format(placed_at, '%Y-%m-%d %H:%i:%s.%f')")
-    return server.sql(DIGEST.format(number=f"cast(conv(left(sha2({row}, 256), 8), 16, 10) as unsigned)", table=TABLE), DATABASE)[0]
 
 
 def remove(server: Server) -> None:

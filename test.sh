@@ -163,7 +163,7 @@ if check build cargo test --profile quick --no-run --locked; then
       name=${one%/log}
       cp "$one" "$CARGO_TARGET_DIR/server-logs/${name##*/}.log"
     done
-    notes+=("the servers' logs: $CARGO_TARGET_DIR/server-logs")
+    notes+=("the servers' logs: $CARGO_TARGET_DIR/server-logs" "free on the disk: $(df -h --output=avail "$work" | tail -n 1 | tr -d ' ')")
   fi
   for one in "${without[@]}"; do
     mapfile -t missed < <(cargo test --profile quick --quiet --test live -- --list "${names[@]}" 2>/dev/null |

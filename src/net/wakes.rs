@@ -126,10 +126,13 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (mut far, _) = listener.accept().await.unwrap();
-        let mut gentle = Gentle::asking(near, Some(|_, bytes| {
-            ASKED[usize::from(bytes > 1)].fetch_add(1, Ordering::Relaxed);
-            Ok(())
-        }));
+        let mut gentle = Gentle::asking(
+            near,
+            Some(|_, bytes| {
+                ASKED[usize::from(bytes > 1)].fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }),
+        );
         let mut byte = [0];
         for at in 0..10 * READS {
             far.write_all(&[at as u8]).await.unwrap();

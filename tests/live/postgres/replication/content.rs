@@ -169,8 +169,8 @@ impl Streamed {
                 }
                 Message::RollbackPrepared(prepared) => match self.prepared.remove(prepared.gid) {
                     Some(_) => {}
-                    // Of one that was rolled back before it was read the server may not say that it was prepared.
-                    None => drop(self.open.remove(&prepared.xid).unwrap()),
+                    // Of one that was rolled back before it was read the server may not say that it was prepared, nor anything else.
+                    None => drop(self.open.remove(&prepared.xid)),
                 },
                 Message::Logical(logical) if logical.content == mark.as_bytes() => is_over = true,
                 Message::Commit(_) => {

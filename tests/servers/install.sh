@@ -143,6 +143,12 @@ if wants mysql; then
   running[mysql]=$!
 fi
 
+if wants pgbouncer; then
+  # Debian 12 has one that does not pass replication on.
+  step pgbouncer sid persist "$HERE/debroot.sh" "$CACHE/pgbouncer" sid usr/sbin/pgbouncer pgbouncer &
+  running[pgbouncer]=$!
+fi
+
 failed=0
 for name in "${!running[@]}"; do
   wait "${running[$name]}" || [[ " ${OPTIONAL[*]} ${PROGRAMS[*]} " == *" $name "* ]] || failed=1

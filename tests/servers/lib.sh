@@ -12,7 +12,7 @@ CACHE=${TIDEMARK_SERVERS:-${XDG_CACHE_HOME:-$HOME/.cache}/tidemark/servers}
 REQUIRED=(mariadb postgres s3)
 OPTIONAL=(mysql postgres_new gcs)
 # Programs that tests run beside them; optional too, with an install step and no script.
-PROGRAMS=(airflow)
+PROGRAMS=(airflow pgbouncer)
 
 # variable_of NAME: the environment variable that holds a server's address.
 variable_of() { echo "TIDEMARK_TEST_${1^^}"; }

@@ -160,11 +160,14 @@ impl Chunks {
         if matches!(altered, Altered::Nothing(_)) {
             return Ok(None);
         }
-        match &self.altered {
+        match &mut self.altered {
             Some((of, place, seen)) if of == table && *seen == now && at >= *place => {}
-            Some((of, _, seen)) if of == table && *seen == now => return Ok(Some(Begun::NotYet)),
+            Some((of, place, seen)) if of == table && *seen == now => {
+                *place = (*place).min(Place(self.asker.behind_commits(session).await?));
+                return Ok(Some(Begun::NotYet));
+            }
             _ => {
-                self.altered = Some((table.to_owned(), Place(self.asker.end_by(session).await?), now));
+                self.altered = Some((table.to_owned(), Place(self.asker.behind_commits(session).await?), now));
                 return Ok(Some(Begun::NotYet));
             }
         }
@@ -182,7 +185,13 @@ impl Chunks {
         Ok(match self.history.get(table) {
             Some(Has::Known(known)) => Ok(known),
             Some(Has::From(place, known)) if at >= place => Ok(known),
-            Some(Has::From(..)) => Err(Begun::NotYet),
+            Some(Has::From(place, known)) => {
+                let behind = Place(self.asker.behind_commits(session).await?);
+                if behind < place {
+                    self.history.set(table, Has::From(behind, known));
+                }
+                Err(Begun::NotYet)
+            }
             Some(Has::Nothing(was)) => match self.asker.ask(session, name).await? {
                 Some((place, known)) => {
                     self.history.set(table, Has::From(place, known.clone()));

@@ -115,7 +115,7 @@ impl Asking {
                 _ => {}
             }
         }
-        let end = self.asker.end_by(&session).await?;
+        let end = self.asker.behind_commits(&session).await?;
         if !others.is_empty() {
             self.seen.send_replace(others.into_iter().map(|table| (table, end)).collect());
         }

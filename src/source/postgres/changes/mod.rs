@@ -5,6 +5,7 @@ mod captured;
 mod chunk;
 pub mod conditions;
 mod confirming;
+mod ends;
 mod gauge;
 mod holder;
 mod known;
@@ -22,6 +23,7 @@ mod timeline;
 mod told;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 use tokio_postgres::types::Type as Oid;
@@ -30,6 +32,7 @@ use self::begin::Beginner;
 use self::captured::Captured;
 use self::chunk::Chunks;
 use self::confirming::Confirming;
+use self::ends::Ends;
 use self::gauge::Gauge;
 pub use self::gauge::guard;
 use self::known::Known;
@@ -107,6 +110,7 @@ struct Asker {
     stream: Stream,
     slot: String,
     publication: Publication,
+    ends: Ends,
 }
 
 impl Asker {
@@ -118,7 +122,7 @@ impl Asker {
             let message = "is no name of a replication slot: 1 to 63 lower-case letters, digits and underscores";
             return Err(selection.section.fault("slot", message));
         }
-        Ok(Self { settings: settings.clone(), stream: stream.clone(), slot, publication })
+        Ok(Self { settings: settings.clone(), stream: stream.clone(), slot, publication, ends: Ends::default() })
     }
 
     /// As people write it, where a schema may be left out.
@@ -181,7 +185,7 @@ impl Asker {
         }
         session.run(&format!("SELECT FROM {name} LIMIT 0")).await?;
         let Some(known) = self.now(session, name).await? else { return Ok(None) };
-        let place = Place(self.end_by(session).await?);
+        let place = Place(self.behind_commits(session).await?);
         Ok(Some((place, known)))
     }
 
@@ -230,6 +234,12 @@ impl Asker {
 
     async fn end_by(&self, session: &Session) -> Result<Lsn> {
         place_of(session, "pg_catalog.pg_current_wal_insert_lsn()").await
+    }
+
+    /// The place that all commits of now are before: what is unwritten there for long is waited for no longer.
+    async fn behind_commits(&self, session: &Session) -> Result<Lsn> {
+        let (end, flushed) = (self.end_by(session).await?, self.flushed_by(session).await?);
+        Ok(self.ends.behind_commits(end, flushed, Instant::now()))
     }
 
     /// How far the log is on the server's disk.

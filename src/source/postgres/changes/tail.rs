@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::ends::FLUSHED;
 use super::gauge::Gauge;
 use super::place::Place;
 use super::reading::{Reading, Recalled};
@@ -16,8 +17,6 @@ use crate::source::postgres::replication::{Log, Lsn, Parser};
 
 /// How long nothing comes before that is said.
 const IDLE: Duration = Duration::from_millis(25);
-/// The log's end may be a moment from the disk, and is not sent before it is there: so long it is waited for.
-const FLUSHED: Duration = Duration::from_secs(1);
 
 /// The log from a place on.
 pub struct Tail {

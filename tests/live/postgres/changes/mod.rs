@@ -10,6 +10,7 @@ mod identities;
 #[cfg(all(feature = "mysql", feature = "s3"))]
 mod own;
 mod parity;
+mod pgbouncer;
 mod published;
 mod rare;
 mod slots;

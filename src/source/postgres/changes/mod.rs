@@ -5,10 +5,12 @@ mod captured;
 mod chunk;
 pub mod conditions;
 mod confirming;
+mod filling;
 mod gauge;
 mod holder;
 mod known;
 mod place;
+mod present;
 mod proof;
 mod publication;
 mod reading;
@@ -20,6 +22,7 @@ mod tables;
 mod tail;
 mod timeline;
 mod told;
+mod unchanged;
 
 use std::sync::Arc;
 
@@ -34,6 +37,7 @@ use self::gauge::Gauge;
 pub use self::gauge::guard;
 use self::known::Known;
 use self::place::Place;
+use self::present::Present;
 use self::proof::Proof;
 use self::publication::Publication;
 use self::reading::Reading;
@@ -107,6 +111,8 @@ struct Asker {
     stream: Stream,
     slot: String,
     publication: Publication,
+    /// What the log leaves away is read from the tables.
+    fills: bool,
 }
 
 impl Asker {
@@ -118,7 +124,8 @@ impl Asker {
             let message = "is no name of a replication slot: 1 to 63 lower-case letters, digits and underscores";
             return Err(selection.section.fault("slot", message));
         }
-        Ok(Self { settings: settings.clone(), stream: stream.clone(), slot, publication })
+        let fills = selection.section.flag("fill_unchanged")?;
+        Ok(Self { settings: settings.clone(), stream: stream.clone(), slot, publication, fills })
     }
 
     /// As people write it, where a schema may be left out.
@@ -139,10 +146,15 @@ impl Asker {
     /// A session in a transaction that sees the latest.
     async fn look(&self) -> Result<Session> {
         let session = Session::connect(&self.settings).await?;
+        self.begin(&session).await?;
+        Ok(session)
+    }
+
+    /// Begins such a transaction.
+    async fn begin(&self, session: &Session) -> Result<()> {
         session.begin(Sees::Latest).await.map_err(|e| session.error(&e))?;
         // Types are named as a snapshot names them.
-        session.run(&format!("SET LOCAL search_path = {}", quoted(&self.settings.schema))).await?;
-        Ok(session)
+        session.run(&format!("SET LOCAL search_path = {}", quoted(&self.settings.schema))).await
     }
 
     async fn find(&self, session: &Session, name: &Name) -> Result<Option<Relation>> {
@@ -199,7 +211,9 @@ impl Asker {
 
     /// A table as changes of it are read.
     async fn captured(&self, session: &Session, table: &str, known: &Known) -> Result<Captured> {
-        Captured::of(known, &known.defined(session, table, &self.stream.selection).await?)
+        let defined = known.defined(session, table, &self.stream.selection).await?;
+        let present = if self.fills { Present::of(self.name(table)?, known, &defined) } else { None };
+        Captured::of(known, &defined, self.changes(&defined.table)?, present)
     }
 
     /// A table as changes of it are handed on.
@@ -207,7 +221,13 @@ impl Asker {
         let session = self.look().await?;
         let defined = known.defined(&session, table, &self.stream.selection).await?;
         session.close().await;
-        change::table(&defined.table).map(Arc::new)
+        self.changes(&defined.table)
+    }
+
+    /// The table of a table's changes.
+    fn changes(&self, own: &Table) -> Result<Arc<Table>> {
+        let table = if self.fills { change::filled_table(own) } else { change::table(own) };
+        table.map(Arc::new)
     }
 
     /// The stream's slot, as the server has it.

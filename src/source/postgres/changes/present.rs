@@ -43,6 +43,7 @@ pub struct KeyColumn {
     name: String,
     /// The server's own words for its type, without what bounds its values: domains are their base types.
     base: String,
+    is_domain: bool,
     /// The schema of the operator that tells whether two values are equal.
     operator: String,
     /// The function that makes the text that the log has.
@@ -142,7 +143,7 @@ impl Present {
     fn sql(&self, key: &[KeyColumn], columns: &[usize], wanted: &[&[u8]]) -> String {
         let read = columns.iter().filter_map(|at| self.columns.get(*at));
         let values = read.clone().map(|(name, of)| PlannedColumn { name: name.clone(), of: of.clone() }.expression());
-        let marks = key.iter().map(|column| format!("pg_catalog.textin({}({}))", column.output, quoted(&column.name)));
+        let marks = key.iter().map(|column| format!("pg_catalog.textin({}({}))", column.output, column.plain("")));
         let list: Vec<_> = values.chain(marks).collect();
         let mut names: Vec<_> = read.map(|(name, _)| quoted(name)).collect();
         names.extend(
@@ -155,8 +156,9 @@ impl Present {
         });
         let (keys, aliases) =
             (keys.collect::<Vec<_>>(), (0..key.len()).map(|at| format!("k{at}, ")).collect::<String>());
-        let equals = key.iter().enumerate().map(|(at, KeyColumn { name, base, operator, .. })| {
-            format!("tidemark_row.{} OPERATOR({operator}.=) CAST(tidemark_key.k{at} AS {base})", quoted(name))
+        let equals = key.iter().enumerate().map(|(at, column)| {
+            let (own, KeyColumn { operator, base, .. }) = (column.plain("tidemark_row."), column);
+            format!("{own} OPERATOR({operator}.=) CAST(tidemark_key.k{at} AS {base})")
         });
         let filter = self.known.filter.as_ref().map(|filter| format!("(\n{filter}\n)"));
         let conditions: Vec<_> = equals.chain(filter).collect();
@@ -170,6 +172,14 @@ impl Present {
             self.from(),
             conditions.join(" AND "),
         )
+    }
+}
+
+impl KeyColumn {
+    /// The column as a value of a type that has functions and operators: a domain over an enum has none.
+    fn plain(&self, of: &str) -> String {
+        let own = format!("{of}{}", quoted(&self.name));
+        if self.is_domain { format!("CAST({own} AS {})", self.base) } else { own }
     }
 }
 
@@ -203,6 +213,7 @@ pub async fn key_of(session: &Session, table: u32, columns: &[String]) -> Result
         key.push(KeyColumn {
             name: get(row, "name")?,
             base: get(row, "base")?,
+            is_domain: get(row, "is_domain")?,
             operator: get(row, "operator")?,
             output: get(row, "output")?,
         });
@@ -223,7 +234,7 @@ WITH RECURSIVE wanted AS (
     SELECT w.place, w.atttypid AS oid FROM wanted AS w
     UNION ALL SELECT t.place, y.typbasetype FROM types AS t JOIN pg_catalog.pg_type AS y ON y.oid = t.oid WHERE y.typtype = 'd'
 )
-SELECT w.attname::pg_catalog.text AS name, pg_catalog.format_type(y.oid, -1) AS base,
+SELECT w.attname::pg_catalog.text AS name, pg_catalog.format_type(y.oid, -1) AS base, y.oid <> w.atttypid AS is_domain,
        pg_catalog.quote_ident(s.nspname) || '.' || pg_catalog.quote_ident(p.proname) AS output,
        coalesce((SELECT pg_catalog.quote_ident(m.nspname)
                  FROM pg_catalog.pg_operator AS o JOIN pg_catalog.pg_namespace AS m ON m.oid = o.oprnamespace

@@ -195,7 +195,7 @@ pub async fn partitions_and_heirs(server: &str) {
          ALTER TABLE a ATTACH PARTITION a2 FOR VALUES FROM (10) TO (20); ALTER TABLE a ADD w int;
          ALTER TABLE a11 ALTER big SET STORAGE EXTERNAL; ALTER TABLE a2 ALTER big SET STORAGE EXTERNAL;
          CREATE TABLE b (id int PRIMARY KEY, v int, big text); ALTER TABLE b ALTER big SET STORAGE EXTERNAL;
-         CREATE TABLE heir () INHERITS (b); ALTER TABLE heir ALTER big SET STORAGE EXTERNAL;
+         CREATE TABLE heir (PRIMARY KEY (id)) INHERITS (b); ALTER TABLE heir ALTER big SET STORAGE EXTERNAL;
          INSERT INTO a (id, v, big) VALUES (1, 1, {BIG}), (1, 2, {BIG} || 2), (11, 1, {BIG} || 3);
          INSERT INTO b VALUES (1, 1, {BIG} || 'own'); INSERT INTO heir VALUES (1, 1, {BIG} || 'heir'), (2, 2, {BIG})"
     );
@@ -213,8 +213,8 @@ pub async fn partitions_and_heirs(server: &str) {
     log.keys.retain(|(key, _)| *key != "tables");
     log.set("tables", "b");
     let mut reader = log.open().await.unwrap();
-    let changes = super::identities::changes(&mut *reader, 3).await;
-    assert_eq!(changes, ["u 1 [big]", "u 1 [big]", "d 1 -"]);
+    let changes = super::identities::changes(&mut *reader, 2).await;
+    assert_eq!(changes, ["u 1 [big]", "d 1 -"]);
 }
 
 /// A table is another one by the time at which it is asked, or its column is, and nobody has told of that yet: no value of it is one.
@@ -224,7 +224,6 @@ pub async fn what_became_another_is_not_read(server: &str) {
         "ALTER TABLE a DROP big",
         "ALTER TABLE a ALTER big TYPE bytea USING 'other'::bytea",
         "ALTER TABLE a RENAME TO old; CREATE TABLE a (LIKE old INCLUDING ALL); INSERT INTO a VALUES (1, 1, 'other', 'other')",
-        "ALTER TABLE a DROP CONSTRAINT a_pkey; ALTER TABLE a ADD PRIMARY KEY (v)",
         "ALTER TABLE a RENAME big TO former; ALTER TABLE a RENAME big2 TO big",
         "DROP TABLE a",
     ] {

@@ -146,13 +146,12 @@ async fn values_that_nobody_sees_yet(name: &'static str) {
 
     // Where it is hidden for longer, nothing is read, rather than what it was.
     database.run(&format!("INSERT INTO a VALUES (3, 3, 'x', {BIG} || 'other')")).await;
-    let hidden =
-        Hidden::commit(&database, &change("newer").replace("id = 2 WHERE id = 3", "id = 4 WHERE id = 3")).await;
+    let hidden = Hidden::commit(&database, &change("newer").replace("UPDATE a SET id = 2 WHERE id = 3; ", "")).await;
     log.seen.clear();
     assert!(!take(&mut log, &mut *reader, LONG).await);
-    assert_eq!(ends(&log), ["c other", "u newer", "u -", "d -", "d -", "c -"]);
+    assert_eq!(ends(&log), ["c other", "u newer", "u -", "d -"]);
     let unchanged: Vec<_> = log.seen.iter().map(|seen| seen.unchanged.len()).collect();
-    assert_eq!(unchanged, [0, 0, 1, 0, 0, 1]);
+    assert_eq!(unchanged, [0, 0, 1, 0]);
     hidden.show(&database).await;
 }
 

@@ -11,10 +11,10 @@ use super::super::render;
 use super::{Log, with_slot};
 
 /// By table, the values of its column `v` that came with an operation, each by itself.
-pub type Values = BTreeMap<String, Vec<ArrayRef>>;
+type Values = BTreeMap<String, Vec<ArrayRef>>;
 
-/// Reads a stream to its end: values of `v` that came with an operation.
-pub(super) async fn read(log: &mut Log<'_>, op: &str) -> Result<Values> {
+/// Reads a stream to its end.
+async fn read(log: &mut Log<'_>, op: &str) -> Result<Values> {
     let mut reader = log.open().await?;
     let mut values = Values::new();
     while let Some(event) = reader.next().await? {

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use super::Step;
 use crate::error::Result;
-use crate::record::Rows;
 
 /// How long rows wait for more of later transactions, so that small ones come together.
 pub const GATHER: Duration = Duration::from_millis(200);
@@ -16,23 +15,25 @@ const MANY_BYTES: usize = 16 << 20;
 
 /// The rows of a table that are not handed on yet.
 pub trait Gathered {
+    /// What becomes of them: rows, or what is still to become rows.
+    type Rows;
+
     fn len(&self) -> usize;
 
     /// About how many bytes they take.
     fn bytes(&self) -> usize;
 
-    fn finish(&mut self) -> Result<Rows>;
+    fn finish(&mut self) -> Result<Self::Rows>;
 }
 
 /// The rows of all tables, each in its place, and what is ready to be handed on.
-#[derive(Debug)]
-pub struct Gathering<T> {
+pub struct Gathering<T: Gathered> {
     pub tables: Vec<Option<T>>,
     /// About how many rows wait.
     pending: usize,
     /// Since when something waits: rows, or a place that moved.
     since: Option<Instant>,
-    pub ready: VecDeque<Step>,
+    pub ready: VecDeque<Step<T::Rows>>,
 }
 
 impl<T: Gathered> Gathering<T> {

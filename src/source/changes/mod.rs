@@ -54,9 +54,9 @@ pub trait Log: Send {
 
 /// What a log yields.
 #[derive(Debug)]
-pub enum Step {
+pub enum Step<R = Rows> {
     /// Changes of one table, or its announcement. Never without a [`Step::Position`] behind them before the end.
-    Rows(Rows),
+    Rows(R),
     /// The end of a transaction: everything before is covered by it.
     Position(Value),
     /// The table is to be read from its beginning. Where rows of it came before, one that says that they went has come too.

@@ -52,10 +52,13 @@ impl Batches {
         // Room for a whole batch of a narrow table; a wide one's batches end earlier, by bytes.
         let count = plan.columns.len().max(1);
         let rows = (BATCH_BYTES / (16 * count)).min(BATCH_ROWS);
-        let columns: Vec<_> =
-            plan.columns.iter().map(|c| (Column::new(&c.of, &plan.policies, rows), c.of.wire())).collect();
+        let columns = plan.columns.iter().map(|c| (Column::new(&c.of, &plan.policies, rows), c.of.wire())).collect();
+        Self { marks, sieve, ..Self::of(plan.table.clone(), columns) }
+    }
+
+    /// Of these columns, and nothing behind them.
+    pub fn of(table: Arc<Table>, columns: Vec<(Column, Wire)>) -> Self {
         let row_width = columns.iter().map(|(column, _)| column.width()).sum();
-        let table = plan.table.clone();
         Self {
             table,
             columns,
@@ -64,9 +67,9 @@ impl Batches {
             row_width,
             state: State::Header,
             part: Vec::new(),
-            marks,
+            marks: 0,
             last_marks: Vec::new(),
-            sieve,
+            sieve: None,
         }
     }
 

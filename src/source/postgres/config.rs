@@ -107,6 +107,13 @@ const STREAM_KEYS: &[Key] = &[
     )
     .default("warn"),
     Key::new(
+        "fill_unchanged",
+        Value::Flag,
+        "Of a change log: values that the log leaves away, since they did not change and are stored out of line (TOAST), are read from the table by key, as they \
+         are by then; `_filled` names their columns.",
+    )
+    .default("no"),
+    Key::new(
         "row_security",
         Value::Flag,
         "Whether a table may be read whose row security policies show us a part of its rows only.",

@@ -29,8 +29,13 @@ pub struct Copying {
 impl Copying {
     /// Has the server begin. Within the transaction that `plan` was made in, or in one that sees the same definitions.
     pub async fn begin(session: &Session, plan: &Plan, scope: &Scope, sieve: Option<Sieve>) -> Result<Self> {
-        let bytes = session.client().copy_out(&plan.copy(scope)).await.map_err(|e| session.error(&e))?;
-        let (bytes, batches) = (Box::pin(bytes.fuse()), Batches::new(plan, scope.marks.len(), sieve));
+        Self::run(session, &plan.copy(scope), Batches::new(plan, scope.marks.len(), sieve)).await
+    }
+
+    /// Has the server begin with a statement of the batches' columns.
+    pub async fn run(session: &Session, sql: &str, batches: Batches) -> Result<Self> {
+        let bytes = session.client().copy_out(sql).await.map_err(|e| session.error(&e))?;
+        let bytes = Box::pin(bytes.fuse());
         Ok(Self { bytes, batches, allowed: Allowance::of(None), came: 0, has_ended: false })
     }
 

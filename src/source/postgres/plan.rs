@@ -240,7 +240,7 @@ impl Plan {
 impl PlannedColumn {
     /// The column as it is selected: as it is, or as the text that its type's output function makes. Not by a cast to
     /// text, which makes another text of some types (inet, "char", boolean, character).
-    fn expression(&self) -> String {
+    pub fn expression(&self) -> String {
         let name = quoted(&self.name);
         match self.of.wire() {
             Wire::Binary => name,

@@ -197,6 +197,16 @@ on_both_servers! {
         prepared_while_a_snapshot_is_read
         values_that_are_not_sent_are_named
         a_key_changes_beside_a_value_that_is_not_sent
+        values_are_filled_in
+        rows_that_are_gone_are_not_filled
+        keys_of_every_kind
+        partitions_and_heirs
+        what_became_another_is_not_read
+        large_values_in_little_memory
+        large_transactions_are_filled
+        filled_from_a_place_on
+        tables_that_cannot_be_filled
+        filled_values_are_those_of_a_snapshot
         tables_without_a_key
         an_identity_of_nothing
         an_identity_by_another_index

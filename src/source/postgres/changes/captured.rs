@@ -7,9 +7,11 @@ use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::Schema;
 
 use super::known::{Defined, Known};
+use super::present::Present;
 use super::told::Told;
+use super::unchanged::{Batch, Unsent};
 use crate::error::{Error, Result};
-use crate::record::change::{self, Changes, Op};
+use crate::record::change::{Changes, Op};
 use crate::record::{Rows, Table};
 use crate::source::changes::Gathered;
 use crate::source::postgres::batches::misfit;
@@ -28,19 +30,23 @@ pub struct Captured {
     columns: Vec<Column>,
     names: Vec<String>,
     changes: Changes,
+    /// What rows lack, where that is read from the table.
+    unsent: Option<Unsent>,
     bytes: usize,
 }
 
 /// When and where a transaction was committed.
 #[derive(Debug, Clone, Default)]
 pub struct Moment {
+    pub transaction: u32,
     pub committed_at: Option<i64>,
     pub position: String,
 }
 
 impl Moment {
     /// In the room that the last one had: there is one for each transaction.
-    pub fn stands(&mut self, committed_at: i64, position: impl fmt::Display) {
+    pub fn stands(&mut self, transaction: u32, committed_at: i64, position: impl fmt::Display) {
+        self.transaction = transaction;
         self.committed_at = Some(committed_at);
         self.position.clear();
         // A string takes all that it is given.
@@ -55,23 +61,28 @@ pub struct Layout {
     taken: Vec<Option<usize>>,
     /// The columns of the key, by their places in the log.
     key: Vec<usize>,
+    /// The same in the key's order; none where one of them is not in the log.
+    found_by: Vec<usize>,
 }
 
 impl Captured {
-    pub fn of(known: &Known, defined: &Defined) -> Result<Self> {
-        let table = Arc::new(change::table(&defined.table)?);
+    /// `table` is that of its changes. What they lack is to be read from what is `present`.
+    pub fn of(known: &Known, defined: &Defined, table: Arc<Table>, present: Option<Present>) -> Result<Self> {
         let names: Vec<_> = defined.columns.iter().map(|(name, _)| name.clone()).collect();
         let own = Arc::new(Schema::new(table.schema.fields()[..names.len()].to_vec()));
         let columns = defined.columns.iter().map(|(_, of)| Column::new(of, &defined.policies, 0)).collect();
-        Ok(Self { table, known: known.clone(), own, columns, names, changes: Changes::default(), bytes: 0 })
+        let (known, unsent) = (known.clone(), present.map(|present| Unsent::new(present.into())));
+        Ok(Self { table, known, own, columns, names, changes: Changes::default(), unsent, bytes: 0 })
     }
 
     pub fn layout(&self, told: &Told) -> Layout {
         let place = |name: &String| self.names.iter().position(|own| own == name);
         let is_key = |(at, column): (usize, &super::told::Column)| self.table.key.contains(&column.name).then_some(at);
+        let in_log = |name: &String| told.columns.iter().position(|column| column.name == *name);
         Layout {
             taken: told.columns.iter().map(|column| place(&column.name)).collect(),
             key: told.columns.iter().enumerate().filter_map(is_key).collect(),
+            found_by: self.table.key.iter().map(in_log).collect::<Option<_>>().unwrap_or_default(),
         }
     }
 
@@ -131,18 +142,13 @@ impl Captured {
         if tuple.len() != layout.taken.len() {
             return Err(Error::schema(format!("table {}: a row has other columns than the log told", self.table.name)));
         }
-        let mut before = before.map(|tuple| tuple.cells());
+        let mut old = before.map(|tuple| tuple.cells());
         let mut unsent = Vec::new();
         for (cell, taken) in tuple.cells().zip(&layout.taken) {
-            let before = before.as_mut().and_then(Cells::next);
+            let old = old.as_mut().and_then(Cells::next);
             let Some(at) = *taken else { continue };
-            let cell = match (cell, before) {
-                // What is left away is no null; that in an old row stands for what is no part of the key.
-                (Cell::Unchanged, Some(before @ (Cell::Text(_) | Cell::Binary(_)))) => before,
-                (cell, _) => cell,
-            };
             let column = &mut self.columns[at];
-            let pushed = match cell {
+            let pushed = match sent(cell, old) {
                 Cell::Null => {
                     column.push_null();
                     Ok(0)
@@ -156,6 +162,10 @@ impl Captured {
                 Cell::Binary(value) => column.push_binary(value).map(|()| value.len()),
             };
             self.bytes += 8 + pushed.map_err(|fault| self.misfit(at, fault))?;
+        }
+        if let Some(lacks) = self.unsent.as_mut().filter(|_| !unsent.is_empty() && op != Op::Delete) {
+            let key = (0..layout.key.len()).map(|at| layout.text(*layout.found_by.get(at)?, tuple, before));
+            self.bytes += lacks.push((self.changes.len(), &unsent), key, moment.transaction);
         }
         let names = &self.names;
         self.changes.push(op, moment.committed_at, &moment.position, unsent.iter().map(|at| names[*at].as_str()));
@@ -189,6 +199,8 @@ impl Captured {
 }
 
 impl Gathered for Captured {
+    type Rows = Batch;
+
     fn len(&self) -> usize {
         self.changes.len()
     }
@@ -197,7 +209,7 @@ impl Gathered for Captured {
         self.bytes
     }
 
-    fn finish(&mut self) -> Result<Rows> {
+    fn finish(&mut self) -> Result<Batch> {
         let rows = self.changes.len();
         let mut arrays = Vec::with_capacity(self.columns.len());
         for at in 0..self.columns.len() {
@@ -206,11 +218,30 @@ impl Gathered for Captured {
         }
         let own = self.batch(arrays, rows)?;
         self.bytes = 0;
-        self.changes.finish(&self.table, &own)
+        let rows = self.changes.finish(&self.table, &own)?;
+        Ok(Batch { rows, unsent: self.unsent.as_mut().and_then(Unsent::take) })
+    }
+}
+
+/// What is known of a value, by the row and by the one before it.
+fn sent<'a>(cell: Cell<'a>, before: Option<Cell<'a>>) -> Cell<'a> {
+    match (cell, before) {
+        // What is left away is no null; that in an old row stands for what is no part of the key.
+        (Cell::Unchanged, Some(before @ (Cell::Text(_) | Cell::Binary(_)))) => before,
+        (cell, _) => cell,
     }
 }
 
 impl Layout {
+    /// The text of a value that a row is found by.
+    fn text<'a>(&self, at: usize, row: Tuple<'a>, before: Option<Tuple<'a>>) -> Option<&'a [u8]> {
+        let before = before.and_then(|before| before.cells().nth(at));
+        match sent(row.cells().nth(at)?, before) {
+            Cell::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
     fn lacks_its_key(&self, row: Tuple<'_>) -> bool {
         row.cells().enumerate().any(|(at, cell)| cell == Cell::Null && self.key.contains(&at))
     }

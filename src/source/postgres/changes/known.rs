@@ -241,6 +241,18 @@ impl Known {
         if is_same { Altered::Nothing(new) } else { Altered::Known(new) }
     }
 
+    /// Whether values of these columns are by `now` what they were: of the same rows of the same table, and of the same types.
+    pub fn has_still<'a>(&self, now: &Self, mut columns: impl Iterator<Item = &'a String>) -> bool {
+        let is_same = (self.oid, self.published, self.composites) == (now.oid, now.published, now.composites);
+        let of = |known: &Self, name: &str| {
+            let column = known.column(name).filter(|column| column.number != 0);
+            column.map(|column| (column.number, column.oid, column.modifier))
+        };
+        is_same
+            && (&self.filter, &self.key) == (&now.filter, &now.key)
+            && columns.all(|name| of(self, name).is_some_and(|own| of(now, name) == Some(own)))
+    }
+
     /// Whether rows that were read have a column of the name.
     fn had(&self, name: &str) -> bool {
         self.column(name).is_some() || self.gone.iter().any(|gone| gone == name)

@@ -6,10 +6,12 @@ mod chunk;
 pub mod conditions;
 mod confirming;
 mod ends;
+mod filling;
 mod gauge;
 mod holder;
 mod known;
 mod place;
+mod present;
 mod proof;
 mod publication;
 mod reading;
@@ -21,6 +23,7 @@ mod tables;
 mod tail;
 mod timeline;
 mod told;
+mod unchanged;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -37,6 +40,7 @@ use self::gauge::Gauge;
 pub use self::gauge::guard;
 use self::known::Known;
 use self::place::Place;
+use self::present::Present;
 use self::proof::Proof;
 use self::publication::Publication;
 use self::reading::Reading;
@@ -111,6 +115,8 @@ struct Asker {
     slot: String,
     publication: Publication,
     ends: Ends,
+    /// What the log leaves away is read from the tables.
+    fills: bool,
 }
 
 impl Asker {
@@ -122,7 +128,9 @@ impl Asker {
             let message = "is no name of a replication slot: 1 to 63 lower-case letters, digits and underscores";
             return Err(selection.section.fault("slot", message));
         }
-        Ok(Self { settings: settings.clone(), stream: stream.clone(), slot, publication, ends: Ends::default() })
+        let fills = selection.section.flag("fill_unchanged")?;
+        let (settings, stream) = (settings.clone(), stream.clone());
+        Ok(Self { settings, stream, slot, publication, ends: Ends::default(), fills })
     }
 
     /// As people write it, where a schema may be left out.
@@ -143,10 +151,15 @@ impl Asker {
     /// A session in a transaction that sees the latest.
     async fn look(&self) -> Result<Session> {
         let session = Session::connect(&self.settings).await?;
+        self.begin(&session).await?;
+        Ok(session)
+    }
+
+    /// Begins such a transaction.
+    async fn begin(&self, session: &Session) -> Result<()> {
         session.begin(Sees::Latest).await.map_err(|e| session.error(&e))?;
         // Types are named as a snapshot names them.
-        session.run(&format!("SET LOCAL search_path = {}", quoted(&self.settings.schema))).await?;
-        Ok(session)
+        session.run(&format!("SET LOCAL search_path = {}", quoted(&self.settings.schema))).await
     }
 
     async fn find(&self, session: &Session, name: &Name) -> Result<Option<Relation>> {
@@ -203,7 +216,9 @@ impl Asker {
 
     /// A table as changes of it are read.
     async fn captured(&self, session: &Session, table: &str, known: &Known) -> Result<Captured> {
-        Captured::of(known, &known.defined(session, table, &self.stream.selection).await?)
+        let defined = known.defined(session, table, &self.stream.selection).await?;
+        let present = if self.fills { Present::of(self.name(table)?, known, &defined) } else { None };
+        Captured::of(known, &defined, self.changes(&defined.table)?, present)
     }
 
     /// A table as changes of it are handed on.
@@ -211,7 +226,13 @@ impl Asker {
         let session = self.look().await?;
         let defined = known.defined(&session, table, &self.stream.selection).await?;
         session.close().await;
-        change::table(&defined.table).map(Arc::new)
+        self.changes(&defined.table)
+    }
+
+    /// The table of a table's changes.
+    fn changes(&self, own: &Table) -> Result<Arc<Table>> {
+        let table = if self.fills { change::filled_table(own) } else { change::table(own) };
+        table.map(Arc::new)
     }
 
     /// The stream's slot, as the server has it.

@@ -15,7 +15,7 @@ use crate::source::postgres::connect::{Session, get};
 
 /// Transactions, by the 32 bits of their ids that the log has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Unproven(BTreeSet<u32>);
+pub struct Unproven(BTreeSet<u32>);
 
 /// What a query sees of transactions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +49,15 @@ impl Seen {
 }
 
 impl Unproven {
+    pub fn of(transactions: &[u32]) -> Self {
+        Self(transactions.iter().copied().collect())
+    }
+
+    /// Whether the session's next statement sees what all of them wrote.
+    pub async fn are_seen(&mut self, session: &Session) -> Result<bool> {
+        Ok(self.0.is_empty() || self.prove(&Seen::of(session).await?))
+    }
+
     /// Forgets those that are seen. Whether all are.
     fn prove(&mut self, seen: &Seen) -> bool {
         self.0.retain(|xid| seen.hides(*xid));
@@ -155,7 +164,7 @@ impl Writers {
 
     /// Whether the session's next statement sees what all of them wrote.
     pub async fn have_ended(&mut self, session: &Session) -> Result<bool> {
-        Ok(self.0.0.is_empty() || self.0.prove(&Seen::of(session).await?))
+        self.0.are_seen(session).await
     }
 }
 

@@ -205,7 +205,7 @@ impl Reading {
 
     fn begin(&mut self, xid: u32, committed_at: i64, lsn: Lsn) -> Result<()> {
         (self.is_between, self.is_covered) = (false, lsn < self.place.0);
-        self.moment.stands(committed_at, lsn);
+        self.moment.stands(xid, committed_at, lsn);
         self.proof.told(xid);
         self.settle()
     }
@@ -440,7 +440,7 @@ impl Reading {
             None => self.asker.described(&self.names[at].0, &known).await?,
         };
         let rows = change::truncate(&table, self.moment.committed_at, &self.moment.position)?;
-        self.gathering.ready.push_back(Step::Rows(rows));
+        self.gathering.ready.push_back(Step::Rows(rows.into()));
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use tokio_postgres::types::Type as Oid;
 
+use super::present::key_of;
 use super::{Asker, History};
 use crate::error::{Context, Error, Result};
 use crate::record::Checkpoint;
@@ -67,7 +68,13 @@ pub async fn of(session: &Session, asker: &Asker, name: &Name, shown: &str) -> R
     if identity != "f" && !defined.table.key.iter().all(|column| columns.contains(column)) {
         return Err(without_its_key(&(shown.to_owned(), name.clone()), &defined.table.key));
     }
-    Ok(None)
+    // With all of the old row nothing is left away.
+    let is_found = !asker.fills || identity == "f" || key_of(session, known.oid, &defined.table.key).await?.is_some();
+    Ok((!is_found).then(|| {
+        "no unique index of the columns of its key is there to find its rows by: what the log leaves away stays null and in `_unchanged`, in \
+         spite of `fill_unchanged`."
+            .to_owned()
+    }))
 }
 
 /// Why the log does not tell old rows of a table at all, if so.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::ends::FLUSHED;
+use super::filling::Filling;
 use super::gauge::Gauge;
 use super::place::Place;
 use super::reading::{Reading, Recalled};
@@ -22,6 +23,8 @@ const IDLE: Duration = Duration::from_millis(25);
 pub struct Tail {
     log: Log,
     reading: Reading,
+    /// What it hands on, on its way.
+    filling: Filling,
     /// A streamed transaction that is read as it was committed.
     replaying: Option<Recalled>,
     /// Of its messages.
@@ -41,10 +44,11 @@ impl Tail {
     /// `end` is where the log ends now, if it is to be read to its end only.
     pub fn of(log: Log, reading: Reading, gauge: Gauge, end: Option<Lsn>) -> Self {
         let end = end.map(|end| (end, Instant::now()));
-        let committed = reading.place;
+        let (committed, filling) = (reading.place, Filling::new(reading.asker.clone()));
         Self {
             log,
             reading,
+            filling,
             replaying: None,
             parser: Parser::default(),
             gauge,
@@ -132,8 +136,19 @@ impl Tail {
 impl changes::Log for Tail {
     async fn next(&mut self) -> Result<Step> {
         loop {
-            if let Some(step) = self.reading.gathering.ready.pop_front() {
-                return Ok(step);
+            if let Some(rows) = self.filling.next().await? {
+                return Ok(Step::Rows(rows));
+            }
+            match self.reading.gathering.ready.pop_front() {
+                Some(Step::Rows(batch)) => match self.filling.take(batch) {
+                    Some(rows) => return Ok(Step::Rows(rows)),
+                    None => continue,
+                },
+                Some(Step::Position(place)) => return Ok(Step::Position(place)),
+                Some(Step::Anew(table)) => return Ok(Step::Anew(table)),
+                Some(Step::Idle) => return Ok(Step::Idle),
+                Some(Step::End) => return Ok(Step::End),
+                None => {}
             }
             if self.reading.is_between {
                 if let Some(others) = self.gauge.others() {

@@ -108,6 +108,13 @@ impl Case {
         serde_json::from_str(&self.ask(python)).unwrap()
     }
 
+    /// What the live files of the table `filled` come to is what it has.
+    pub fn compare_filled(&self, folder: &Folder) -> Value {
+        let mut python = self.python("filled.py");
+        python.arg(self.json(&self.server, false)).arg(self.live(folder));
+        serde_json::from_str(&self.ask(python)).unwrap()
+    }
+
     /// Lets others change the tables of a server, in about so many seconds.
     pub fn write(&self, server: &Own, (changes, seconds): (u64, u64), seed: usize) -> Writers {
         let mut python = self.python("writers.py");

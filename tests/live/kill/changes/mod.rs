@@ -2,6 +2,7 @@
 
 mod case;
 mod fail_over;
+mod filled;
 mod huge;
 mod standby;
 mod told;
@@ -81,8 +82,18 @@ fn postgres_in_one_transaction_that_is_sent_at_its_end() {
     huge::survives_kills("postgres", "-c logical_decoding_work_mem=2GB", "");
 }
 
+#[test]
+fn postgres_is_filled_in() {
+    filled::survives_kills("postgres");
+}
+
 /// A module of its own, so that it can be left out by name where this server cannot be had.
 mod postgres_new {
+    #[test]
+    fn is_filled_in() {
+        super::filled::survives_kills("postgres_new");
+    }
+
     #[test]
     fn is_followed_through_kills() {
         super::survives_kills("postgres_new", "local", "parquet", 2);

@@ -6,6 +6,8 @@ mod beginnings;
 mod checks;
 #[cfg(all(feature = "mysql", feature = "s3"))]
 mod disk;
+mod filled;
+mod filled_values;
 mod identities;
 #[cfg(all(feature = "mysql", feature = "s3"))]
 mod own;
@@ -29,6 +31,8 @@ pub use self::altered::*;
 pub use self::basics::*;
 pub use self::beginnings::*;
 pub use self::checks::*;
+pub use self::filled::*;
+pub use self::filled_values::*;
 pub use self::identities::*;
 pub use self::parity::*;
 pub use self::published::*;
@@ -48,6 +52,7 @@ struct Seen {
     op: String,
     row: Row,
     unchanged: Vec<String>,
+    filled: Vec<String>,
     position: String,
 }
 
@@ -157,33 +162,22 @@ impl<'a> Log<'a> {
     }
 
     fn apply(&mut self, table: &Arc<Table>, batch: &RecordBatch) {
-        let schema = batch.schema();
-        let text = |name: &str, row| render::text(batch.column_by_name(name).unwrap(), row);
-        let own: Vec<_> =
-            schema.fields().iter().map(|field| field.name()).filter(|name| !OURS.contains(&name.as_str())).collect();
-        let unsent = batch.column_by_name("_unchanged").unwrap().as_list::<i32>();
-        for at in 0..batch.num_rows() {
-            let row: Row = own.iter().map(|name| ((*name).clone(), text(name, at))).collect();
-            let unchanged: Vec<String> = match unsent.is_valid(at) {
-                true => unsent.value(at).as_string::<i32>().iter().flatten().map(str::to_owned).collect(),
-                false => Vec::new(),
-            };
-            let (op, position) = (text("_op", at).unwrap(), text("_position", at).unwrap());
-            let key = (table.name.clone(), table.key.iter().map(|name| row[name].clone()).collect());
-            match op.as_str() {
+        for seen in told(table, batch) {
+            let key = (table.name.clone(), table.key.iter().map(|name| seen.row[name].clone()).collect());
+            match seen.op.as_str() {
                 "t" => self.present.retain(|(of, _), _| *of != table.name),
                 "d" => drop(self.present.remove(&key)),
                 _ => {
                     let before = self.present.get(&key);
-                    let mut present = row.clone();
-                    for name in &unchanged {
+                    let mut present = seen.row.clone();
+                    for name in &seen.unchanged {
                         // What is named has come before.
                         present.insert(name.clone(), before.unwrap()[name].clone());
                     }
                     self.present.insert(key, present);
                 }
             }
-            self.seen.push(Seen { table: table.name.clone(), op, row, unchanged, position });
+            self.seen.push(seen);
         }
     }
 
@@ -259,6 +253,28 @@ impl<'a> Log<'a> {
     }
 }
 
+/// What rows of changes say, one by one.
+fn told(table: &Arc<Table>, batch: &RecordBatch) -> Vec<Seen> {
+    let schema = batch.schema();
+    let text = |name: &str, row| render::text(batch.column_by_name(name).unwrap(), row);
+    let names = schema.fields().iter().map(|field| field.name());
+    let own: Vec<_> = names.filter(|name| !OURS.contains(&name.as_str())).collect();
+    let named = |name: &str, row| {
+        let lists = batch.column_by_name(name).map(|lists| lists.as_list::<i32>().clone());
+        let list = lists.filter(|lists| lists.is_valid(row)).map(|lists| lists.value(row));
+        list.map_or_else(Vec::new, |list| list.as_string::<i32>().iter().flatten().map(str::to_owned).collect())
+    };
+    let seen = |row| Seen {
+        table: table.name.clone(),
+        op: text("_op", row).unwrap(),
+        row: own.iter().map(|name| ((*name).clone(), text(name, row))).collect(),
+        unchanged: named("_unchanged", row),
+        filled: named("_filled", row),
+        position: text("_position", row).unwrap(),
+    };
+    (0..batch.num_rows()).map(seen).collect()
+}
+
 /// What the server has of a table.
 struct There {
     columns: Vec<String>,
@@ -266,7 +282,7 @@ struct There {
 }
 
 /// The columns that are no table's.
-const OURS: &[&str] = &["_op", "_seq", "_committed_at", "_position", "_unchanged"];
+const OURS: &[&str] = &["_op", "_seq", "_committed_at", "_position", "_unchanged", "_filled"];
 
 /// A database with the empty tables `a` and `b`, a publication of all tables and a slot.
 async fn made(server: &str) -> Database {

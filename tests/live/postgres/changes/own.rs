@@ -111,6 +111,50 @@ async fn commits_that_nobody_sees_yet(name: &'static str) {
     log.is_the_tables("all of it is seen").await;
 }
 
+/// A transaction that nobody sees yet has values that the log tells, and leaves away where it did not change them again: what the table shows
+/// meanwhile is what they were before it.
+async fn values_that_nobody_sees_yet(name: &'static str) {
+    const BIG: &str = "(SELECT string_agg(md5(n::text), '') FROM generate_series(1, 200) AS n)";
+    let own = Own::start(name, "");
+    let database = made(&own.url()).await;
+    database.run("ALTER TABLE a ADD big text; ALTER TABLE a ALTER big SET STORAGE EXTERNAL").await;
+    database.run(&format!("INSERT INTO a VALUES (1, 1, 'x', {BIG} || 'old'), (2, 2, 'x', {BIG} || 'two'), (3, 3, 'x', {BIG} || 'three')")).await;
+    let mut log = Log::new(&database).await;
+    log.set("fill_unchanged", "yes");
+    log.whole().await;
+    log.following.goes_on = true;
+    // The key 2 is another row's behind it.
+    let change = |to: &str| {
+        format!(
+            "BEGIN; UPDATE a SET big = {BIG} || '{to}' WHERE id = 1; UPDATE a SET v = v + 1 WHERE id = 1; DELETE FROM a WHERE id = 2; \
+             UPDATE a SET id = 2 WHERE id = 3; COMMIT"
+        )
+    };
+    let ends = |log: &Log<'_>| {
+        let of =
+            |seen: &super::Seen| format!("{} {}", seen.op, seen.row["big"].as_deref().map_or("-", |big| &big[6400..]));
+        log.seen.iter().map(of).collect::<Vec<_>>()
+    };
+    let mut reader = log.open().await.unwrap();
+    let hidden = Hidden::commit(&database, &change("new")).await;
+    assert!(!take(&mut log, &mut *reader, Duration::from_secs(2)).await);
+    assert_eq!(log.count("u"), 0, "it is waited for: {:?}", ends(&log));
+    hidden.show(&database).await;
+    assert!(!take(&mut log, &mut *reader, Duration::from_secs(2)).await);
+    assert_eq!(ends(&log)[log.seen.len() - 5..], ["u new", "u new", "d -", "d -", "c three"]);
+    log.is(&["a"], "seen").await;
+
+    // Where it is hidden for longer, nothing is read, rather than what it was.
+    database.run(&format!("INSERT INTO a VALUES (3, 3, 'x', {BIG} || 'other')")).await;
+    let hidden = Hidden::commit(&database, &change("newer").replace("UPDATE a SET id = 2 WHERE id = 3; ", "")).await;
+    log.seen.clear();
+    assert!(!take(&mut log, &mut *reader, LONG).await);
+    assert_eq!(ends(&log), ["c other", "u newer", "u -", "d -"]);
+    let unchanged: Vec<_> = log.seen.iter().map(|seen| seen.unchanged.len()).collect();
+    assert_eq!(unchanged, [0, 0, 1, 0]);
+    hidden.show(&database).await;
+}
+
 /// More log was written than the server keeps for a slot.
 async fn a_slot_that_lost_its_log(name: &'static str) {
     let own = Own::start(name, "-c max_slot_wal_keep_size=1MB -c min_wal_size=32MB");
@@ -192,6 +236,11 @@ async fn postgres_commits_that_nobody_sees_yet() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn postgres_values_that_nobody_sees_yet() {
+    values_that_nobody_sees_yet("postgres").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn postgres_a_slot_that_lost_its_log() {
     a_slot_that_lost_its_log("postgres").await;
 }
@@ -201,6 +250,11 @@ mod postgres_new {
     #[tokio::test(flavor = "multi_thread")]
     async fn commits_that_nobody_sees_yet() {
         super::commits_that_nobody_sees_yet("postgres_new").await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn values_that_nobody_sees_yet() {
+        super::values_that_nobody_sees_yet("postgres_new").await;
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::super::database::{Database, connect};
-use super::{Log, made, told};
+use super::checks::told;
+use super::{Log, made};
 use crate::server;
 
 /// PgBouncer in front of a server, which ends with the value.

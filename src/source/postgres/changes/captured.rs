@@ -164,7 +164,7 @@ impl Captured {
             self.bytes += 8 + pushed.map_err(|fault| self.misfit(at, fault))?;
         }
         if let Some(lacks) = self.unsent.as_mut().filter(|_| !unsent.is_empty() && op != Op::Delete) {
-            let key = (0..layout.key.len()).map(|at| layout.text(*layout.found_by.get(at)?, tuple, before));
+            let key = (0..self.table.key.len()).map(|at| layout.text(*layout.found_by.get(at)?, tuple, before));
             self.bytes += lacks.push((self.changes.len(), &unsent), key, moment.transaction);
         }
         let names = &self.names;

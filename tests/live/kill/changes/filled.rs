@@ -51,6 +51,14 @@ pub fn survives_kills(name: &'static str) {
     let ended = folder.start("run").end();
     assert_eq!(ended.code, Some(0), "{}", ended.said);
     let there = case.compare_filled(&folder);
+    // The column goes, and comes back.
+    for (fills, update) in [("no", "v = v + 1"), ("yes", "v = v + 1"), ("no", "big = big || 'x'")] {
+        let stream = stream.replace("fill_unchanged = yes", &format!("fill_unchanged = {fills}"));
+        folder.configure(&case.config(&case.server, &stream));
+        case.run(&case.server, &format!("UPDATE filled SET {update}"));
+        folder.run("run", 0);
+        case.compare_filled(&folder);
+    }
     println!("{name}: {there}; {} KiB", ended.peak);
     assert!(there["filled"].as_u64().unwrap() > 1000, "{there}");
 }

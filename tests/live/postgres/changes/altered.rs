@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tidemark::error::Result;
+
 use super::super::database::Database;
 use super::{Log, made};
 
@@ -196,12 +198,17 @@ pub(super) async fn place(database: &Database) -> Place {
 
 /// Takes what comes until a place is behind, and no snapshot is open.
 pub(super) async fn until(log: &mut Log<'_>, reader: &mut dyn tidemark::source::Reader, end: Place) {
+    comes_to(log, reader, end).await.unwrap();
+}
+
+/// The same, where it may end with an error.
+pub(super) async fn comes_to(log: &mut Log<'_>, reader: &mut dyn tidemark::source::Reader, end: Place) -> Result<()> {
     for _ in 0..1200 {
         let next = tokio::time::timeout(Duration::from_millis(50), log.take(reader, 1)).await;
-        next.map_or(Ok(false), |taken| taken).unwrap();
+        next.unwrap_or(Ok(false))?;
         let is_open = log.after.as_ref().unwrap().position.as_value().get("snapshots").is_some();
         if log.place().parse::<Place>().unwrap() >= end && !is_open {
-            return;
+            return Ok(());
         }
     }
     panic!("it does not come to {end}: {:?}", log.after);

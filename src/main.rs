@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     large_blocks_go_back();
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", feature = "postgres"))]
     tidemark::net::wakes::are_asked_by(low_water);
     // One TLS stack for all drivers. Fails only if there is one already, which is then the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -55,7 +55,7 @@ fn large_blocks_go_back() {
 fn large_blocks_go_back() {}
 
 /// Has the system wake whoever waits for the socket when so many bytes are there.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "postgres"))]
 #[allow(unsafe_code)]
 fn low_water(socket: &tokio::net::TcpStream, bytes: u32) -> std::io::Result<()> {
     use std::os::fd::AsRawFd;

@@ -10,4 +10,5 @@ pub mod mysql;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod tls;
+#[cfg(feature = "postgres")]
 pub mod wakes;

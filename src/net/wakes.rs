@@ -4,12 +4,13 @@
 //! fast, the system is asked to wake us only when many bytes are there (`SO_RCVLOWAT`), or a moment has passed. What comes slowly
 //! is read as it comes.
 
-use std::io;
+use std::io::{self, Read};
 use std::pin::Pin;
 use std::sync::OnceLock;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
@@ -62,6 +63,22 @@ impl Gentle {
         }
     }
 
+    /// Reads what is there, whether or not anybody was woken for it.
+    fn look(&mut self, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match (&*SockRef::from(&self.stream)).read(buffer.initialize_unfilled()) {
+            Ok(bytes) => {
+                buffer.advance(bytes);
+                self.came();
+                Poll::Ready(Ok(()))
+            }
+            // Whoever was woken last is woken for what comes.
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                Poll::Pending
+            }
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
     /// Something was read.
     fn came(&mut self) {
         self.moment = None;
@@ -89,8 +106,9 @@ impl AsyncRead for Gentle {
             let moment = this.moment.get_or_insert_with(|| Box::pin(tokio::time::sleep(MOMENT)));
             if moment.as_mut().poll(context).is_ready() {
                 this.moment = None;
-                // What is there by now wakes us at once.
                 this.wakes_for(1);
+                // Not every system wakes us for what is there by now.
+                return this.look(buffer);
             }
         }
         Poll::Pending

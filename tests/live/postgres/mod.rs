@@ -186,6 +186,7 @@ on_both_servers! {
         altered_tables_are_followed_at_once
         altered_tables_are_followed_from_any_place
         altered_while_a_snapshot_is_half_way
+        two_that_become_others_at_once
         tables_that_are_not_there_yet
         altered_without_a_change_behind_it
         large_transactions
@@ -202,6 +203,7 @@ on_both_servers! {
         keys_of_every_kind
         partitions_and_heirs
         what_became_another_is_not_read
+        keys_of_labels_that_are_named_otherwise
         large_values_in_little_memory
         large_transactions_are_filled
         filled_from_a_place_on

@@ -140,6 +140,12 @@ impl Beginner<'_> {
             let asked = self.asker.ask(self.session, &name).await.at(|| format!("table {table}"))?;
             history.set(&table, asked.map_or(Has::Gone, |(_, known)| Has::Known(known)));
         }
+        // What is known of a table is asked for when its snapshot begins: one without would never be read.
+        for table in &self.stream.tables {
+            if matches!(history.get(table), Some(Has::Nothing(_))) && !place.snapshots.contains_key(table) {
+                place.snapshots.insert(table.clone(), Snapshot { after: None, anew: true });
+            }
+        }
         Ok(())
     }
 

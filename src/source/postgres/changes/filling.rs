@@ -15,7 +15,7 @@ use super::Asker;
 use super::present::Found;
 use super::proof::Unproven;
 use super::unchanged::{Batch, Unsent};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::record::{Rows, change};
 use crate::source::BATCH_BYTES;
 use crate::source::postgres::connect::Session;
@@ -92,19 +92,36 @@ impl Filling {
 
     /// Reads values for the next rows; for none of all that are left where there are none to be had.
     async fn read(&mut self, open: &mut Open) -> Result<Values> {
+        loop {
+            let at_once = self.at_once;
+            match self.read_at_once(open).await {
+                // The log's text of a key may be none of its type by now: a label of an enum has another name. It is found by
+                // looking for one after the other.
+                Err(error) if matches!(error.kind(), Kind::Data | Kind::Schema) && at_once > 1 => self.at_once = 1,
+                Err(error) if matches!(error.kind(), Kind::Data | Kind::Schema) => {
+                    let table = &open.rows.table.name;
+                    tracing::warn!(table, %error, "values of a row that the log left away could not be read");
+                    return Ok(open.not_found(open.wanted(1).places.len()));
+                }
+                values => return values,
+            }
+        }
+    }
+
+    async fn read_at_once(&mut self, open: &mut Open) -> Result<Values> {
         let session = self.session().await?;
         let table = &open.rows.table.name;
         if !are_seen(&session, &mut open.unproven).await? {
             tracing::warn!(table, "others do not see yet what the log tells: values that it left away are not read");
             self.keep(session).await?;
-            return Ok(open.none());
+            return Ok(open.not_found(open.left()));
         }
         let wanted = open.wanted(self.at_once);
         let present = &open.unsent.of;
         let Some(key) = present.open(&session, &self.asker, &wanted.columns).await? else {
             tracing::info!(table, "the table is another one by now: values that the log left away are not read");
             session.close().await;
-            return Ok(open.none());
+            return Ok(open.not_found(open.left()));
         };
         let cut = session.cut_when_dropped();
         let found = present.read(&session, &key, &wanted.columns, &wanted.keys).await?;
@@ -200,9 +217,14 @@ impl Open {
         wanted
     }
 
-    /// None for all that are left.
-    fn none(&self) -> Values {
-        Values { from: self.next, places: vec![None; self.unsent.rows.len() - self.next], ..Values::default() }
+    /// How many rows are left that lack values.
+    fn left(&self) -> usize {
+        self.unsent.rows.len() - self.next
+    }
+
+    /// None for so many of the next rows.
+    fn not_found(&self, rows: usize) -> Values {
+        Values { from: self.next, places: vec![None; rows], ..Values::default() }
     }
 
     /// The next rows, up to those whose values were not looked for, and to as many as memory is to hold.

@@ -26,7 +26,7 @@ mod told;
 mod unchanged;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use tokio_postgres::types::Type as Oid;
@@ -260,7 +260,30 @@ impl Asker {
     /// The place that all commits of now are before: what is unwritten there for long is waited for no longer.
     async fn behind_commits(&self, session: &Session) -> Result<Lsn> {
         let (end, flushed) = (self.end_by(session).await?, self.flushed_by(session).await?);
+        if flushed < end {
+            self.patience_by(session).await?;
+        }
         Ok(self.ends.behind_commits(end, flushed, Instant::now()))
+    }
+
+    /// After how long what is not on the server's disk is no commit.
+    async fn patience(&self) -> Result<Duration> {
+        if let Some(patience) = self.ends.patience() {
+            return Ok(patience);
+        }
+        let session = self.look().await?;
+        let patience = self.patience_by(&session).await?;
+        session.close().await;
+        Ok(patience)
+    }
+
+    async fn patience_by(&self, session: &Session) -> Result<Duration> {
+        if let Some(patience) = self.ends.patience() {
+            return Ok(patience);
+        }
+        let sql = "SELECT s.setting::int8 AS millis FROM pg_catalog.pg_settings AS s WHERE s.name = 'wal_writer_delay'";
+        let millis: i64 = get(&session.query_one(sql, &[]).await?, "millis")?;
+        Ok(self.ends.writes_every(Duration::from_millis(millis.unsigned_abs())))
     }
 
     /// How far the log is on the server's disk.

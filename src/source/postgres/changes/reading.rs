@@ -386,6 +386,7 @@ impl Reading {
         let place = self.place.0;
         let has_come: Vec<_> =
             self.others.iter().filter(|(_, lsn)| **lsn <= place).map(|(table, _)| table.clone()).collect();
+        let mut is_any = false;
         for table in has_come {
             self.others.remove(&table);
             let Some(at) = self.names.iter().position(|(name, _)| *name == table) else { continue };
@@ -395,11 +396,12 @@ impl Reading {
                 session.close().await;
                 if now.map(|now| now.oid) != has.known().map(|known| known.oid) {
                     self.is_another(at).await?;
-                    self.hand_on()?;
+                    is_any = true;
                 }
             }
         }
-        Ok(())
+        // All of them at one place: a place between them would tell of tables that are to be read anew, and not that they are.
+        if is_any { self.hand_on() } else { Ok(()) }
     }
 
     /// The rows that are there are others, or have other values: the log does not tell them, a snapshot does.

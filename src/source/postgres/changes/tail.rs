@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::ends::FLUSHED;
 use super::filling::Filling;
 use super::gauge::Gauge;
 use super::place::Place;
@@ -123,8 +122,8 @@ impl Tail {
         if !self.reading.is_between || self.has_ended {
             return Ok(false);
         }
-        if place < *end && self.is_idle && since.elapsed() >= FLUSHED {
-            // What is not on the disk by now is no commit that anybody was told of.
+        if place < *end && self.is_idle && since.elapsed() >= self.reading.asker.patience().await? {
+            // What is not on the disk by now is no commit.
             *end = (*end).min(self.reading.asker.flushed().await?);
             *since = Instant::now();
         }

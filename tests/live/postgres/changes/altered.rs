@@ -295,3 +295,32 @@ pub async fn altered_without_a_change_behind_it(server: &str) {
         log.is_the_tables(script).await;
     }
 }
+
+/// Two tables become others at once, of which the log tells nothing: what stands at a place between their snapshots reads both.
+pub async fn two_that_become_others_at_once(server: &str) {
+    let database = made(server).await;
+    database.run("CREATE TABLE c (LIKE a INCLUDING ALL); CREATE TABLE d (LIKE a INCLUDING ALL)").await;
+    for (table, from) in [("a", 1), ("b", 101), ("c", 201), ("d", 301)] {
+        let rows = format!("INSERT INTO {table} (id, v) SELECT n, n FROM generate_series({from}, {from} + 20) AS n");
+        database.run(&rows).await;
+    }
+    let mut log = Log::new(&database).await;
+    log.whole().await;
+    log.following.goes_on = true;
+    let mut reader = log.open().await.unwrap();
+    until(&mut log, &mut *reader, place(&database).await).await;
+    let renamed = |one, other| {
+        format!(
+            "ALTER TABLE {one} RENAME TO former; ALTER TABLE {other} RENAME TO {one}; ALTER TABLE former RENAME TO {other}"
+        )
+    };
+    database.run(&format!("BEGIN; {}; {}; COMMIT", renamed("a", "c"), renamed("b", "d"))).await;
+    let is_open = |log: &Log<'_>| log.after.as_ref().unwrap().position.as_value().get("snapshots").is_some();
+    while !is_open(&log) {
+        assert!(!log.take(&mut *reader, 1).await.unwrap());
+    }
+    drop(reader);
+    log.following.goes_on = false;
+    log.whole().await;
+    log.is_the_tables("both").await;
+}

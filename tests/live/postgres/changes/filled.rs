@@ -248,6 +248,27 @@ pub async fn what_became_another_is_not_read(server: &str) {
     }
 }
 
+/// The log has the text that a key had: where that is none of its type any more, no row is found by it, and the log goes on.
+pub async fn keys_of_labels_that_are_named_otherwise(server: &str) {
+    let tables = "CREATE TYPE mood AS ENUM ('sad', 'glad');
+        CREATE TABLE a (id mood PRIMARY KEY, v int, big text); ALTER TABLE a ALTER big SET STORAGE EXTERNAL";
+    let database = published(server, tables).await;
+    database.run(&format!("INSERT INTO a VALUES ('sad', 1, {BIG}), ('glad', 1, {BIG})")).await;
+    let mut log = filling(&database, "a").await;
+    log.whole().await;
+    database.run("UPDATE a SET v = 2").await;
+    database.run("ALTER TYPE mood RENAME VALUE 'sad' TO 'blue'").await;
+    database.run("UPDATE a SET v = 3").await;
+    log.whole().await;
+    assert!(told(&log).contains(&"u sad [] [big]".to_owned()), "{:?}", told(&log));
+    assert_eq!(log.seen.len(), 4);
+    database.run("UPDATE a SET v = 4").await;
+    log.whole().await;
+    let mut seen = told(&log);
+    seen.sort();
+    assert_eq!(seen, ["u blue [big] []", "u glad [big] []"]);
+}
+
 /// Large values are read and handed on a few at a time, however many rows have them, or have the same one.
 pub async fn large_values_in_little_memory(server: &str) {
     let large = "(SELECT string_agg(md5((n + id)::text), '') FROM generate_series(1, 32768) AS n)";

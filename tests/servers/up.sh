@@ -112,7 +112,14 @@ put_server postgres postgres://repl:replpw@127.0.0.1: /test
 put_server postgres_new postgres://repl:replpw@127.0.0.1: /test
 put_server s3 http://127.0.0.1: ''
 put_server gcs http://127.0.0.1: ''
-for name in mariadb mysql postgres; do
+put_server mongo mongodb://127.0.0.1: '/?directConnection=true'
+if [ -e "$DIR/mongo/port" ]; then
+  port=$(cat "$DIR/mongo/port")
+  put TIDEMARK_TEST_MONGO_AUTH "mongodb://repl:replpw@127.0.0.1:$((port + 1))/?directConnection=true&tls=true"
+  put TIDEMARK_TEST_MONGO_ALONE "mongodb://127.0.0.1:$((port + 2))/?directConnection=true"
+  put TIDEMARK_TEST_MONGO_SHORT "mongodb://127.0.0.1:$((port + 3))/?directConnection=true"
+fi
+for name in mariadb mysql postgres mongo; do
   [ ! -e "$DIR/$name/tls/ok" ] || put "$(variable_of "$name")_CA" "$DIR/$name/tls/ca.pem"
 done
 put TIDEMARK_TEST_S3_KEY AKTEST

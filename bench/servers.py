@@ -16,7 +16,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tide
 
 NAMES = ("postgres", "mariadb", "mysql")
 # what up.sh may leave out, and the bench does not read
-UNREAD = ("postgres_new", "gcs")
+UNREAD = ("postgres_new", "gcs", "mongo")
 # holds the table up to about scale 2
 POOL = 2 << 30
 

@@ -5,6 +5,7 @@
 mod changes;
 mod cursor;
 mod cut;
+pub mod documents;
 pub mod feed;
 pub mod following;
 mod keys;

@@ -29,7 +29,10 @@ impl Table {
                 described
             })
             .collect();
-        let definition = json!({ "columns": columns, "key": self.key });
+        let mut definition = json!({ "columns": columns, "key": self.key });
+        if self.is_found() {
+            definition["found"] = true.into();
+        }
         let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, definition.to_string().as_bytes());
         (id.simple().to_string(), definition)
     }

@@ -7,6 +7,9 @@ use arrow_schema::{DataType, Field, TimeUnit};
 /// The metadata key of the source's own name of a column's type, such as `numeric(12,2)`.
 pub const NATIVE: &str = "tidemark.native";
 
+/// The metadata key of a schema whose columns were found in the rows, and may become more or wider with every row.
+pub const FOUND: &str = "tidemark.found";
+
 /// `YYYY-MM-DDTHH:MM:SS.ffffff` without zone: a wall clock.
 pub const TIMESTAMP: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
 

@@ -4,6 +4,8 @@ use std::fmt;
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 
+use super::field;
+
 /// A unit of output: a table, collection or endpoint, with one definition of its columns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
@@ -17,6 +19,11 @@ pub struct Table {
 impl Table {
     pub fn new(name: impl Into<String>, schema: SchemaRef, key: Vec<String>) -> Self {
         Self { name: name.into(), schema, key }
+    }
+
+    /// Whether its columns were found in the rows, so that later rows may bring others: nobody altered it then.
+    pub fn is_found(&self) -> bool {
+        self.schema.metadata().contains_key(field::FOUND)
     }
 }
 

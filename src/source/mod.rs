@@ -11,6 +11,8 @@ pub mod following;
 mod keys;
 pub mod keyset;
 pub mod listing;
+#[cfg(feature = "mongodb")]
+mod mongodb;
 #[cfg(feature = "mysql")]
 pub mod mysql;
 pub mod pattern;
@@ -331,6 +333,8 @@ pub const BATCH_BYTES: usize = 2 << 20;
 
 /// The registry.
 pub const SOURCES: &[&Maker] = &[
+    #[cfg(feature = "mongodb")]
+    &mongodb::MAKER,
     #[cfg(feature = "mysql")]
     &mysql::MAKER,
     #[cfg(feature = "postgres")]

@@ -24,7 +24,7 @@ pub use self::compare::{Compare, compare};
 pub use self::expression::Expression;
 pub use self::handover::Handover;
 pub use self::place::{After, Place, Waiting};
-pub use self::reading::{Column, Order, Reading, Stray, nothing_new};
+pub use self::reading::{Column, Order, Reading, Stray, Upper, nothing_new};
 pub use self::seen::Seen;
 pub use self::settings::{KEYS, Lookback, Nulls, Settings};
 pub use self::sieve::Sieve;

@@ -85,8 +85,8 @@ impl Column {
 }
 
 /// Where rows end that are read.
-#[derive(Debug, Clone)]
-enum Upper {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Upper {
     /// With this cursor.
     With(Vec<String>),
     /// Before this value of its first column.
@@ -159,6 +159,21 @@ impl Reading {
         };
         let (max_ties, state, again, waiting) = (settings.max_ties, Value::Null, None, None);
         Ok(Some(Self { order, max_ties, place, state, after, upper, again, waiting }))
+    }
+
+    /// Behind which place the next statement reads, for sources without SQL,
+    pub fn after(&self) -> Option<&After> {
+        self.after.as_ref()
+    }
+
+    /// up to where,
+    pub fn upper(&self) -> &Upper {
+        &self.upper
+    }
+
+    /// and behind which place rows lie that the next run reads again.
+    pub fn read_again(&self) -> Option<&After> {
+        self.again.as_ref()
     }
 
     /// Which rows the next statement reads, besides those of the stream's own condition.

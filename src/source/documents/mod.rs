@@ -6,7 +6,7 @@
 
 pub mod bson;
 mod columns;
-mod decimal;
+pub mod decimal;
 mod fields;
 pub mod json;
 mod kinds;

@@ -1,0 +1,130 @@
+//! Where a change stream goes on, and which collections it reads from their beginning there.
+
+use std::sync::Arc;
+
+use mongodb::bson::Timestamp;
+
+use super::place::{self, Place as LogPlace};
+use super::tables::Tables;
+use super::watching::Watching;
+use crate::error::{Error, Kind, Result};
+use crate::record::Checkpoint;
+use crate::source::changes::{Place, Snapshot};
+use crate::source::following::{self, Beginning};
+use crate::source::mongodb::connect::Server;
+use crate::source::mongodb::replies::Replies;
+use crate::source::{Stream, What};
+
+/// A stream that is about to be read.
+pub struct Beginner<'a> {
+    pub server: &'a Arc<Server>,
+    pub stream: &'a Stream,
+    pub watching: &'a Watching,
+    pub tables: &'a Tables,
+    /// The stream's collections.
+    pub names: &'a [String],
+    pub beginning: Beginning,
+}
+
+impl Beginner<'_> {
+    /// Opens the change stream after a checkpoint, or where the log ends.
+    pub async fn begin(&self, after: Option<&Checkpoint>) -> Result<(Place, Replies)> {
+        let mut place = match after {
+            Some(checkpoint) => self.after(checkpoint).await?,
+            None => self.first().await?,
+        };
+        match self.watching.open(self.server, &LogPlace::of(&place.log)?).await {
+            Ok(replies) => Ok((place, replies)),
+            Err(lost)
+                if lost.kind() == Kind::Lost
+                    && after.is_some()
+                    && following::begins_anew_where_lost(&self.stream.selection.section)? =>
+            {
+                tracing::warn!(stream = %self.stream.id, "{}: all collections are read anew", lost.message());
+                self.anew(&mut place).await?;
+                let replies = self.watching.open(self.server, &LogPlace::of(&place.log)?).await?;
+                Ok((place, replies))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn first(&self) -> Result<Place> {
+        let following = &self.stream.following;
+        let log = match &following.from {
+            Some(from) => self.from(from).await?,
+            None => self.watching.now(self.server).await?,
+        };
+        let again = following.from.as_ref().map(|_| following.run.clone());
+        let mut place = Place { log: log.value()?, again, ..Place::default() };
+        self.take(&mut place, following.from.is_some())?;
+        Ok(place)
+    }
+
+    async fn after(&self, checkpoint: &Checkpoint) -> Result<Place> {
+        let following = &self.stream.following;
+        let mut place = Place::of(&checkpoint.position)?;
+        if following.from.is_some() && place.again.as_ref() != Some(&following.run) {
+            return Err(Error::config(format!("stream {} has come to a place already", self.stream.id))
+                .hint("`--from` is for one that begins. `--full-refresh` reads all of its collections anew, from the log's end on."));
+        }
+        self.take(&mut place, false)?;
+        if let Some(what) = &following.again
+            && place.again.as_ref() != Some(&following.run)
+        {
+            match what {
+                What::All => self.anew(&mut place).await?,
+                What::Tables(names) => self.again(names, &mut place)?,
+            }
+            place.again = Some(following.run.clone());
+        }
+        Ok(place)
+    }
+
+    /// A place that people name: now, or a time.
+    async fn from(&self, from: &str) -> Result<LogPlace> {
+        if from == "now" {
+            return self.watching.now(self.server).await;
+        }
+        let by_clock = || from.parse::<jiff::Timestamp>().ok().and_then(|at| u32::try_from(at.as_second()).ok());
+        let time = place::parsed(from).or_else(|| by_clock().map(|time| Timestamp { time, increment: 1 }));
+        time.map(LogPlace::at).ok_or_else(|| {
+            Error::config(format!("`--from {from}` is no place in a log of MongoDB"))
+                .hint("Write `now`, a time such as 2026-01-31T08:00:00Z, or a cluster time such as 1769846400.1.")
+        })
+    }
+
+    /// Takes the stream's collections for those that are read, of which some may be new.
+    fn take(&self, place: &mut Place, is_from: bool) -> Result<()> {
+        place.snapshots.retain(|table, _| self.names.contains(table));
+        for (table, was_there) in self.tables.take(self.names)? {
+            if self.beginning != Beginning::Log && !is_from {
+                place.snapshots.insert(table, Snapshot { after: None, anew: was_there });
+            }
+        }
+        Ok(())
+    }
+
+    /// All collections are read from their beginning, and the log from where it ends now.
+    async fn anew(&self, place: &mut Place) -> Result<()> {
+        place.log = self.watching.now(self.server).await?.value()?;
+        place.snapshots.clear();
+        for table in self.names {
+            place.snapshots.insert(table.clone(), Snapshot { after: None, anew: true });
+        }
+        Ok(())
+    }
+
+    /// Some collections are, while the log goes on.
+    fn again(&self, names: &[String], place: &mut Place) -> Result<()> {
+        for name in names {
+            if !self.names.contains(name) {
+                let near = crate::config::nearest(name, self.names.iter().map(String::as_str));
+                let near = near.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
+                return Err(Error::config(format!("stream {} has no collection {name}{near}", self.stream.id)));
+            }
+            place.snapshots.insert(name.clone(), Snapshot { after: None, anew: true });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,291 @@
+//! A change stream as a log.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mongodb::bson::{Document, RawDocument, Timestamp};
+use serde_json::Value;
+
+use super::changed::{self, Chosen, Full};
+use super::event::{Event, Kind, Pieces};
+use super::pending::{Pending, Row};
+use super::place::{self, Place};
+use super::tables::Tables;
+use super::watching::Watching;
+use crate::error::{Error, Result};
+use crate::record::Lag;
+use crate::record::change;
+use crate::source::changes::{Gathering, Log, Step, within};
+use crate::source::mongodb::connect::Server;
+use crate::source::mongodb::replies::{Replies, Reply};
+
+/// How long the log is silent before a chunk may have its turn.
+const SILENCE: Duration = Duration::from_millis(100);
+
+pub struct Stream {
+    server: Arc<Server>,
+    watching: Watching,
+    tables: Tables,
+    replies: Replies,
+    /// By collection, where in the gathering its changes are.
+    places: BTreeMap<String, usize>,
+    gathering: Gathering<Pending>,
+    pieces: Pieces,
+    /// Behind the last event.
+    place: Place,
+    /// The transaction of the last event, which more of it may follow.
+    transaction: Option<(Vec<u8>, i64)>,
+    /// Everything up to here is to come before the end; none where there is no end.
+    end: Option<Timestamp>,
+    ended: bool,
+    /// When the last event was committed, where others are known to follow.
+    since: Option<jiff::Timestamp>,
+    /// What the rows of updates have, and which fields.
+    full: Full,
+    chosen: Chosen,
+}
+
+impl Stream {
+    pub fn of(
+        server: &Arc<Server>,
+        watching: Watching,
+        tables: Tables,
+        (replies, place): (Replies, Place),
+        end: Option<Timestamp>,
+    ) -> Self {
+        let (full, chosen) = (watching.full, watching.chosen.clone());
+        Self {
+            server: server.clone(),
+            watching,
+            tables,
+            replies,
+            places: BTreeMap::new(),
+            gathering: Gathering::of(0),
+            pieces: Pieces::default(),
+            place,
+            transaction: None,
+            end,
+            ended: false,
+            since: None,
+            full,
+            chosen,
+        }
+    }
+
+    /// Takes a reply in: events, or word of how far the server has looked.
+    async fn take(&mut self, reply: &Reply) -> Result<()> {
+        let events = reply.documents()?;
+        let is_empty = events.is_empty();
+        for bytes in events {
+            self.event(bytes).await?;
+        }
+        let (token, time) = told(reply.whole())?;
+        if is_empty {
+            self.transaction = None;
+            if let Some((token, time)) = token.zip(time) {
+                // Nothing of ours was before: a chunk has to see what others have committed since all the same.
+                self.place = Place::behind(token, time)?;
+                self.gathering.waits();
+            }
+            self.since = None;
+            self.ended = match self.end {
+                Some(end) => place::token_time(token).is_none_or(|time| time >= end),
+                None => false,
+            };
+        }
+        Ok(())
+    }
+
+    async fn event(&mut self, bytes: &[u8]) -> Result<()> {
+        let event = Event::of(bytes)?;
+        if let Some(piece) = event.piece {
+            let Some(whole) = self.pieces.add(bytes, piece)? else { return Ok(()) };
+            return Box::pin(self.whole(&Event::of(&whole)?)).await;
+        }
+        self.whole(&event).await
+    }
+
+    async fn whole(&mut self, event: &Event<'_>) -> Result<()> {
+        let is_same = match (&self.transaction, event.transaction) {
+            (Some((session, number)), Some((of, now))) => session == of && *number == now,
+            _ => false,
+        };
+        // Between two transactions what was gathered may be handed on.
+        if !is_same && self.gathering.is_due() {
+            self.gathering.hand_on(self.place.value()?)?;
+        }
+        let time = event.time.ok_or_else(|| Error::data("an event of the change stream does not say when it was"))?;
+        let after = Place::behind(event.token, time)?;
+        self.transaction = event.transaction.map(|(session, number)| (session.to_vec(), number));
+        self.since = event.committed_at().and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok());
+        let position = place::shown(time);
+        match event.kind {
+            Kind::Drop => self.went(event.collection, event, &position)?,
+            Kind::Rename => self.renamed(event, &position)?,
+            Kind::Invalidate => {
+                self.gathering.hand_on(after.value()?)?;
+                self.replies = self.watching.open(&self.server, &after).await?;
+            }
+            _ => self.row(event, &position)?,
+        }
+        self.place = after;
+        self.gathering.waits();
+        Ok(())
+    }
+
+    fn row(&mut self, event: &Event<'_>, position: &str) -> Result<()> {
+        let Some(changed) = changed::of(event, self.full, &self.chosen)? else { return Ok(()) };
+        let Some(at) = self.at(event.collection)? else { return Ok(()) };
+        let row =
+            Row { op: changed.op, committed_at: event.committed_at(), position: position.into(), sent: changed.sent };
+        if let Some(pending) = &mut self.gathering.tables[at] {
+            pending.push(&changed.document, row);
+            let is_full = pending.is_full();
+            self.gathering.added();
+            if is_full {
+                self.gathering.full(at)?;
+            }
+        }
+        self.gathering.make_room()
+    }
+
+    /// Where the changes of a collection are gathered; `None` of one that is not the stream's.
+    fn at(&mut self, collection: &str) -> Result<Option<usize>> {
+        if let Some(at) = self.places.get(collection) {
+            return Ok(Some(*at));
+        }
+        if !self.watching.has(collection) {
+            return Ok(None);
+        }
+        if !self.tables.followed().iter().any(|name| name == collection) {
+            tracing::info!(collection, "a collection has come that the stream has");
+            self.tables.add(collection)?;
+        }
+        let at = self.gathering.tables.len();
+        self.gathering.tables.push(Some(Pending::of(&self.tables, collection)));
+        self.places.insert(collection.to_owned(), at);
+        Ok(Some(at))
+    }
+
+    /// All documents of a collection went.
+    fn went(&mut self, collection: &str, event: &Event<'_>, position: &str) -> Result<()> {
+        let Some(at) = self.at(collection)? else { return Ok(()) };
+        self.gathering.full(at)?;
+        let rows = change::truncate(&self.tables.table(collection)?, event.committed_at(), position)?;
+        self.gathering.ready.push_back(Step::Rows(rows));
+        Ok(())
+    }
+
+    /// A collection has another name: under the old one nothing is left, and under the new one is what no event tells of.
+    fn renamed(&mut self, event: &Event<'_>, position: &str) -> Result<()> {
+        if self.watching.has(event.collection) {
+            self.went(event.collection, event, position)?;
+        }
+        if let Some((database, name)) = event.to
+            && database == self.server.settings.database
+            && self.watching.has(name)
+        {
+            self.went(name, event, position)?;
+            self.gathering.ready.push_back(Step::Anew(name.to_owned()));
+        }
+        Ok(())
+    }
+}
+
+/// What a reply tells of how far the server has looked: a resume token, and the time by the cluster's clock.
+pub fn told(reply: &RawDocument) -> Result<(Option<&[u8]>, Option<Timestamp>)> {
+    let token = reply.get_document("cursor").ok().and_then(|cursor| cursor.get_document("postBatchResumeToken").ok());
+    let cluster = reply.get_document("$clusterTime").ok().and_then(|time| time.get_timestamp("clusterTime").ok());
+    let time = reply.get_timestamp("operationTime").ok().or(cluster);
+    Ok((token.map(RawDocument::as_bytes), time))
+}
+
+#[async_trait]
+impl Log for Stream {
+    async fn next(&mut self) -> Result<Step> {
+        loop {
+            if let Some(step) = self.gathering.ready.pop_front() {
+                return Ok(step);
+            }
+            if self.ended {
+                if self.gathering.patience().is_some() {
+                    self.gathering.hand_on(self.place.value()?)?;
+                    continue;
+                }
+                return Ok(Step::End);
+            }
+            let patience = self.gathering.patience().map_or(SILENCE, |patience| patience.min(SILENCE));
+            match within(patience, self.replies.next(&self.server.settings)).await {
+                Some(Ok(Some(reply))) => self.take(&reply).await?,
+                Some(Ok(None)) => return Err(Error::unavailable("the server has ended the change stream")),
+                Some(Err(error)) => return Err(error),
+                // In the midst of a transaction or of an event there is no place to stop at.
+                None if self.gathering.is_due() && self.transaction.is_none() && self.pieces.is_between() => {
+                    self.gathering.hand_on(self.place.value()?)?;
+                }
+                None => return Ok(Step::Idle),
+            }
+        }
+    }
+
+    async fn extend(&mut self) -> Result<()> {
+        if self.end.is_some() {
+            self.end = Some(self.watching.end(&self.server).await?);
+            self.ended = false;
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> Value {
+        // What cannot be written would be a defect: then nothing is known by the next run.
+        self.tables.state().unwrap_or_default()
+    }
+
+    fn lag(&self) -> Option<Lag> {
+        Some(Lag { since: self.since, bytes: None })
+    }
+}
+
+/// Options of a change stream, as the server takes them.
+pub fn stage(place: Option<&Place>, full: Full, before: bool) -> Result<Document> {
+    let mut stage = match place {
+        Some(place) => place.options()?,
+        None => Document::new(),
+    };
+    match full {
+        Full::Lookup => drop(stage.insert("fullDocument", "updateLookup")),
+        Full::AfterImage => drop(stage.insert("fullDocument", "whenAvailable")),
+        Full::Nothing => {}
+    }
+    if before {
+        stage.insert("fullDocumentBeforeChange", "whenAvailable");
+    }
+    Ok(stage)
+}
+
+#[cfg(test)]
+mod tests {
+    use mongodb::bson::{doc, rawdoc};
+
+    use super::*;
+
+    #[test]
+    fn what_a_reply_tells() {
+        let time = Timestamp { time: 5, increment: 1 };
+        let reply = rawdoc! { "cursor": { "postBatchResumeToken": { "_data": "8200" } }, "operationTime": time };
+        let (token, at) = told(&reply).unwrap();
+        assert_eq!((token, at), (Some(rawdoc! { "_data": "8200" }.as_bytes()), Some(time)));
+        assert_eq!(told(&rawdoc! {}).unwrap(), (None, None));
+    }
+
+    #[test]
+    fn a_stage_says_what_is_wanted() {
+        let place = Place::at(Timestamp { time: 5, increment: 1 });
+        let wanted =
+            doc! { "startAtOperationTime": Timestamp { time: 5, increment: 1 }, "fullDocument": "updateLookup" };
+        assert_eq!(stage(Some(&place), Full::Lookup, false).unwrap(), wanted);
+        assert_eq!(stage(None, Full::Nothing, true).unwrap(), doc! { "fullDocumentBeforeChange": "whenAvailable" });
+    }
+}

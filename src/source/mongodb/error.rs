@@ -1,0 +1,94 @@
+//! What the driver's errors mean to whoever runs Tidemark: by code, never by wording.
+
+use mongodb::error::{Error as DriverError, ErrorKind};
+
+use super::config::Settings;
+use crate::error::{Error, Kind};
+
+/// The server's code of a refused command.
+pub fn code(e: &DriverError) -> Option<i32> {
+    match &*e.kind {
+        ErrorKind::Command(command) => Some(command.code),
+        _ => None,
+    }
+}
+
+/// The driver's or the server's own words.
+pub fn words(e: &DriverError) -> String {
+    match &*e.kind {
+        ErrorKind::Command(command) => command.message.clone(),
+        kind => kind.to_string(),
+    }
+}
+
+/// An error of a command, or of connecting.
+pub fn of(e: &DriverError, settings: &Settings) -> Error {
+    let address = &settings.address;
+    let said = |words: &str| format!("{address}: {words}");
+    match &*e.kind {
+        ErrorKind::Authentication { message, .. } => refused(&said(message)),
+        ErrorKind::Command(command) => of_command(command.code, &said(&command.message), settings),
+        ErrorKind::DnsResolve { message, .. } => {
+            Error::unavailable(said(message)).hint("Check the host names in `url` or `hostname`.")
+        }
+        ErrorKind::ServerSelection { message, .. } => Error::unavailable(said(&selection(message))).hint(
+            "Check `hostname` and `port`, that the server takes connections from here, and `tls`. Members of a replica set are \
+             connected to by the names that it has for them; `directConnection=true` in `url` leads to the one that is named alone.",
+        ),
+        ErrorKind::InvalidTlsConfig { message, .. } => Error::config(said(message)).hint("Check `tls_ca` and `tls_cert`."),
+        ErrorKind::InvalidArgument { message, .. } => Error::config(said(message)),
+        ErrorKind::IncompatibleServer { message, .. } => Error::config(said(message)),
+        ErrorKind::Io(io) => Error::unavailable(said(&format!("the connection broke: {io}"))),
+        ErrorKind::ConnectionPoolCleared { message, .. } => Error::unavailable(said(message)),
+        ErrorKind::InvalidResponse { message, .. } => {
+            Error::data(said(&format!("the server's answer cannot be read: {message}")))
+        }
+        ErrorKind::Shutdown => Error::unavailable(said("the connection was closed")),
+        _ => Error::bug(said(&words(e))),
+    }
+}
+
+/// What the driver saw of each member takes several lines with braces.
+fn selection(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn refused(message: &str) -> Error {
+    Error::denied(message)
+        .hint("Check `username` and `password`, and `auth_source`, the database that has the user (often `admin`).")
+}
+
+fn of_command(code: i32, message: &str, settings: &Settings) -> Error {
+    match code {
+        // AuthenticationFailed, UserNotFound, MechanismUnavailable
+        18 | 11 | 334 => refused(message),
+        // Unauthorized
+        13 => Error::denied(message).hint(format!(
+            "The user needs the role `read` on {0}: db.getSiblingDB(\"admin\").grantRolesToUser(\"…\", [{{ role: \"read\", db: \"{0}\" }}]). \
+             A change stream needs it too.",
+            settings.database
+        )),
+        // BadValue, FailedToParse, TypeMismatch, unknown operators and fields
+        2 | 9 | 14 | 40415 | 40324 | 168 => Error::config(message).hint("Check `filter`."),
+        LOST | 260 => Error::new(Kind::Lost, message),
+        // ChangeStreamFatalError, and events beyond 16 MiB
+        280 | 10334 => Error::data(message),
+        code if PASSING.contains(&code) => Error::unavailable(message),
+        _ => Error::data(format!("{message} (code {code})")),
+    }
+}
+
+/// ChangeStreamHistoryLost.
+pub const LOST: i32 = 286;
+/// `$changeStream` on a server that is no member of a replica set.
+pub const NO_REPLICA_SET: i32 = 40573;
+/// Unauthorized.
+pub const UNAUTHORIZED: i32 = 13;
+/// MaxTimeMSExpired.
+pub const TOO_LONG: i32 = 50;
+
+/// What passes by itself: elections, shut-downs, timeouts, and cursors that were ended.
+const PASSING: &[i32] = &[
+    6, 7, 43, 50, 63, 89, 91, 133, 134, 136, 150, 175, 189, 202, 234, 237, 239, 262, 317, 365, 9001, 10107, 11600,
+    11601, 11602, 13388, 13435, 13436,
+];

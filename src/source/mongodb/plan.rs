@@ -1,0 +1,205 @@
+//! How a stream is read: which documents of what collection, which of their fields, and what table they become.
+
+use mongodb::bson::{Document, RawDocumentBuf, doc};
+use serde_json::Value as Json;
+
+use super::catalog::{self, Collection, Kind};
+use super::config;
+use super::connect::Server;
+use super::id::{self, ID};
+use crate::config::Section;
+use crate::error::{Error, Result};
+use crate::source::documents::{self, Documents};
+use crate::source::{Selection, Stream};
+
+pub struct Plan {
+    pub collection: Collection,
+    /// The table's name at the destination.
+    pub output: String,
+    pub settings: documents::Settings,
+    filter: Option<Document>,
+    projection: Option<Document>,
+}
+
+/// Which documents a command reads besides the stream's own condition, and how.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    pub condition: Option<Document>,
+    /// From this `_id` on, as a text,
+    pub from: Option<String>,
+    /// and up to before this one.
+    pub until: Option<String>,
+    pub sort: Option<Document>,
+    pub most: Option<u32>,
+    /// What is read sees everything up to this time of the cluster.
+    pub after: Option<mongodb::bson::Timestamp>,
+}
+
+impl Plan {
+    /// Looks the stream's collection up.
+    pub async fn make(server: &Server, stream: &Stream) -> Result<Self> {
+        let selection = &stream.selection;
+        let name = stream.table();
+        let database = &server.settings.database;
+        let collection = match catalog::find(server, name).await? {
+            Some(collection) => collection,
+            None => {
+                let all = catalog::all(server).await?;
+                catalog::named(&selection.section, selection.table_key(), name, &all, database)?
+            }
+        };
+        Self::of(collection, selection)
+    }
+
+    pub fn of(collection: Collection, selection: &Selection) -> Result<Self> {
+        let section = &selection.section;
+        let filter = config::filter(section, "where")?.map(|bytes| document(&bytes)).transpose()?;
+        let settings = settings(selection)?;
+        Ok(Self {
+            output: selection.output_name(&collection.name),
+            projection: projection(selection),
+            settings,
+            filter,
+            collection,
+        })
+    }
+
+    /// The table as it is with nothing known of its documents but this.
+    pub fn documents(&self, known: &Json) -> Result<Documents> {
+        Documents::of(&self.output, self.settings.clone(), known)
+    }
+
+    /// Whether it is read by ranges of `_id`.
+    pub fn has_ranges(&self) -> bool {
+        self.collection.kind == Kind::Plain
+    }
+
+    /// The command that reads a scope, `batch` documents with its first reply.
+    pub fn find(&self, scope: &Scope, batch: u32) -> Result<Document> {
+        let mut concern = doc! { "level": "majority" };
+        if let Some(after) = scope.after {
+            concern.insert("afterClusterTime", after);
+        }
+        let mut command = doc! {
+            "find": &self.collection.name,
+            "filter": self.condition(scope.condition.as_ref()),
+            "batchSize": i64::from(batch),
+            "readConcern": concern,
+        };
+        if let Some(projection) = &self.projection {
+            command.insert("projection", projection.clone());
+        }
+        if scope.from.is_some() || scope.until.is_some() {
+            // Bounds of an index go across types, which comparisons do not.
+            command.insert("hint", doc! { ID: 1 });
+        }
+        if let Some(from) = &scope.from {
+            command.insert("min", id::document(from)?);
+        }
+        if let Some(until) = &scope.until {
+            command.insert("max", id::document(until)?);
+        }
+        if let Some(sort) = &scope.sort {
+            command.insert("sort", sort.clone());
+        }
+        if let Some(most) = scope.most {
+            command.insert("limit", i64::from(most));
+        }
+        Ok(command)
+    }
+
+    fn condition(&self, more: Option<&Document>) -> Document {
+        match (&self.filter, more) {
+            (Some(own), Some(more)) if !more.is_empty() => doc! { "$and": [own.clone(), more.clone()] },
+            (Some(own), _) => own.clone(),
+            (None, Some(more)) => more.clone(),
+            (None, None) => Document::new(),
+        }
+    }
+
+    pub fn is_filtered(&self) -> bool {
+        self.filter.is_some()
+    }
+
+    /// The stream's own condition.
+    pub fn filter(&self) -> Option<&Document> {
+        self.filter.as_ref()
+    }
+
+    /// Which fields of documents are read; all where `None`.
+    pub fn projection(&self) -> Option<&Document> {
+        self.projection.as_ref()
+    }
+
+    /// What a user should know of how this stream arrives.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        match self.collection.kind {
+            Kind::View => notes.push("It is a view: it is read at once, and a load of it that was killed begins again.".to_owned()),
+            Kind::TimeSeries => {
+                notes.push("It is a time series: it is read at once, and a load of it that was killed begins again.".to_owned());
+            }
+            Kind::Unordered => notes.push(
+                "Its documents are kept in an order that is not the plain one of `_id` (a collation, or a clustered collection): it is read at once, and a \
+                 load of it that was killed begins again."
+                    .to_owned(),
+            ),
+            Kind::Plain => {}
+        }
+        if self.settings.key.is_none() {
+            notes.push("`_id` is not among the fields, so that nothing tells its rows apart.".to_owned());
+        }
+        notes
+    }
+}
+
+/// What becomes of documents.
+fn settings(selection: &Selection) -> Result<documents::Settings> {
+    let section = &selection.section;
+    let named = selection.columns.iter().flatten().filter(|path| selection.takes_column(path));
+    let mut named = catalog::tops(named.map(String::as_str));
+    let key = match selection.primary_key.as_slice() {
+        [] => ID,
+        [one] => one.as_str(),
+        _ => return Err(section.error("primary_key", "names several fields: documents are told apart by one")),
+    };
+    let has_key = match selection.columns.is_some() {
+        true => named.iter().any(|name| name == key),
+        false => selection.takes_column(key),
+    };
+    // A collection without documents is a table all the same.
+    if selection.columns.is_none() && has_key {
+        named.push(key.to_owned());
+    }
+    Ok(documents::Settings {
+        key: has_key.then(|| key.to_owned()),
+        named,
+        most_columns: usize::try_from(section.integer("most_columns")?).unwrap_or(usize::MAX),
+        ..documents::Settings::default()
+    })
+}
+
+/// The fields that the server is to send.
+fn projection(selection: &Selection) -> Option<Document> {
+    if let Some(columns) = &selection.columns {
+        let taken = columns.iter().filter(|path| selection.takes_column(path));
+        let mut projection: Document = taken.map(|path| (path.clone(), 1.into())).collect();
+        if !projection.contains_key(ID) {
+            projection.insert(ID, 0);
+        }
+        return Some(projection);
+    }
+    let left: Document = selection.exclude_columns.iter().map(|path| (path.clone(), 0.into())).collect();
+    (!left.is_empty()).then_some(left)
+}
+
+/// Checks what single keys of a stream do not tell.
+pub fn check(section: &Section) -> Result<()> {
+    config::filter(section, "where")?;
+    Ok(())
+}
+
+fn document(bytes: &[u8]) -> Result<Document> {
+    let raw = RawDocumentBuf::from_bytes(bytes.to_vec()).map_err(|e| Error::bug(e.to_string()))?;
+    Document::try_from(raw.as_ref()).map_err(|e| Error::bug(e.to_string()))
+}

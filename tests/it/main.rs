@@ -22,6 +22,7 @@ mod gcs;
 mod generations;
 mod handover;
 mod job_log;
+mod keys;
 mod memory_log;
 mod messages;
 mod parts;

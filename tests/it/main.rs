@@ -17,6 +17,7 @@ mod commit_log;
 mod crash;
 mod faulty;
 mod formats;
+mod found;
 #[cfg(feature = "gcs")]
 mod gcs;
 mod generations;

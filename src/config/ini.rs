@@ -1,5 +1,6 @@
 //! The text of a `pipeline.conf`, as Python's configparser reads it: sections, `key = value` or `key: value`, keys without
-//! regard to case, values continued on indented lines, whole-line comments with `#` or `;`.
+//! regard to case, values continued on indented lines, whole-line comments with `#` or `;`. Other than there, what stands
+//! behind a key's first dot keeps its case: it is a name in a source.
 
 use super::place::Place;
 
@@ -13,6 +14,7 @@ pub struct RawSection {
 
 #[derive(Debug, Clone)]
 pub struct RawItem {
+    /// In lower case up to its first dot, and as written behind that.
     pub key: String,
     pub value: String,
     pub place: Place,
@@ -87,7 +89,10 @@ impl Parser {
         let Some(at) = text.find(['=', ':']) else {
             return self.problem(line, "expected `key = value`, a [section] or a comment (# or ;)");
         };
-        let key = text[..at].trim().to_lowercase();
+        let key = match text[..at].trim().split_once('.') {
+            Some((family, member)) => format!("{}.{member}", family.to_lowercase()),
+            None => text[..at].trim().to_lowercase(),
+        };
         let value = text[at + 1..].trim().to_owned();
         let Some(section) = self.sections.last_mut() else {
             return self.problem(line, format!("key `{key}` comes before the first [section]"));
@@ -125,6 +130,15 @@ mod tests {
             sections.iter().flat_map(|s| &s.items).map(|i| (i.key.as_str(), i.value.as_str())).collect();
         assert_eq!(items, [("key", "1 ; not a comment"), ("q", "select *\nfrom t\n\nwhere x"), ("empty", "")]);
         assert_eq!((sections[0].header.as_str(), sections[1].line), ("a b", 9));
+    }
+
+    #[test]
+    fn names_behind_a_dot_keep_their_case() {
+        let (sections, problems) =
+            parse("[a]\nDefault.Event.Name = 1\ndefault.event.name = 2\nDEFAULT.Event.Name = 3\n");
+        let keys: Vec<_> = sections[0].items.iter().map(|item| item.key.as_str()).collect();
+        assert_eq!(keys, ["default.Event.Name", "default.event.name"]);
+        assert_eq!(problems.len(), 1, "the same key twice: {problems:?}");
     }
 
     #[test]

@@ -14,6 +14,9 @@ pub struct Kind {
     pub keys: &'static [&'static [Key]],
     /// Keys that may stand in its own section and in a `[stream]` section, where the stream's wins.
     pub stream_keys: &'static [Key],
+    /// Other names of keys, each with the key's own (`collection`, `table`), in its own section and in `[stream]` sections
+    /// of it as a source. All who ask for a value ask by the key's own name.
+    pub aliases: &'static [(&'static str, &'static str)],
 }
 
 impl Kind {
@@ -39,11 +42,14 @@ pub struct Key {
     pub example: &'static str,
     /// Set in the example rather than mentioned, as required keys are anyway.
     pub shown: bool,
+    /// It stands for any number of keys, which begin with its name.
+    pub family: bool,
 }
 
 impl Key {
     pub const fn new(name: &'static str, value: Value, about: &'static str) -> Self {
-        Self { name, value, default: None, required: false, secret: false, about, example: "", shown: false }
+        let (default, required, secret) = (None, false, false);
+        Self { name, value, default, required, secret, about, example: "", shown: false, family: false }
     }
 
     pub const fn default(mut self, default: &'static str) -> Self {
@@ -69,6 +75,28 @@ impl Key {
     pub const fn shown(mut self) -> Self {
         self.shown = true;
         self
+    }
+
+    /// Makes it a family: `default.` stands for `default.a = …`, `default.b = …`, whose members (`a`, `b`) keep the case in
+    /// which they are written. Its name ends with the dot; it is neither required nor secret, and has no default.
+    pub const fn family(mut self) -> Self {
+        self.family = true;
+        self
+    }
+
+    /// What `name` has behind the family's own name; `None` where it is none of the family, or this is no family.
+    pub fn member<'n>(&self, name: &'n str) -> Option<&'n str> {
+        name.strip_prefix(self.name).filter(|member| self.family && !member.is_empty())
+    }
+
+    /// Whether it is the key of this name, or the family.
+    pub fn is_of(&self, name: &str) -> bool {
+        self.name == name || self.member(name).is_some()
+    }
+
+    /// As people read it: `default.NAME` of a family.
+    pub fn title(&self) -> String {
+        format!("{}{}", self.name, if self.family { "NAME" } else { "" })
     }
 
     /// Why `text` cannot be its value; `None` if it can.

@@ -2,11 +2,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::expand::{Fault, expand};
 use super::ini::{self, RawItem, RawSection};
+use super::names::Names;
 use super::overrides::Overrides;
 use super::place::Place;
-use super::section::Written;
+use super::problem::{Cause, Problem};
+use super::values::Said;
 use super::{Environment, Key, Kind, Section, nearest};
 use crate::error::{Error, Result};
 
@@ -105,35 +106,13 @@ fn text_of(path: &Path) -> Result<String> {
     })
 }
 
-/// What is wrong with a file, or with what it asks of its surroundings.
-struct Problem {
-    place: Place,
-    /// With the place.
-    message: String,
-    cause: Cause,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Cause {
-    Mistake,
-    /// A value that stands outside of the file cannot be had by this process.
-    Absent,
-    /// It may only follow from an absent value.
-    Unclear,
-}
-
-impl Problem {
-    fn is_mistake(&self) -> bool {
-        self.cause == Cause::Mistake
-    }
-}
-
-struct Loader<'a> {
-    file: Arc<Path>,
+/// Reads a file, and goes on behind what is wrong with it.
+pub(super) struct Loader<'a> {
+    pub file: Arc<Path>,
     registry: &'a Registry,
-    environment: &'a Environment,
-    overrides: Overrides<'a>,
-    problems: Vec<Problem>,
+    pub environment: &'a Environment,
+    pub overrides: Overrides<'a>,
+    pub problems: Vec<Problem>,
 }
 
 impl Loader<'_> {
@@ -141,10 +120,10 @@ impl Loader<'_> {
         let defaults: &[RawItem] = raw.iter().find(|s| s.header == "DEFAULT").map_or(&[], |s| &s.items);
         let (mut sources, mut destinations) = (BTreeMap::new(), BTreeMap::new());
         let groups = [self.registry.pipeline_keys, self.registry.pipeline_stream_keys];
-        let pipeline = self.single("pipeline", raw, defaults, keys(&groups));
+        let pipeline = self.single("pipeline", raw, defaults, Names::of(keys(&groups)));
         let before = self.problems.len();
-        let job_log = self.single("job_log", raw, defaults, keys(self.registry.job_log.keys));
-        let says_something = job_log.keys().iter().any(|key| job_log.is_set(key.name));
+        let job_log = self.single("job_log", raw, defaults, Names::of(keys(self.registry.job_log.keys)));
+        let says_something = job_log.names().keys().iter().any(|key| job_log.is_set(key.name));
         if self.problems.len() == before && says_something {
             self.check("job_log", &job_log);
         }
@@ -190,12 +169,12 @@ impl Loader<'_> {
     }
 
     /// `[pipeline]` or `[job_log]`, which need not be in the file.
-    fn single(&mut self, header: &str, raw: &[RawSection], defaults: &[RawItem], keys: Vec<&'static Key>) -> Section {
+    fn single(&mut self, header: &str, raw: &[RawSection], defaults: &[RawItem], names: Names) -> Section {
         match raw.iter().find(|section| section.header == header) {
-            Some(section) => self.section(section, defaults, keys, &[]),
+            Some(section) => self.section(section, defaults, names, &[]),
             None => {
                 let absent = RawSection { header: header.to_owned(), line: 0, items: Vec::new() };
-                self.section(&absent, &[], keys, &[])
+                self.section(&absent, &[], names, &[])
             }
         }
     }
@@ -226,10 +205,9 @@ impl Loader<'_> {
         keys.extend(kind.stream_keys);
         keys.extend(more);
         let before = self.problems.len();
-        let section = self.section(raw, defaults, keys, &["type"]);
+        let section = self.section(raw, defaults, Names::of(keys).with_aliases(kind), &["type"]);
         // What it says for its streams is no concern of its own check.
-        let for_streams = kind.stream_keys.iter().chain(more.iter().copied());
-        let theirs = for_streams.filter(|key| section.is_refused(key.name)).count();
+        let theirs = section.refusals(kind.stream_keys.iter().chain(more.iter().copied()));
         if self.problems.len() == before + theirs {
             self.check(kind.name, &section);
         }
@@ -279,7 +257,8 @@ impl Loader<'_> {
         ];
         let own = keys(&[self.registry.stream_keys]);
         let all = own.into_iter().chain(keys(&inherited)).collect();
-        let section = self.section(raw, defaults, all, &["source", "destination"]);
+        let names = Names::of(all).with_aliases(source_kind);
+        let section = self.section(raw, defaults, names, &["source", "destination"]);
         let section = section
             .over(&source_section.only(source_kind.stream_keys))
             .over(&destination_section.only(destination_kind.stream_keys))
@@ -287,7 +266,8 @@ impl Loader<'_> {
             .over(&named.pipeline.only(self.registry.pipeline_stream_keys));
         let chosen = ["table", "tables", "query"].into_iter().filter(|key| section.says(key)).count();
         if chosen != 1 {
-            self.problem(raw.line, format!("[{}] needs one of `table`, `tables` or `query`", raw.header));
+            let [table, tables, query] = ["table", "tables", "query"].map(|key| section.name_of(key));
+            self.problem(raw.line, format!("[{}] needs one of `{table}`, `{tables}` or `{query}`", raw.header));
         }
         Some(StreamSection { name: name.to_owned(), source, destination, section })
     }
@@ -318,64 +298,34 @@ impl Loader<'_> {
         None
     }
 
-    /// Checks every key and value of a section; `outside` are keys that were read already.
-    fn section(
+    fn unused_defaults(
         &mut self,
-        raw: &RawSection,
         defaults: &[RawItem],
-        keys: Vec<&'static Key>,
-        outside: &[&str],
-    ) -> Section {
-        let mut section = Section::new(&raw.header, self.file.clone(), raw.line, keys);
-        self.override_keys(&mut section);
-        let said: BTreeSet<_> = section.keys().iter().map(|key| key.name).filter(|name| section.says(name)).collect();
-        for item in raw.items.iter().filter(|item| !outside.contains(&item.key.as_str())) {
-            match find(&section, &item.key) {
-                Some((key, _)) if said.contains(key.name) => {}
-                Some((key, from_file)) => self.value(&mut section, key, item, from_file),
-                None => {
-                    let names = section.keys().iter().map(|key| key.name).chain(outside.iter().copied());
-                    let meant = nearest(&item.key, names);
-                    let meant = meant.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
-                    let message = format!("[{}] unknown key `{}`{meant}", raw.header, item.key);
-                    self.problem(item.place.clone(), message);
-                }
+        pipeline: &Section,
+        job_log: &Section,
+        sources: &BTreeMap<String, (String, Section)>,
+        destinations: &BTreeMap<String, (String, Section)>,
+    ) {
+        let connectors = sources.values().chain(destinations.values()).map(|(_, section)| section);
+        let sections = connectors.chain([pipeline, job_log]);
+        let mut known: Vec<_> = sections.flat_map(|section| section.names().keys()).copied().collect();
+        known.extend(self.registry.stream_keys);
+        known.sort_by_key(|key| key.name);
+        let mut known = Names::of(known);
+        for (kind, _) in sources.values() {
+            if let Some(kind) = self.registry.sources.iter().find(|known| known.name == kind) {
+                known = known.with_aliases(kind);
             }
         }
-        for item in defaults {
-            if let Some((key, from_file)) = find(&section, &item.key).filter(|(key, _)| !section.says(key.name)) {
-                self.value(&mut section, key, item, from_file);
-            }
-        }
-        let missing: Vec<_> = section
-            .keys()
-            .iter()
-            .filter(|key| key.required && section.get(key.name).is_none())
-            .map(|key| key.name)
-            .collect();
-        for name in missing {
-            // A value that was there and wrong has had its own message.
-            let has = |item: &RawItem| item.key.strip_suffix("_file").unwrap_or(&item.key) == name;
-            if !raw.items.iter().any(has) && !section.is_refused(name) {
-                self.problem(raw.line, format!("[{}] `{name}` is missing", raw.header));
-            }
-        }
-        section
-    }
-
-    /// Sets what variables say of a section's keys.
-    fn override_keys(&mut self, section: &mut Section) {
-        let mut names: Vec<_> = section.keys().iter().map(|key| key.name.to_owned()).collect();
-        let files = section.keys().iter().filter(|key| key.secret).map(|key| format!("{}_file", key.name));
-        names.extend(files.filter(|name| section.key(name).is_none()).collect::<Vec<_>>());
-        for item in self.overrides.items(section.header(), &names) {
-            let Some((key, from_file)) = find(section, &item.key) else { continue };
-            match section.says(key.name) {
-                true => {
-                    let message = format!("[{}] `{}` is set by another variable too", section.header(), key.name);
-                    self.problem(item.place, message);
-                }
-                false => self.value(section, key, &item, from_file),
+        let outside = ["type", "source", "destination"];
+        let mut said = Said::default();
+        for item in defaults.iter().filter(|item| !outside.contains(&item.key.as_str())) {
+            let problem = match known.meant(&item.key) {
+                Some(meant) => said.again(&meant, item),
+                None => Some(format!("unknown key `{}`{}", item.key, known.suggestion(&item.key, &outside))),
+            };
+            if let Some(problem) = problem {
+                self.problem(item.place.clone(), format!("[DEFAULT] {problem}"));
             }
         }
     }
@@ -389,67 +339,7 @@ impl Loader<'_> {
         }
     }
 
-    fn value(&mut self, section: &mut Section, key: &'static Key, item: &RawItem, from_file: bool) {
-        match self.text(section, key, item, from_file) {
-            Ok(text) => section.set(key, Written { text, place: item.place.clone() }),
-            Err((message, cause)) => {
-                let message = format!("{}: {message}", item.place.shown(&self.file));
-                section.refuse(key, message.clone());
-                self.problems.push(Problem { place: item.place.clone(), message, cause });
-            }
-        }
-    }
-
-    /// The text of a value, or what is wrong with it.
-    fn text(&self, section: &Section, key: &Key, item: &RawItem, from_file: bool) -> Result<String, (String, Cause)> {
-        let place = format!("[{}] `{}`", section.header(), item.key);
-        let is_variable = matches!(item.place, Place::Variable(_));
-        // Whoever sets a variable has the whole environment at hand.
-        let text = if is_variable { Ok(item.value.clone()) } else { expand(&item.value, self.environment) };
-        let text = text.map_err(|fault| {
-            let cause = if matches!(fault, Fault::NotSet(_)) { Cause::Absent } else { Cause::Mistake };
-            (format!("{place}: {fault}"), cause)
-        })?;
-        let text = match from_file {
-            false => text,
-            true => {
-                let secret = std::fs::read_to_string(section.folder().join(&text));
-                let name = if is_variable { "the file" } else { &text };
-                let secret = secret.map_err(|e| (format!("{place}: {name} cannot be read: {e}"), Cause::Absent))?;
-                secret.trim_end_matches(['\n', '\r']).to_owned()
-            }
-        };
-        match key.refusal(&text) {
-            Some(refusal) => Err((format!("{place} {refusal}"), Cause::Mistake)),
-            None => Ok(text),
-        }
-    }
-
-    fn unused_defaults(
-        &mut self,
-        defaults: &[RawItem],
-        pipeline: &Section,
-        job_log: &Section,
-        sources: &BTreeMap<String, (String, Section)>,
-        destinations: &BTreeMap<String, (String, Section)>,
-    ) {
-        let connectors = sources.values().chain(destinations.values()).map(|(_, section)| section);
-        let mut known: BTreeSet<&str> = ["type", "source", "destination"].into();
-        for section in connectors.chain([pipeline, job_log]) {
-            known.extend(section.keys().iter().map(|key| key.name));
-        }
-        known.extend(self.registry.stream_keys.iter().map(|key| key.name));
-        for item in defaults {
-            let plain = item.key.strip_suffix("_file").unwrap_or(&item.key);
-            if !known.contains(item.key.as_str()) && !known.contains(plain) {
-                let meant = nearest(&item.key, known.iter().copied());
-                let meant = meant.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
-                self.problem(item.place.clone(), format!("[DEFAULT] unknown key `{}`{meant}", item.key));
-            }
-        }
-    }
-
-    fn problem(&mut self, place: impl Into<Place>, message: impl AsRef<str>) {
+    pub fn problem(&mut self, place: impl Into<Place>, message: impl AsRef<str>) {
         let place = place.into();
         let message = format!("{}: {}", place.shown(&self.file), message.as_ref());
         self.problems.push(Problem { place, message, cause: Cause::Mistake });
@@ -470,15 +360,6 @@ fn after_header(message: &str) -> &str {
         Some((place, rest)) if place.contains(": [") => rest,
         _ => message,
     }
-}
-
-/// The key that `name` sets, and whether by naming a file.
-fn find(section: &Section, name: &str) -> Option<(&'static Key, bool)> {
-    if let Some(key) = section.key(name) {
-        return Some((key, false));
-    }
-    let key = section.key(name.strip_suffix("_file")?)?;
-    key.secret.then_some((key, true))
 }
 
 fn keys(groups: &[&'static [Key]]) -> Vec<&'static Key> {

@@ -7,10 +7,13 @@ mod expand;
 mod ini;
 mod key;
 mod load;
+mod names;
 mod nearest;
 mod overrides;
 mod place;
+mod problem;
 mod section;
+mod values;
 
 pub use expand::Environment;
 pub use key::{Key, Kind, Value, parse_bytes, parse_duration};

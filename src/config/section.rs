@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::key::{parse_bytes, parse_duration, parse_flag};
+use super::names::{Meant, Names};
 use super::place::Place;
 use super::{Key, Kind};
 use crate::error::{Error, Result};
@@ -17,10 +18,13 @@ pub struct Section {
     header: String,
     file: Arc<Path>,
     line: usize,
-    keys: Vec<&'static Key>,
-    values: BTreeMap<&'static str, Written>,
+    names: Names,
+    /// By the keys' own names; members of families by theirs.
+    values: BTreeMap<String, Written>,
+    /// The members of families, in the order in which they came.
+    members: Vec<String>,
     /// Keys whose values were refused, each with its error: what rests on them cannot be told.
-    refused: BTreeMap<&'static str, String>,
+    refused: BTreeMap<String, String>,
 }
 
 /// A value as written, its variables filled in.
@@ -28,6 +32,8 @@ pub struct Section {
 pub(super) struct Written {
     pub text: String,
     pub place: Place,
+    /// The name of the key that was written, where it is another one than the key's own.
+    pub alias: Option<&'static str>,
 }
 
 impl Written {
@@ -61,37 +67,45 @@ fn without(message: &str, text: &str) -> String {
 }
 
 impl Section {
-    pub(super) fn new(header: &str, file: Arc<Path>, line: usize, keys: Vec<&'static Key>) -> Self {
-        Self { header: header.to_owned(), file, line, keys, values: BTreeMap::new(), refused: BTreeMap::new() }
+    pub(super) fn new(header: &str, file: Arc<Path>, line: usize, names: Names) -> Self {
+        let (values, members, refused) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
+        Self { header: header.to_owned(), file, line, names, values, members, refused }
     }
 
     /// A section of a kind with these values and no file behind it: for tests, and for what a command line says.
     pub fn of_kind(kind: &Kind, values: &[(&str, &str)]) -> Result<Self> {
         let keys = kind.own_keys().chain(kind.stream_keys).collect();
-        Self::of_keys(kind.name, keys, values)
+        Self::of_names(kind.name, Names::of(keys).with_aliases(kind), values)
     }
 
     /// As [`Section::of_kind`], for any keys.
     pub fn of_keys(header: &str, keys: Vec<&'static Key>, values: &[(&str, &str)]) -> Result<Self> {
-        let mut section = Self::new(header, Path::new("command line").into(), 0, keys);
+        Self::of_names(header, Names::of(keys), values)
+    }
+
+    fn of_names(header: &str, names: Names, values: &[(&str, &str)]) -> Result<Self> {
+        let mut section = Self::new(header, Path::new("command line").into(), 0, names);
         for (name, text) in values {
-            let Some(key) = section.key(name) else {
+            let Some(meant) = section.names.meant(name).filter(|meant| !meant.is_file) else {
                 return Err(Error::config(format!("[{header}]: unknown key `{name}`")));
             };
-            if let Some(refusal) = key.refusal(text) {
+            if let Some(refusal) = meant.key.refusal(text) {
                 return Err(Error::config(format!("[{header}] `{name}` {refusal}")));
             }
-            section.set(key, Written { text: (*text).to_owned(), place: 0.into() });
+            section.set(&meant, (*text).to_owned(), 0.into());
         }
         Ok(section)
     }
 
-    pub(super) fn set(&mut self, key: &'static Key, written: Written) {
-        self.values.insert(key.name, written);
+    pub(super) fn set(&mut self, meant: &Meant, text: String, place: Place) {
+        if meant.key.family && !self.values.contains_key(&meant.name) {
+            self.members.push(meant.name.clone());
+        }
+        self.values.insert(meant.name.clone(), Written { text, place, alias: meant.alias });
     }
 
-    pub(super) fn refuse(&mut self, key: &'static Key, message: String) {
-        self.refused.insert(key.name, message);
+    pub(super) fn refuse(&mut self, name: &str, message: String) {
+        self.refused.insert(name.to_owned(), message);
     }
 
     /// Whether anything was said about the key, rightly or wrongly.
@@ -104,50 +118,57 @@ impl Section {
         self.refused.contains_key(key)
     }
 
-    /// Fails with the file's errors about these keys: for those who use values of a file that was only loaded to look.
+    /// How many values of these keys were refused, those of members of families counted each.
+    pub(super) fn refusals(&self, keys: impl Iterator<Item = &'static Key> + Clone) -> usize {
+        self.refused.keys().filter(|name| keys.clone().any(|key| key.is_of(name))).count()
+    }
+
+    /// Fails with the file's errors about these keys (of a family, all its members): for those who use values of a file that
+    /// was only loaded to look.
     pub fn have<'k>(&self, keys: impl IntoIterator<Item = &'k str>) -> Result<()> {
-        let messages: Vec<_> = keys.into_iter().filter_map(|key| self.refused.get(key)).map(String::as_str).collect();
+        let of_key = |key: &'k str| {
+            let family = self.names.key(key).filter(|key| key.family);
+            let is_of = move |name: &str| name == key || family.is_some_and(|family| family.is_of(name));
+            self.refused.iter().filter(move |(name, _)| is_of(name)).map(|(_, message)| message.as_str())
+        };
+        let messages: Vec<_> = keys.into_iter().flat_map(of_key).collect();
         match messages.is_empty() {
             true => Ok(()),
             false => Err(Error::config(messages.join("\n"))),
         }
     }
 
-    pub(super) fn key(&self, name: &str) -> Option<&'static Key> {
-        self.keys.iter().copied().find(|key| key.name == name)
+    pub(super) fn names(&self) -> &Names {
+        &self.names
     }
 
-    pub(super) fn keys(&self) -> &[&'static Key] {
-        &self.keys
-    }
-
-    /// This section with whatever it does not say itself taken from `below`, which also adds its keys.
+    /// This section with whatever it does not say itself taken from `below`, which also adds its keys. Of a family that is each
+    /// member by itself: those that are only below follow behind its own.
     #[must_use]
     pub fn over(&self, below: &Section) -> Section {
         let mut both = self.clone();
-        for key in &below.keys {
-            if both.key(key.name).is_none() {
-                both.keys.push(key);
-            }
-        }
+        both.names.add(&below.names);
         for (name, written) in &below.values {
             if !both.refused.contains_key(name) {
-                both.values.entry(name).or_insert_with(|| written.clone());
+                both.values.entry(name.clone()).or_insert_with(|| written.clone());
             }
         }
+        let is_new = |name: &&String| !self.members.contains(name) && both.values.contains_key(*name);
+        both.members.extend(below.members.iter().filter(is_new).cloned());
         for (name, message) in below.refused.iter().filter(|(name, _)| !self.values.contains_key(*name)) {
-            both.refused.entry(name).or_insert_with(|| message.clone());
+            both.refused.entry(name.clone()).or_insert_with(|| message.clone());
         }
         both
     }
 
     /// What it says about these keys alone.
     pub(super) fn only(&self, keys: &'static [Key]) -> Section {
-        let mut part = Self::new(&self.header, self.file.clone(), self.line, keys.iter().collect());
-        part.values = self.values.clone();
-        part.values.retain(|name, _| keys.iter().any(|key| key.name == *name));
-        part.refused = self.refused.clone();
-        part.refused.retain(|name, _| keys.iter().any(|key| key.name == *name));
+        let names = Names::of(keys.iter().collect());
+        let mut part = Self { names, ..self.clone() };
+        let is_of = |name: &str| keys.iter().any(|key| key.is_of(name));
+        part.values.retain(|name, _| is_of(name));
+        part.members.retain(|name| is_of(name));
+        part.refused.retain(|name, _| is_of(name));
         part
     }
 
@@ -170,8 +191,15 @@ impl Section {
     pub fn get(&self, key: &str) -> Option<&str> {
         match self.values.get(key) {
             Some(written) => Some(&written.text),
-            None => self.key(key)?.default,
+            None => self.names.key(key)?.default,
         }
+    }
+
+    /// The members of a family (`default.`), each with its value, in the file's order: those of a section before those that
+    /// it takes over. A member's name is what stands behind the dot, in the case in which it was written.
+    pub fn members(&self, family: &str) -> impl Iterator<Item = (&str, &str)> {
+        let family = self.names.key(family).filter(|key| key.family);
+        self.members.iter().filter_map(move |name| Some((family?.member(name)?, self.values.get(name)?.text.as_str())))
     }
 
     /// The value; an error that names the key where the file must give one and does not.
@@ -215,10 +243,19 @@ impl Section {
         self.file.parent().unwrap_or(Path::new(""))
     }
 
+    /// The key as people know it: as the file has it, where it does; else by the name that the kind of source has for it.
+    pub fn name_of<'k>(&'k self, key: &'k str) -> &'k str {
+        match self.values.get(key) {
+            Some(written) => written.alias.unwrap_or(key),
+            None => self.names.key(key).map_or(key, |key| self.names.shown(key.name)),
+        }
+    }
+
     /// An error about one key: `pipeline.conf:7: [source shop] port must be …`; with the variable's name in place of file
-    /// and line where one stands over the file.
+    /// and line where one stands over the file. Of a member of a family, `key` has the family's name before it:
+    /// `default.event_name`.
     pub fn error(&self, key: &str, message: impl std::fmt::Display) -> Error {
-        self.fault(key, format_args!("`{key}` {message}"))
+        self.fault(key, format_args!("`{}` {message}", self.name_of(key)))
     }
 
     /// As [`Section::error`], about the section where the key has only the line to show.

@@ -35,6 +35,7 @@ pub const KIND: Kind = Kind {
     about: "Where runs, marks and leases are kept.",
     keys: &[KEYS, tls::KEYS],
     stream_keys: &[],
+    aliases: &[],
 };
 
 const KEYS: &[Key] = &[

@@ -110,7 +110,7 @@ async fn open(
         };
         let stream = session.stream.id.clone();
         let before = columns::before(&*session.destination, &stream, &last).await?;
-        Ok::<_, Error>(Watched { reader, stream, before, on_change: session.on_schema_change })
+        Ok::<_, Error>(Watched::new(reader, stream, before, session.on_schema_change))
     };
     match opened.await {
         Ok(reader) => Ok(Begun::Open(writer, Box::new(reader), permit)),

@@ -1,13 +1,11 @@
 //! The chunks of a full load: found as earlier runs left them, and read side by side.
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
-use serde_json::Value;
 
-use super::columns;
+use super::columns::{self, Columns, Definitions};
 use super::copy::{Copy, Ended};
 use super::full::Load;
 use super::sequence::Numbering;
@@ -226,8 +224,8 @@ struct Loader<'a> {
 /// Looks for chunks at the destination.
 struct Finder<'a> {
     session: &'a Session,
-    /// What the tables' columns are, by table, as the first chunk found them.
-    definitions: Mutex<BTreeMap<String, Value>>,
+    /// What the tables' columns are, as the first chunk has them; not of those whose columns are found.
+    definitions: Mutex<Definitions>,
 }
 
 impl<'a> Finder<'a> {
@@ -263,12 +261,13 @@ impl<'a> Finder<'a> {
         Ok(found)
     }
 
-    /// A table that is altered while its chunks are read would arrive with old columns and new ones.
-    fn compare_columns(&self, definitions: impl IntoIterator<Item = (String, Value)>) -> Result<()> {
+    /// A table that is altered while its chunks are read would arrive with old columns and new ones. Where columns are found,
+    /// nobody altered anything: each chunk has those of its rows.
+    fn compare_columns(&self, definitions: impl IntoIterator<Item = (String, Columns)>) -> Result<()> {
         let mut known = self.definitions.lock().unwrap_or_else(PoisonError::into_inner);
-        for (table, definition) in definitions {
-            let first = known.entry(table.clone()).or_insert_with(|| definition.clone());
-            if let Some(changes) = columns::changes(first, &definition) {
+        for (table, columns) in definitions.into_iter().filter(|(_, columns)| !columns.is_found()) {
+            let first = known.entry(table.clone()).or_insert_with(|| columns.clone());
+            if let Some(changes) = first.changes(&columns) {
                 let message = format!("table {table} was altered while it was loaded: {changes}");
                 return Err(Error::new(Kind::Lost, message));
             }

@@ -48,7 +48,7 @@ const OF_HANDOVER: &[&str] = &["cursor", "start"];
 ///
 /// Made of values as they are in force, defaults included, so that a program with other defaults sees another
 /// definition; and of nothing that changes with the compiler or the order of keys, so that any other program sees the
-/// same.
+/// same. Members of a family count in their order, which may be that of columns.
 pub fn digest(stream: &Section, mode: Mode, source: &Kind, destination: &Kind) -> Result<String> {
     let format = stream.text("format")?;
     let keys = [source::STREAM_KEYS, source.stream_keys, destination.stream_keys, format::KEYS];
@@ -73,6 +73,10 @@ fn is_of_another_format(key: &str, format: &str) -> bool {
 
 /// The same for values that say the same in other words: `yes` and `true`, lists with other spaces.
 fn in_force(stream: &Section, key: &Key) -> Option<Value> {
+    if key.family {
+        let members: Vec<_> = stream.members(key.name).map(|(name, text)| json!([name, text.trim()])).collect();
+        return (!members.is_empty()).then(|| json!(members));
+    }
     let text = stream.get(key.name)?;
     Some(match key.value {
         Wants::List => json!(stream.list(key.name)),
@@ -85,7 +89,31 @@ fn in_force(stream: &Section, key: &Key) -> Option<Value> {
 mod tests {
     use super::*;
 
-    const KIND: Kind = Kind { name: "k", about: "", keys: &[], stream_keys: &[] };
+    const KIND: Kind = Kind { name: "k", about: "", keys: &[], stream_keys: &[], aliases: &[] };
+
+    const FAMILIES: Kind = Kind {
+        name: "f",
+        stream_keys: &[Key::new("default.", Wants::Text, "").family(), Key::new("column.", Wants::Text, "").family()],
+        aliases: &[("fields", "columns")],
+        ..KIND
+    };
+
+    /// Of a source that has families and other names of keys.
+    fn of_families(values: &[(&str, &str)]) -> String {
+        let keys = source::STREAM_KEYS.iter().chain(format::KEYS).chain(FAMILIES.stream_keys).collect();
+        digest(&Section::of_keys("stream s", keys, values).unwrap(), Mode::Full, &FAMILIES, &KIND).unwrap()
+    }
+
+    #[test]
+    fn members_of_families_count_in_their_order() {
+        let (a, b) = (("column.a", "int"), ("column.B", "text"));
+        assert_eq!(of_families(&[]), of(&[]));
+        let all = [of_families(&[]), of_families(&[a, b]), of_families(&[b, a]), of_families(&[a]), {
+            of_families(&[("default.a", "int")])
+        }];
+        let different: std::collections::BTreeSet<_> = all.iter().collect();
+        assert_eq!(different.len(), all.len());
+    }
 
     fn of(values: &[(&str, &str)]) -> String {
         let keys = source::STREAM_KEYS.iter().chain(format::KEYS).collect();

@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use super::chunks::{self, Loaded};
-use super::columns::{self, OnChange};
+use super::columns::{self, Columns, OnChange};
 use super::copy::Ended;
 use super::generation::{Frozen, Generation};
 use super::sequence::Numbering;
@@ -242,7 +242,7 @@ async fn changed(session: &Session, newest: &Commit, publication: &Publication) 
             _ => columns::before(destination, stream, newest).await?,
         };
         let new = columns::definitions(destination, stream, publication).await?;
-        let changes = |(table, new)| Some((columns::changes(old.get(&table)?, &new)?, table));
+        let changes = |(table, new): (String, Columns)| Some((old.get(&table)?.changes(&new)?, table));
         Ok::<Vec<_>, Error>(new.into_iter().filter_map(changes).map(|(changes, table)| (table, changes)).collect())
     };
     let is_refused = session.on_schema_change == OnChange::Fail;

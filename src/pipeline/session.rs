@@ -1,13 +1,11 @@
-use std::collections::BTreeMap;
 use std::ops::AddAssign;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::Value;
 
-use super::columns::{self, OnChange};
+use super::columns::{self, Definitions, OnChange};
 use super::copy::{Ledger, Limits};
 use super::readings::Readings;
 use super::{Notice, Observer, Stop};
@@ -221,13 +219,13 @@ pub struct Account<'a> {
     is_chunk: bool,
     /// What was committed here.
     totals: Totals,
-    /// The definitions of the tables that were.
-    definitions: BTreeMap<String, Value>,
+    /// The definitions of the tables that were, as the newest commit of each has them.
+    definitions: Definitions,
 }
 
 impl<'a> Account<'a> {
     pub fn of_stream(session: &'a Session, progress: &'a Progress) -> Self {
-        let (totals, definitions) = (Totals::default(), BTreeMap::new());
+        let (totals, definitions) = (Totals::default(), Definitions::new());
         Self { session, progress, is_chunk: false, totals, definitions }
     }
 
@@ -236,7 +234,7 @@ impl<'a> Account<'a> {
     }
 
     /// What was committed, and the definitions of its tables.
-    pub fn into_parts(self) -> (Totals, BTreeMap<String, Value>) {
+    pub fn into_parts(self) -> (Totals, Definitions) {
         (self.totals, self.definitions)
     }
 }

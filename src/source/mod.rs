@@ -194,7 +194,8 @@ impl Selection {
         };
         let rename = section.get("as").map(str::to_owned);
         if rename.is_some() && matches!(tables, Tables::Many(_)) {
-            return Err(section.error("as", "names one table and cannot stand with `tables`"));
+            let message = format!("names one table and cannot stand with `{}`", section.name_of("tables"));
+            return Err(section.error("as", message));
         }
         let columns = Some(section.list("columns")).filter(|columns| !columns.is_empty());
         let mode = match mode {

@@ -17,11 +17,13 @@ mod commit_log;
 mod crash;
 mod faulty;
 mod formats;
+mod found;
 #[cfg(feature = "gcs")]
 mod gcs;
 mod generations;
 mod handover;
 mod job_log;
+mod keys;
 mod memory_log;
 mod messages;
 mod parts;

@@ -66,8 +66,8 @@ impl File {
 
     /// Says where a group of keys is shown.
     fn as_in(&mut self, group: &[Key], place: &str) {
-        let names: Vec<_> = group.iter().map(|key| key.name).collect();
-        if let [first, .., last] = names[..] {
+        let names: Vec<_> = group.iter().map(Key::title).collect();
+        if let [first, .., last] = &names[..] {
             self.comment(&format!("`{first}` to `{last}` as in {place}."));
         } else if !names.is_empty() {
             self.comment(&format!("`{}` as in {place}.", names.join("`, `")));
@@ -80,7 +80,10 @@ impl File {
         self.section(&header, &[("source", source.name), ("destination", destination.name)]);
         match index {
             0 => self.keys(registry.stream_keys, &["table"]),
-            _ => self.text.push_str("table = orders\n"),
+            _ => {
+                let own = source.aliases.iter().find(|(_, key)| *key == "table").map_or("table", |(alias, _)| alias);
+                let _ = writeln!(self.text, "{own} = orders");
+            }
         }
     }
 
@@ -89,7 +92,7 @@ impl File {
         for key in group {
             self.comment(key.about);
             let mark = if key.required || key.shown || set.contains(&key.name) { "" } else { "; " };
-            let line = format!("{mark}{} = {}", key.name, value(key));
+            let line = format!("{mark}{} = {}", key.title(), value(key));
             let _ = writeln!(self.text, "{}", line.trim_end());
         }
     }
@@ -126,6 +129,23 @@ fn value(key: &Key) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_family_and_a_name_of_its_own_are_shown() {
+        const FAMILY: &[Key] =
+            &[Key::new("default.", Value::Text, "What stands for NAME.").family().example("unknown")];
+        let mut file = File { text: String::new() };
+        file.keys(FAMILY, &[]);
+        file.as_in(FAMILY, "[source a]");
+        assert_eq!(
+            file.text,
+            "# What stands for NAME.\n; default.NAME = unknown\n# `default.NAME` as in [source a].\n"
+        );
+        let kind = Kind { name: "k", about: "", keys: &[], stream_keys: &[], aliases: &[("collection", "table")] };
+        let mut file = File { text: String::new() };
+        file.stream(&crate::pipeline::registry(), 1, &kind, &kind);
+        assert_eq!(file.text, "\n[stream k_orders]\nsource = k\ndestination = k\ncollection = orders\n");
+    }
 
     #[test]
     fn comments_are_wrapped() {

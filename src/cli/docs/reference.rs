@@ -109,6 +109,14 @@ impl Page {
             self.words("These may also stand in a `[stream]`, where the stream's wins:");
             self.keys(&[kind.stream_keys]);
         }
+        let alias = |(alias, key): &(&str, &str)| format!("`{alias}` for `{key}`");
+        let aliases: Vec<_> = kind.aliases.iter().map(alias).collect();
+        if !aliases.is_empty() {
+            self.words(&format!(
+                "Some keys have a name of this source's besides their own, here and in its `[stream]`s: {}.",
+                aliases.join(", ")
+            ));
+        }
     }
 
     fn keys(&mut self, groups: &[&[Key]]) {
@@ -120,11 +128,20 @@ impl Page {
             let _ = writeln!(
                 self.text,
                 "| `{}` | {} | {} | {} |",
-                key.name,
+                key.title(),
                 cell(&key.value.describe()),
                 default(key),
                 cell(&about(key))
             );
+        }
+        let families = groups.iter().copied().flatten().filter(|key| key.family);
+        let families: Vec<_> = families.map(|key| format!("`{}`", key.title())).collect();
+        if !families.is_empty() {
+            self.words(&format!(
+                "{} may stand as often as there are names. NAME is taken as it is written, upper and lower case included, and \
+                 may have neither `=` nor `:` in it; no environment variable stands over such a key.",
+                families.join(" and ")
+            ));
         }
     }
 }
@@ -162,6 +179,17 @@ fn cell(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::config::Value;
+
+    #[test]
+    fn families_and_names_of_the_source_are_explained() {
+        const KEYS: &[Key] = &[Key::new("default.", Value::Text, "What stands for NAME.").family()];
+        let kind = Kind { name: "k", about: "", keys: &[], stream_keys: KEYS, aliases: &[("collection", "table")] };
+        let mut page = Page { text: String::new() };
+        page.kind("source", &kind, &[]);
+        assert!(page.text.contains("\n| `default.NAME` | text |  | What stands for NAME. |\n"), "{}", page.text);
+        assert!(page.text.contains("\n`default.NAME` may stand as often as there are names."), "{}", page.text);
+        assert!(page.text.ends_with("in its `[stream]`s: `collection` for `table`.\n"), "{}", page.text);
+    }
 
     #[test]
     fn a_key_is_one_line_whatever_it_says() {

@@ -15,6 +15,8 @@ mod shape;
 mod table;
 #[cfg(test)]
 mod tests;
+mod together;
 pub mod write;
 
 pub use self::table::{Documents, REST, Settings};
+pub use self::together::together;

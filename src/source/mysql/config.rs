@@ -15,6 +15,7 @@ pub const KIND: Kind = Kind {
     about: "MySQL 8 and later, MariaDB 10.5 and later: tables, views and queries, in chunks or each of one consistent snapshot.",
     keys: &[KEYS, GENTLE_KEYS, tls::KEYS],
     stream_keys: STREAM_KEYS,
+    aliases: &[],
 };
 
 const KEYS: &[Key] = &[

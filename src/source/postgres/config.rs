@@ -15,6 +15,7 @@ pub const KIND: Kind = Kind {
             tables by the server's log (logical replication).",
     keys: &[KEYS, GENTLE_KEYS, tls::KEYS],
     stream_keys: STREAM_KEYS,
+    aliases: &[],
 };
 
 const KEYS: &[Key] = &[

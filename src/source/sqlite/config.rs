@@ -12,6 +12,7 @@ pub const KIND: Kind = Kind {
     about: "A SQLite database file, read in place and never written.",
     keys: &[KEYS],
     stream_keys: POLICIES,
+    aliases: &[],
 };
 
 const KEYS: &[Key] = &[

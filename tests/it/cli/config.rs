@@ -452,9 +452,19 @@ fn each_kind_of_destination_serves_a_stream() {
 fn what_connectors_say_of_themselves_is_true() {
     let registry = registry();
     let kinds = registry.sources.iter().chain(registry.destinations).chain([&registry.job_log]);
-    let connectors = kinds.flat_map(|kind| kind.keys.iter().copied().chain([kind.stream_keys]));
+    let connectors = kinds.clone().flat_map(|kind| kind.keys.iter().copied().chain([kind.stream_keys]));
     let others = [registry.pipeline_keys, registry.pipeline_stream_keys, registry.format_keys, registry.stream_keys];
+    for kind in kinds.clone() {
+        let keys = || kind.own_keys().chain(kind.stream_keys).chain(registry.stream_keys);
+        // Where they stand, in streams, there are the keys of all others.
+        let taken = |name: &str| keys().chain(others.iter().copied().flatten()).any(|key| key.name == name);
+        for (alias, name) in kind.aliases {
+            assert!(keys().any(|key| key.name == *name) && !taken(alias), "`{alias}` for `{name}` of {}", kind.name);
+        }
+    }
     for key in connectors.chain(others).flatten() {
+        assert_eq!(key.name.ends_with('.'), key.family, "`{}`", key.name);
+        assert!(!key.family || !(key.required || key.secret || key.default.is_some()), "`{}`", key.name);
         for value in [key.default, Some(key.example)].into_iter().flatten() {
             let is_filled_in = value.is_empty() || value.contains("${");
             assert!(is_filled_in || key.value.refusal(value).is_none(), "`{}` = {value}", key.name);

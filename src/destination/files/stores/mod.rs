@@ -29,7 +29,7 @@ pub struct Maker {
 
 /// A kind of store, with the keys that streams of files have in every store.
 const fn kind(name: &'static str, about: &'static str, keys: &'static [&'static [Key]]) -> Kind {
-    Kind { name, about, keys, stream_keys: super::KEYS }
+    Kind { name, about, keys, stream_keys: super::KEYS, aliases: &[] }
 }
 
 /// The registry.

@@ -49,6 +49,13 @@ pub enum Value<'a> {
     MaxKey,
 }
 
+impl Value<'_> {
+    #[inline]
+    pub fn is_null(&self) -> bool {
+        matches!(self, Value::Null | Value::Undefined)
+    }
+}
+
 /// The binary subtype of a UUID with its bytes in order.
 pub const UUID: u8 = 4;
 /// Of bytes that nobody has said more of.
@@ -64,6 +71,15 @@ pub struct Torn;
 #[derive(Debug, Clone, Copy)]
 pub struct Elements<'a> {
     rest: &'a [u8],
+}
+
+/// An element as it lies there.
+pub struct Element<'a> {
+    pub kind: u8,
+    pub name: &'a [u8],
+    pub value: Value<'a>,
+    /// The value's.
+    pub bytes: &'a [u8],
 }
 
 impl<'a> Elements<'a> {
@@ -84,6 +100,14 @@ impl<'a> Elements<'a> {
         let (name, rest) = until_zero(rest)?;
         self.rest = rest;
         Ok(Some((name, self.value(kind)?)))
+    }
+
+    /// The next one with its bytes.
+    pub fn whole(&mut self) -> Result<Option<Element<'a>>, Torn> {
+        let before = self.rest;
+        let Some((name, value)) = self.advance()? else { return Ok(None) };
+        let end = before.len() - self.rest.len();
+        Ok(Some(Element { kind: before[0], name, value, bytes: &before[name.len() + 2..end] }))
     }
 
     /// Whether the next one has this name, if there is one; looks at no more of it.

@@ -92,7 +92,8 @@ const DECIMAL: u8 = 0x13;
 const MIN_KEY: u8 = 0xFF;
 const MAX_KEY: u8 = 0x7F;
 
-fn string(out: &mut Vec<u8>, text: &str) {
+/// A text with its length before it, and a zero behind it.
+pub(super) fn string(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(&(text.len() as u32 + 1).to_le_bytes());
     out.extend_from_slice(text.as_bytes());
     out.push(0);
@@ -109,14 +110,20 @@ fn name<E: serde::de::Error>(out: &mut Vec<u8>, name: &str) -> Result<(), E> {
 }
 
 /// Room for a document's length, and, once it is there, the length.
-fn begin(out: &mut Vec<u8>) -> usize {
+pub(super) fn begin(out: &mut Vec<u8>) -> usize {
     let at = out.len();
     out.extend_from_slice(&[0; 4]);
     at
 }
 
-fn end(out: &mut Vec<u8>, at: usize) {
+/// Ends a document that begins there.
+pub(super) fn end(out: &mut Vec<u8>, at: usize) {
     out.push(0);
+    length(out, at);
+}
+
+/// Notes there how long what begins there is.
+pub(super) fn length(out: &mut [u8], at: usize) {
     let length = (out.len() - at) as u32;
     out[at..at + 4].copy_from_slice(&length.to_le_bytes());
 }
@@ -328,8 +335,7 @@ fn code<'de, A: MapAccess<'de>>(mut seed: Seed<'_>, mut members: A) -> Result<()
             let at = begin(seed.out);
             string(seed.out, &code);
             members.next_value_seed(Seed { out: seed.out, place: Place::Root, dialect: seed.dialect })?;
-            let length = (seed.out.len() - at) as u32;
-            seed.out[at..at + 4].copy_from_slice(&length.to_le_bytes());
+            length(seed.out, at);
             Ok(())
         }
         Some(_) => Err(A::Error::custom("code has a scope and nothing else")),

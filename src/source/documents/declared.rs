@@ -215,6 +215,7 @@ impl Columns {
     /// The rows of documents, without those that are refused.
     pub fn rows(&mut self, documents: &[&[u8]], defaults: Option<&[u8]>) -> Result<Built, Failure> {
         let (mut rest, mut refused) = (Rest::default(), Vec::new());
+        self.records.reserve(documents.len());
         for (row, document) in documents.iter().enumerate() {
             let keeps = self.declared.rest;
             let other = |name: &[u8], value: &Value<'_>| match keeps && !value.is_null() {

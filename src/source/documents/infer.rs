@@ -133,6 +133,7 @@ impl Columns {
     fn build(&mut self, documents: &[&[u8]], settings: &Settings) -> Result<Rest, (usize, Misfit)> {
         let mut rest = Rest::default();
         let Self { records: columns, known, .. } = self;
+        columns.reserve(documents.len());
         for (row, document) in documents.iter().enumerate() {
             let other = |name: &[u8], value: &Value<'_>| match value.is_null() {
                 true => Ok(()),

@@ -1,22 +1,22 @@
 //! Columns that are built from values, as wide as a shape says. What a value needs more than that is a misfit: the shape is widened
 //! then, and the batch built anew.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::builder::{BooleanBufferBuilder, NullBufferBuilder};
 use arrow_array::{
     ArrayRef, BinaryArray, BooleanArray, Decimal128Array, FixedSizeBinaryArray, Float64Array, Int32Array, Int64Array,
-    ListArray, StringArray, StructArray, TimestampMicrosecondArray,
+    ListArray, StringArray, TimestampMicrosecondArray,
 };
-use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow_schema::{FieldRef, Fields as ArrowFields};
+use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
+use arrow_schema::FieldRef;
 
-use super::bson::{Elements, Torn, Value};
+use super::bson::{Elements, Torn, Value, kind};
 use super::decimal::Decimal;
-use super::fields::Fields;
+use super::declared::Type;
 use super::json::{self, Fault, Form};
 use super::kinds::Kinds;
+use super::records::Records;
 use super::schema;
 use super::shape::{DIGITS, EXACT, Field, Shape};
 
@@ -40,10 +40,6 @@ impl From<Fault> for Misfit {
     }
 }
 
-/// A text of a column, by its row, is not UTF-8.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotText;
-
 /// The values of one field.
 pub struct Column {
     kinds: Kinds,
@@ -63,12 +59,15 @@ enum Values {
     Double(Vec<f64>),
     Decimal {
         values: Vec<i128>,
+        /// Digits that the column says it has.
+        precision: u8,
         whole: u8,
         scale: u8,
     },
     Instant(Vec<i64>),
     Uuid(Vec<u8>),
-    Bytes(Texts, u8),
+    /// All of one subtype, or of any.
+    Bytes(Texts, Option<u8>),
     Text(Texts, Written),
     Record(Box<Records>),
     List {
@@ -92,11 +91,16 @@ enum Written {
 struct Texts {
     bytes: Vec<u8>,
     offsets: Vec<i32>,
+    /// How long those of the batch before were.
+    mean: usize,
 }
+
+/// Texts of a column are given no more bytes than this before they come.
+const MOST_RESERVED: usize = 1 << 20;
 
 impl Default for Texts {
     fn default() -> Self {
-        Self { bytes: Vec::new(), offsets: vec![0] }
+        Self { bytes: Vec::new(), offsets: vec![0], mean: 0 }
     }
 }
 
@@ -104,13 +108,20 @@ impl Texts {
     /// The text ends here. What does not fit into 31 bits has to be in another batch.
     #[inline]
     fn end(&mut self) -> Result<(), Misfit> {
-        let end = i32::try_from(self.bytes.len()).map_err(|_| Fault::Torn)?;
+        let end = i32::try_from(self.bytes.len()).map_err(|_| Fault::Large)?;
         self.offsets.push(end);
         Ok(())
     }
 
+    fn reserve(&mut self, rows: usize) {
+        self.offsets.reserve_exact(rows);
+        // Somewhat more, since there is a copy of all where it does not do; never much, where texts are huge.
+        self.bytes.reserve((rows * (self.mean + self.mean / 8)).min(MOST_RESERVED));
+    }
+
     fn finish(&mut self) -> (OffsetBuffer<i32>, Buffer) {
-        let Texts { bytes, offsets } = std::mem::take(self);
+        let Texts { bytes, offsets, .. } = std::mem::take(self);
+        self.mean = bytes.len().div_ceil(offsets.len());
         (OffsetBuffer::new(offsets.into()), bytes.into())
     }
 }
@@ -124,12 +135,14 @@ impl Column {
             Shape::Int => Values::Int(Vec::new()),
             Shape::Long { wide } => Values::Long(Vec::new(), if *wide { 1 << 63 } else { EXACT }),
             Shape::Double => Values::Double(Vec::new()),
-            Shape::Decimal { whole, scale } => Values::Decimal { values: Vec::new(), whole: *whole, scale: *scale },
+            Shape::Decimal { whole, scale } => {
+                Values::Decimal { values: Vec::new(), precision: DIGITS as u8, whole: *whole, scale: *scale }
+            }
             Shape::Instant => Values::Instant(Vec::new()),
             Shape::ObjectId | Shape::Text => text(Written::Plain),
             Shape::Tagged(plain) => text(Written::Tagged(*plain)),
             Shape::Uuid => Values::Uuid(Vec::new()),
-            Shape::Bytes(subtype) => Values::Bytes(Texts::default(), *subtype),
+            Shape::Bytes(subtype) => Values::Bytes(Texts::default(), Some(*subtype)),
             Shape::Json => text(Written::Json),
             Shape::Record(fields) if schema::has_columns(fields) => Values::Record(Box::new(Records::of(fields))),
             Shape::List(item) => match schema::of("item", item) {
@@ -139,6 +152,36 @@ impl Column {
             Shape::Record(_) => text(Written::Bare),
         };
         Self { kinds: field.kinds, rows: 0, valid: NullBufferBuilder::new(0), values }
+    }
+
+    /// Of a type that does not widen.
+    pub fn declared(of: Type) -> Self {
+        let mut column = Self::of(&Field { shape: of.shape(), kinds: of.kinds() });
+        match (&mut column.values, of) {
+            (Values::Decimal { precision, .. }, Type::Decimal { precision: declared, .. }) => *precision = declared,
+            (Values::Bytes(_, subtype), _) => *subtype = None,
+            _ => {}
+        }
+        column
+    }
+
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Makes room for so many rows more.
+    pub fn reserve(&mut self, rows: usize) {
+        match &mut self.values {
+            Values::Nothing | Values::List { .. } => {}
+            Values::Bool(values) => values.reserve(rows),
+            Values::Int(values) => values.reserve_exact(rows),
+            Values::Long(values, _) | Values::Instant(values) => values.reserve_exact(rows),
+            Values::Double(values) => values.reserve_exact(rows),
+            Values::Decimal { values, .. } => values.reserve_exact(rows),
+            Values::Uuid(values) => values.reserve_exact(16 * rows),
+            Values::Bytes(texts, _) | Values::Text(texts, _) => texts.reserve(rows),
+            Values::Record(records) => records.reserve(rows),
+        }
     }
 
     /// Fills up with nulls.
@@ -169,6 +212,39 @@ impl Column {
         }
     }
 
+    /// Adds the value that comes next, which is of that type, as the next row. What most columns have goes straight into them: a
+    /// [`Value`] takes several times as long.
+    #[inline]
+    pub fn push_next(&mut self, elements: &mut Elements<'_>, kind: u8) -> Result<(), Misfit> {
+        match (&mut self.values, kind) {
+            (Values::Int(values), kind::INT32) => values.push(i32::from_le_bytes(elements.fixed()?)),
+            (Values::Long(values, most), kind::INT64) if self.kinds.has(Kinds::INT64) => {
+                let number = i64::from_le_bytes(elements.fixed()?);
+                if number.unsigned_abs() > *most {
+                    return Err(Misfit::Wider);
+                }
+                values.push(number);
+            }
+            (Values::Double(values), kind::DOUBLE) => values.push(f64::from_le_bytes(elements.fixed()?)),
+            (Values::Instant(values), kind::INSTANT) => {
+                let millis = i64::from_le_bytes(elements.fixed()?);
+                values.push(millis.checked_mul(1000).ok_or(Misfit::Wider)?);
+            }
+            (Values::Text(texts, Written::Plain), kind::TEXT) if self.kinds.has(Kinds::TEXT) => {
+                texts.bytes.extend_from_slice(elements.text()?);
+                texts.end()?;
+            }
+            (Values::Text(texts, Written::Plain), kind::OBJECT_ID) if self.kinds.has(Kinds::OBJECT_ID) => {
+                json::hexadecimal(&mut texts.bytes, &elements.fixed()?);
+                texts.end()?;
+            }
+            _ => return self.push(&elements.value(kind)?),
+        }
+        self.rows += 1;
+        self.valid.append_non_null();
+        Ok(())
+    }
+
     /// Adds a value as the next row.
     #[inline]
     pub fn push(&mut self, value: &Value<'_>) -> Result<(), Misfit> {
@@ -195,10 +271,10 @@ impl Column {
             (Values::Record(records), Value::Record(record)) => records.add(record)?,
             (Values::List { item, offsets, .. }, Value::List(items)) => {
                 let mut elements = Elements::of(items)?;
-                while let Some((_, value)) = elements.advance()? {
-                    item.push(&value)?;
+                while let Some((kind, _)) = elements.begin()? {
+                    item.push_next(&mut elements, kind)?;
                 }
-                offsets.push(i32::try_from(item.rows).map_err(|_| Fault::Torn)?);
+                offsets.push(i32::try_from(item.rows).map_err(|_| Fault::Large)?);
             }
             _ => self.push_other(value)?,
         }
@@ -218,12 +294,14 @@ impl Column {
             (Values::Double(values), Value::Int64(number)) if number.unsigned_abs() <= EXACT => {
                 values.push(*number as f64)
             }
-            (Values::Decimal { values, whole, scale }, value) => {
+            (Values::Decimal { values, whole, scale, .. }, value) => {
                 let unscaled = decimal(value, (*whole).into(), (*scale).into());
                 values.push(unscaled.ok_or(Misfit::Wider)?);
             }
             (Values::Uuid(values), Value::Bytes { bytes, .. }) if bytes.len() == 16 => values.extend_from_slice(bytes),
-            (Values::Bytes(texts, subtype), Value::Bytes { subtype: of, bytes }) if of == subtype => {
+            (Values::Bytes(texts, subtype), Value::Bytes { subtype: of, bytes })
+                if subtype.is_none_or(|subtype| subtype == *of) =>
+            {
                 texts.bytes.extend_from_slice(bytes);
                 texts.end()?;
             }
@@ -243,7 +321,7 @@ impl Column {
     }
 
     /// The column; `None` where it has nothing but nulls. It is empty then.
-    pub fn finish(&mut self) -> Result<Option<ArrayRef>, NotText> {
+    pub fn finish(&mut self) -> Result<Option<ArrayRef>, Fault> {
         let nulls = self.valid.finish();
         let rows = std::mem::take(&mut self.rows);
         Ok(Some(match &mut self.values {
@@ -255,14 +333,14 @@ impl Column {
             Values::Instant(values) => {
                 Arc::new(TimestampMicrosecondArray::new(scalars(values), nulls).with_timezone("UTC"))
             }
-            Values::Decimal { values, scale, .. } => {
+            Values::Decimal { values, precision, scale, .. } => {
                 let array = Decimal128Array::new(scalars(values), nulls);
-                // Digits and scale are those of the schema: within 38.
-                Arc::new(array.with_precision_and_scale(DIGITS as u8, *scale as i8).map_err(|_| NotText)?)
+                // Never an error: both are those of the schema.
+                Arc::new(array.with_precision_and_scale(*precision, *scale as i8).map_err(|_| Fault::Large)?)
             }
             Values::Uuid(values) => {
                 let bytes = Buffer::from(std::mem::take(values));
-                Arc::new(FixedSizeBinaryArray::try_new(16, bytes, nulls).map_err(|_| NotText)?)
+                Arc::new(FixedSizeBinaryArray::try_new(16, bytes, nulls).map_err(|_| Fault::Large)?)
             }
             Values::Bytes(texts, _) => {
                 let (offsets, bytes) = texts.finish();
@@ -270,12 +348,12 @@ impl Column {
             }
             Values::Text(texts, _) => {
                 let (offsets, bytes) = texts.finish();
-                Arc::new(StringArray::try_new(offsets, bytes, nulls).map_err(|_| NotText)?)
+                Arc::new(StringArray::try_new(offsets, bytes, nulls).map_err(|_| Fault::NotText)?)
             }
             Values::Record(records) => Arc::new(records.finish(rows, nulls)?),
             Values::List { item, of, offsets } => {
                 let offsets = OffsetBuffer::new(std::mem::replace(offsets, vec![0]).into());
-                let items = item.finish()?.ok_or(NotText)?;
+                let items = item.finish()?.ok_or(Fault::Torn)?;
                 Arc::new(ListArray::new(of.clone(), offsets, items, nulls))
             }
         }))
@@ -291,7 +369,7 @@ fn is_bare(value: &Value<'_>) -> Result<bool, Torn> {
     let (Value::Record(inner) | Value::List(inner)) = value else { return Ok(false) };
     let mut elements = Elements::of(inner)?;
     while let Some((_, value)) = elements.advance()? {
-        if !matches!(value, Value::Null | Value::Undefined) {
+        if !value.is_null() {
             return Ok(false);
         }
     }
@@ -307,111 +385,4 @@ fn decimal(value: &Value<'_>, whole: u32, scale: u32) -> Option<i128> {
         _ => return None,
     };
     (unscaled.unsigned_abs() < 10u128.checked_pow(whole + scale)?).then_some(unscaled)
-}
-
-/// The values of a record's fields.
-pub struct Records {
-    names: Vec<Box<[u8]>>,
-    places: HashMap<Box<[u8]>, usize>,
-    columns: Vec<Column>,
-    fields: ArrowFields,
-    rows: usize,
-}
-
-impl Records {
-    pub fn of(fields: &Fields) -> Self {
-        let names: Vec<Box<[u8]>> = fields.iter().map(|(name, _)| name.as_bytes().into()).collect();
-        let places = names.iter().enumerate().map(|(place, name)| (name.clone(), place)).collect();
-        let columns = fields.iter().map(|(_, field)| Column::of(field)).collect();
-        Self { names, places, columns, fields: schema::fields(fields), rows: 0 }
-    }
-
-    fn skip(&mut self, rows: usize) {
-        self.rows += rows;
-    }
-
-    /// Adds a record as the next row. After a misfit there is half a row.
-    pub fn add(&mut self, record: &[u8]) -> Result<(), Misfit> {
-        self.add_with(record, |_, value| match value {
-            // A field that has never been anything else is none yet.
-            Value::Null | Value::Undefined => Ok(()),
-            _ => Err(Misfit::Wider),
-        })
-    }
-
-    /// The same; `other` is asked about fields that are none of these.
-    pub fn add_with(
-        &mut self,
-        record: &[u8],
-        mut other: impl FnMut(&[u8], &Value<'_>) -> Result<(), Misfit>,
-    ) -> Result<(), Misfit> {
-        let (mut elements, mut at, row) = (Elements::of(record)?, 0, self.rows);
-        loop {
-            let place;
-            let value = match self.names.get(at).filter(|name| elements.is_next(name)) {
-                Some(name) => {
-                    place = at;
-                    elements.advance_named(name.len())?
-                }
-                None => {
-                    let Some((name, value)) = elements.advance()? else { break };
-                    match self.place(name, at) {
-                        Some(known) => place = known,
-                        None => {
-                            other(name, &value)?;
-                            continue;
-                        }
-                    }
-                    value
-                }
-            };
-            at = place + 1;
-            let column = &mut self.columns[place];
-            // Of fields of one name the first counts, as it does to the server.
-            if column.rows <= row {
-                column.pad(row);
-                column.push(&value)?;
-            }
-        }
-        self.rows += 1;
-        Ok(())
-    }
-
-    /// Gives the last row fields that it lacks.
-    pub fn complete(&mut self, defaults: &[u8]) -> Result<(), Misfit> {
-        let (mut elements, row) = (Elements::of(defaults)?, self.rows - 1);
-        while let Some((name, value)) = elements.advance()? {
-            let column = self.place(name, 0).and_then(|place| self.columns.get_mut(place)).ok_or(Misfit::Wider)?;
-            if column.rows <= row {
-                column.pad(row);
-                column.push(&value)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Fields mostly come in one order, some of them left out.
-    #[inline]
-    fn place(&self, name: &[u8], at: usize) -> Option<usize> {
-        const NEAR: usize = 4;
-        let near = self.names.iter().skip(at).take(NEAR).position(|known| **known == *name);
-        near.map(|near| at + near).or_else(|| self.places.get(name).copied())
-    }
-
-    /// The columns; empty then. An error tells the field.
-    pub fn arrays(&mut self) -> Result<Vec<ArrayRef>, (NotText, usize)> {
-        let rows = std::mem::take(&mut self.rows);
-        let mut arrays = Vec::with_capacity(self.fields.len());
-        for (place, column) in self.columns.iter_mut().enumerate() {
-            column.pad(rows);
-            arrays.extend(column.finish().map_err(|fault| (fault, place))?);
-        }
-        Ok(arrays)
-    }
-
-    fn finish(&mut self, rows: usize, nulls: Option<NullBuffer>) -> Result<StructArray, NotText> {
-        debug_assert_eq!(rows, self.rows);
-        let arrays = self.arrays().map_err(|(fault, _)| fault)?;
-        StructArray::try_new(self.fields.clone(), arrays, nulls).map_err(|_| NotText)
-    }
 }

@@ -22,7 +22,15 @@ pub enum Fault {
     Torn,
     /// A text or a name is not UTF-8.
     NotText,
+    /// Records and lists lie deeper in one another than [`DEEPEST`].
+    Deep,
+    /// A column of a batch is larger than Arrow's offsets tell.
+    Large,
 }
+
+/// More than this many records and lists in one another are refused, lest they take more stack than there is. MongoDB itself
+/// takes 100.
+pub const DEEPEST: usize = 256;
 
 impl From<Torn> for Fault {
     fn from(_: Torn) -> Self {
@@ -32,41 +40,55 @@ impl From<Torn> for Fault {
 
 /// Writes a whole document.
 pub fn document(out: &mut Vec<u8>, document: &[u8], form: Form) -> Result<(), Fault> {
+    nested(out, &Value::Record(document), form, DEEPEST)
+}
+
+/// Writes one value.
+pub fn value(out: &mut Vec<u8>, value: &Value<'_>, form: Form) -> Result<(), Fault> {
+    nested(out, value, form, DEEPEST)
+}
+
+/// Writes what a record or a list has in it; `room` is how much deeper it may go.
+fn elements(out: &mut Vec<u8>, document: &[u8], form: Form, is_list: bool, room: usize) -> Result<(), Fault> {
+    let room = room.checked_sub(1).ok_or(Fault::Deep)?;
     let mut elements = Elements::of(document)?;
-    out.push(b'{');
+    out.push(if is_list { b'[' } else { b'{' });
     let mut is_first = true;
     while let Some((name, of)) = elements.advance()? {
         if !std::mem::take(&mut is_first) {
             out.push(b',');
         }
-        string(out, name)?;
-        out.push(b':');
-        value(out, &of, form)?;
-    }
-    out.push(b'}');
-    Ok(())
-}
-
-fn list(out: &mut Vec<u8>, list: &[u8], form: Form) -> Result<(), Fault> {
-    let mut elements = Elements::of(list)?;
-    out.push(b'[');
-    let mut is_first = true;
-    while let Some((_, of)) = elements.advance()? {
-        if !std::mem::take(&mut is_first) {
-            out.push(b',');
+        if !is_list {
+            string(out, name)?;
+            out.push(b':');
         }
-        value(out, &of, form)?;
+        nested(out, &of, form, room)?;
     }
-    out.push(b']');
+    out.push(if is_list { b']' } else { b'}' });
     Ok(())
 }
 
-/// Writes one value.
-pub fn value(out: &mut Vec<u8>, value: &Value<'_>, form: Form) -> Result<(), Fault> {
+fn nested(out: &mut Vec<u8>, value: &Value<'_>, form: Form, room: usize) -> Result<(), Fault> {
+    match *value {
+        Value::Record(record) => elements(out, record, form, false, room),
+        Value::List(items) => elements(out, items, form, true, room),
+        Value::CodeWithScope { code, scope } => {
+            out.extend_from_slice(br#"{"$code":"#);
+            string(out, code)?;
+            out.extend_from_slice(br#","$scope":"#);
+            elements(out, scope, form, false, room)?;
+            out.push(b'}');
+            Ok(())
+        }
+        _ => scalar(out, value, form),
+    }
+}
+
+/// Not within [`nested`], whose stack it would take at each level.
+#[inline(never)]
+fn scalar(out: &mut Vec<u8>, value: &Value<'_>, form: Form) -> Result<(), Fault> {
     match *value {
         Value::Text(text) => return string(out, text),
-        Value::Record(record) => return document(out, record, form),
-        Value::List(items) => return list(out, items, form),
         Value::Bool(of) => out.extend_from_slice(if of { b"true" } else { b"false" }),
         Value::Null => out.extend_from_slice(b"null"),
         Value::Int32(number) if form == Form::Relaxed => integer(out, number),
@@ -82,12 +104,12 @@ pub fn value(out: &mut Vec<u8>, value: &Value<'_>, form: Form) -> Result<(), Fau
         Value::Double(number) => wrapped(out, "$numberDouble", |out| double(out, number)),
         Value::Decimal(bits) => wrapped(out, "$numberDecimal", |out| display(out, Decimal::of(bits))),
         Value::ObjectId(id) => object_id(out, id),
-        _ => return rare(out, value, form),
+        _ => return rare(out, value),
     }
     Ok(())
 }
 
-fn rare(out: &mut Vec<u8>, value: &Value<'_>, form: Form) -> Result<(), Fault> {
+fn rare(out: &mut Vec<u8>, value: &Value<'_>) -> Result<(), Fault> {
     match *value {
         Value::Bytes { subtype, bytes } => {
             let bytes = STANDARD.encode(bytes);
@@ -107,13 +129,6 @@ fn rare(out: &mut Vec<u8>, value: &Value<'_>, form: Form) -> Result<(), Fault> {
         }
         Value::Code(code) => return members(out, &[("$code", code)]),
         Value::Symbol(symbol) => return members(out, &[("$symbol", symbol)]),
-        Value::CodeWithScope { code, scope } => {
-            out.extend_from_slice(br#"{"$code":"#);
-            string(out, code)?;
-            out.extend_from_slice(br#","$scope":"#);
-            document(out, scope, form)?;
-            out.push(b'}');
-        }
         Value::Timestamp { seconds, ordinal } => {
             display(out, format_args!(r#"{{"$timestamp":{{"t":{seconds},"i":{ordinal}}}}}"#));
         }
@@ -205,7 +220,9 @@ fn object_id(out: &mut Vec<u8>, id: [u8; 12]) {
     wrapped(out, "$oid", |out| hexadecimal(out, &id));
 }
 
-fn hexadecimal(out: &mut Vec<u8>, bytes: &[u8; 12]) {
+/// The digits of an ObjectId.
+#[inline]
+pub(super) fn hexadecimal(out: &mut Vec<u8>, bytes: &[u8; 12]) {
     let mut text = [0; 24];
     // The room is twice the bytes.
     let _ = hex::encode_to_slice(bytes, &mut text);

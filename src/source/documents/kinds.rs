@@ -35,8 +35,17 @@ const NAMES: [&str; 20] = [
 
 impl Kinds {
     pub const NONE: Kinds = Kinds(0);
+    pub const DOUBLE: Kinds = Kinds(1);
     pub const TEXT: Kinds = Kinds(1 << 1);
+    pub const BYTES: Kinds = Kinds(1 << 4);
+    pub const OBJECT_ID: Kinds = Kinds(1 << 5);
+    pub const BOOL: Kinds = Kinds(1 << 6);
+    pub const INSTANT: Kinds = Kinds(1 << 7);
+    pub const INT32: Kinds = Kinds(1 << 13);
     pub const INT64: Kinds = Kinds(1 << 15);
+    pub const DECIMAL: Kinds = Kinds(1 << 16);
+    pub const UUID: Kinds = Kinds(1 << 19);
+    pub const ALL: Kinds = Kinds((1 << NAMES.len()) - 1);
 
     /// The type of a value: that of null is none.
     #[inline]
@@ -74,6 +83,11 @@ impl Kinds {
 
     pub fn add(&mut self, other: Kinds) {
         self.0 |= other.0;
+    }
+
+    #[must_use]
+    pub const fn and(self, other: Kinds) -> Self {
+        Kinds(self.0 | other.0)
     }
 }
 

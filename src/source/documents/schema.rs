@@ -1,15 +1,20 @@
-//! Shapes as Arrow's fields.
+//! Shapes as Arrow's fields, and these as tables.
 
-use arrow_schema::{DataType, Field as ArrowField, Fields as ArrowFields};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field as ArrowField, Fields as ArrowFields, Schema};
 
 use super::fields::Fields;
+use super::kinds::Kinds;
 use super::shape::{DIGITS, Field, Shape};
-use crate::record::field;
+use crate::record::{Table, field};
 
-/// A field as a column; `None` where there has been nothing but null.
+/// A field as a column; `None` where there has been nothing but null. It does not tell of what types its values have been, since that is
+/// part of Arrow's type where it is within another, and would be another type with each.
 pub fn of(name: &str, of: &Field) -> Option<ArrowField> {
     let nullable = |data_type| field::nullable(name, data_type);
-    let column = match &of.shape {
+    Some(match &of.shape {
         Shape::Nothing => return None,
         Shape::Bool => nullable(DataType::Boolean),
         Shape::Int => nullable(DataType::Int32),
@@ -30,12 +35,16 @@ pub fn of(name: &str, of: &Field) -> Option<ArrowField> {
             Some(item) => nullable(DataType::List(item.into())),
             None => field::json(name),
         },
-    };
+    })
+}
+
+/// Notes of what types the values of a table's column have been.
+pub fn with_native(column: ArrowField, of: &Field, kinds: Kinds) -> ArrowField {
     let native = match &of.shape {
         Shape::Bytes(subtype) => format!("binData({subtype})"),
-        _ => of.kinds.to_string(),
+        _ => kinds.to_string(),
     };
-    Some(field::with_native(column, native))
+    field::with_native(column, native)
 }
 
 /// The columns of a record's fields.
@@ -46,4 +55,13 @@ pub fn fields(fields: &Fields) -> ArrowFields {
 /// Whether any of them is a column.
 pub fn has_columns(fields: &Fields) -> bool {
     fields.iter().any(|(_, field)| field.shape != Shape::Nothing)
+}
+
+/// A table of columns, of which one may be its key. `is_found` where rows may bring others.
+pub fn table(name: &str, columns: Vec<ArrowField>, key: Option<&str>, is_found: bool) -> Table {
+    let key = key.filter(|key| columns.iter().any(|column| column.name() == key));
+    let key = key.map(str::to_owned).into_iter().collect();
+    let metadata = is_found.then(|| (field::FOUND.to_owned(), "yes".to_owned()));
+    let schema = Schema::new_with_metadata(columns, HashMap::from_iter(metadata));
+    Table::new(name, Arc::new(schema), key)
 }

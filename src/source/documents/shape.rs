@@ -14,9 +14,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bson::{Elements, Torn, UUID, Value};
+use super::bson::{Elements, UUID, Value};
 use super::decimal::Decimal;
 use super::fields::Fields;
+use super::json::Fault;
 use super::kinds::Kinds;
 
 /// What values are read as.
@@ -106,7 +107,7 @@ impl Field {
     }
 
     /// Widens it for a value. Whether that made it another one.
-    pub fn meet(&mut self, value: &Value<'_>, depth: usize, room: &mut Room) -> Result<bool, Torn> {
+    pub fn meet(&mut self, value: &Value<'_>, depth: usize, room: &mut Room) -> Result<bool, Fault> {
         let kind = Kinds::of(value);
         if kind == Kinds::NONE {
             return Ok(false);
@@ -118,7 +119,7 @@ impl Field {
             (Value::Record(record), Shape::Record(fields)) => match fields.meet(record, depth + 1, room)? {
                 Some(is_wider) => is_wider,
                 None => {
-                    room.columns += self.shape.columns();
+                    room.columns += self.shape.columns().saturating_sub(1);
                     self.shape = Shape::Json;
                     true
                 }
@@ -134,7 +135,7 @@ impl Field {
                 true
             }
             (Value::Record(_) | Value::List(_), shape) => {
-                room.columns += shape.columns();
+                room.columns += shape.columns().saturating_sub(1);
                 *shape = match shape {
                     Shape::Record(_) | Shape::List(_) => Shape::Json,
                     _ => Shape::Text,
@@ -154,7 +155,7 @@ impl Field {
         Ok(is_new || is_wider)
     }
 
-    fn meet_items(&mut self, items: &[u8], depth: usize, room: &mut Room) -> Result<bool, Torn> {
+    fn meet_items(&mut self, items: &[u8], depth: usize, room: &mut Room) -> Result<bool, Fault> {
         let (mut elements, mut is_wider) = (Elements::of(items)?, false);
         while let Some((_, value)) = elements.advance()? {
             is_wider |= self.meet(&value, depth, room)?;
@@ -236,7 +237,7 @@ impl Shape {
     pub fn columns(&self) -> usize {
         match self {
             Shape::Nothing => 0,
-            Shape::Record(fields) => fields.columns(),
+            Shape::Record(fields) => fields.columns().max(1),
             Shape::List(item) => item.shape.columns().max(1),
             _ => 1,
         }

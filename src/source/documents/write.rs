@@ -5,6 +5,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 use super::bson::UUID;
+use super::bson::kind::{
+    BINARY, BOOL, CODE, CODE_WITH_SCOPE, DECIMAL, DOUBLE, INSTANT, INT32, INT64, LIST, MAX_KEY, MIN_KEY, NULL,
+    OBJECT_ID, POINTER, RECORD, REGEX, SYMBOL, TEXT, TIMESTAMP, UNDEFINED,
+};
 use super::decimal::Decimal;
 
 /// What objects with a first name such as `$oid` are.
@@ -70,29 +74,8 @@ impl Seed<'_> {
     }
 }
 
-const DOUBLE: u8 = 0x01;
-const TEXT: u8 = 0x02;
-const RECORD: u8 = 0x03;
-const LIST: u8 = 0x04;
-const BINARY: u8 = 0x05;
-const UNDEFINED: u8 = 0x06;
-const OBJECT_ID: u8 = 0x07;
-const BOOL: u8 = 0x08;
-const INSTANT: u8 = 0x09;
-const NULL: u8 = 0x0A;
-const REGEX: u8 = 0x0B;
-const POINTER: u8 = 0x0C;
-const CODE: u8 = 0x0D;
-const SYMBOL: u8 = 0x0E;
-const CODE_WITH_SCOPE: u8 = 0x0F;
-const INT32: u8 = 0x10;
-const TIMESTAMP: u8 = 0x11;
-const INT64: u8 = 0x12;
-const DECIMAL: u8 = 0x13;
-const MIN_KEY: u8 = 0xFF;
-const MAX_KEY: u8 = 0x7F;
-
-fn string(out: &mut Vec<u8>, text: &str) {
+/// A text with its length before it, and a zero behind it.
+pub(super) fn string(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(&(text.len() as u32 + 1).to_le_bytes());
     out.extend_from_slice(text.as_bytes());
     out.push(0);
@@ -109,14 +92,20 @@ fn name<E: serde::de::Error>(out: &mut Vec<u8>, name: &str) -> Result<(), E> {
 }
 
 /// Room for a document's length, and, once it is there, the length.
-fn begin(out: &mut Vec<u8>) -> usize {
+pub(super) fn begin(out: &mut Vec<u8>) -> usize {
     let at = out.len();
     out.extend_from_slice(&[0; 4]);
     at
 }
 
-fn end(out: &mut Vec<u8>, at: usize) {
+/// Ends a document that begins there.
+pub(super) fn end(out: &mut Vec<u8>, at: usize) {
     out.push(0);
+    length(out, at);
+}
+
+/// Notes there how long what begins there is.
+pub(super) fn length(out: &mut [u8], at: usize) {
     let length = (out.len() - at) as u32;
     out[at..at + 4].copy_from_slice(&length.to_le_bytes());
 }
@@ -328,8 +317,7 @@ fn code<'de, A: MapAccess<'de>>(mut seed: Seed<'_>, mut members: A) -> Result<()
             let at = begin(seed.out);
             string(seed.out, &code);
             members.next_value_seed(Seed { out: seed.out, place: Place::Root, dialect: seed.dialect })?;
-            let length = (seed.out.len() - at) as u32;
-            seed.out[at..at + 4].copy_from_slice(&length.to_le_bytes());
+            length(seed.out, at);
             Ok(())
         }
         Some(_) => Err(A::Error::custom("code has a scope and nothing else")),

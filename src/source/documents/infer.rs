@@ -1,0 +1,167 @@
+//! Columns that are found as documents come.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, RecordBatch, new_null_array};
+use arrow_schema::{DataType, Field as ArrowField};
+use serde_json::Value as Json;
+
+use super::bson::{Elements, Value};
+use super::columns::Misfit;
+use super::json::Fault;
+use super::known::Known;
+use super::records::{self, Records};
+use super::rest::Rest;
+use super::settings::Settings;
+use super::shape::Shape;
+use super::table::{Failure, batch};
+use super::{REST, schema};
+use crate::error::{Error, Result};
+use crate::record::{Table, field};
+
+/// The columns, as wide as the documents so far.
+pub struct Columns {
+    known: Known,
+    pub table: Arc<Table>,
+    records: Records,
+}
+
+impl Columns {
+    pub fn of(name: &str, settings: &Settings, state: &Json) -> Result<Self> {
+        let mut known = Known::of(state)?;
+        for name in settings.named.iter().filter(|name| *name != REST) {
+            known.fields.entry(name);
+        }
+        let (table, records) = (schema::table(name, Vec::new(), None, true), Records::of(&known.fields));
+        let mut this = Self { known, table: Arc::new(table), records };
+        this.table = Arc::new(this.next(settings));
+        Ok(this)
+    }
+
+    /// The same, with room for what documents lack, whatever else has columns.
+    pub fn with_defaults(mut self, defaults: &[u8], settings: &Settings) -> Result<Self, Fault> {
+        let mut elements = Elements::of(defaults)?;
+        while let Some((name, value)) = elements.advance()? {
+            if !value.is_null() {
+                self.known.fields.entry(std::str::from_utf8(name).map_err(|_| Fault::NotText)?);
+            }
+        }
+        self.known.widen(defaults, settings)?;
+        Ok(self)
+    }
+
+    pub fn state(&self) -> Result<Json> {
+        self.known.state()
+    }
+
+    /// How many there are, where records are flat.
+    pub fn count(&self) -> usize {
+        self.known.fields.columns()
+    }
+
+    /// Makes the columns wide enough for documents, and for their defaults.
+    pub fn observe<'a>(
+        &mut self,
+        documents: impl IntoIterator<Item = &'a [u8]>,
+        settings: &Settings,
+    ) -> Result<(), Fault> {
+        let (mut is_wider, mut widened) = (false, Ok(()));
+        for document in documents {
+            match self.known.widen(document, settings) {
+                Ok(this) => is_wider |= this,
+                // Half of it is known by now.
+                Err(fault) => {
+                    (is_wider, widened) = (true, Err(fault));
+                    break;
+                }
+            }
+        }
+        if is_wider {
+            self.announce(settings);
+        }
+        widened
+    }
+
+    /// Makes the table of what is known. It stays the very same where nothing but the source's own types would be others: each table
+    /// begins new files.
+    pub fn announce(&mut self, settings: &Settings) {
+        self.records = Records::of(&self.known.fields);
+        let next = self.next(settings);
+        if next != *self.table {
+            self.known.tell();
+            self.table = Arc::new(self.next(settings));
+        }
+    }
+
+    fn next(&self, settings: &Settings) -> Table {
+        let is_named = |name: &str| settings.named.iter().any(|named| named == name);
+        let names = self.known.fields.iter().enumerate();
+        let mut columns: Vec<ArrowField> =
+            names.filter_map(|(place, (name, _))| self.known.column(place, is_named(name))).collect();
+        if self.known.rest {
+            columns.push(field::json(REST));
+        }
+        schema::table(&self.table.name, columns, settings.key.as_deref(), true)
+    }
+
+    /// The rows of documents, of [`Columns::table`] as it is then.
+    pub fn rows(&mut self, documents: &[&[u8]], settings: &Settings) -> Result<RecordBatch, Failure> {
+        let mut wide_from = None;
+        loop {
+            let (row, misfit) = match self.build(documents, settings) {
+                Ok(rest) => return self.finish(documents.len(), rest, settings),
+                Err(misfit) => misfit,
+            };
+            self.records = Records::of(&self.known.fields);
+            match (misfit, wide_from) {
+                (Misfit::Fault(fault), _) => return Err(fault.into()),
+                // Those before it have fitted.
+                (Misfit::Wider, None) => {
+                    self.observe(documents[row..].iter().copied(), settings)?;
+                    wide_from = Some(row);
+                }
+                (Misfit::Wider, Some(_)) => {
+                    let table = &self.table.name;
+                    let message = format!("table {table}: document {row} of a batch does not fit what was made for it");
+                    return Err(Error::bug(message).into());
+                }
+            }
+        }
+    }
+
+    /// Adds documents to the columns; a misfit is of the document of that number, and leaves them half full.
+    fn build(&mut self, documents: &[&[u8]], settings: &Settings) -> Result<Rest, (usize, Misfit)> {
+        let mut rest = Rest::default();
+        let Self { records: columns, known, .. } = self;
+        columns.reserve(documents.len());
+        for (row, document) in documents.iter().enumerate() {
+            let other = |name: &[u8], value: &Value<'_>| match value.is_null() {
+                true => Ok(()),
+                false if known.has_in_rest(name) => Ok(rest.add(row, name, value)?),
+                false => Err(records::unknown(name)),
+            };
+            let added = columns.add_with(document, other).and_then(|()| match &settings.defaults {
+                Some(defaults) => columns.complete(defaults),
+                None => Ok(()),
+            });
+            added.map_err(|misfit| (row, misfit))?;
+        }
+        Ok(rest)
+    }
+
+    fn finish(&mut self, rows: usize, rest: Rest, settings: &Settings) -> Result<RecordBatch, Failure> {
+        let mut arrays = self.records.arrays()?.into_iter();
+        let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.table.schema.fields().len());
+        for (name, field) in self.known.fields.iter() {
+            if field.shape != Shape::Nothing {
+                columns.extend(arrays.next());
+            } else if settings.named.iter().any(|named| named == name) {
+                columns.push(new_null_array(&DataType::Utf8, rows));
+            }
+        }
+        if self.known.rest {
+            columns.push(rest.finish(rows)?);
+        }
+        batch(&self.table, columns, rows)
+    }
+}

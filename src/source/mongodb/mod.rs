@@ -17,6 +17,7 @@ mod query;
 mod replies;
 mod rows;
 mod seed;
+mod shape;
 mod whole;
 mod windows;
 
@@ -73,7 +74,7 @@ fn check_mode(section: &Section, mode: Mode) -> Result<()> {
 }
 
 fn check_stream(section: &Section) -> Result<()> {
-    plan::check(section)
+    shape::check(section)
 }
 
 /// A database.

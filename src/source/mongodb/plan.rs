@@ -7,9 +7,9 @@ use super::catalog::{self, Collection, Kind};
 use super::config;
 use super::connect::Server;
 use super::id::{self, ID};
-use crate::config::Section;
+use super::shape;
 use crate::error::{Error, Result};
-use crate::source::documents::{self, Documents};
+use crate::source::documents::{self, Documents, Schema};
 use crate::source::{Selection, Stream};
 
 pub struct Plan {
@@ -54,7 +54,7 @@ impl Plan {
     pub fn of(collection: Collection, selection: &Selection) -> Result<Self> {
         let section = &selection.section;
         let filter = config::filter(section, "where")?.map(|bytes| document(&bytes)).transpose()?;
-        let settings = settings(selection)?;
+        let settings = shape::settings(selection)?;
         Ok(Self {
             output: selection.output_name(&collection.name),
             projection: projection(selection),
@@ -146,6 +146,9 @@ impl Plan {
             ),
             Kind::Plain => {}
         }
+        if self.settings.schema == Schema::Infer {
+            notes.push("Its columns are found in the documents: these are those of some of them, and more may come.".to_owned());
+        }
         if self.settings.key.is_none() {
             notes.push("`_id` is not among the fields, so that nothing tells its rows apart.".to_owned());
         }
@@ -153,37 +156,10 @@ impl Plan {
     }
 }
 
-/// What becomes of documents.
-fn settings(selection: &Selection) -> Result<documents::Settings> {
-    let section = &selection.section;
-    let named = selection.columns.iter().flatten().filter(|path| selection.takes_column(path));
-    let mut named = catalog::tops(named.map(String::as_str));
-    let key = match selection.primary_key.as_slice() {
-        [] => ID,
-        [one] => one.as_str(),
-        _ => return Err(section.error("primary_key", "names several fields: documents are told apart by one")),
-    };
-    let has_key = match selection.columns.is_some() {
-        true => named.iter().any(|name| name == key),
-        false => selection.takes_column(key),
-    };
-    // A collection without documents is a table all the same.
-    if selection.columns.is_none() && has_key {
-        named.push(key.to_owned());
-    }
-    Ok(documents::Settings {
-        key: has_key.then(|| key.to_owned()),
-        named,
-        most_columns: usize::try_from(section.integer("most_columns")?).unwrap_or(usize::MAX),
-        ..documents::Settings::default()
-    })
-}
-
 /// The fields that the server is to send.
 fn projection(selection: &Selection) -> Option<Document> {
-    if let Some(columns) = &selection.columns {
-        let taken = columns.iter().filter(|path| selection.takes_column(path));
-        let mut projection: Document = taken.map(|path| (path.clone(), 1.into())).collect();
+    if let Some(columns) = shape::fields(selection) {
+        let mut projection: Document = columns.into_iter().map(|path| (path, 1.into())).collect();
         if !projection.contains_key(ID) {
             projection.insert(ID, 0);
         }
@@ -191,12 +167,6 @@ fn projection(selection: &Selection) -> Option<Document> {
     }
     let left: Document = selection.exclude_columns.iter().map(|path| (path.clone(), 0.into())).collect();
     (!left.is_empty()).then_some(left)
-}
-
-/// Checks what single keys of a stream do not tell.
-pub fn check(section: &Section) -> Result<()> {
-    config::filter(section, "where")?;
-    Ok(())
 }
 
 fn document(bytes: &[u8]) -> Result<Document> {

@@ -205,8 +205,10 @@ impl Query {
         marks: &[Option<String>],
         (documents, outlet): (&mut Documents, &Outlet),
     ) -> Result<(), Stop> {
-        let batch = documents.rows(group)?;
-        let rows = Rows { table: documents.table().clone(), batch };
+        let (rows, beside) = rows::of(documents, group)?;
+        if let Some(rows) = beside {
+            outlet.send(Event::Rows(rows)).await?;
+        }
         for event in reading.events(rows, Some(marks), sieve)? {
             let event = match event {
                 Event::Checkpoint(checkpoint) => Event::Checkpoint(with_documents(checkpoint, documents)?),

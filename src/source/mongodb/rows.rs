@@ -1,12 +1,10 @@
 //! Documents of replies as events, a batch at a time.
 
-use std::sync::Arc;
-
 use super::replies::Reply;
 use crate::error::Result;
-use crate::record::{Event, Rows, Table};
+use crate::record::{Event, Rows};
 use crate::source::BATCH_BYTES;
-use crate::source::documents::Documents;
+use crate::source::documents::{Built, Documents};
 use crate::source::feed::{Closed, Outlet};
 
 /// Why reading ends early.
@@ -51,13 +49,29 @@ pub fn groups<'a, 'd>(documents: &'a [&'d [u8]], most: usize) -> impl Iterator<I
     })
 }
 
-/// Sends the rows of a reply; how many there were.
+/// What a group of documents comes to: rows, and those of the quarantine behind them, where there are any.
+pub fn of(documents: &mut Documents, group: &[&[u8]]) -> Result<(Rows, Option<Rows>)> {
+    let Built { batch, refused } = documents.rows(group)?;
+    let rows = Rows { table: documents.table().clone(), batch };
+    let beside = match documents.quarantine_table().cloned() {
+        Some(table) if !refused.is_empty() => {
+            tracing::warn!(table = table.name, documents = refused.len(), "documents do not fit what is declared: they are in the quarantine");
+            Some(Rows { batch: documents.quarantine(group, &refused)?, table })
+        }
+        _ => None,
+    };
+    Ok((rows, beside))
+}
+
+/// Sends the rows of a reply; how many documents there were.
 pub async fn send(documents: &mut Documents, reply: &Reply, outlet: &Outlet) -> Result<u64, Stop> {
     let slices = reply.documents()?;
     for group in groups(&slices, documents.most_rows()) {
-        let batch = documents.rows(group)?;
-        let table: Arc<Table> = documents.table().clone();
-        outlet.send(Event::Rows(Rows { table, batch })).await?;
+        let (rows, beside) = of(documents, group)?;
+        outlet.send(Event::Rows(rows)).await?;
+        if let Some(rows) = beside {
+            outlet.send(Event::Rows(rows)).await?;
+        }
     }
     Ok(slices.len() as u64)
 }

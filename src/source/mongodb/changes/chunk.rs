@@ -1,5 +1,6 @@
 //! Chunks of collections that see everything up to a place in the log: majority reads behind its time.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -56,6 +57,8 @@ struct Reading {
     last: Option<String>,
     /// Documents of the reply that is at hand, of which so many have been handed on.
     reply: Option<(Reply, usize)>,
+    /// Rows that are about to be handed on.
+    rows: VecDeque<Rows>,
 }
 
 impl Chunks {
@@ -85,6 +88,7 @@ impl Chunks {
             is_told: false,
             last: None,
             reply: None,
+            rows: VecDeque::new(),
         };
         if !reading.begin_next(&self.server).await? {
             return Ok(Begun::NotYet);
@@ -119,8 +123,12 @@ impl Reading {
     /// The next rows; `None` at the chunk's end.
     async fn next(&mut self, server: &Server, tables: &Tables, chosen: &Chosen) -> Result<Option<Rows>> {
         loop {
-            if let Some(rows) = self.of_reply(tables, chosen)? {
+            if let Some(rows) = self.rows.pop_front() {
                 return Ok(Some(rows));
+            }
+            self.rows = self.of_reply(tables, chosen)?.into();
+            if !self.rows.is_empty() {
+                continue;
             }
             if self.most == 0 {
                 return Ok(None);
@@ -144,8 +152,8 @@ impl Reading {
     }
 
     /// A batch of the reply that is at hand.
-    fn of_reply(&mut self, tables: &Tables, chosen: &Chosen) -> Result<Option<Rows>> {
-        let Some((reply, done)) = &mut self.reply else { return Ok(None) };
+    fn of_reply(&mut self, tables: &Tables, chosen: &Chosen) -> Result<Vec<Rows>> {
+        let Some((reply, done)) = &mut self.reply else { return Ok(Vec::new()) };
         let documents = reply.documents()?;
         let most = usize::try_from(self.most).unwrap_or(usize::MAX).min(documents.len() - *done);
         let mut pending = Pending::of(tables, &self.name);
@@ -161,14 +169,14 @@ impl Reading {
         let count = pending.len();
         if count == 0 {
             self.reply = None;
-            return Ok(None);
+            return Ok(Vec::new());
         }
         *done += count;
         self.most -= count as u64;
         if let Some(last) = documents.get(*done - 1) {
             self.last = Some(id::text(last)?);
         }
-        pending.finish().map(Some)
+        pending.finish()
     }
 }
 

@@ -54,7 +54,8 @@ impl Pending {
 }
 
 impl Gathered for Pending {
-    type Rows = Rows;
+    /// Of the table, and of its quarantine.
+    type Rows = Vec<Rows>;
 
     fn len(&self) -> usize {
         self.rows.len()
@@ -64,7 +65,7 @@ impl Gathered for Pending {
         self.bytes.len()
     }
 
-    fn finish(&mut self) -> Result<Rows> {
+    fn finish(&mut self) -> Result<Vec<Rows>> {
         let rows = self.tables.rows(&self.name, self)?;
         self.bytes.clear();
         self.ends.clear();

@@ -1,6 +1,6 @@
 //! A change stream as a log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::place::{self, Place};
 use super::tables::Tables;
 use super::watching::Watching;
 use crate::error::{Error, Result};
-use crate::record::Lag;
+use crate::record::{Lag, Rows};
 use crate::record::change;
 use crate::source::changes::{Gathering, Log, Step, within};
 use crate::source::mongodb::connect::Server;
@@ -32,6 +32,8 @@ pub struct Stream {
     /// By collection, where in the gathering its changes are.
     places: BTreeMap<String, usize>,
     gathering: Gathering<Pending>,
+    /// Rows that are about to be handed on.
+    rows: VecDeque<Rows>,
     pieces: Pieces,
     /// Behind the last event.
     place: Place,
@@ -63,6 +65,7 @@ impl Stream {
             replies,
             places: BTreeMap::new(),
             gathering: Gathering::of(0),
+            rows: VecDeque::new(),
             pieces: Pieces::default(),
             place,
             transaction: None,
@@ -174,7 +177,7 @@ impl Stream {
         let Some(at) = self.at(collection)? else { return Ok(()) };
         self.gathering.full(at)?;
         let rows = change::truncate(&self.tables.table(collection)?, event.committed_at(), position)?;
-        self.gathering.ready.push_back(Step::Rows(rows));
+        self.gathering.ready.push_back(Step::Rows(vec![rows]));
         Ok(())
     }
 
@@ -206,8 +209,19 @@ pub fn told(reply: &RawDocument) -> Result<(Option<&[u8]>, Option<Timestamp>)> {
 impl Log for Stream {
     async fn next(&mut self) -> Result<Step> {
         loop {
-            if let Some(step) = self.gathering.ready.pop_front() {
-                return Ok(step);
+            if let Some(rows) = self.rows.pop_front() {
+                return Ok(Step::Rows(rows));
+            }
+            match self.gathering.ready.pop_front() {
+                Some(Step::Rows(rows)) => {
+                    self.rows.extend(rows);
+                    continue;
+                }
+                Some(Step::Position(position)) => return Ok(Step::Position(position)),
+                Some(Step::Anew(table)) => return Ok(Step::Anew(table)),
+                Some(Step::Idle) => return Ok(Step::Idle),
+                Some(Step::End) => return Ok(Step::End),
+                None => {}
             }
             if self.ended {
                 if self.gathering.patience().is_some() {

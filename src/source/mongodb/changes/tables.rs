@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::record::change::{self, Changes};
 use crate::record::{Rows, Table};
 use crate::source::Selection;
-use crate::source::documents::Documents;
+use crate::source::documents::{Built, Documents};
 use crate::source::mongodb::catalog::{Collection, Kind};
 use crate::source::mongodb::plan::Plan;
 
@@ -135,7 +135,7 @@ impl Tables {
     }
 
     /// The rows of what has come of a table.
-    pub fn rows(&self, name: &str, pending: &Pending) -> Result<Rows> {
+    pub fn rows(&self, name: &str, pending: &Pending) -> Result<Vec<Rows>> {
         self.with(name, |known| known.rows(pending))
     }
 
@@ -161,18 +161,32 @@ impl Known {
         Ok(table)
     }
 
-    fn rows(&mut self, pending: &Pending) -> Result<Rows> {
-        let batch = self.documents.rows(&pending.documents())?;
-        let table = self.table()?;
-        let mut changes = Changes::default();
-        let own = self.documents.table().clone();
-        let columns = || own.schema.fields().iter().map(|field| field.name().as_str());
-        for row in pending.rows() {
-            let unchanged = row.sent.as_ref().map(|sent| columns().filter(|name| !sent.contains(*name)));
-            changes.push(row.op, row.committed_at, &row.position, unchanged.into_iter().flatten());
+    fn rows(&mut self, pending: &Pending) -> Result<Vec<Rows>> {
+        let group = pending.documents();
+        let Built { batch, refused } = self.documents.rows(&group)?;
+        let (table, own) = (self.table()?, self.documents.table().clone());
+        let is_refused = |row: &usize| refused.iter().any(|refused| refused.row == *row);
+        let taken = (0..group.len()).filter(|row| refused.is_empty() || !is_refused(row));
+        let mut all = vec![changes(pending, taken, &own).finish(&table, &batch)?];
+        if let Some(beside) = self.documents.quarantine_table().cloned().filter(|_| !refused.is_empty()) {
+            let batch = self.documents.quarantine(&group, &refused)?;
+            let table = Arc::new(change::table(&beside)?);
+            tracing::warn!(table = table.name, documents = refused.len(), "documents do not fit what is declared: they are in the quarantine");
+            all.push(changes(pending, refused.iter().map(|refused| refused.row), &beside).finish(&table, &batch)?);
         }
-        changes.finish(&table, &batch)
+        Ok(all)
     }
+}
+
+/// What happened to some of the rows, of a table with these columns.
+fn changes(pending: &Pending, rows: impl Iterator<Item = usize>, own: &Table) -> Changes {
+    let mut changes = Changes::default();
+    let columns = || own.schema.fields().iter().map(|field| field.name().as_str());
+    for row in rows.filter_map(|row| pending.rows().get(row)) {
+        let unchanged = row.sent.as_ref().map(|sent| columns().filter(|name| !sent.contains(*name)));
+        changes.push(row.op, row.committed_at, &row.position, unchanged.into_iter().flatten());
+    }
+    changes
 }
 
 fn documents(selection: &Selection, name: &str, known: &Value) -> Result<Documents> {

@@ -30,6 +30,8 @@ mod job_log;
 mod kill;
 #[cfg(feature = "mysql")]
 mod mariadb;
+#[cfg(feature = "mongodb")]
+mod mongo;
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg(all(feature = "mysql", feature = "postgres", feature = "s3"))]
@@ -37,6 +39,8 @@ mod plan;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod program;
+#[cfg(any(feature = "mongodb", feature = "postgres"))]
+mod render;
 #[cfg(feature = "s3")]
 mod s3;
 #[cfg(any(feature = "mysql", feature = "postgres"))]

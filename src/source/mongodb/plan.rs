@@ -147,7 +147,10 @@ impl Plan {
             Kind::Plain => {}
         }
         if self.settings.schema == Schema::Infer {
-            notes.push("Its columns are found in the documents: these are those of some of them, and more may come.".to_owned());
+            notes.push(
+                "Its columns are found in the documents: these are those of some of them, and more may come."
+                    .to_owned(),
+            );
         }
         if self.settings.key.is_none() {
             notes.push("`_id` is not among the fields, so that nothing tells its rows apart.".to_owned());

@@ -55,7 +55,11 @@ pub fn of(documents: &mut Documents, group: &[&[u8]]) -> Result<(Rows, Option<Ro
     let rows = Rows { table: documents.table().clone(), batch };
     let beside = match documents.quarantine_table().cloned() {
         Some(table) if !refused.is_empty() => {
-            tracing::warn!(table = table.name, documents = refused.len(), "documents do not fit what is declared: they are in the quarantine");
+            tracing::warn!(
+                table = table.name,
+                documents = refused.len(),
+                "documents do not fit what is declared: they are in the quarantine"
+            );
             Some(Rows { batch: documents.quarantine(group, &refused)?, table })
         }
         _ => None,

@@ -91,7 +91,9 @@ fn defaults(section: &Section) -> Result<Option<Vec<u8>>> {
     let mut json = serde_json::Map::new();
     for (name, text) in section.members("default.") {
         if name.contains('.') {
-            return Err(section.error(&format!("default.{name}"), "is of a field within another: a default is one of a column"));
+            return Err(
+                section.error(&format!("default.{name}"), "is of a field within another: a default is one of a column")
+            );
         }
         json.insert(name.to_owned(), value(text));
     }
@@ -160,6 +162,9 @@ mod tests {
         assert_eq!(defaults("0"), wanted(r#"{"a":0}"#));
         assert_eq!(defaults("true"), wanted(r#"{"a":true}"#));
         assert_eq!(defaults("\"0\""), wanted(r#"{"a":"\"0\""}"#));
-        assert_eq!(defaults(r#"{"$date":"2024-01-01T00:00:00Z"}"#), wanted(r#"{"a":{"$date":"2024-01-01T00:00:00Z"}}"#));
+        assert_eq!(
+            defaults(r#"{"$date":"2024-01-01T00:00:00Z"}"#),
+            wanted(r#"{"a":{"$date":"2024-01-01T00:00:00Z"}}"#)
+        );
     }
 }

@@ -13,8 +13,14 @@ fn port(variable: &str) -> String {
 /// As a user of the server that has some.
 fn keys<'a>(port: &'a str, ca: &'a str, user: &'a str, password: &'a str) -> Vec<(&'a str, &'a str)> {
     vec![
-        ("url", "mongodb://"), ("hostname", "localhost"), ("port", port), ("username", user), ("password", password), ("tls", "verify-full"),
-        ("tls_ca", ca), ("database", "test"),
+        ("url", "mongodb://"),
+        ("hostname", "localhost"),
+        ("port", port),
+        ("username", user),
+        ("password", password),
+        ("tls", "verify-full"),
+        ("tls_ca", ca),
+        ("database", "test"),
     ]
     .into_iter()
     .filter(|(key, _)| *key != "url")
@@ -45,7 +51,8 @@ async fn users_log_in_as_they_may() {
     let mut elsewhere = keys(&port, &ca, "reader", "readerpw");
     elsewhere.retain(|(key, _)| *key != "database");
     elsewhere.push(("database", "tm_logins"));
-    let error = source(&elsewhere).unwrap().streams(&[selection(&[("table", "c")]).unwrap()]).await.map(drop).unwrap_err();
+    let error =
+        source(&elsewhere).unwrap().streams(&[selection(&[("table", "c")]).unwrap()]).await.map(drop).unwrap_err();
     assert!(matches!(error.kind(), Kind::Denied | Kind::Config), "{error}");
 }
 
@@ -76,11 +83,13 @@ async fn servers_that_are_not_as_expected_are_named() {
     };
     let nobody = of(&[("hostname", "127.0.0.1"), ("port", "1"), ("database", "x"), quick]).await;
     assert_eq!(nobody.kind(), Kind::Unavailable, "{nobody}");
-    let unknown_ca = of(&[("hostname", "localhost"), ("port", &with_login), ("database", "x"), ("tls", "verify-full"), quick]).await;
+    let unknown_ca =
+        of(&[("hostname", "localhost"), ("port", &with_login), ("database", "x"), ("tls", "verify-full"), quick]).await;
     assert_eq!(unknown_ca.kind(), Kind::Unavailable, "{unknown_ca}");
     let no_tls = of(&[("hostname", "localhost"), ("port", &plain), ("database", "x"), ("tls", "require"), quick]).await;
     assert_eq!(no_tls.kind(), Kind::Unavailable, "{no_tls}");
-    let other_set = of(&[("hostname", "127.0.0.1"), ("port", &plain), ("database", "x"), ("replica_set", "other"), quick]).await;
+    let other_set =
+        of(&[("hostname", "127.0.0.1"), ("port", &plain), ("database", "x"), ("replica_set", "other"), quick]).await;
     assert_eq!(other_set.kind(), Kind::Unavailable, "{other_set}");
 }
 

@@ -173,7 +173,11 @@ async fn a_large_snapshot_goes_on_at_its_chunk() {
     }
     drop(reader);
     let checkpoint = checkpoint.unwrap();
-    assert!(checkpoint.position.to_string().contains(r#""after":["{\"$numberInt\":\"1000\"}"]"#), "{}", checkpoint.position);
+    assert!(
+        checkpoint.position.to_string().contains(r#""after":["{\"$numberInt\":\"1000\"}"]"#),
+        "{}",
+        checkpoint.position
+    );
     database.collection("c").delete_one(doc! { "_id": 500 }).await.unwrap();
     let rest = database.read(&stream, Some(&checkpoint)).await.unwrap();
     let (read, gone): (Vec<_>, Vec<_>) = ops(&rest, "c").into_iter().partition(|op| op.starts_with('r'));

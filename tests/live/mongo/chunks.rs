@@ -15,9 +15,25 @@ fn mixed(count: i32) -> impl Iterator<Item = Document> {
         1 => Bson::Int64(i64::from(number) << 40),
         2 => Bson::Double(f64::from(number) + 0.5),
         3 => Bson::String(format!("key {}", number % 7 * 1000 + number)),
-        4 => Bson::ObjectId(ObjectId::from_bytes([(number % 251) as u8, 1, 2, 3, 4, 5, 6, 7, 8, 9, (number >> 8) as u8, number as u8])),
+        4 => Bson::ObjectId(ObjectId::from_bytes([
+            (number % 251) as u8,
+            1,
+            2,
+            3,
+            4,
+            5,
+            6,
+            7,
+            8,
+            9,
+            (number >> 8) as u8,
+            number as u8,
+        ])),
         5 => Bson::DateTime(DateTime::from_millis(i64::from(number) * 1_000_000 - 5_000_000_000)),
-        6 => Bson::Binary(Binary { subtype: BinarySubtype::Generic, bytes: vec![number as u8; (number % 5) as usize + 5] }),
+        6 => Bson::Binary(Binary {
+            subtype: BinarySubtype::Generic,
+            bytes: vec![number as u8; (number % 5) as usize + 5],
+        }),
         7 => Bson::Document(doc! { "a": number }),
         8 => Bson::Timestamp(Timestamp { time: number as u32, increment: 1 }),
         9 => Bson::Decimal128(format!("{number}.25").parse::<Decimal128>().unwrap()),
@@ -37,7 +53,17 @@ async fn chunks(database: &Database, stream: &[(&str, &str)]) -> Vec<Stream> {
 async fn each_document_is_in_one_chunk_whatever_types_keys_have() {
     let database = Database::new("mixed").await;
     database.insert("c", mixed(4_000)).await;
-    database.insert("c", [doc! { "_id": Bson::MinKey }, doc! { "_id": Bson::MaxKey }, doc! { "_id": Bson::Null }, doc! { "_id": f64::NAN }]).await;
+    database
+        .insert(
+            "c",
+            [
+                doc! { "_id": Bson::MinKey },
+                doc! { "_id": Bson::MaxKey },
+                doc! { "_id": Bson::Null },
+                doc! { "_id": f64::NAN },
+            ],
+        )
+        .await;
     let parts = chunks(&database, &[("table", "c"), ("chunk_rows", "300")]).await;
     assert!(parts.len() > 5, "{}", parts.len());
     let source = database.source(&[]).unwrap();
@@ -82,7 +108,12 @@ fn one_moment_is_refused_with_what_to_do() {
     let refused = selection(&[("table", "c"), ("consistency", "table")]);
     let error = match refused {
         Ok(selection) => futures_util::FutureExt::now_or_never(async move {
-            super::source(&[("url", "mongodb://127.0.0.1:1/x")]).unwrap().streams(&[selection]).await.map(drop).unwrap_err()
+            super::source(&[("url", "mongodb://127.0.0.1:1/x")])
+                .unwrap()
+                .streams(&[selection])
+                .await
+                .map(drop)
+                .unwrap_err()
         })
         .unwrap(),
         Err(error) => error,

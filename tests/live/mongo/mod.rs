@@ -17,8 +17,7 @@ use tidemark::error::Result;
 use tidemark::record::{Checkpoint, Event, Table};
 use tidemark::source::{Description, Reader, STREAM_KEYS, Selection, Source, Stream, maker};
 
-use crate::postgres::render;
-use crate::server;
+use crate::{render, server};
 
 /// The variables of its kinds of servers.
 pub const PLAIN: &str = "TIDEMARK_TEST_MONGO";

@@ -69,7 +69,8 @@ async fn every_type_has_its_form() {
 async fn fields_conditions_and_names() {
     let database = Database::new("fields").await;
     database.insert("c", numbered(1, 20)).await;
-    let stream = [("table", "c"), ("columns", "name, _id, absent"), ("where", r#"{"_id": {"$gt": 18}}"#), ("as", "out")];
+    let stream =
+        [("table", "c"), ("columns", "name, _id, absent"), ("where", r#"{"_id": {"$gt": 18}}"#), ("as", "out")];
     let read = database.read(&stream, None).await.unwrap();
     assert_eq!(read.table.name, "out");
     let names: Vec<_> = read.table.schema.fields().iter().map(|field| field.name().as_str()).collect();

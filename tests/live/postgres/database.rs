@@ -199,11 +199,11 @@ impl Read {
         self.batches.iter().map(RecordBatch::num_rows).sum()
     }
 
-    /// A column's values, as [`super::render::text`] shows them.
+    /// A column's values, as [`crate::render::text`] shows them.
     pub fn column(&self, name: &str) -> Vec<Option<String>> {
         let column = self.table.schema.index_of(name).unwrap();
         let arrays = self.batches.iter().map(|batch| batch.column(column));
-        arrays.flat_map(|array| (0..array.len()).map(move |row| super::render::text(array, row))).collect()
+        arrays.flat_map(|array| (0..array.len()).map(move |row| crate::render::text(array, row))).collect()
     }
 }
 

@@ -11,7 +11,6 @@ mod handover;
 mod incremental;
 mod interleaved;
 mod policies;
-mod render;
 mod replication;
 mod snapshot;
 mod statements;

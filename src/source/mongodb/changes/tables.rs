@@ -171,7 +171,11 @@ impl Known {
         if let Some(beside) = self.documents.quarantine_table().cloned().filter(|_| !refused.is_empty()) {
             let batch = self.documents.quarantine(&group, &refused)?;
             let table = Arc::new(change::table(&beside)?);
-            tracing::warn!(table = table.name, documents = refused.len(), "documents do not fit what is declared: they are in the quarantine");
+            tracing::warn!(
+                table = table.name,
+                documents = refused.len(),
+                "documents do not fit what is declared: they are in the quarantine"
+            );
             all.push(changes(pending, refused.iter().map(|refused| refused.row), &beside).finish(&table, &batch)?);
         }
         Ok(all)

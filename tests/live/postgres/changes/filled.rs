@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use tidemark::record::Event;
 
 use super::super::database::{Database, make, selection};
-use super::super::render;
 use super::super::replication::SMALL;
 use super::altered::{place, until};
 use super::{Log, Seen, with_slot};
+use crate::render;
 
 /// No compression makes it small, and it is kept out of its row.
 const BIG: &str = "(SELECT string_agg(md5(n::text), '') FROM generate_series(1, 200) AS n)";

@@ -6,8 +6,8 @@ use arrow_array::{Array, ArrayRef};
 use tidemark::record::Event;
 
 use super::super::database::Database;
-use super::super::render;
 use super::{Log, with_slot};
+use crate::render;
 
 /// Types, and a value of each that is too large for its row. Those of a fixed length are never left away.
 const TYPES: &[(&str, &str)] = &[

@@ -70,7 +70,7 @@ pub async fn changes(reader: &mut dyn Reader, count: usize) -> Vec<String> {
     let mut changes = Vec::new();
     while changes.len() < count {
         if let Some(Event::Rows(rows)) = reader.next().await.unwrap() {
-            let text = |name: &str, row| super::render::text(rows.batch.column_by_name(name).unwrap(), row);
+            let text = |name: &str, row| crate::render::text(rows.batch.column_by_name(name).unwrap(), row);
             let text = |name, row| text(name, row).unwrap_or_else(|| "-".to_owned());
             let told = |row| format!("{} {} {}", text("_op", row), text("id", row), text("_unchanged", row));
             changes.extend((0..rows.batch.num_rows()).map(told));

@@ -40,7 +40,7 @@ pub use self::rare::*;
 pub use self::slots::*;
 pub use self::streamed::*;
 use super::database::{Database, make, selection};
-use super::render;
+use crate::render;
 
 /// A row as text, by its columns.
 type Row = BTreeMap<String, Option<String>>;

@@ -7,8 +7,8 @@ use tidemark::error::{Kind, Result};
 use tidemark::record::Event;
 
 use super::super::database::{Database, assert_error};
-use super::super::render;
 use super::{Log, altered, with_slot};
+use crate::render;
 
 /// By table, the values of its column `v` that came with an operation, each by itself.
 type Values = BTreeMap<String, Vec<ArrayRef>>;

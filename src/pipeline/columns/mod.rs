@@ -105,7 +105,10 @@ impl Watched {
 impl Reader for Watched {
     async fn next(&mut self) -> Result<Option<Event>> {
         let event = self.reader.next().await?;
-        if let Some(Event::Rows(rows)) = &event {
+        // Where columns are found in the rows, there are none to tell of before there is a row.
+        if let Some(Event::Rows(rows)) = &event
+            && (rows.batch.num_rows() > 0 || !rows.table.is_found())
+        {
             self.compare(&rows.table)?;
         }
         Ok(event)

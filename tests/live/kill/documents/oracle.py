@@ -112,7 +112,7 @@ def leaves(value, path=""):
 
 def parsed(value):
     """A cell: text that is JSON is what it says."""
-    if isinstance(value, str) and value[:1] in "{[" and value[:1]:
+    if isinstance(value, str) and value.startswith(("{", "[")):
         try:
             return bson.json_util.loads(value)
         except (ValueError, TypeError):
@@ -124,7 +124,7 @@ def parsed(value):
 
 def key_text(value):
     """Keys whose text says their type are what they say; a UUID is its digits."""
-    value = parsed(value)
+    value = json.loads(value) if isinstance(value, str) and value[:1] == '"' else parsed(value)
     if isinstance(value, dict):
         return json.dumps(dict(leaves(value)))
     text = text_of(value)

@@ -56,6 +56,31 @@ impl Value<'_> {
     }
 }
 
+/// The bytes that say of what type a value is.
+pub mod kind {
+    pub const DOUBLE: u8 = 0x01;
+    pub const TEXT: u8 = 0x02;
+    pub const RECORD: u8 = 0x03;
+    pub const LIST: u8 = 0x04;
+    pub const BINARY: u8 = 0x05;
+    pub const UNDEFINED: u8 = 0x06;
+    pub const OBJECT_ID: u8 = 0x07;
+    pub const BOOL: u8 = 0x08;
+    pub const INSTANT: u8 = 0x09;
+    pub const NULL: u8 = 0x0A;
+    pub const REGEX: u8 = 0x0B;
+    pub const POINTER: u8 = 0x0C;
+    pub const CODE: u8 = 0x0D;
+    pub const SYMBOL: u8 = 0x0E;
+    pub const CODE_WITH_SCOPE: u8 = 0x0F;
+    pub const INT32: u8 = 0x10;
+    pub const TIMESTAMP: u8 = 0x11;
+    pub const INT64: u8 = 0x12;
+    pub const DECIMAL: u8 = 0x13;
+    pub const MIN_KEY: u8 = 0xFF;
+    pub const MAX_KEY: u8 = 0x7F;
+}
+
 /// The binary subtype of a UUID with its bytes in order.
 pub const UUID: u8 = 4;
 /// Of bytes that nobody has said more of.
@@ -71,6 +96,28 @@ pub struct Torn;
 #[derive(Debug, Clone, Copy)]
 pub struct Elements<'a> {
     rest: &'a [u8],
+}
+
+/// A name that is looked for: most are compared as one number.
+#[derive(Debug, Clone)]
+pub struct Name {
+    /// With the zero that stands behind it.
+    bytes: Box<[u8]>,
+    first: u128,
+    mask: u128,
+}
+
+impl Name {
+    const AT_ONCE: usize = 16;
+
+    pub fn of(name: &[u8]) -> Self {
+        let bytes: Box<[u8]> = name.iter().copied().chain([0]).collect();
+        let (mut first, mut mask) = ([0; Self::AT_ONCE], [0; Self::AT_ONCE]);
+        for (at, byte) in bytes.iter().take(Self::AT_ONCE).enumerate() {
+            (first[at], mask[at]) = (*byte, 0xFF);
+        }
+        Self { bytes, first: u128::from_le_bytes(first), mask: u128::from_le_bytes(mask) }
+    }
 }
 
 /// An element as it lies there.
@@ -96,10 +143,19 @@ impl<'a> Elements<'a> {
     /// The next one: its name and its value.
     #[inline]
     pub fn advance(&mut self) -> Result<Option<(&'a [u8], Value<'a>)>, Torn> {
+        match self.begin()? {
+            Some((kind, name)) => Ok(Some((name, self.value(kind)?))),
+            None => Ok(None),
+        }
+    }
+
+    /// The type and the name of the next one; its value comes then.
+    #[inline]
+    pub fn begin(&mut self) -> Result<Option<(u8, &'a [u8])>, Torn> {
         let Some((&kind, rest)) = self.rest.split_first() else { return Ok(None) };
         let (name, rest) = until_zero(rest)?;
         self.rest = rest;
-        Ok(Some((name, self.value(kind)?)))
+        Ok(Some((kind, name)))
     }
 
     /// The next one with its bytes.
@@ -112,51 +168,58 @@ impl<'a> Elements<'a> {
 
     /// Whether the next one has this name, if there is one; looks at no more of it.
     #[inline]
-    pub fn is_next(&self, name: &[u8]) -> bool {
-        let named = self.rest.get(1..name.len() + 2);
-        named.is_some_and(|named| named[..name.len()] == *name && named[name.len()] == 0)
+    pub fn is_next(&self, name: &Name) -> bool {
+        let Some(named) = self.rest.get(1..) else { return false };
+        match named.first_chunk() {
+            Some(first) => {
+                u128::from_le_bytes(*first) & name.mask == name.first
+                    && (name.bytes.len() <= Name::AT_ONCE || named.starts_with(&name.bytes))
+            }
+            None => named.starts_with(&name.bytes),
+        }
     }
 
-    /// The value of the next one, whose name is so long: after [`Elements::is_next`] has said so.
+    /// The type of the next one, after [`Elements::is_next`] has said that this is its name; its value comes then.
     #[inline]
-    pub fn advance_named(&mut self, length: usize) -> Result<Value<'a>, Torn> {
-        let (&kind, _) = self.rest.split_first().ok_or(Torn)?;
-        self.rest = self.rest.get(length + 2..).ok_or(Torn)?;
-        self.value(kind)
+    pub fn begin_named(&mut self, name: &Name) -> Result<u8, Torn> {
+        let (&kind, rest) = self.rest.split_first().ok_or(Torn)?;
+        self.rest = rest.get(name.bytes.len()..).ok_or(Torn)?;
+        Ok(kind)
     }
 
+    /// The value of that type, after what has told the type.
     #[inline]
-    fn value(&mut self, kind: u8) -> Result<Value<'a>, Torn> {
-        Ok(match kind {
-            0x01 => Value::Double(f64::from_le_bytes(self.fixed()?)),
-            0x02 => Value::Text(self.text()?),
-            0x03 => Value::Record(self.document()?),
-            0x04 => Value::List(self.document()?),
-            0x08 => match self.fixed()? {
+    pub fn value(&mut self, of: u8) -> Result<Value<'a>, Torn> {
+        Ok(match of {
+            kind::DOUBLE => Value::Double(f64::from_le_bytes(self.fixed()?)),
+            kind::TEXT => Value::Text(self.text()?),
+            kind::RECORD => Value::Record(self.document()?),
+            kind::LIST => Value::List(self.document()?),
+            kind::BOOL => match self.fixed()? {
                 [0] => Value::Bool(false),
                 [1] => Value::Bool(true),
                 _ => return Err(Torn),
             },
-            0x07 => Value::ObjectId(self.fixed()?),
-            0x09 => Value::Instant(i64::from_le_bytes(self.fixed()?)),
-            0x0A => Value::Null,
-            0x10 => Value::Int32(i32::from_le_bytes(self.fixed()?)),
-            0x12 => Value::Int64(i64::from_le_bytes(self.fixed()?)),
-            0x13 => Value::Decimal(u128::from_le_bytes(self.fixed()?)),
-            _ => return self.rare(kind),
+            kind::OBJECT_ID => Value::ObjectId(self.fixed()?),
+            kind::INSTANT => Value::Instant(i64::from_le_bytes(self.fixed()?)),
+            kind::NULL => Value::Null,
+            kind::INT32 => Value::Int32(i32::from_le_bytes(self.fixed()?)),
+            kind::INT64 => Value::Int64(i64::from_le_bytes(self.fixed()?)),
+            kind::DECIMAL => Value::Decimal(u128::from_le_bytes(self.fixed()?)),
+            _ => return self.rare(of),
         })
     }
 
     #[cold]
-    fn rare(&mut self, kind: u8) -> Result<Value<'a>, Torn> {
-        Ok(match kind {
-            0x05 => self.binary()?,
-            0x06 => Value::Undefined,
-            0x0B => Value::Regex { pattern: self.name()?, options: self.name()? },
-            0x0C => Value::Pointer { namespace: self.text()?, id: self.fixed()? },
-            0x0D => Value::Code(self.text()?),
-            0x0E => Value::Symbol(self.text()?),
-            0x0F => {
+    fn rare(&mut self, of: u8) -> Result<Value<'a>, Torn> {
+        Ok(match of {
+            kind::BINARY => self.binary()?,
+            kind::UNDEFINED => Value::Undefined,
+            kind::REGEX => Value::Regex { pattern: self.name()?, options: self.name()? },
+            kind::POINTER => Value::Pointer { namespace: self.text()?, id: self.fixed()? },
+            kind::CODE => Value::Code(self.text()?),
+            kind::SYMBOL => Value::Symbol(self.text()?),
+            kind::CODE_WITH_SCOPE => {
                 let length = u32::from_le_bytes(self.fixed()?) as usize;
                 let mut inner = Self { rest: self.take(length.checked_sub(4).ok_or(Torn)?)? };
                 let (code, scope) = (inner.text()?, inner.document()?);
@@ -165,12 +228,12 @@ impl<'a> Elements<'a> {
                 }
                 Value::CodeWithScope { code, scope }
             }
-            0x11 => {
+            kind::TIMESTAMP => {
                 let (ordinal, seconds) = (u32::from_le_bytes(self.fixed()?), u32::from_le_bytes(self.fixed()?));
                 Value::Timestamp { seconds, ordinal }
             }
-            0xFF => Value::MinKey,
-            0x7F => Value::MaxKey,
+            kind::MIN_KEY => Value::MinKey,
+            kind::MAX_KEY => Value::MaxKey,
             _ => return Err(Torn),
         })
     }
@@ -197,8 +260,9 @@ impl<'a> Elements<'a> {
         Ok(taken)
     }
 
+    /// So many bytes of a value.
     #[inline]
-    fn fixed<const N: usize>(&mut self) -> Result<[u8; N], Torn> {
+    pub fn fixed<const N: usize>(&mut self) -> Result<[u8; N], Torn> {
         let (taken, rest) = self.rest.split_first_chunk().ok_or(Torn)?;
         self.rest = rest;
         Ok(*taken)
@@ -206,7 +270,7 @@ impl<'a> Elements<'a> {
 
     /// A text with its length before it, and a zero behind it.
     #[inline]
-    fn text(&mut self) -> Result<&'a [u8], Torn> {
+    pub fn text(&mut self) -> Result<&'a [u8], Torn> {
         let length = u32::from_le_bytes(self.fixed()?) as usize;
         match self.take(length)? {
             [text @ .., 0] => Ok(text),

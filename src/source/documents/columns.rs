@@ -11,7 +11,7 @@ use arrow_array::{
 use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::FieldRef;
 
-use super::bson::{Elements, Torn, Value};
+use super::bson::{Elements, Torn, Value, kind};
 use super::decimal::Decimal;
 use super::declared::Type;
 use super::json::{self, Fault, Form};
@@ -91,11 +91,16 @@ enum Written {
 struct Texts {
     bytes: Vec<u8>,
     offsets: Vec<i32>,
+    /// How long those of the batch before were.
+    mean: usize,
 }
+
+/// Texts of a column are given no more bytes than this before they come.
+const MOST_RESERVED: usize = 1 << 20;
 
 impl Default for Texts {
     fn default() -> Self {
-        Self { bytes: Vec::new(), offsets: vec![0] }
+        Self { bytes: Vec::new(), offsets: vec![0], mean: 0 }
     }
 }
 
@@ -108,8 +113,15 @@ impl Texts {
         Ok(())
     }
 
+    fn reserve(&mut self, rows: usize) {
+        self.offsets.reserve_exact(rows);
+        // Somewhat more, since there is a copy of all where it does not do; never much, where texts are huge.
+        self.bytes.reserve((rows * (self.mean + self.mean / 8)).min(MOST_RESERVED));
+    }
+
     fn finish(&mut self) -> (OffsetBuffer<i32>, Buffer) {
-        let Texts { bytes, offsets } = std::mem::take(self);
+        let Texts { bytes, offsets, .. } = std::mem::take(self);
+        self.mean = bytes.len().div_ceil(offsets.len());
         (OffsetBuffer::new(offsets.into()), bytes.into())
     }
 }
@@ -157,6 +169,21 @@ impl Column {
         self.rows
     }
 
+    /// Makes room for so many rows more.
+    pub fn reserve(&mut self, rows: usize) {
+        match &mut self.values {
+            Values::Nothing | Values::List { .. } => {}
+            Values::Bool(values) => values.reserve(rows),
+            Values::Int(values) => values.reserve_exact(rows),
+            Values::Long(values, _) | Values::Instant(values) => values.reserve_exact(rows),
+            Values::Double(values) => values.reserve_exact(rows),
+            Values::Decimal { values, .. } => values.reserve_exact(rows),
+            Values::Uuid(values) => values.reserve_exact(16 * rows),
+            Values::Bytes(texts, _) | Values::Text(texts, _) => texts.reserve(rows),
+            Values::Record(records) => records.reserve(rows),
+        }
+    }
+
     /// Fills up with nulls.
     #[inline]
     pub fn pad(&mut self, rows: usize) {
@@ -185,6 +212,39 @@ impl Column {
         }
     }
 
+    /// Adds the value that comes next, which is of that type, as the next row. What most columns have goes straight into them: a
+    /// [`Value`] takes several times as long.
+    #[inline]
+    pub fn push_next(&mut self, elements: &mut Elements<'_>, kind: u8) -> Result<(), Misfit> {
+        match (&mut self.values, kind) {
+            (Values::Int(values), kind::INT32) => values.push(i32::from_le_bytes(elements.fixed()?)),
+            (Values::Long(values, most), kind::INT64) if self.kinds.has(Kinds::INT64) => {
+                let number = i64::from_le_bytes(elements.fixed()?);
+                if number.unsigned_abs() > *most {
+                    return Err(Misfit::Wider);
+                }
+                values.push(number);
+            }
+            (Values::Double(values), kind::DOUBLE) => values.push(f64::from_le_bytes(elements.fixed()?)),
+            (Values::Instant(values), kind::INSTANT) => {
+                let millis = i64::from_le_bytes(elements.fixed()?);
+                values.push(millis.checked_mul(1000).ok_or(Misfit::Wider)?);
+            }
+            (Values::Text(texts, Written::Plain), kind::TEXT) if self.kinds.has(Kinds::TEXT) => {
+                texts.bytes.extend_from_slice(elements.text()?);
+                texts.end()?;
+            }
+            (Values::Text(texts, Written::Plain), kind::OBJECT_ID) if self.kinds.has(Kinds::OBJECT_ID) => {
+                json::hexadecimal(&mut texts.bytes, &elements.fixed()?);
+                texts.end()?;
+            }
+            _ => return self.push(&elements.value(kind)?),
+        }
+        self.rows += 1;
+        self.valid.append_non_null();
+        Ok(())
+    }
+
     /// Adds a value as the next row.
     #[inline]
     pub fn push(&mut self, value: &Value<'_>) -> Result<(), Misfit> {
@@ -211,8 +271,8 @@ impl Column {
             (Values::Record(records), Value::Record(record)) => records.add(record)?,
             (Values::List { item, offsets, .. }, Value::List(items)) => {
                 let mut elements = Elements::of(items)?;
-                while let Some((_, value)) = elements.advance()? {
-                    item.push(&value)?;
+                while let Some((kind, _)) = elements.begin()? {
+                    item.push_next(&mut elements, kind)?;
                 }
                 offsets.push(i32::try_from(item.rows).map_err(|_| Fault::Large)?);
             }

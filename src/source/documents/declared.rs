@@ -25,7 +25,6 @@ use arrow_select::filter::filter_record_batch;
 
 use super::bson::{self, Value};
 use super::columns::Misfit;
-use super::infer::batch;
 use super::json::Fault;
 use super::kinds::Kinds;
 use super::quarantine::Refused;
@@ -33,7 +32,7 @@ use super::records::Records;
 use super::rest::Rest;
 use super::settings::{Declared, OnMisfit};
 use super::shape::{DIGITS, Shape};
-use super::table::{Built, Failure};
+use super::table::{Built, Failure, batch};
 use super::{REST, schema};
 use crate::error::{Error, Result};
 use crate::record::{Table, field};
@@ -215,6 +214,7 @@ impl Columns {
     /// The rows of documents, without those that are refused.
     pub fn rows(&mut self, documents: &[&[u8]], defaults: Option<&[u8]>) -> Result<Built, Failure> {
         let (mut rest, mut refused) = (Rest::default(), Vec::new());
+        self.records.reserve(documents.len());
         for (row, document) in documents.iter().enumerate() {
             let keeps = self.declared.rest;
             let other = |name: &[u8], value: &Value<'_>| match keeps && !value.is_null() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow_array::{ArrayRef, RecordBatch, new_null_array};
 use arrow_schema::{DataType, Field as ArrowField};
 use serde_json::Value as Json;
 
@@ -14,7 +14,7 @@ use super::records::{self, Records};
 use super::rest::Rest;
 use super::settings::Settings;
 use super::shape::Shape;
-use super::table::Failure;
+use super::table::{Failure, batch};
 use super::{REST, schema};
 use crate::error::{Error, Result};
 use crate::record::{Table, field};
@@ -133,6 +133,7 @@ impl Columns {
     fn build(&mut self, documents: &[&[u8]], settings: &Settings) -> Result<Rest, (usize, Misfit)> {
         let mut rest = Rest::default();
         let Self { records: columns, known, .. } = self;
+        columns.reserve(documents.len());
         for (row, document) in documents.iter().enumerate() {
             let other = |name: &[u8], value: &Value<'_>| match value.is_null() {
                 true => Ok(()),
@@ -163,11 +164,4 @@ impl Columns {
         }
         batch(&self.table, columns, rows)
     }
-}
-
-/// A batch of a table, of columns that were made for it.
-pub fn batch(table: &Table, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch, Failure> {
-    let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    RecordBatch::try_new_with_options(table.schema.clone(), columns, &options)
-        .map_err(|e| Error::bug(format!("table {}: {e}", table.name)).into())
 }

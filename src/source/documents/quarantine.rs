@@ -7,9 +7,8 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::DataType;
 
 use super::bson;
-use super::infer::batch;
 use super::json::{self, Fault, Form};
-use super::table::Failure;
+use super::table::{Failure, batch};
 use super::{DOCUMENT, schema};
 use crate::record::{Table, field};
 

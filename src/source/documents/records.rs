@@ -6,7 +6,7 @@ use arrow_array::{ArrayRef, StructArray};
 use arrow_buffer::NullBuffer;
 use arrow_schema::Fields as ArrowFields;
 
-use super::bson::{Elements, Value};
+use super::bson::{Elements, Name, Value};
 use super::columns::{Column, Misfit};
 use super::declared::Type;
 use super::fields::Fields;
@@ -24,7 +24,7 @@ pub fn unknown(name: &[u8]) -> Misfit {
 
 /// The values of a record's fields.
 pub struct Records {
-    names: Vec<Box<[u8]>>,
+    names: Vec<Name>,
     places: HashMap<Box<[u8]>, usize>,
     columns: Vec<Column>,
     fields: ArrowFields,
@@ -44,9 +44,9 @@ impl Records {
     }
 
     fn with<'a>(columns: impl Iterator<Item = (&'a str, Column)>, fields: ArrowFields) -> Self {
-        let (names, columns): (Vec<Box<[u8]>>, _) =
-            columns.map(|(name, column)| (name.as_bytes().into(), column)).unzip();
-        let places = names.iter().enumerate().map(|(place, name)| (name.clone(), place)).collect();
+        let (names, columns): (Vec<_>, Vec<_>) = columns.map(|(name, column)| (name.as_bytes(), column)).unzip();
+        let places = names.iter().enumerate().map(|(place, name)| (Box::from(*name), place)).collect();
+        let names = names.into_iter().map(Name::of).collect();
         Self { names, places, columns, fields, rows: 0, misfit: None }
     }
 
@@ -71,33 +71,30 @@ impl Records {
     ) -> Result<(), Misfit> {
         let (mut elements, mut at, row) = (Elements::of(record)?, 0, self.rows);
         loop {
-            let place;
-            let value = match self.names.get(at).filter(|name| elements.is_next(name)) {
-                Some(name) => {
-                    place = at;
-                    elements.advance_named(name.len())?
-                }
+            let (kind, place) = match self.near(&elements, at) {
+                Some(place) => (elements.begin_named(&self.names[place])?, place),
                 None => {
-                    let Some((name, value)) = elements.advance()? else { break };
-                    match self.place(name, at) {
-                        Some(known) => place = known,
+                    let Some((kind, name)) = elements.begin()? else { break };
+                    match self.places.get(name) {
+                        Some(place) => (kind, *place),
                         None => {
-                            other(name, &value)?;
+                            other(name, &elements.value(kind)?)?;
                             continue;
                         }
                     }
-                    value
                 }
             };
             at = place + 1;
             let column = &mut self.columns[place];
             // Of fields of one name the first counts, as it does to the server.
-            if column.rows() <= row {
-                column.pad(row);
-                if let Err(misfit) = column.push(&value) {
-                    self.misfit = Some(place);
-                    return Err(misfit);
-                }
+            if column.rows() > row {
+                elements.value(kind)?;
+                continue;
+            }
+            column.pad(row);
+            if let Err(misfit) = column.push_next(&mut elements, kind) {
+                self.misfit = Some(place);
+                return Err(misfit);
             }
         }
         self.rows += 1;
@@ -111,7 +108,8 @@ impl Records {
             if value.is_null() {
                 continue;
             }
-            let column = self.place(name, 0).and_then(|place| self.columns.get_mut(place)).ok_or(Misfit::Wider)?;
+            let place = *self.places.get(name).ok_or(Misfit::Wider)?;
+            let column = &mut self.columns[place];
             if column.rows() <= row {
                 column.pad(row);
                 column.push(&value)?;
@@ -120,12 +118,17 @@ impl Records {
         Ok(())
     }
 
-    /// Fields mostly come in one order, some of them left out.
+    /// The field that comes next: mostly they come in one order, some of them left out.
     #[inline]
-    fn place(&self, name: &[u8], at: usize) -> Option<usize> {
+    fn near(&self, elements: &Elements<'_>, at: usize) -> Option<usize> {
         const NEAR: usize = 4;
-        let near = self.names.iter().skip(at).take(NEAR).position(|known| **known == *name);
-        near.map(|near| at + near).or_else(|| self.places.get(name).copied())
+        let near = self.names.iter().skip(at).take(NEAR).position(|name| elements.is_next(name));
+        near.map(|near| at + near)
+    }
+
+    /// Makes room for so many rows more.
+    pub fn reserve(&mut self, rows: usize) {
+        self.columns.iter_mut().for_each(|column| column.reserve(rows));
     }
 
     /// The columns; they are empty then.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use serde_json::Value as Json;
 
 use super::json::{DEEPEST, Fault};
@@ -187,6 +187,13 @@ impl Documents {
             Failure::Fault(fault) => error(&self.name, fault, documents.iter().copied()),
         })
     }
+}
+
+/// A batch of a table, of columns that were made for it.
+pub fn batch(table: &Table, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch, Failure> {
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(table.schema.clone(), columns, &options)
+        .map_err(|e| Error::bug(format!("table {}: {e}", table.name)).into())
 }
 
 /// What is wrong with documents, by the field where it can be told.

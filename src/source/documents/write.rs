@@ -5,6 +5,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 use super::bson::UUID;
+use super::bson::kind::{
+    BINARY, BOOL, CODE, CODE_WITH_SCOPE, DECIMAL, DOUBLE, INSTANT, INT32, INT64, LIST, MAX_KEY, MIN_KEY, NULL,
+    OBJECT_ID, POINTER, RECORD, REGEX, SYMBOL, TEXT, TIMESTAMP, UNDEFINED,
+};
 use super::decimal::Decimal;
 
 /// What objects with a first name such as `$oid` are.
@@ -69,28 +73,6 @@ impl Seed<'_> {
         Ok(())
     }
 }
-
-const DOUBLE: u8 = 0x01;
-const TEXT: u8 = 0x02;
-const RECORD: u8 = 0x03;
-const LIST: u8 = 0x04;
-const BINARY: u8 = 0x05;
-const UNDEFINED: u8 = 0x06;
-const OBJECT_ID: u8 = 0x07;
-const BOOL: u8 = 0x08;
-const INSTANT: u8 = 0x09;
-const NULL: u8 = 0x0A;
-const REGEX: u8 = 0x0B;
-const POINTER: u8 = 0x0C;
-const CODE: u8 = 0x0D;
-const SYMBOL: u8 = 0x0E;
-const CODE_WITH_SCOPE: u8 = 0x0F;
-const INT32: u8 = 0x10;
-const TIMESTAMP: u8 = 0x11;
-const INT64: u8 = 0x12;
-const DECIMAL: u8 = 0x13;
-const MIN_KEY: u8 = 0xFF;
-const MAX_KEY: u8 = 0x7F;
 
 /// A text with its length before it, and a zero behind it.
 pub(super) fn string(out: &mut Vec<u8>, text: &str) {

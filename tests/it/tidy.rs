@@ -31,6 +31,7 @@ const SHARED: &[&str] = &[
     "changes",
     "cursor",
     "cut",
+    "documents",
     "feed",
     "following",
     "keys",

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# mongo.sh start DATADIR PORT | stop DATADIR
+# mongo.sh start DATADIR PORT | stop DATADIR | kill DATADIR
 # SecantusDB, which speaks MongoDB's protocol, as a replica set of one on PORT. Beside it, for what one server cannot be at
 # once: on PORT+1 one with TLS (DATADIR/tls) and users (mongo.py), on PORT+2 a server that is no replica set, on PORT+3 one
 # that forgets changes after a few thousand newer ones.
 # It is the program in Rust where that was built (install.sh mongo_fast), else the slower one in Python; MONGO_PROGRAM
-# names one. EXTRA="--option value ..." adds options to the server on PORT.
+# names one. MONGO_ONLY=1 starts the one on PORT alone. EXTRA="--option value ..." adds options to the server on PORT.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 command=$1 dir=$(realpath -m "$2")
@@ -36,6 +36,10 @@ start() {
   cd "$dir" # it would take settings from a file where it starts
   certificates "$dir"
   serve "$dir/pid" "$dir/data" "$port" "${extra[@]}"
+  if [ -n "${MONGO_ONLY:-}" ]; then
+    answers "$dir/pid" "$port"
+    return 0
+  fi
   serve "$dir/pid.alone" "$dir/data.alone" $((port + 2)) --standalone
   serve "$dir/pid.short" "$dir/data.short" $((port + 3)) --oplog-max-entries 20
   if [ ! -f "$dir/users" ]; then
@@ -61,5 +65,8 @@ stop)
   for one in pid pid.alone pid.short pid.auth; do stop "$dir/$one" & done
   wait
   ;;
-*) die "usage: $0 start DATADIR PORT | stop DATADIR" ;;
+kill)
+  for one in pid pid.alone pid.short pid.auth; do stop "$dir/$one" 5 KILL; done
+  ;;
+*) die "usage: $0 start DATADIR PORT | stop DATADIR | kill DATADIR" ;;
 esac

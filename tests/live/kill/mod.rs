@@ -5,6 +5,8 @@
 
 mod changes;
 mod chunks;
+#[cfg(feature = "mongodb")]
+mod documents;
 pub mod gate;
 pub mod oracle;
 pub mod own;

@@ -67,18 +67,25 @@ impl Own {
     }
 
     pub fn url(&self) -> String {
-        format!("{}://repl:replpw@127.0.0.1:{}/test", self.kind(), self.port)
+        match self.kind() {
+            "mongodb" => format!("mongodb://127.0.0.1:{}/?directConnection=true", self.port),
+            kind => format!("{kind}://repl:replpw@127.0.0.1:{}/test", self.port),
+        }
     }
 
     /// As a source of it is called.
     pub fn kind(&self) -> &'static str {
-        if self.name.starts_with("postgres") { "postgres" } else { "mysql" }
+        match self.name {
+            "mongo" => "mongodb",
+            name if name.starts_with("postgres") => "postgres",
+            _ => "mysql",
+        }
     }
 
     fn script(&self, name: &str, arguments: &[&str]) {
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/servers").join(name);
         let mut command = Command::new(script);
-        command.args(arguments).env("EXTRA", &self.options);
+        command.args(arguments).env("EXTRA", &self.options).env("MONGO_ONLY", "1");
         command.env("FOLLOW", self.follows.map_or_else(String::new, |port| port.to_string()));
         // To a file: the server inherits it and would keep a pipe open.
         let log = self.folder.path().join("script.log");

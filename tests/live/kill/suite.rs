@@ -36,7 +36,7 @@ pub fn survives_kills(source: &'static str, url: &str, place: &str, format: &'st
 }
 
 /// Kills a run in each twelfth of its time, in random order, at a random moment of it: how many kills hit.
-fn kill_at_random(folder: &Folder, undisturbed: Duration) -> usize {
+pub fn kill_at_random(folder: &Folder, undisturbed: Duration) -> usize {
     let mut chance = Chance::new();
     let mut twelfths: Vec<_> = (0..KILLS).collect();
     let (mut span, mut hits, mut starts) = (undisturbed, 0, 0);

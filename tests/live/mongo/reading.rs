@@ -32,7 +32,7 @@ async fn every_type_has_its_form() {
         "record": { "a": 1, "b": { "c": "x" } }, "list": [1, 2], "records": [{ "a": 1 }, { "b": "y" }],
         "stamp": Timestamp { time: 5, increment: 2 }, "min": Bson::MinKey, "max": Bson::MaxKey,
         "regex": Regex { pattern: "^a".try_into().unwrap(), options: "i".try_into().unwrap() },
-        "code": Bson::JavaScriptCode("f()".to_owned()), "far": DateTime::from_millis(400_000_000_000_000),
+        "code": Bson::JavaScriptCode("f()".to_owned()),
         "nan": f64::NAN,
     };
     database.insert("c", [document]).await;
@@ -56,13 +56,70 @@ async fn every_type_has_its_form() {
         ("min", some(r#"{"$minKey":1}"#)),
         ("max", some(r#"{"$maxKey":1}"#)),
         ("code", some(r#"{"$code":"f()"}"#)),
-        ("far", some("400000000000000000")),
         ("nan", some("7ff8000000000000")),
     ] {
         assert_eq!(row.get(name), Some(&wanted), "{name}");
     }
     assert!(row["regex"].as_ref().unwrap().contains("^a"));
     assert!(!row.contains_key("null"), "what was never anything is no column");
+}
+
+#[tokio::test]
+async fn dates_beyond_the_year_9999() {
+    let database = Database::new("far").await;
+    let far = [400_000_000_000_000, -100_000_000_000_000].map(|millis| doc! { "at": DateTime::from_millis(millis) });
+    if let Err(refused) = database.collection("c").insert_many(far).await {
+        // Some servers keep none.
+        assert!(refused.to_string().contains("out of range"), "{refused}");
+        return;
+    }
+    let read = database.read(&[("table", "c")], None).await.unwrap();
+    assert_eq!(read.column("at"), [some("400000000000000000"), some("-100000000000000000")]);
+}
+
+#[tokio::test]
+async fn columns_that_are_declared() {
+    let database = Database::new("declared").await;
+    let documents = [doc! { "_id": 1, "price": 7, "more": "x" }, doc! { "_id": 2, "price": "dear" }, doc! { "_id": 3 }];
+    database.insert("c", documents).await;
+    let stream = [
+        ("table", "c"),
+        ("schema", "declared"),
+        ("column._id", "int"),
+        ("column.price", "decimal(10,2)"),
+        ("rest", "yes"),
+        ("on_misfit", "quarantine"),
+        ("default.price", "1"),
+    ];
+    let read = database.read(&stream, None).await.unwrap();
+    let rows = read.of("c");
+    assert_eq!(rows.iter().map(|row| row["price"].clone()).collect::<Vec<_>>(), [some("7.00"), some("1.00")]);
+    assert_eq!(rows[0]["_rest"], some(r#"{"more":"x"}"#));
+    let beside = read.of("c_quarantine");
+    assert_eq!((beside.len(), beside[0]["reason"].clone()), (1, some("field price: string, declared decimal(10,2)")));
+    assert!(!read.table.is_found());
+    let stream = [("table", "c"), ("schema", "declared"), ("column.price", "int")];
+    let error = database.read(&stream, None).await.map(drop).unwrap_err();
+    assert!(error.message().contains("price") && !error.message().contains("dear"), "{error}");
+}
+
+#[tokio::test]
+async fn whole_documents() {
+    let database = Database::new("whole").await;
+    database.insert("c", [doc! { "_id": 1, "a": { "b": 1.5 } }]).await;
+    let read = database.read(&[("table", "c"), ("schema", "document")], None).await.unwrap();
+    let whole = r#"{"_id":{"$numberInt":"1"},"a":{"b":{"$numberDouble":"1.5"}}}"#;
+    assert_eq!(read.column("document"), [some(whole)]);
+}
+
+#[tokio::test]
+async fn fields_that_are_missing_have_a_default() {
+    let database = Database::new("default").await;
+    database
+        .insert("c", [doc! { "_id": 1 }, doc! { "_id": 2, "event": "click" }, doc! { "_id": 3, "event": Bson::Null }])
+        .await;
+    let read = database.read(&[("table", "c"), ("default.event", "unknown")], None).await.unwrap();
+    assert_eq!(read.column("event"), [some("unknown"), some("click"), None]);
 }
 
 #[tokio::test]

@@ -231,8 +231,12 @@ def write(case, changes, seed):
     """So many changes, of which each leaves its mark: alone, in transactions, in several collections."""
     server, chance, changes = database(case), random.Random(int(seed)), int(changes)
     done, total = 0, server[TABLE].estimated_document_count()
-    next_key = 10_000_000
+    next_key, allowed = 10_000_000, 0
     while done < changes:
+        # Whoever reads says how far to go; the end of what it says, all the way.
+        while done >= allowed and allowed < changes:
+            line = sys.stdin.readline()
+            allowed = int(line) if line else changes
         many = chance.choice([1, 1, 1, 3, 20])
         try:
             if chance.random() < 0.3:

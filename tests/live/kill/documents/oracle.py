@@ -145,6 +145,7 @@ def database(case):
 def make(case, count):
     server, count = database(case), int(count)
     server.client.drop_database(case["database"])
+    server["audit"].insert_one(document(0, count))
     for first in range(0, count, 5000):
         server[TABLE].insert_many([document(i, count) for i in range(first, min(first + 5000, count))], ordered=False)
 

@@ -47,7 +47,7 @@ def key(i):
 def drifting(i, total):
     """A value whose type is another one in each quarter."""
     quarter = 4 * i // max(total, 1)
-    return [i % 1000, bson.Int64(i * 10**10), i / 8, f"text {i % 50}"][min(quarter, 3)]
+    return [i % 1000, bson.Int64(i * 10**10 % 2**62), i / 8, f"text {i % 50}"][min(quarter, 3)]
 
 
 def document(i, total, version=0):
@@ -55,7 +55,7 @@ def document(i, total, version=0):
     made = {"_id": key(i), "number": i, "version": version, "drift": drifting(i, total)}
     for n in range(6):
         made[f"int{n}"] = (i * (n + 3)) % 100003 - 50000
-        made[f"long{n}"] = bson.Int64(i * 7919 * 10**9 + n)
+        made[f"long{n}"] = bson.Int64(i * 7919 * 10**9 % 2**62 + n)
         made[f"double{n}"] = (i - 5000 + n) / 8
         made[f"text{n}"] = None if (i + n) % 11 == 0 else ["", 'a "quoted", one\nof two', "Grüße, 東京 🚀", f"text {i % 977}"][(i + n) % 4]
         made[f"at{n}"] = EPOCH + datetime.timedelta(milliseconds=i * 61007 * (n + 1) - 10**11)

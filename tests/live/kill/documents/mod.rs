@@ -98,9 +98,9 @@ impl Case {
 
 /// Proves that the files of a load are the collection, by another reader.
 fn is_loaded(format: &'static str) {
-    let (case, documents) = (Case::new(format), given("TIDEMARK_LIVE_DOCUMENTS", 20_000));
+    let (case, documents) = (Case::new(format), given("TIDEMARK_LIVE_DOCUMENTS", 8_000));
     case.ask("make", &[&documents.to_string()]);
-    let folder = Folder::new(&case.config("table = events\nchunk_rows = 3000"));
+    let folder = Folder::new(&case.config("table = events\nchunk_rows = 1000"));
     let ended = folder.start("run").end();
     assert_eq!(ended.code, Some(0), "{}", ended.said);
     println!("{format}: {}; {} KiB", case.look("compare", &folder), ended.peak);
@@ -109,9 +109,9 @@ fn is_loaded(format: &'static str) {
 
 /// Proves that a load that is killed anywhere, again and again, ends in files that are the collection.
 fn survives_kills(format: &'static str) {
-    let (case, documents) = (Case::new(format), given("TIDEMARK_LIVE_DOCUMENTS", 20_000));
+    let (case, documents) = (Case::new(format), given("TIDEMARK_LIVE_DOCUMENTS", 8_000));
     case.ask("make", &[&documents.to_string()]);
-    let folder = Folder::new(&case.config("table = events\nchunk_rows = 3000"));
+    let folder = Folder::new(&case.config("table = events\nchunk_rows = 1000"));
     let (undisturbed, _) = folder.run("run", 0);
     let hits = kill_at_random(&folder, undisturbed);
     folder.run("run", 0);

@@ -79,7 +79,7 @@ def command(tool: str, binary: Path, url: str, shape: str, folder: Path) -> tool
 
 def rows(files: list[str]) -> int:
     """As DuckDB counts them."""
-    script = "import duckdb,sys; print(duckdb.sql(f'select count(*) from read_parquet({sys.argv[1:]})').fetchone()[0])"
+    script = "import duckdb,sys; print(duckdb.sql(f'select count(*) from read_parquet({sys.argv[1:]})').fetchall()[0][0])"
     done = subprocess.run([str(TABLES.program("python")), "-c", script, *files], capture_output=True, text=True, check=True)
     return int(done.stdout)
 

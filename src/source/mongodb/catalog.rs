@@ -155,33 +155,17 @@ pub async fn indexes(server: &Server, collection: &Collection) -> Result<Vec<Ind
     Ok(found)
 }
 
-/// What the server counts without reading: documents, and bytes of one.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Size {
-    pub documents: Option<u64>,
-    pub document_bytes: Option<u64>,
-}
-
-/// How many documents there are, as the server counts them without reading any.
+/// How many documents there are, as the server counts them without reading any. Asked once in a run.
 pub async fn count(server: &Server, collection: &Collection) -> Result<Option<u64>> {
     if collection.kind == Kind::View {
         return Ok(None);
     }
-    let counted = server.try_run(doc! { "count": &collection.name }).await?;
-    Ok(counted.ok().and_then(|counted| counted.get("n").and_then(number)))
-}
-
-/// How large a collection is, as far as we are told.
-pub async fn size(server: &Server, collection: &Collection) -> Result<Size> {
-    let documents = count(server, collection).await?;
-    if collection.kind == Kind::View {
-        return Ok(Size::default());
-    }
-    let Ok(told) = server.try_run(doc! { "collStats": &collection.name }).await? else {
-        return Ok(Size { documents, document_bytes: None });
+    let cell = server.counts.lock().await.entry(collection.name.clone()).or_default().clone();
+    let ask = || async {
+        let counted = server.try_run(doc! { "count": &collection.name }).await?;
+        Ok(counted.ok().and_then(|counted| counted.get("n").and_then(number)))
     };
-    let bytes = told.get("avgObjSize").and_then(number).filter(|bytes| *bytes > 0);
-    Ok(Size { documents, document_bytes: bytes })
+    cell.get_or_try_init(ask).await.copied()
 }
 
 fn number(value: &Bson) -> Option<u64> {

@@ -75,16 +75,17 @@ const SAMPLES: u64 = 20;
 const SHARE: u64 = 25;
 const MOST_SAMPLES: u64 = 20_000;
 
-/// The chunks of a collection; none where it is read at once.
-pub async fn spans(server: &Server, plan: &Plan, selection: &Selection, seed: &Seed) -> Result<Vec<Span>> {
-    let Some(documents) = seed.size.documents.filter(|_| plan.has_ranges()) else { return Ok(Vec::new()) };
-    let rows = selection.cut.rows_of(seed.size.document_bytes);
+/// The chunks of a collection; none where it is read at once. What the documents are like that bounds are taken from is added to
+/// what is known.
+pub async fn spans(server: &Server, plan: &Plan, selection: &Selection, seed: &mut Seed) -> Result<Vec<Span>> {
+    let Some(documents) = seed.documents.filter(|_| plan.has_ranges()) else { return Ok(Vec::new()) };
+    let rows = selection.cut.rows_of(seed.document_bytes);
     let chunks = documents / rows;
     if chunks < 2 {
         return Ok(Vec::new());
     }
     let sample = (chunks * SAMPLES).min(documents / SHARE).clamp(1, MOST_SAMPLES);
-    let keys = sampled(server, plan, sample).await?;
+    let keys = sampled(server, plan, sample, seed).await?;
     let bounds = cut(&keys, chunks);
     let collection = plan.collection.uuid.clone();
     let mut spans = Vec::with_capacity(bounds.len() + 1);
@@ -101,22 +102,28 @@ pub async fn spans(server: &Server, plan: &Plan, selection: &Selection, seed: &S
     Ok(spans)
 }
 
+/// Samples of not more bytes than this are of whole documents.
+const WHOLE: u64 = 8 << 20;
+
 /// Keys of documents that were picked at random, ascending.
-async fn sampled(server: &Server, plan: &Plan, size: u64) -> Result<Vec<String>> {
-    let size = i64::try_from(size).unwrap_or(i64::MAX);
-    let command = doc! {
-        "aggregate": &plan.collection.name,
-        "pipeline": [{ "$sample": { "size": size } }, { "$project": { ID: 1 } }, { "$sort": { ID: 1 } }],
-        "cursor": {},
-        "allowDiskUse": true,
-    };
+async fn sampled(server: &Server, plan: &Plan, size: u64, seed: &mut Seed) -> Result<Vec<String>> {
+    let is_whole = plan.projection().is_none() && size.saturating_mul(seed.document_bytes.unwrap_or(WHOLE)) <= WHOLE;
+    let sample = doc! { "$sample": { "size": i64::try_from(size).unwrap_or(i64::MAX) } };
+    let keys_alone = (!is_whole).then(|| doc! { "$project": { ID: 1 } });
+    let pipeline: Vec<_> = [sample].into_iter().chain(keys_alone).chain([doc! { "$sort": { ID: 1 } }]).collect();
+    let command = doc! { "aggregate": &plan.collection.name, "pipeline": pipeline, "cursor": {}, "allowDiskUse": true };
     let mut replies = Replies::of(server.cursor(command, 0, None).await?);
-    let mut keys = Vec::new();
+    let (mut keys, mut known) = (Vec::new(), plan.documents(&seed.known)?);
     while let Some(reply) = replies.next(&server.settings).await? {
-        for document in reply.documents()? {
+        let documents = reply.documents()?;
+        for document in &documents {
             keys.push(id::text(document)?);
         }
+        if is_whole {
+            known.observe(documents)?;
+        }
     }
+    seed.known = known.state()?;
     Ok(keys)
 }
 

@@ -1,12 +1,14 @@
 //! The server: one client for all of a run, and the commands it is sent.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mongodb::bson::{Document, Timestamp, doc};
 use mongodb::options::SelectionCriteria;
 use mongodb::raw_batch_cursor::RawBatchCursor;
 use mongodb::{Client, Database};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
 use super::config::Settings;
 use super::error;
@@ -15,6 +17,8 @@ use crate::error::Result;
 pub struct Server {
     pub settings: Settings,
     client: OnceCell<Client>,
+    /// By collection; see [`count`](super::catalog::count).
+    pub counts: Mutex<HashMap<String, Arc<OnceCell<Option<u64>>>>>,
 }
 
 /// What a server says of itself.
@@ -32,7 +36,7 @@ pub struct Hello {
 impl Server {
     /// Connects to nothing yet.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, client: OnceCell::new() }
+        Self { settings, client: OnceCell::new(), counts: Mutex::default() }
     }
 
     async fn client(&self) -> Result<&Client> {

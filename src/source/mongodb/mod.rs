@@ -221,9 +221,10 @@ impl Source for Mongo {
     }
 
     async fn chunks(&self, stream: &Stream) -> Result<Chunks> {
-        let (plan, seed) = self.plan(stream).await?;
-        let spans = chunks::spans(&self.server, &plan, &stream.selection, &seed).await;
+        let (plan, mut seed) = self.plan(stream).await?;
+        let spans = chunks::spans(&self.server, &plan, &stream.selection, &mut seed).await;
         let spans = spans.at(|| format!("collection {}", plan.collection.name))?;
+        self.seeds.set(stream.id.name(), seed).await;
         // One cursor sees what is written while it reads.
         let ranges = spans.iter().map(Span::range).collect();
         Ok(Chunks { ranges, ..Chunks::whole(Consistency::Chunk) })
@@ -251,12 +252,12 @@ impl Source for Mongo {
 
     async fn outlook(&self, stream: &Stream, ranges: &[Option<Range>], _: Option<&Checkpoint>) -> Result<Outlook> {
         let (plan, seed) = self.plan(stream).await?;
-        let rows = seed.size.documents.filter(|_| !plan.is_filtered());
-        let bytes = rows.zip(seed.size.document_bytes).map(|(rows, bytes)| rows.saturating_mul(bytes));
+        let rows = seed.documents.filter(|_| !plan.is_filtered());
+        let bytes = rows.zip(seed.document_bytes).map(|(rows, bytes)| rows.saturating_mul(bytes));
         let statement = |range: &Option<Range>| {
             let span = Span::of(range.as_ref())?;
             let scope = plan::Scope { from: span.from, until: span.until, ..plan::Scope::default() };
-            Ok(vec![plan.find(&scope, rows::reply_documents(seed.size.document_bytes))?.to_string()])
+            Ok(vec![plan.find(&scope, rows::reply_documents(seed.document_bytes))?.to_string()])
         };
         Ok(Outlook { rows, bytes, statements: ranges.iter().map(statement).collect::<Result<_>>()? })
     }

@@ -158,7 +158,7 @@ impl Query {
 
     async fn replies(&self, condition: Document, sort: Option<Document>) -> Result<Replies> {
         let scope = Scope { condition: Some(condition), sort, after: self.server.now().await?, ..Scope::default() };
-        let batch = rows::reply_documents(self.seed.size.document_bytes);
+        let batch = rows::reply_documents(self.seed.document_bytes);
         let mut command = self.plan.find(&scope, batch)?;
         command.insert("allowDiskUse", true);
         Ok(Replies::of(self.server.cursor(command, batch, None).await?))

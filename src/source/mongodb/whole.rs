@@ -36,7 +36,7 @@ impl Whole {
         let documents = plan.documents(&seed.known)?;
         let (from, until, after) = (span.from.clone(), span.until.clone(), server.now().await?);
         let scope = Scope { condition, from, until, after, ..Scope::default() };
-        let batch = rows::reply_documents(seed.size.document_bytes);
+        let batch = rows::reply_documents(seed.document_bytes);
         let begun = jiff::Timestamp::now();
         let cursor = server.cursor(plan.find(&scope, batch)?, batch, None).await;
         let cursor = cursor.at(|| format!("collection {}", plan.collection.name))?;

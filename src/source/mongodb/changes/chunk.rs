@@ -83,7 +83,7 @@ impl Chunks {
             place: at,
             left: id::behind(after)?.into_iter(),
             replies: None,
-            batch: rows::reply_documents(seed.size.document_bytes),
+            batch: rows::reply_documents(seed.document_bytes),
             most,
             is_told: false,
             last: None,

@@ -165,6 +165,10 @@ impl Stream {
         if !self.tables.followed().iter().any(|name| name == collection) {
             tracing::info!(collection, "a collection has come that the stream has");
             self.tables.add(collection)?;
+            // Some of it may have come before the stream's place, after its collections were listed.
+            if self.watching.reads_collections {
+                self.gathering.ready.push_back(Step::Anew(collection.to_owned()));
+            }
         }
         let at = self.gathering.tables.len();
         self.gathering.tables.push(Some(Pending::of(&self.tables, collection)));

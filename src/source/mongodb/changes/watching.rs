@@ -9,6 +9,7 @@ use super::changed::{Chosen, Full};
 use super::place::Place;
 use super::stream::{stage, told};
 use crate::error::{Error, Kind, Result};
+use crate::source::following::Beginning;
 use crate::source::mongodb::connect::{Hello, Server};
 use crate::source::mongodb::error;
 use crate::source::mongodb::replies::Replies;
@@ -29,6 +30,8 @@ pub struct Watching {
     /// Deletions have the document as it was.
     before: bool,
     pub chosen: Chosen,
+    /// Collections that come are read from their beginning too.
+    pub reads_collections: bool,
     selection: Arc<Selection>,
     /// Events that are too large for a reply come in pieces: a server that knows how.
     splits: bool,
@@ -52,6 +55,7 @@ impl Watching {
             },
             before: section.flag("before_images")?,
             chosen: Chosen { only: selection.columns.clone(), except: selection.exclude_columns.clone() },
+            reads_collections: Beginning::of(section)? != Beginning::Log,
             selection: selection.clone(),
             splits: version >= (7, 0),
         })

@@ -1,7 +1,5 @@
 //! Which collections there are, and what each of them is.
 
-use std::collections::BTreeSet;
-
 use mongodb::bson::{Bson, Document, RawDocument, doc};
 
 use super::connect::Server;
@@ -54,6 +52,11 @@ impl Collection {
             uuid: uuid.filter(|_| kind != Kind::View).map(|uuid| hex(uuid.bytes)),
             keeps_images: keeps.is_some_and(|keeps| keeps.get_bool("enabled").unwrap_or(false)),
         })
+    }
+
+    /// Whether change streams tell of it.
+    pub fn has_changes(&self) -> bool {
+        !matches!(self.kind, Kind::View | Kind::TimeSeries)
     }
 
     /// Whether it is one of the server's own.
@@ -118,7 +121,9 @@ pub fn named(section: &Section, key: &str, name: &str, all: &[Collection], datab
 pub fn matching(section: &Section, text: &str, all: &[Collection], database: &str) -> Result<Vec<Collection>> {
     let found: Vec<_> = all.iter().filter(|collection| pattern::matches(text, &collection.name)).cloned().collect();
     match found.is_empty() {
-        true => Err(section.error("tables", format!("`{text}` matches no collection of database {database}"))),
+        true => Err(section
+            .error("tables", format!("`{text}` matches no collection of database {database}"))
+            .hint("Views and time series have no changes, and are passed over by patterns with `mode = cdc`.")),
         false => Ok(found),
     }
 }
@@ -175,11 +180,4 @@ fn number(value: &Bson) -> Option<u64> {
         Bson::Double(number) if *number >= 0.0 => Some(*number as u64),
         _ => None,
     }
-}
-
-/// The fields at a document's top that paths lead into.
-pub fn tops<'a>(paths: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    let mut seen = BTreeSet::new();
-    let top = |path: &'a str| path.split_once('.').map_or(path, |(top, _)| top);
-    paths.into_iter().map(top).filter(|top| seen.insert(*top)).map(str::to_owned).collect()
 }

@@ -9,7 +9,8 @@ use super::id::{self, ID};
 use super::plan::Plan;
 use super::replies::Replies;
 use super::seed::Seed;
-use crate::error::{Error, Result};
+use crate::config::Section;
+use crate::error::Result;
 use crate::record::Range;
 use crate::source::cursor::{Handover, Window};
 use crate::source::keyset::lost;
@@ -107,7 +108,9 @@ const WHOLE: u64 = 8 << 20;
 
 /// Keys of documents that were picked at random, ascending.
 async fn sampled(server: &Server, plan: &Plan, size: u64, seed: &mut Seed) -> Result<Vec<String>> {
-    let is_whole = plan.projection().is_none() && size.saturating_mul(seed.document_bytes.unwrap_or(WHOLE)) <= WHOLE;
+    let is_whole = plan.chosen.is_all()
+        && !plan.is_filtered()
+        && size.saturating_mul(seed.document_bytes.unwrap_or(WHOLE)) <= WHOLE;
     let sample = doc! { "$sample": { "size": i64::try_from(size).unwrap_or(i64::MAX) } };
     let keys_alone = (!is_whole).then(|| doc! { "$project": { ID: 1 } });
     let pipeline: Vec<_> = [sample].into_iter().chain(keys_alone).chain([doc! { "$sort": { ID: 1 } }]).collect();
@@ -137,15 +140,11 @@ fn cut(keys: &[String], chunks: u64) -> Vec<String> {
 }
 
 /// Refuses to read a load of one moment, which the server keeps for minutes only.
-pub fn check_consistency(selection: &Selection) -> Result<()> {
-    match selection.cut.consistency {
-        Consistency::Table | Consistency::Run => {
-            Err(Error::clone(&selection.section.error(
-                "consistency",
-                "is none that MongoDB has: it keeps what it was at a moment for some minutes only",
-            ))
-            .hint("`mode = cdc` reads the collection and what changes meanwhile, which together are of one moment."))
-        }
+pub fn check_consistency(section: &Section) -> Result<()> {
+    match section.get("consistency") {
+        Some("table" | "run") => Err(section
+            .error("consistency", "asks for one moment: MongoDB keeps what it was at a moment for some minutes only")
+            .hint("`mode = cdc` reads the collection and what changes meanwhile, which together are of one moment.")),
         _ => Ok(()),
     }
 }

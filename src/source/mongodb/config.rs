@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use mongodb::options::{
-    AuthMechanism, ClientOptions, ConnectionString, Credential, HostInfo, ReadPreference, ReadPreferenceOptions,
-    SelectionCriteria, ServerAddress, Tls as DriverTls, TlsOptions,
+    AuthMechanism, ClientOptions, ConnectionString, HostInfo, ReadPreference, ReadPreferenceOptions, SelectionCriteria,
+    ServerAddress, Tls as DriverTls, TlsOptions,
 };
 
 use super::error;
 use crate::config::{Key, Kind, Section, Value};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::net::credentials;
 use crate::net::tls::{self, Mode as TlsMode, Tls};
 use crate::source::GENTLE_KEYS;
@@ -47,7 +47,7 @@ const KEYS: &[Key] = &[
     Key::new("replica_set", Value::Text, "The name that the replica set must have."),
     Key::new("username", Value::Text, "The user to log in as.").example("reader").shown(),
     Key::new("password", Value::Text, "Its password.").secret().example("${SHOP_PASSWORD}").shown(),
-    Key::new("auth_source", Value::Text, "The database that has the user. `admin`, where neither this nor the URL says otherwise."),
+    Key::new("auth_source", Value::Text, "The database that has the user. Where it is absent, what the URL says (`authSource`, else its database), else `admin`."),
     Key::new(
         "auth_mechanism",
         Value::OneOf(&["scram-sha-256", "scram-sha-1", "x509"]),
@@ -150,6 +150,8 @@ pub struct Settings {
     selection: Option<SelectionCriteria>,
     application_name: String,
     connect_timeout: Duration,
+    /// As the URL says.
+    selection_timeout: Option<Duration>,
     /// What the keys say; `None` where the URL does.
     tls: Option<Tls>,
 }
@@ -166,8 +168,9 @@ impl Settings {
         };
         let credential = said.credential.clone().unwrap_or_default();
         let database = match (&said.default_database, section.get("database")) {
+            (Some(_), Some(_)) => return Err(section.error("database", "is also in `url`")),
             (Some(database), None) => database.clone(),
-            (_, Some(database)) => database.to_owned(),
+            (None, Some(database)) => database.to_owned(),
             (None, None) => return Err(section.error("database", "is missing")),
         };
         if credential.password.is_some() && section.is_set("password") {
@@ -202,8 +205,12 @@ impl Settings {
             auth_source: section.get("auth_source").map(str::to_owned),
             auth_mechanism: mechanism,
             selection: section.get("read_preference").map(preference),
-            application_name: section.text("application_name")?.to_owned(),
-            connect_timeout: section.duration("connect_timeout")?,
+            application_name: said_or(section, "application_name", said.app_name.as_ref())?,
+            connect_timeout: match said.connect_timeout.filter(|_| !section.is_set("connect_timeout")) {
+                Some(said) => said,
+                None => section.duration("connect_timeout")?,
+            },
+            selection_timeout: said.server_selection_timeout,
             url,
         })
     }
@@ -213,7 +220,7 @@ impl Settings {
         let mut options = ClientOptions::parse(&self.url).await.map_err(|e| error::of(&e, self))?;
         options.app_name = Some(self.application_name.clone());
         options.connect_timeout = Some(self.connect_timeout);
-        options.server_selection_timeout = Some(self.connect_timeout);
+        options.server_selection_timeout = self.selection_timeout.or(Some(self.connect_timeout));
         // The readings are counted elsewhere, and each may have a prefetched reply.
         options.max_pool_size = options.max_pool_size.or(Some(MOST_CONNECTIONS));
         options.selection_criteria = self.selection.clone().or(options.selection_criteria);
@@ -227,27 +234,28 @@ impl Settings {
             credential.password = self.password.clone().or(credential.password);
             credential.source = self.auth_source.clone().or(credential.source);
             credential.mechanism = self.auth_mechanism.clone().or(credential.mechanism);
-            self.complete(&mut credential);
+            // What the driver would find out of a whole URL, and does not of its parts.
+            let is_x509 = matches!(credential.mechanism, Some(AuthMechanism::MongoDbX509));
+            credential.source.get_or_insert_with(|| if is_x509 { "$external" } else { "admin" }.to_owned());
             options.credential = Some(credential);
         }
-        match &self.tls {
-            Some(tls) => options.tls = Some(driver_tls(tls)),
-            None => {}
+        if let Some(tls) = &self.tls {
+            options.tls = Some(driver_tls(tls));
         }
         Ok(options)
-    }
-
-    /// What the driver would find out of a whole URL, and does not of its parts.
-    fn complete(&self, credential: &mut Credential) {
-        let is_x509 = matches!(credential.mechanism, Some(AuthMechanism::MongoDbX509));
-        if credential.source.is_none() {
-            credential.source = Some(if is_x509 { "$external" } else { "admin" }.to_owned());
-        }
     }
 }
 
 /// More connections than this to one member are not made.
 const MOST_CONNECTIONS: u32 = 300;
+
+/// What a key says, or else the URL, or else the key's default.
+fn said_or(section: &Section, key: &str, said: Option<&String>) -> Result<String> {
+    match said.filter(|_| !section.is_set(key)) {
+        Some(said) => Ok(said.clone()),
+        None => section.text(key).map(str::to_owned),
+    }
+}
 
 /// The connection string, or what the single keys come to.
 fn url(section: &Section) -> Result<String> {
@@ -344,7 +352,7 @@ fn preference(text: &str) -> SelectionCriteria {
 pub fn filter(section: &Section, key: &str) -> Result<Option<Vec<u8>>> {
     let Some(text) = section.get(key) else { return Ok(None) };
     write::document(text, Dialect::Extended).map(Some).map_err(|problem| {
-        Error::clone(&section.error(key, problem)).hint(
+        section.error(key, problem).hint(
             r#"Write it as Extended JSON: {"status": "paid", "at": {"$gte": {"$date": "2024-01-01T00:00:00Z"}}}."#,
         )
     })

@@ -69,10 +69,12 @@ fn of_command(code: i32, message: &str, settings: &Settings) -> Error {
             settings.database
         )),
         // BadValue, FailedToParse, TypeMismatch, unknown operators and fields
-        2 | 9 | 14 | 40415 | 40324 | 168 => Error::config(message).hint("Check `filter`."),
+        2 | 9 | 14 | 40415 | 40324 | 168 => Error::config(message).hint("Check `filter`, if there is one."),
         LOST | 260 => Error::new(Kind::Lost, message),
-        // ChangeStreamFatalError, and events beyond 16 MiB
-        280 | 10334 => Error::data(message),
+        // Documents that are larger than BSON may be: of events, with the document as it was before and after.
+        10334 => Error::data(message)
+            .hint("An event is larger than 16 MB: MongoDB 7.0 sends it in pieces; `full_document = none` and `before_images = no` make events smaller."),
+        280 => Error::data(message),
         code if PASSING.contains(&code) => Error::unavailable(message),
         _ => Error::data(format!("{message} (code {code})")),
     }

@@ -3,6 +3,7 @@
 
 mod catalog;
 mod changes;
+mod chosen;
 mod chunks;
 mod config;
 mod connect;
@@ -67,8 +68,11 @@ fn check_mode(section: &Section, mode: Mode) -> Result<()> {
         return Err(section.error("chunk_by", "says nothing of MongoDB: chunks are ranges of `_id`"));
     }
     match mode {
-        Mode::Full => Ok(()),
-        Mode::Incremental => cursor::Settings::of(section).map(drop),
+        Mode::Full => chunks::check_consistency(section),
+        Mode::Incremental => {
+            chunks::check_consistency(section)?;
+            order::paths(&cursor::Settings::of(section)?).map(drop)
+        }
         Mode::Cdc => changes::check(section),
     }
 }
@@ -91,7 +95,7 @@ impl Mongo {
     /// How a stream is read, and what its documents are like.
     async fn plan(&self, stream: &Stream) -> Result<(Plan, Seed)> {
         let plan = Plan::make(&self.server, stream).await?;
-        let seed = self.seeds.of(&self.server, &plan, stream.id.name()).await;
+        let seed = self.seeds.of(&self.server, &plan, &seed::key(stream)).await;
         let seed = seed.at(|| format!("collection {}", plan.collection.name))?;
         Ok((plan, seed))
     }
@@ -158,7 +162,10 @@ impl Catalog for Lister<'_> {
     async fn matching(&mut self, selection: &Selection, text: &str) -> Result<Vec<Found<Collection>>> {
         let database = &self.server.settings.database;
         let mut found = Vec::new();
-        for collection in catalog::matching(&selection.section, text, &self.all, database)? {
+        let mut all = self.all.clone();
+        // What has no changes is left out of them.
+        all.retain(|collection| selection.mode != Mode::Cdc || collection.has_changes());
+        for collection in catalog::matching(&selection.section, text, &all, database)? {
             found.push(self.found(selection, collection).await?);
         }
         Ok(found)
@@ -189,7 +196,6 @@ impl Source for Mongo {
         for selection in selections {
             check_mode(&selection.section, selection.mode)?;
             check_stream(&selection.section)?;
-            chunks::check_consistency(selection)?;
         }
         let all = catalog::all(&self.server).await?;
         listing::list(&mut Lister { server: &self.server, all }, selections).await
@@ -200,16 +206,13 @@ impl Source for Mongo {
         let documents = plan.documents(&seed.known)?;
         let mut notes = plan.notes();
         match stream.selection.mode {
-            Mode::Cdc => notes.extend(changes::conditions::of_table(&self.server, stream).await?),
+            Mode::Cdc => changes::conditions::check_table(&self.server, stream, stream.table()).await?,
             Mode::Incremental => {
                 let settings = cursor::Settings::of(&stream.selection.section)?;
                 notes.extend(query::notes(&self.server, &plan, &settings).await?);
             }
             Mode::Full => {}
         }
-        notes.push(
-            "Its columns are found in the documents: these are those of some of them, and more may come.".to_owned(),
-        );
         Ok(Description { table: documents.table().clone(), notes })
     }
 
@@ -224,7 +227,7 @@ impl Source for Mongo {
         let (plan, mut seed) = self.plan(stream).await?;
         let spans = chunks::spans(&self.server, &plan, &stream.selection, &mut seed).await;
         let spans = spans.at(|| format!("collection {}", plan.collection.name))?;
-        self.seeds.set(stream.id.name(), seed).await;
+        self.seeds.set(&seed::key(stream), seed).await;
         // One cursor sees what is written while it reads.
         let ranges = spans.iter().map(Span::range).collect();
         Ok(Chunks { ranges, ..Chunks::whole(Consistency::Chunk) })

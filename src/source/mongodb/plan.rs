@@ -4,6 +4,7 @@ use mongodb::bson::{Document, RawDocumentBuf, doc};
 use serde_json::Value as Json;
 
 use super::catalog::{self, Collection, Kind};
+use super::chosen::Chosen;
 use super::config;
 use super::connect::Server;
 use super::id::{self, ID};
@@ -18,7 +19,8 @@ pub struct Plan {
     pub output: String,
     pub settings: documents::Settings,
     filter: Option<Document>,
-    projection: Option<Document>,
+    /// Which fields are read.
+    pub chosen: Chosen,
 }
 
 /// Which documents a command reads besides the stream's own condition, and how.
@@ -31,6 +33,8 @@ pub struct Scope {
     pub until: Option<String>,
     pub sort: Option<Document>,
     pub most: Option<u32>,
+    /// Fields that are needed besides those that are chosen.
+    pub besides: Vec<String>,
     /// What is read sees everything up to this time of the cluster.
     pub after: Option<mongodb::bson::Timestamp>,
 }
@@ -57,7 +61,7 @@ impl Plan {
         let settings = shape::settings(selection)?;
         Ok(Self {
             output: selection.output_name(&collection.name),
-            projection: projection(selection),
+            chosen: Chosen::of_selection(selection),
             settings,
             filter,
             collection,
@@ -86,8 +90,8 @@ impl Plan {
             "batchSize": i64::from(batch),
             "readConcern": concern,
         };
-        if let Some(projection) = &self.projection {
-            command.insert("projection", projection.clone());
+        if let Some(projection) = self.chosen.projection(&scope.besides) {
+            command.insert("projection", projection);
         }
         if scope.from.is_some() || scope.until.is_some() {
             // Bounds of an index go across types, which comparisons do not.
@@ -126,11 +130,6 @@ impl Plan {
         self.filter.as_ref()
     }
 
-    /// Which fields of documents are read; all where `None`.
-    pub fn projection(&self) -> Option<&Document> {
-        self.projection.as_ref()
-    }
-
     /// What a user should know of how this stream arrives.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
@@ -157,19 +156,6 @@ impl Plan {
         }
         notes
     }
-}
-
-/// The fields that the server is to send.
-fn projection(selection: &Selection) -> Option<Document> {
-    if let Some(columns) = shape::fields(selection) {
-        let mut projection: Document = columns.into_iter().map(|path| (path, 1.into())).collect();
-        if !projection.contains_key(ID) {
-            projection.insert(ID, 0);
-        }
-        return Some(projection);
-    }
-    let left: Document = selection.exclude_columns.iter().map(|path| (path.clone(), 0.into())).collect();
-    (!left.is_empty()).then_some(left)
 }
 
 fn document(bytes: &[u8]) -> Result<Document> {

@@ -45,7 +45,8 @@ impl Looking<'_> {
         Ok(None)
     }
 
-    fn odd(&self) -> Error {
+    /// Values that are there are none to go by.
+    pub fn odd(&self) -> Error {
         let paths = self.ordered.paths.join(", ");
         Error::data(format!("the cursor {paths} has values that are none to go by"))
             .hint("There are dates, object ids, numbers, texts and timestamps. Leave other documents out with `where`.")

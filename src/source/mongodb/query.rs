@@ -151,13 +151,14 @@ impl Query {
     async fn send_nulls(&self, documents: &mut Documents, outlet: &Outlet) -> Result<(), Stop> {
         let mut replies = self.replies(self.ordered.null(), None).await?;
         while let Some(reply) = replies.next(&self.server.settings).await? {
-            rows::send(documents, &reply, outlet).await?;
+            rows::send(documents, &self.plan.chosen, &reply, outlet).await?;
         }
         Ok(())
     }
 
     async fn replies(&self, condition: Document, sort: Option<Document>) -> Result<Replies> {
-        let scope = Scope { condition: Some(condition), sort, after: self.server.now().await?, ..Scope::default() };
+        let (after, besides) = (self.server.now().await?, self.ordered.paths.clone());
+        let scope = Scope { condition: Some(condition), sort, besides, after, ..Scope::default() };
         let batch = rows::reply_documents(self.seed.document_bytes);
         let mut command = self.plan.find(&scope, batch)?;
         command.insert("allowDiskUse", true);
@@ -177,7 +178,8 @@ impl Query {
         while let Some(reply) = replies.next(&self.server.settings).await? {
             let (mut group, mut bytes, mut marks) = (Vec::new(), 0, Vec::new());
             for document in reply.documents()? {
-                let Some(values) = self.ordered.marks(document)? else { continue };
+                // Its condition has said that they are there.
+                let values = self.ordered.marks(document)?.ok_or_else(|| self.looking().odd())?;
                 marks = values.iter().map(|mark| Some(mark.text().to_owned())).collect();
                 if let Some(sieve) = &mut sieve
                     && !takes(sieve, group.len(), document, &values, again.as_ref())?
@@ -205,7 +207,9 @@ impl Query {
         marks: &[Option<String>],
         (documents, outlet): (&mut Documents, &Outlet),
     ) -> Result<(), Stop> {
-        let (rows, beside) = rows::of(documents, group)?;
+        let kept: Vec<_> = group.iter().map(|document| self.plan.chosen.of(document)).collect::<Result<_>>()?;
+        let kept: Vec<&[u8]> = kept.iter().map(|document| &**document).collect();
+        let (rows, beside) = rows::of(documents, &kept)?;
         if let Some(rows) = beside {
             outlet.send(Event::Rows(rows)).await?;
         }

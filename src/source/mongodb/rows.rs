@@ -1,5 +1,6 @@
 //! Documents of replies as events, a batch at a time.
 
+use super::chosen::Chosen;
 use super::replies::Reply;
 use crate::error::Result;
 use crate::record::{Event, Rows};
@@ -49,7 +50,7 @@ pub fn groups<'a, 'd>(documents: &'a [&'d [u8]], most: usize) -> impl Iterator<I
     })
 }
 
-/// What a group of documents comes to: rows, and those of the quarantine behind them, where there are any.
+/// What a group of documents comes to: rows, and those of the quarantine, where there are any.
 pub fn of(documents: &mut Documents, group: &[&[u8]]) -> Result<(Rows, Option<Rows>)> {
     let Built { batch, refused } = documents.rows(group)?;
     let rows = Rows { table: documents.table().clone(), batch };
@@ -68,8 +69,16 @@ pub fn of(documents: &mut Documents, group: &[&[u8]]) -> Result<(Rows, Option<Ro
 }
 
 /// Sends the rows of a reply; how many documents there were.
-pub async fn send(documents: &mut Documents, reply: &Reply, outlet: &Outlet) -> Result<u64, Stop> {
-    let slices = reply.documents()?;
+pub async fn send(documents: &mut Documents, chosen: &Chosen, reply: &Reply, outlet: &Outlet) -> Result<u64, Stop> {
+    let whole = reply.documents()?;
+    let kept = chosen
+        .is_beyond_the_server()
+        .then(|| whole.iter().map(|document| chosen.of(document)).collect::<Result<Vec<_>>>());
+    let kept = kept.transpose()?;
+    let slices = match &kept {
+        Some(kept) => kept.iter().map(|document| &**document).collect(),
+        None => whole,
+    };
     for group in groups(&slices, documents.most_rows()) {
         let (rows, beside) = of(documents, group)?;
         outlet.send(Event::Rows(rows)).await?;

@@ -1,5 +1,5 @@
-//! What the documents of a collection are like, by some of them: so that the first files have the columns that most documents
-//! need, and chunks that are read side by side have the same ones.
+//! What the documents of a collection are like, by the first of them: so that files begin with the columns that most documents
+//! need. Where a collection is cut into chunks, those that bounds are taken from tell too.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use super::connect::Server;
 use super::plan::{Plan, Scope};
 use super::replies::Replies;
 use crate::error::Result;
+use crate::source::Stream;
 
 /// How many documents are looked at.
 const LOOKS: u32 = 300;
@@ -27,9 +28,13 @@ pub struct Seed {
     pub document_bytes: Option<u64>,
 }
 
-/// By the stream's id, each looked for once in a run.
+/// By stream and collection ([`key`]), each looked for once in a run.
 #[derive(Default)]
 pub struct Seeds(Mutex<HashMap<String, Arc<Mutex<Option<Seed>>>>>);
+
+pub fn key(stream: &Stream) -> String {
+    format!("{} {}", stream.id.name(), stream.table())
+}
 
 impl Seeds {
     pub async fn of(&self, server: &Server, plan: &Plan, stream: &str) -> Result<Seed> {

@@ -1,6 +1,7 @@
 //! What becomes of documents, by the keys of a stream.
 
-use super::catalog;
+use std::collections::BTreeSet;
+
 use super::config;
 use super::id::ID;
 use crate::config::Section;
@@ -23,9 +24,13 @@ pub fn settings(selection: &Selection) -> Result<Settings> {
     let key = match selection.primary_key.as_slice() {
         [] => ID,
         [one] => one.as_str(),
-        _ => return Err(section.error("primary_key", "names several fields: documents are told apart by one")),
+        _ => {
+            return Err(section
+                .error("primary_key", "names several fields: documents are told apart by one")
+                .hint("Leave it out for `_id`."));
+        }
     };
-    let mut named = catalog::tops(fields.iter().flatten().map(String::as_str));
+    let mut named = tops(fields.iter().flatten().map(String::as_str));
     let has_key = match &fields {
         Some(_) => named.iter().any(|name| name == key),
         None => selection.takes_column(key),
@@ -52,6 +57,13 @@ pub fn settings(selection: &Selection) -> Result<Settings> {
     })
 }
 
+/// The fields at a document's top that paths lead into.
+fn tops<'a>(paths: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let top = |path: &'a str| path.split_once('.').map_or(path, |(top, _)| top);
+    paths.into_iter().map(top).filter(|top| seen.insert(*top)).map(str::to_owned).collect()
+}
+
 fn schema(section: &Section) -> Result<Schema> {
     let declared: Vec<_> = section.members("column.").collect();
     match section.text("schema")? {
@@ -60,6 +72,11 @@ fn schema(section: &Section) -> Result<Schema> {
             .hint("Declare each with its type: `column.price = decimal(10,2)`.")),
         "declared" => {
             let column = |(name, text): &(&str, &str)| {
+                if let Some((top, _)) = name.split_once('.') {
+                    return Err(section
+                        .error(&format!("column.{name}"), "is of a field within another: columns are fields at the top")
+                        .hint(format!("`column.{top} = json` has all of it as JSON.")));
+                }
                 let of = Type::parse(text).map_err(|problem| section.error(&format!("column.{name}"), problem))?;
                 Ok(((*name).to_owned(), of))
             };
@@ -104,7 +121,13 @@ fn defaults(section: &Section) -> Result<Option<Vec<u8>>> {
         return Err(section.error("schema", "is `document`, which has no fields that defaults could be of"));
     }
     let written = serde_json::Value::Object(json).to_string();
-    write::document(&written, Dialect::Extended).map(Some).map_err(|problem| section.error("default.", problem))
+    write::document(&written, Dialect::Extended).map(Some).map_err(|problem| {
+        // Of all of them, one is wrong.
+        let wrong = section.members("default.").find(|(name, text)| {
+            write::document(&serde_json::json!({ *name: value(text) }).to_string(), Dialect::Extended).is_err()
+        });
+        section.error(&format!("default.{}", wrong.map_or("", |(name, _)| name)), problem)
+    })
 }
 
 /// Numbers, booleans and objects are what they say; everything else is text.

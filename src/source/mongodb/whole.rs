@@ -57,7 +57,7 @@ impl Whole {
         outlet.send(Event::Rows(Rows::none(self.documents.table().clone()))).await?;
         let mut count = 0;
         while let Some(reply) = self.replies.next(&self.server.settings).await? {
-            count += rows::send(&mut self.documents, &reply, outlet).await?;
+            count += rows::send(&mut self.documents, &self.plan.chosen, &reply, outlet).await?;
         }
         outlet.send(Event::Checkpoint(position::end(self.begun, count).into())).await?;
         Ok(())

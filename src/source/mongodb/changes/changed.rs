@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use mongodb::bson::{RawBsonRef, RawDocument, RawDocumentBuf};
+use mongodb::bson::{RawBsonRef, RawDocumentBuf};
 
 use super::event::{Event, Kind};
 use crate::error::{Error, Result};
 use crate::record::change::Op;
 use crate::source::documents::json::{self, Form};
+use crate::source::mongodb::chosen::{Chosen, raw, torn};
 
 /// What rows of updates have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +33,8 @@ pub struct Changed<'a> {
     pub sent: Option<BTreeSet<String>>,
 }
 
-/// The row of a change of a document; `None` of other events.
-pub fn of<'a>(event: &Event<'a>, full: Full, chosen: &Chosen) -> Result<Option<Changed<'a>>> {
+/// The row of a change of a document; `None` of other events. `has_before` where deletions are to have what was there.
+pub fn of<'a>(event: &Event<'a>, (full, has_before): (Full, bool), chosen: &Chosen) -> Result<Option<Changed<'a>>> {
     let op = match event.kind {
         Kind::Insert => Op::Create,
         Kind::Update | Kind::Replace => Op::Update,
@@ -43,7 +44,11 @@ pub fn of<'a>(event: &Event<'a>, full: Full, chosen: &Chosen) -> Result<Option<C
     let key = event.key.ok_or_else(|| Error::data("an event of the change stream does not say whose it is"))?;
     let whole = |document: &'a [u8]| Ok::<_, Error>(Changed { op, document: chosen.of(document)?, sent: None });
     Ok(Some(match (event.kind, event.document) {
-        (Kind::Delete, _) => whole(event.before.unwrap_or(key))?,
+        (Kind::Delete, _) => match event.before {
+            Some(before) => whole(before)?,
+            None if has_before => return Err(no_image(event)),
+            None => whole(key)?,
+        },
         (_, Some(document)) => whole(document)?,
         (Kind::Update, None) if full == Full::Nothing => updated(op, key, event.update, chosen)?,
         (Kind::Update, None) if full == Full::AfterImage => return Err(no_image(event)),
@@ -53,9 +58,10 @@ pub fn of<'a>(event: &Event<'a>, full: Full, chosen: &Chosen) -> Result<Option<C
 }
 
 fn no_image(event: &Event<'_>) -> Error {
-    Error::data(format!("collection {}: what an update left is not kept", event.collection)).hint(format!(
-        "db.runCommand({{ collMod: \"{}\", changeStreamPreAndPostImages: {{ enabled: true }} }}) has it kept from then on, as long as its \
-         `expireAfterSeconds` says. For what is gone, `tidemark run --snapshot` reads the collection anew; `full_document = lookup` needs no images.",
+    Error::data(format!("collection {}: what a document was is not kept, or no longer", event.collection)).hint(format!(
+        "db.runCommand({{ collMod: \"{}\", changeStreamPreAndPostImages: {{ enabled: true }} }}) has it kept from then on, as long as \
+         `expireAfterSeconds` says. What is gone is read again with `tidemark run --full-refresh`; `full_document = lookup` and `before_images = no` \
+         need no images.",
         event.collection
     ))
 }
@@ -97,117 +103,6 @@ fn names(document: &[u8]) -> Result<BTreeSet<String>> {
     raw(document)?.iter().map(|field| field.map(|(name, _)| name.as_str().to_owned()).map_err(|_| torn())).collect()
 }
 
-fn raw(bytes: &[u8]) -> Result<&RawDocument> {
-    RawDocument::from_bytes(bytes).map_err(|_| torn())
-}
-
-fn torn() -> Error {
-    Error::data("an event of the change stream is not BSON")
-}
-
-/// Which fields of documents are read, where that is not all of them: the change stream has whole documents.
-#[derive(Debug, Clone, Default)]
-pub struct Chosen {
-    /// Paths of these alone.
-    pub only: Option<Vec<String>>,
-    /// Paths without these.
-    pub except: Vec<String>,
-}
-
-impl Chosen {
-    fn is_all(&self) -> bool {
-        self.only.is_none() && self.except.is_empty()
-    }
-
-    /// The document as a query with the same fields has it.
-    pub fn of<'a>(&self, document: &'a [u8]) -> Result<Cow<'a, [u8]>> {
-        if self.is_all() {
-            return Ok(Cow::Borrowed(document));
-        }
-        let mut out = RawDocumentBuf::new();
-        self.copy(raw(document)?, "", &mut out)?;
-        Ok(Cow::Owned(out.into_bytes()))
-    }
-
-    /// What an update set of them, by paths, and removed.
-    fn of_update(&self, update: &RawDocument) -> Result<RawDocumentBuf> {
-        let mut out = RawDocumentBuf::new();
-        for field in update {
-            let (name, value) = field.map_err(|_| torn())?;
-            match (name.as_str(), value) {
-                ("updatedFields", RawBsonRef::Document(fields)) => {
-                    let mut kept = RawDocumentBuf::new();
-                    self.copy(fields, "", &mut kept)?;
-                    out.append(name, kept);
-                }
-                (_, value) => out.append(name, value),
-            }
-        }
-        Ok(out)
-    }
-
-    fn copy(&self, document: &RawDocument, above: &str, out: &mut RawDocumentBuf) -> Result<()> {
-        for field in document {
-            let (name, value) = field.map_err(|_| torn())?;
-            let path = if above.is_empty() { name.as_str().to_owned() } else { format!("{above}.{}", name.as_str()) };
-            match (self.takes(&path), value) {
-                (Takes::Nothing, _) => {}
-                (Takes::Parts, RawBsonRef::Document(inner)) => {
-                    let mut part = RawDocumentBuf::new();
-                    self.copy(inner, &path, &mut part)?;
-                    out.append(name, part);
-                }
-                (Takes::Parts, RawBsonRef::Array(items)) => {
-                    let mut kept = mongodb::bson::RawArrayBuf::new();
-                    for item in items {
-                        match item.map_err(|_| torn())? {
-                            RawBsonRef::Document(inner) => {
-                                let mut part = RawDocumentBuf::new();
-                                self.copy(inner, &path, &mut part)?;
-                                kept.push(part);
-                            }
-                            // A projection of parts leaves other items only where it leaves things out.
-                            other if self.only.is_none() => kept.push(other),
-                            _ => {}
-                        }
-                    }
-                    out.append(name, kept);
-                }
-                (Takes::Parts, _) if self.only.is_some() && !above.is_empty() => {}
-                (Takes::Parts, value) if self.only.is_none() => out.append(name, value),
-                (Takes::Parts, _) => {}
-                (Takes::All, value) => out.append(name, value),
-            }
-        }
-        Ok(())
-    }
-
-    fn takes(&self, path: &str) -> Takes {
-        let is_within =
-            |path: &str, of: &str| path.strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-        if self.except.iter().any(|except| is_within(path, except)) {
-            return Takes::Nothing;
-        }
-        let has_parts = |paths: &[String]| paths.iter().any(|of| is_within(of, path) && of != path);
-        match &self.only {
-            Some(only) if only.iter().any(|of| is_within(path, of)) => match has_parts(&self.except) {
-                true => Takes::Parts,
-                false => Takes::All,
-            },
-            Some(only) if has_parts(only) => Takes::Parts,
-            Some(_) => Takes::Nothing,
-            None if has_parts(&self.except) => Takes::Parts,
-            None => Takes::All,
-        }
-    }
-}
-
-enum Takes {
-    All,
-    Parts,
-    Nothing,
-}
-
 #[cfg(test)]
 mod tests {
     use mongodb::bson::{Document, doc, rawdoc};
@@ -230,14 +125,14 @@ mod tests {
             update: Some(update.as_bytes()),
             ..Event::default()
         };
-        let changed = of(&event, Full::Nothing, &Chosen::default()).unwrap().unwrap();
+        let changed = of(&event, (Full::Nothing, false), &Chosen::default()).unwrap().unwrap();
         let found = document(&changed.document);
-        assert_eq!(found.get_i32("a"), Ok(1));
+        assert_eq!(found.get_i32("a").unwrap(), 1);
         assert!(found.get_str("_update").unwrap().contains(r#""n.x""#) && !found.contains_key("n.x"));
         let sent: Vec<_> = changed.sent.unwrap().into_iter().collect();
         assert_eq!(sent, ["_id", "_update", "a", "gone"]);
-        assert!(of(&event, Full::AfterImage, &Chosen::default()).is_err());
-        let gone = of(&event, Full::Lookup, &Chosen::default()).unwrap().unwrap();
+        assert!(of(&event, (Full::AfterImage, false), &Chosen::default()).is_err());
+        let gone = of(&event, (Full::Lookup, false), &Chosen::default()).unwrap().unwrap();
         assert_eq!((gone.op, document(&gone.document)), (Op::Update, doc! { "_id": 7 }));
         assert!(gone.sent.unwrap().contains("_id"));
     }
@@ -252,22 +147,8 @@ mod tests {
             ..Event::default()
         };
         let chosen = Chosen { only: None, except: vec!["secret".to_owned(), "n.secret".to_owned()] };
-        let changed = of(&event, Full::Nothing, &chosen).unwrap().unwrap();
+        let changed = of(&event, (Full::Nothing, false), &chosen).unwrap().unwrap();
         assert!(!String::from_utf8_lossy(&changed.document).contains("secret"));
-        assert_eq!(document(&changed.document).get_i32("a"), Ok(1));
-    }
-
-    #[test]
-    fn fields_are_chosen_as_a_query_does() {
-        let whole = rawdoc! { "_id": 1, "a": { "b": 1, "c": 2 }, "l": [{ "b": 1, "c": 2 }, 3], "d": 4 };
-        let of = |only: Option<&[&str]>, except: &[&str]| {
-            let owned = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>();
-            let chosen = Chosen { only: only.map(owned), except: owned(except) };
-            document(&chosen.of(whole.as_bytes()).unwrap())
-        };
-        assert_eq!(of(Some(&["_id", "a.b"]), &[]), doc! { "_id": 1, "a": { "b": 1 } });
-        assert_eq!(of(Some(&["l.b", "d"]), &[]), doc! { "l": [{ "b": 1 }], "d": 4 });
-        assert_eq!(of(None, &["a.b", "l.c", "d"]), doc! { "_id": 1, "a": { "c": 2 }, "l": [{ "b": 1 }, 3] });
-        assert_eq!(of(None, &["a"]).contains_key("a"), false);
+        assert_eq!(document(&changed.document).get_i32("a").unwrap(), 1);
     }
 }

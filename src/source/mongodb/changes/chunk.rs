@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use mongodb::bson::{Document, doc};
 use serde_json::Value;
 
-use super::changed::Chosen;
 use super::pending::{Pending, Row};
 use super::place::Place;
 use super::tables::Tables;
@@ -16,13 +15,14 @@ use crate::record::change::{self, Op};
 use crate::record::{Rows, Table};
 use crate::source::changes::{self, Begun, Gathered};
 use crate::source::mongodb::catalog;
+use crate::source::mongodb::chosen::Chosen;
 use crate::source::mongodb::connect::Server;
 use crate::source::mongodb::error;
 use crate::source::mongodb::id::{self, ID};
 use crate::source::mongodb::plan::{Plan, Scope};
 use crate::source::mongodb::replies::{Replies, Reply};
 use crate::source::mongodb::rows;
-use crate::source::mongodb::seed::Seeds;
+use crate::source::mongodb::seed::{self, Seeds};
 use crate::source::{self, BATCH_BYTES};
 
 /// Documents of a chunk, where no key says how many: reading one takes a moment, in which the log stands still.
@@ -73,7 +73,7 @@ impl Chunks {
             return Ok(Begun::Gone);
         };
         let plan = Plan::of(collection, &self.stream.selection)?;
-        let seed = self.seeds.of(&self.server, &plan, table).await?;
+        let seed = self.seeds.of(&self.server, &plan, &seed::key(&self.stream.of_table(table))).await?;
         self.tables.seed(table, &seed.known)?;
         let most = self.stream.selection.cut.rows.unwrap_or(CHUNK_ROWS);
         let after = after.and_then(<[String]>::first).map(String::as_str);
@@ -156,7 +156,7 @@ impl Reading {
         let Some((reply, done)) = &mut self.reply else { return Ok(Vec::new()) };
         let documents = reply.documents()?;
         let most = usize::try_from(self.most).unwrap_or(usize::MAX).min(documents.len() - *done);
-        let mut pending = Pending::of(tables, &self.name);
+        let mut pending = Pending::of(tables, &self.name)?;
         let position: Box<str> = self.place.time.as_str().into();
         for document in documents.iter().skip(*done).take(most) {
             if pending.is_full() || pending.bytes() + document.len() > 2 * BATCH_BYTES && pending.len() > 0 {

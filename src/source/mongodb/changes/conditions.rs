@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::place::Place;
 use super::watching::{self, Watching};
-use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::error::{Kind, Result};
 use crate::record::Checkpoint;
 use crate::source::following::begins_anew_where_lost;
-use crate::source::mongodb::catalog::{self, Kind};
+use crate::source::mongodb::catalog;
 use crate::source::mongodb::connect::Server;
 use crate::source::{Conditions, Stream, changes};
 
@@ -15,6 +15,7 @@ use crate::source::{Conditions, Stream, changes};
 pub async fn of(server: &Arc<Server>, stream: &Stream, after: Option<&Checkpoint>) -> Result<Conditions> {
     let hello = server.hello().await?;
     watching::check(&hello, &server.settings.address, &stream.selection)?;
+    check_tables(server, stream).await?;
     let watching = Watching::of(&stream.selection, &stream.tables, super::version(server).await?)?;
     let mut notes = Vec::new();
     let place = match after {
@@ -23,7 +24,7 @@ pub async fn of(server: &Arc<Server>, stream: &Stream, after: Option<&Checkpoint
     };
     match watching.open(server, &place).await {
         Ok(_) => {}
-        Err(lost) if lost.kind() == ErrorKind::Lost && begins_anew_where_lost(&stream.selection.section)? => {
+        Err(lost) if lost.kind() == Kind::Lost && begins_anew_where_lost(&stream.selection.section)? => {
             notes.push(format!("{}: all collections are read anew, by the next run.", lost.message()));
         }
         Err(error) => return Err(error),
@@ -38,26 +39,33 @@ pub async fn of(server: &Arc<Server>, stream: &Stream, after: Option<&Checkpoint
     Ok(Conditions { notes, bytes_a_day: None })
 }
 
-/// What the change stream does not tell of a collection.
-pub async fn of_table(server: &Server, stream: &Stream) -> Result<Vec<String>> {
-    let Some(collection) = catalog::find(server, stream.table()).await? else { return Ok(Vec::new()) };
-    let (selection, shown) = (&stream.selection, stream.table());
-    if matches!(collection.kind, Kind::View | Kind::TimeSeries) {
-        let message = format!(
-            "names `{shown}`, which is a view or a time series: change streams have the changes of plain collections"
-        );
-        return Err(selection.section.error(selection.table_key(), message));
+/// Refuses collections of which the change stream would not tell, or not what is asked for. One that is not there yet is none.
+pub async fn check_tables(server: &Server, stream: &Stream) -> Result<()> {
+    for name in &stream.tables {
+        check_table(server, stream, name).await?;
     }
-    let watching = Watching::of(selection, &stream.tables, (0, 0))?;
-    if watching.needs_images() && !collection.keeps_images {
-        return Err(Error::config(format!(
-            "collection {shown} does not keep what documents were, which `full_document` or `before_images` asks for"
-        ))
-        .hint(format!(
-            "db.runCommand({{ collMod: \"{shown}\", changeStreamPreAndPostImages: {{ enabled: true }} }})"
-        )));
+    Ok(())
+}
+
+pub async fn check_table(server: &Server, stream: &Stream, name: &str) -> Result<()> {
+    let Some(collection) = catalog::find(server, name).await? else { return Ok(()) };
+    let section = &stream.selection.section;
+    if !collection.has_changes() {
+        let message = format!("names `{name}`, which is a view or a time series: they have no changes");
+        return Err(section
+            .error(stream.selection.table_key(), message)
+            .hint("Name the collection behind it, or read it with another mode."));
     }
-    Ok(Vec::new())
+    let needs_images = section.flag("before_images")? || section.text("full_document")? == "after_image";
+    if needs_images && !collection.keeps_images {
+        let key = if section.flag("before_images")? { "before_images" } else { "full_document" };
+        return Err(section
+            .error(key, format!("asks for what documents were, which collection {name} does not keep"))
+            .hint(format!(
+                "db.runCommand({{ collMod: \"{name}\", changeStreamPreAndPostImages: {{ enabled: true }} }})"
+            )));
+    }
+    Ok(())
 }
 
 /// How far back the server's oplog reaches, where we may look.

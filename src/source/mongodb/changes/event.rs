@@ -171,7 +171,7 @@ impl Pieces {
 
 #[cfg(test)]
 mod tests {
-    use mongodb::bson::{Bson, DateTime, rawdoc};
+    use mongodb::bson::{DateTime, RawBson, rawdoc};
 
     use super::*;
 
@@ -196,7 +196,7 @@ mod tests {
         assert_eq!(event.transaction.map(|(_, number)| number), Some(4));
         assert_eq!(event.key, Some(rawdoc! { "_id": 7 }.as_bytes()));
         assert!(event.document.is_some() && event.before.is_none() && event.piece.is_none());
-        let none = rawdoc! { "operationType": "update", "fullDocument": Bson::Null };
+        let none = rawdoc! { "operationType": "update", "fullDocument": RawBson::Null };
         assert_eq!(Event::of(none.as_bytes()).unwrap().document, None);
     }
 

@@ -7,8 +7,8 @@ pub mod conditions;
 mod event;
 mod pending;
 mod place;
-mod stream;
 mod tables;
+mod tail;
 mod watching;
 
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use self::place::Place;
 use self::tables::Tables;
 use self::watching::Watching;
 use super::connect::Server;
+use super::id::ID;
 use crate::config::Section;
 use crate::error::Result;
 use crate::record::Checkpoint;
@@ -30,10 +31,23 @@ use crate::source::{self, Reader, feed};
 
 /// Refuses what has no place in a log.
 pub fn check(section: &Section) -> Result<()> {
-    for key in ["where"] {
-        if section.is_set(key) {
-            return Err(section.error(key, "says nothing of a change stream: it has the changes of whole collections"));
-        }
+    if section.is_set("where") {
+        return Err(section
+            .error("where", "says nothing of a change stream: it has the changes of whole collections")
+            .hint("Leave rows out where they are loaded, or read with `mode = incremental`."));
+    }
+    let fields = section.list("columns");
+    let has = |names: &[String]| names.iter().any(|name| name == ID);
+    if (!fields.is_empty() && !has(&fields)) || has(&section.list("exclude_columns")) {
+        let key = if fields.is_empty() { "exclude_columns" } else { "columns" };
+        return Err(section
+            .error(key, "leaves out `_id`, by which changes are told apart")
+            .hint("Have it among the fields."));
+    }
+    if section.get("full_document") == Some("none") && section.get("schema") != Some("infer") {
+        return Err(section
+            .error("full_document", "is `none`, with which rows have what was set alone: that needs `schema = infer`")
+            .hint("`full_document = lookup` has whole documents."));
     }
     Ok(())
 }
@@ -47,6 +61,7 @@ pub async fn open(
     let beginning = Beginning::of(&stream.selection.section)?;
     let hello = server.hello().await?;
     watching::check(&hello, &server.settings.address, &stream.selection)?;
+    conditions::check_tables(server, stream).await?;
     let state = after.map(|checkpoint| checkpoint.state.clone()).unwrap_or_default();
     let tables = Tables::of(&stream.selection, &state)?;
     let mut names = stream.tables.clone();
@@ -65,7 +80,7 @@ pub async fn open(
     let end = if goes_on { None } else { Some(watching.end(server).await?) };
     let begun = Place::of(&place.log)?;
     let mut chunks = Chunks::new(server, stream, tables.clone(), watching.chosen.clone());
-    let mut log = stream::Stream::of(server, watching, tables, (replies, begun), end);
+    let mut log = tail::Tail::of(server, watching, tables, (replies, begun), end);
     Ok(feed::from_task(
         move |outlet| async move { follow(Asked { place, until }, &mut log, &mut chunks, &outlet).await },
     ))

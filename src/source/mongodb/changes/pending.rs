@@ -6,8 +6,8 @@ use super::tables::Tables;
 use crate::error::Result;
 use crate::record::Rows;
 use crate::record::change::Op;
+use crate::source::BATCH_BYTES;
 use crate::source::changes::Gathered;
-use crate::source::{BATCH_BYTES, BATCH_ROWS};
 
 /// Documents, one after the other, and what happened to each.
 pub struct Pending {
@@ -16,6 +16,8 @@ pub struct Pending {
     bytes: Vec<u8>,
     ends: Vec<usize>,
     rows: Vec<Row>,
+    /// How many rows a batch may have: those of many columns fewer.
+    most: usize,
 }
 
 /// What happened.
@@ -28,8 +30,10 @@ pub struct Row {
 }
 
 impl Pending {
-    pub fn of(tables: &Tables, name: &str) -> Self {
-        Self { tables: tables.clone(), name: name.to_owned(), bytes: Vec::new(), ends: Vec::new(), rows: Vec::new() }
+    pub fn of(tables: &Tables, name: &str) -> Result<Self> {
+        let most = tables.most_rows(name)?;
+        let (tables, name) = (tables.clone(), name.to_owned());
+        Ok(Self { tables, name, bytes: Vec::new(), ends: Vec::new(), rows: Vec::new(), most })
     }
 
     pub fn push(&mut self, document: &[u8], row: Row) {
@@ -40,7 +44,7 @@ impl Pending {
 
     /// Whether it is as much as one batch may have.
     pub fn is_full(&self) -> bool {
-        self.rows.len() >= BATCH_ROWS || self.bytes.len() >= BATCH_BYTES
+        self.rows.len() >= self.most || self.bytes.len() >= BATCH_BYTES
     }
 
     pub fn documents(&self) -> Vec<&[u8]> {
@@ -70,6 +74,7 @@ impl Gathered for Pending {
         self.bytes.clear();
         self.ends.clear();
         self.rows.clear();
+        self.most = self.tables.most_rows(&self.name)?;
         Ok(rows)
     }
 }

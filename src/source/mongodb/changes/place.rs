@@ -1,6 +1,6 @@
 //! Where a change stream has come to.
 
-use mongodb::bson::{Document, RawDocumentBuf, Timestamp};
+use mongodb::bson::{Document, RawDocument, RawDocumentBuf, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -83,12 +83,20 @@ pub fn parsed(text: &str) -> Option<Timestamp> {
 
 /// The time that a resume token has at its beginning, where it is written as MongoDB writes it.
 pub fn token_time(token: Option<&[u8]>) -> Option<Timestamp> {
-    let token = mongodb::bson::RawDocument::from_bytes(token?).ok()?;
+    let token = RawDocument::from_bytes(token?).ok()?;
     let data = token.get_str("_data").ok()?;
     // The type of a timestamp, its seconds and its number; a token is longer.
     let number = |range| u32::from_str_radix(data.get(range)?, 16).ok();
     let is_known = data.len() > 18 && data.starts_with("82");
     is_known.then_some(Timestamp { time: number(2..10)?, increment: number(10..18)? })
+}
+
+/// What a reply tells of how far the server has looked: a resume token, and the time by the cluster's clock.
+pub fn told(reply: &RawDocument) -> Result<(Option<&[u8]>, Option<Timestamp>)> {
+    let token = reply.get_document("cursor").ok().and_then(|cursor| cursor.get_document("postBatchResumeToken").ok());
+    let cluster = reply.get_document("$clusterTime").ok().and_then(|time| time.get_timestamp("clusterTime").ok());
+    let time = reply.get_timestamp("operationTime").ok().or(cluster);
+    Ok((token.map(RawDocument::as_bytes), time))
 }
 
 #[cfg(test)]
@@ -120,5 +128,14 @@ mod tests {
         for other in ["", "82", "01000000", "zz65F0A1B2000000072B0429"] {
             assert_eq!(token_time(Some(rawdoc! { "_data": other }.as_bytes())), None);
         }
+    }
+
+    #[test]
+    fn what_a_reply_tells() {
+        let time = Timestamp { time: 5, increment: 1 };
+        let reply = rawdoc! { "cursor": { "postBatchResumeToken": { "_data": "8200" } }, "operationTime": time };
+        let (token, at) = told(&reply).unwrap();
+        assert_eq!((token, at), (Some(rawdoc! { "_data": "8200" }.as_bytes()), Some(time)));
+        assert_eq!(told(&rawdoc! {}).unwrap(), (None, None));
     }
 }

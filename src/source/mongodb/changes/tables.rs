@@ -12,8 +12,7 @@ use crate::record::change::{self, Changes};
 use crate::record::{Rows, Table};
 use crate::source::Selection;
 use crate::source::documents::{Built, Documents};
-use crate::source::mongodb::catalog::{Collection, Kind};
-use crate::source::mongodb::plan::Plan;
+use crate::source::mongodb::shape;
 
 /// By the names of collections.
 #[derive(Clone)]
@@ -134,6 +133,11 @@ impl Tables {
         self.with(name, Known::table)
     }
 
+    /// How many rows a batch of a table may have.
+    pub fn most_rows(&self, name: &str) -> Result<usize> {
+        self.with(name, |known| Ok(known.documents.most_rows()))
+    }
+
     /// The rows of what has come of a table.
     pub fn rows(&self, name: &str, pending: &Pending) -> Result<Vec<Rows>> {
         self.with(name, |known| known.rows(pending))
@@ -194,7 +198,5 @@ fn changes(pending: &Pending, rows: impl Iterator<Item = usize>, own: &Table) ->
 }
 
 fn documents(selection: &Selection, name: &str, known: &Value) -> Result<Documents> {
-    // What it is besides its name says nothing of its table.
-    let collection = Collection { name: name.to_owned(), kind: Kind::Plain, uuid: None, keeps_images: false };
-    Plan::of(collection, selection)?.documents(known)
+    Documents::of(&selection.output_name(name), shape::settings(selection)?, known)
 }

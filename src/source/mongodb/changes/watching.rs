@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use mongodb::bson::{Bson, Document, Timestamp, doc};
 
-use super::changed::{Chosen, Full};
-use super::place::Place;
-use super::stream::{stage, told};
+use super::changed::Full;
+use super::place::{Place, told};
 use crate::error::{Error, Kind, Result};
 use crate::source::following::Beginning;
+use crate::source::mongodb::chosen::Chosen;
 use crate::source::mongodb::connect::{Hello, Server};
 use crate::source::mongodb::error;
 use crate::source::mongodb::replies::Replies;
@@ -28,7 +28,7 @@ pub struct Watching {
     patterns: Vec<String>,
     pub full: Full,
     /// Deletions have the document as it was.
-    before: bool,
+    pub before: bool,
     pub chosen: Chosen,
     /// Collections that come are read from their beginning too.
     pub reads_collections: bool,
@@ -54,7 +54,7 @@ impl Watching {
                 _ => Full::Lookup,
             },
             before: section.flag("before_images")?,
-            chosen: Chosen { only: selection.columns.clone(), except: selection.exclude_columns.clone() },
+            chosen: Chosen::of_selection(selection),
             reads_collections: Beginning::of(section)? != Beginning::Log,
             selection: selection.clone(),
             splits: version >= (7, 0),
@@ -65,11 +65,6 @@ impl Watching {
     pub fn has(&self, collection: &str) -> bool {
         self.names.iter().any(|name| name == collection)
             || self.patterns.iter().any(|pattern| pattern::matches(pattern, collection))
-    }
-
-    /// Whether images are asked for that collections must keep.
-    pub fn needs_images(&self) -> bool {
-        self.before || self.full == Full::AfterImage
     }
 
     /// Opens the stream behind a place.
@@ -153,6 +148,23 @@ impl Watching {
     }
 }
 
+/// Options of a change stream, as the server takes them.
+fn stage(place: Option<&Place>, full: Full, before: bool) -> Result<Document> {
+    let mut stage = match place {
+        Some(place) => place.options()?,
+        None => Document::new(),
+    };
+    match full {
+        Full::Lookup => drop(stage.insert("fullDocument", "updateLookup")),
+        Full::AfterImage => drop(stage.insert("fullDocument", "whenAvailable")),
+        Full::Nothing => {}
+    }
+    if before {
+        stage.insert("fullDocumentBeforeChange", "whenAvailable");
+    }
+    Ok(stage)
+}
+
 /// Refuses a server that has no change streams.
 pub fn check(hello: &Hello, address: &str, selection: &Selection) -> Result<()> {
     match hello.replica_set.is_some() || hello.is_router {
@@ -162,7 +174,7 @@ pub fn check(hello: &Hello, address: &str, selection: &Selection) -> Result<()> 
 }
 
 fn alone(address: &str, selection: &Selection) -> Error {
-    Error::clone(&selection.section.error("mode", format!("is `cdc`, and {address} is a server alone: only replica sets have change streams")))
+    selection.section.error("mode", format!("is `cdc`, and {address} is a server alone: only replica sets have change streams"))
         .hint(
             "One server is enough for a replica set: start it with `--replSet rs0` (`replication.replSetName`), and run rs.initiate() once. Or read with \
              `mode = incremental`.",
@@ -187,6 +199,15 @@ fn regex(pattern: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stage_says_what_is_wanted() {
+        let place = Place::at(Timestamp { time: 5, increment: 1 });
+        let wanted =
+            doc! { "startAtOperationTime": Timestamp { time: 5, increment: 1 }, "fullDocument": "updateLookup" };
+        assert_eq!(stage(Some(&place), Full::Lookup, false).unwrap(), wanted);
+        assert_eq!(stage(None, Full::Nothing, true).unwrap(), doc! { "fullDocumentBeforeChange": "whenAvailable" });
+    }
 
     #[test]
     fn patterns_become_expressions() {

@@ -1,14 +1,14 @@
-//! A change stream as a log.
+//! The end of the server's log that a stream reads: a change stream.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mongodb::bson::{Document, RawDocument, Timestamp};
+use mongodb::bson::Timestamp;
 use serde_json::Value;
 
-use super::changed::{self, Chosen, Full};
+use super::changed;
 use super::event::{Event, Kind, Pieces};
 use super::pending::{Pending, Row};
 use super::place::{self, Place};
@@ -24,7 +24,7 @@ use crate::source::mongodb::replies::{Replies, Reply};
 /// How long the log is silent before a chunk may have its turn.
 const SILENCE: Duration = Duration::from_millis(100);
 
-pub struct Stream {
+pub struct Tail {
     server: Arc<Server>,
     watching: Watching,
     tables: Tables,
@@ -44,12 +44,9 @@ pub struct Stream {
     ended: bool,
     /// When the last event was committed, where others are known to follow.
     since: Option<jiff::Timestamp>,
-    /// What the rows of updates have, and which fields.
-    full: Full,
-    chosen: Chosen,
 }
 
-impl Stream {
+impl Tail {
     pub fn of(
         server: &Arc<Server>,
         watching: Watching,
@@ -57,7 +54,6 @@ impl Stream {
         (replies, place): (Replies, Place),
         end: Option<Timestamp>,
     ) -> Self {
-        let (full, chosen) = (watching.full, watching.chosen.clone());
         Self {
             server: server.clone(),
             watching,
@@ -72,8 +68,6 @@ impl Stream {
             end,
             ended: false,
             since: None,
-            full,
-            chosen,
         }
     }
 
@@ -84,7 +78,7 @@ impl Stream {
         for bytes in events {
             self.event(bytes).await?;
         }
-        let (token, time) = told(reply.whole())?;
+        let (token, time) = place::told(reply.whole())?;
         if is_empty {
             self.transaction = None;
             if let Some((token, time)) = token.zip(time) {
@@ -139,7 +133,10 @@ impl Stream {
     }
 
     fn row(&mut self, event: &Event<'_>, position: &str) -> Result<()> {
-        let Some(changed) = changed::of(event, self.full, &self.chosen)? else { return Ok(()) };
+        let Some(changed) = changed::of(event, (self.watching.full, self.watching.before), &self.watching.chosen)?
+        else {
+            return Ok(());
+        };
         let Some(at) = self.at(event.collection)? else { return Ok(()) };
         let row =
             Row { op: changed.op, committed_at: event.committed_at(), position: position.into(), sent: changed.sent };
@@ -171,7 +168,7 @@ impl Stream {
             }
         }
         let at = self.gathering.tables.len();
-        self.gathering.tables.push(Some(Pending::of(&self.tables, collection)));
+        self.gathering.tables.push(Some(Pending::of(&self.tables, collection)?));
         self.places.insert(collection.to_owned(), at);
         Ok(Some(at))
     }
@@ -201,16 +198,8 @@ impl Stream {
     }
 }
 
-/// What a reply tells of how far the server has looked: a resume token, and the time by the cluster's clock.
-pub fn told(reply: &RawDocument) -> Result<(Option<&[u8]>, Option<Timestamp>)> {
-    let token = reply.get_document("cursor").ok().and_then(|cursor| cursor.get_document("postBatchResumeToken").ok());
-    let cluster = reply.get_document("$clusterTime").ok().and_then(|time| time.get_timestamp("clusterTime").ok());
-    let time = reply.get_timestamp("operationTime").ok().or(cluster);
-    Ok((token.map(RawDocument::as_bytes), time))
-}
-
 #[async_trait]
-impl Log for Stream {
+impl Log for Tail {
     async fn next(&mut self) -> Result<Step> {
         loop {
             if let Some(rows) = self.rows.pop_front() {
@@ -263,47 +252,5 @@ impl Log for Stream {
 
     fn lag(&self) -> Option<Lag> {
         Some(Lag { since: self.since, bytes: None })
-    }
-}
-
-/// Options of a change stream, as the server takes them.
-pub fn stage(place: Option<&Place>, full: Full, before: bool) -> Result<Document> {
-    let mut stage = match place {
-        Some(place) => place.options()?,
-        None => Document::new(),
-    };
-    match full {
-        Full::Lookup => drop(stage.insert("fullDocument", "updateLookup")),
-        Full::AfterImage => drop(stage.insert("fullDocument", "whenAvailable")),
-        Full::Nothing => {}
-    }
-    if before {
-        stage.insert("fullDocumentBeforeChange", "whenAvailable");
-    }
-    Ok(stage)
-}
-
-#[cfg(test)]
-mod tests {
-    use mongodb::bson::{doc, rawdoc};
-
-    use super::*;
-
-    #[test]
-    fn what_a_reply_tells() {
-        let time = Timestamp { time: 5, increment: 1 };
-        let reply = rawdoc! { "cursor": { "postBatchResumeToken": { "_data": "8200" } }, "operationTime": time };
-        let (token, at) = told(&reply).unwrap();
-        assert_eq!((token, at), (Some(rawdoc! { "_data": "8200" }.as_bytes()), Some(time)));
-        assert_eq!(told(&rawdoc! {}).unwrap(), (None, None));
-    }
-
-    #[test]
-    fn a_stage_says_what_is_wanted() {
-        let place = Place::at(Timestamp { time: 5, increment: 1 });
-        let wanted =
-            doc! { "startAtOperationTime": Timestamp { time: 5, increment: 1 }, "fullDocument": "updateLookup" };
-        assert_eq!(stage(Some(&place), Full::Lookup, false).unwrap(), wanted);
-        assert_eq!(stage(None, Full::Nothing, true).unwrap(), doc! { "fullDocumentBeforeChange": "whenAvailable" });
     }
 }

@@ -8,7 +8,7 @@ pub const KEYS: &[Key] = &[
         "snapshot",
         Value::OneOf(&["initial", "never", "only"]),
         "Of a change log (`mode = cdc`): `initial` begins with a snapshot of each table, `never` without one, with what changes from where the log begins for \
-         the stream (PostgreSQL: its slot; MySQL: now), `only` ends with the snapshot.",
+         the stream (PostgreSQL: its slot; MySQL and MongoDB: now), `only` ends with the snapshot.",
     )
     .default("initial"),
     Key::new(

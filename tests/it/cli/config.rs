@@ -397,7 +397,7 @@ fn modes_that_are_not_there_are_said_to_be_so() {
     let stream = Section::of_keys("stream t", STREAM_KEYS.iter().collect(), &[("table", "t")]).unwrap();
     let reads = |source: &&&tidemark::source::Maker| (source.check_mode)(&stream, Mode::Cdc).is_ok();
     let names: Vec<_> = SOURCES.iter().filter(reads).map(|source| source.kind.name).collect();
-    assert_eq!(names, ["mysql", "postgres"], "the pages below say who reads a change log");
+    assert_eq!(names, ["mongodb", "mysql", "postgres"], "the pages below say who reads a change log");
     for page in [
         docs::reference(&registry()),
         include_str!("../../../docs/command-line.md").to_owned(),

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use mongodb::bson::{Document, RawBsonRef, RawDocument, RawDocumentBuf};
+use mongodb::bson::raw::CStr;
+use mongodb::bson::{Document, RawArray, RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf};
 
 use super::id::ID;
 use crate::error::{Error, Result};
@@ -70,7 +71,16 @@ impl Chosen {
             match (name.as_str(), value) {
                 ("updatedFields", RawBsonRef::Document(fields)) => {
                     let mut kept = RawDocumentBuf::new();
-                    self.copy(fields, "", &mut kept)?;
+                    for field in fields {
+                        let (name, value) = field.map_err(|_| torn())?;
+                        // `items.3.card` is of the path `items.card`.
+                        let is_number =
+                            |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+                        let parts = name.as_str().split('.').enumerate();
+                        let parts: Vec<_> =
+                            parts.filter(|(at, part)| *at == 0 || !is_number(part)).map(|(_, part)| part).collect();
+                        self.copy_field((name, value), &parts.join("."), &mut kept)?;
+                    }
                     out.append(name, kept);
                 }
                 (_, value) => out.append(name, value),
@@ -83,36 +93,44 @@ impl Chosen {
         for field in document {
             let (name, value) = field.map_err(|_| torn())?;
             let path = if above.is_empty() { name.as_str().to_owned() } else { format!("{above}.{}", name.as_str()) };
-            match (self.takes(&path), value) {
-                (Takes::Nothing, _) => {}
-                (Takes::Parts, RawBsonRef::Document(inner)) => {
-                    let mut part = RawDocumentBuf::new();
-                    self.copy(inner, &path, &mut part)?;
-                    out.append(name, part);
-                }
-                (Takes::Parts, RawBsonRef::Array(items)) => {
-                    let mut kept = mongodb::bson::RawArrayBuf::new();
-                    for item in items {
-                        match item.map_err(|_| torn())? {
-                            RawBsonRef::Document(inner) => {
-                                let mut part = RawDocumentBuf::new();
-                                self.copy(inner, &path, &mut part)?;
-                                kept.push(part);
-                            }
-                            // A projection of parts leaves other items only where it leaves things out.
-                            other if self.only.is_none() => kept.push(other),
-                            _ => {}
-                        }
-                    }
-                    out.append(name, kept);
-                }
-                (Takes::Parts, _) if self.only.is_some() && !above.is_empty() => {}
-                (Takes::Parts, value) if self.only.is_none() => out.append(name, value),
-                (Takes::Parts, _) => {}
-                (Takes::All, value) => out.append(name, value),
-            }
+            self.copy_field((name, value), &path, out)?;
         }
         Ok(())
+    }
+
+    fn copy_field(&self, (name, value): (&CStr, RawBsonRef<'_>), path: &str, out: &mut RawDocumentBuf) -> Result<()> {
+        match (self.takes(path), value) {
+            (Takes::Nothing, _) => {}
+            (Takes::Parts, RawBsonRef::Document(inner)) => {
+                let mut part = RawDocumentBuf::new();
+                self.copy(inner, path, &mut part)?;
+                out.append(name, part);
+            }
+            (Takes::Parts, RawBsonRef::Array(items)) => out.append(name, self.items(items, path)?),
+            // A value in which nothing lies has no parts to leave out, and none to take.
+            (Takes::Parts, value) if self.only.is_none() => out.append(name, value),
+            (Takes::Parts, _) => {}
+            (Takes::All, value) => out.append(name, value),
+        }
+        Ok(())
+    }
+
+    /// Of a list, parts of the documents in it, however deep.
+    fn items(&self, items: &RawArray, path: &str) -> Result<RawArrayBuf> {
+        let mut kept = RawArrayBuf::new();
+        for item in items {
+            match item.map_err(|_| torn())? {
+                RawBsonRef::Document(inner) => {
+                    let mut part = RawDocumentBuf::new();
+                    self.copy(inner, path, &mut part)?;
+                    kept.push(part);
+                }
+                RawBsonRef::Array(inner) => kept.push(self.items(inner, path)?),
+                other if self.only.is_none() => kept.push(other),
+                _ => {}
+            }
+        }
+        Ok(kept)
     }
 
     fn takes(&self, path: &str) -> Takes {
@@ -192,5 +210,13 @@ mod tests {
         assert_eq!(of(Some(&["l.b", "d"]), &[]), doc! { "l": [{ "b": 1 }], "d": 4 });
         assert_eq!(of(None, &["a.b", "l.c", "d"]), doc! { "_id": 1, "a": { "c": 2 }, "l": [{ "b": 1 }, 3] });
         assert_eq!(of(None, &["a"]).contains_key("a"), false);
+    }
+
+    #[test]
+    fn updates_within_lists_are_of_the_same_fields() {
+        let update = rawdoc! { "updatedFields": { "items.3": { "card": 1, "b": 2 }, "items.0.card": 5, "items.0.b": 6, "deep": [[{ "card": 7, "b": 8 }]] } };
+        let chosen = Chosen { only: None, except: owned(&["items.card", "deep.card"]) };
+        let wanted = doc! { "updatedFields": { "items.3": { "b": 2 }, "items.0.b": 6, "deep": [[{ "b": 8 }]] } };
+        assert_eq!(document(chosen.of_update(&update).unwrap().as_bytes()), wanted);
     }
 }

@@ -195,7 +195,7 @@ impl Settings {
             return Err(section.fault("username", "`password` is missing").hint("Or set `password_file`."));
         }
         Ok(Self {
-            tls: tls(section, &said, &hosts)?,
+            tls: tls(section, &url, &said, &hosts)?,
             address: hosts,
             database,
             identity: section.get("identity").map(str::to_owned),
@@ -288,34 +288,39 @@ fn parsed(section: &Section, url: &str) -> Result<ConnectionString> {
     if !url.starts_with("mongodb://") && !url.starts_with("mongodb+srv://") {
         return Err(section.error(key, "must begin with `mongodb://` or `mongodb+srv://`"));
     }
-    ConnectionString::parse(url).map_err(|e| {
-        let secret = url.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@')).map_or("", |(login, _)| login);
-        let words = e.to_string();
-        let repeats = secret.split(':').any(|piece| !piece.is_empty() && words.contains(piece));
-        match repeats {
-            true => section.error(key, "is no connection string of MongoDB"),
-            false => section.error(key, format!("is no connection string of MongoDB: {}", error::words(&e))),
-        }
+    ConnectionString::parse(url).map_err(|_| {
+        section.error(key, "is no connection string that MongoDB's driver reads").hint(
+            "It is mongodb://USER@HOST:PORT/DATABASE?OPTION=VALUE, with the password in `password`, and options by the names that MongoDB has for them.",
+        )
     })
 }
 
 /// What the keys say of TLS. A URL may say it itself; where neither does, it is as with other servers.
-fn tls(section: &Section, said: &ConnectionString, hosts: &str) -> Result<Option<Tls>> {
+fn tls(section: &Section, url: &str, said: &ConnectionString, hosts: &str) -> Result<Option<Tls>> {
     let is_said = tls::KEYS.iter().any(|key| section.is_set(key.name));
+    let options = url.split_once('?').map_or("", |(_, options)| options).to_ascii_lowercase();
+    let says_itself = options.split('&').any(|option| option.starts_with("tls") || option.starts_with("ssl="));
+    // An SRV record means TLS, checked against Mozilla's list, unless the keys say otherwise.
     let is_srv = matches!(said.host_info, HostInfo::DnsRecord(_));
-    match &said.tls {
-        Some(_) if is_said => return Err(section.error("tls", "is also in `url`")),
-        Some(_) => return Ok(None),
-        None if is_srv && !is_said => return Ok(None),
-        None => {}
+    match says_itself {
+        true if is_said => return Err(section.error("tls", "is also in `url`")),
+        true => return Ok(None),
+        false if is_srv && !is_said => return Ok(None),
+        false => {}
     }
-    let first = match &said.host_info {
-        HostInfo::HostIdentifiers(hosts) => match hosts.first() {
-            Some(ServerAddress::Tcp { host, .. }) => host.clone(),
-            _ => String::new(),
-        },
-        _ => hosts.to_owned(),
+    let names = match &said.host_info {
+        HostInfo::HostIdentifiers(hosts) => hosts
+            .iter()
+            .map(|host| match host {
+                ServerAddress::Tcp { host, .. } => host.clone(),
+                _ => String::new(),
+            })
+            .collect(),
+        _ => vec![hosts.to_owned()],
     };
+    // One that is not this machine decides for all.
+    let far = names.iter().find(|name| !tls::is_this_machine(name));
+    let first = far.or(names.first()).cloned().unwrap_or_default();
     let tls = Tls::of(section, &first)?;
     tls.set_up(section, false)?;
     if tls.client.as_ref().is_some_and(|(cert, key)| cert != key) {

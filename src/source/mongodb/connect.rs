@@ -95,17 +95,32 @@ impl Server {
 
     /// The time by the cluster's clock: what was confirmed to anybody is not behind it. `None` of a server alone, which needs none.
     pub async fn now(&self) -> Result<Option<Timestamp>> {
-        let told = self.run(doc! { "ping": 1 }).await?;
+        // Another member may be behind.
+        let told = self.run_on_primary(doc! { "ping": 1 }).await?;
         let cluster = told.get_document("$clusterTime").and_then(|time| time.get_timestamp("clusterTime"));
         Ok(told.get_timestamp("operationTime").or(cluster).ok())
     }
 
-    /// The transactions of all users that are open; `None` where we may not see them.
-    pub async fn transactions(&self) -> Result<Option<Vec<Document>>> {
-        let open = doc! { "$match": { "transaction.timeOpenMicros": { "$exists": true } } };
+    async fn run_on_primary(&self, command: Document) -> Result<Document> {
+        let (database, _) = self.database().await?;
+        database.run_command(command).await.map_err(|e| error::of(&e, &self.settings))
+    }
+
+    /// The transactions of all users that are open, and what else is writing to a collection now; `None` where we may not see them.
+    pub async fn writers(&self, collection: &str) -> Result<Option<Vec<Document>>> {
+        let namespace = format!("{}.{collection}", self.settings.database);
+        let open = doc! { "transaction.timeOpenMicros": { "$exists": true } };
+        let writing =
+            doc! { "active": true, "ns": namespace, "op": { "$in": ["insert", "update", "remove", "bulkWrite"] } };
+        let commands =
+            ["findAndModify", "bulkWrite"].map(|name| doc! { format!("command.{name}"): { "$exists": true } });
+        let stages =
+            ["$merge", "$out"].map(|name| doc! { "command.pipeline": { "$elemMatch": { name: { "$exists": true } } } });
+        let other = doc! { "active": true, "$or": commands.into_iter().chain(stages).collect::<Vec<_>>() };
         let all = doc! { "$currentOp": { "allUsers": true, "idleSessions": true } };
+        let pipeline = [all, doc! { "$match": { "$or": [open, writing, other] } }];
         let admin = self.client().await?.database("admin");
-        let command = doc! { "aggregate": 1, "pipeline": [all, open], "cursor": {} };
+        let command = doc! { "aggregate": 1, "pipeline": pipeline.to_vec(), "cursor": {} };
         match admin.run_cursor_command(command).await {
             Ok(mut cursor) => {
                 let mut found = Vec::new();
@@ -114,7 +129,7 @@ impl Server {
                 }
                 Ok(Some(found))
             }
-            Err(e) if error::code(&e).is_some() => Ok(None),
+            Err(e) if error::code(&e).is_some_and(|code| error::NOT_OURS.contains(&code)) => Ok(None),
             Err(e) => Err(error::of(&e, &self.settings)),
         }
     }

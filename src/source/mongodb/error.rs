@@ -24,7 +24,11 @@ pub fn words(e: &DriverError) -> String {
 /// An error of a command, or of connecting.
 pub fn of(e: &DriverError, settings: &Settings) -> Error {
     let address = &settings.address;
-    let said = |words: &str| format!("{address}: {words}");
+    // What the server says of a plan that it cannot make repeats the condition.
+    let said = |words: &str| format!("{address}: {}", words.split("Tree:").next().unwrap_or_default().trim_end());
+    if PASSING_LABELS.iter().any(|label| e.contains_label(label)) {
+        return Error::unavailable(said(&words(e)));
+    }
     match &*e.kind {
         ErrorKind::Authentication { message, .. } => refused(&said(message)),
         ErrorKind::Command(command) => of_command(command.code, &said(&command.message), settings),
@@ -86,11 +90,15 @@ pub const LOST: i32 = 286;
 pub const NO_REPLICA_SET: i32 = 40573;
 /// Unauthorized.
 pub const UNAUTHORIZED: i32 = 13;
-/// MaxTimeMSExpired.
-pub const TOO_LONG: i32 = 50;
+/// Of commands that we may not run, or that the server does not have: Unauthorized, CommandNotFound, unknown stages and
+/// options, and what Atlas does not allow.
+pub const NOT_OURS: [i32; 5] = [UNAUTHORIZED, 59, 40324, 40415, 8000];
 
 /// What passes by itself: elections, shut-downs, timeouts, and cursors that were ended.
 const PASSING: &[i32] = &[
-    6, 7, 43, 50, 63, 89, 91, 133, 134, 136, 150, 175, 189, 202, 234, 237, 239, 262, 317, 365, 9001, 10107, 11600,
+    6, 7, 43, 50, 63, 89, 91, 112, 133, 134, 136, 150, 175, 189, 202, 234, 237, 239, 262, 317, 365, 9001, 10107, 11600,
     11601, 11602, 13388, 13435, 13436,
 ];
+
+/// The server's own word for what passes.
+const PASSING_LABELS: [&str; 3] = ["ResumableChangeStreamError", "RetryableError", "SystemOverloadedError"];

@@ -40,9 +40,10 @@ fn bytes(text: &str) -> Result<Vec<u8>> {
 }
 
 /// The server's names of the types that values of `_id` may have, in the order in which the server sorts them.
-const TYPES: [&[&str]; 13] = [
+const TYPES: [&[&str]; 16] = [
     &["minKey"],
-    &["null", "undefined"],
+    &["undefined"],
+    &["null"],
     &["double", "int", "long", "decimal"],
     &["string", "symbol"],
     &["object"],
@@ -51,8 +52,10 @@ const TYPES: [&[&str]; 13] = [
     &["bool"],
     &["date"],
     &["timestamp"],
+    &["regex"],
     &["dbPointer"],
-    &["javascript", "javascriptWithScope"],
+    &["javascript"],
+    &["javascriptWithScope"],
     &["maxKey"],
 ];
 
@@ -60,18 +63,21 @@ const TYPES: [&[&str]; 13] = [
 fn rank(value: &Value<'_>) -> usize {
     match value {
         Value::MinKey => 0,
-        Value::Null | Value::Undefined => 1,
-        Value::Double(_) | Value::Int32(_) | Value::Int64(_) | Value::Decimal(_) => 2,
-        Value::Text(_) | Value::Symbol(_) => 3,
-        Value::Record(_) | Value::List(_) => 4,
-        Value::Bytes { .. } => 5,
-        Value::ObjectId(_) => 6,
-        Value::Bool(_) => 7,
-        Value::Instant(_) => 8,
-        Value::Timestamp { .. } => 9,
-        Value::Pointer { .. } | Value::Regex { .. } => 10,
-        Value::Code(_) | Value::CodeWithScope { .. } => 11,
-        Value::MaxKey => 12,
+        Value::Undefined => 1,
+        Value::Null => 2,
+        Value::Double(_) | Value::Int32(_) | Value::Int64(_) | Value::Decimal(_) => 3,
+        Value::Text(_) | Value::Symbol(_) => 4,
+        Value::Record(_) | Value::List(_) => 5,
+        Value::Bytes { .. } => 6,
+        Value::ObjectId(_) => 7,
+        Value::Bool(_) => 8,
+        Value::Instant(_) => 9,
+        Value::Timestamp { .. } => 10,
+        Value::Regex { .. } => 11,
+        Value::Pointer { .. } => 12,
+        Value::Code(_) => 13,
+        Value::CodeWithScope { .. } => 14,
+        Value::MaxKey => 15,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Values of a cursor as texts: relaxed Extended JSON, which says the same to people.
+//! Values of a cursor as texts: Extended JSON, relaxed where that is exact, which says more to people.
 
 use std::cmp::Ordering;
 
@@ -94,8 +94,9 @@ impl Mark {
             _ => return None,
         };
         let mut text = Vec::new();
-        // What relaxed JSON says of a whole double is a whole number, and so it is.
-        json::value(&mut text, value, Form::Relaxed).ok()?;
+        // Readers of JSON may be off by the last bit of a double.
+        let form = if matches!(value, Value::Double(_)) { Form::Canonical } else { Form::Relaxed };
+        json::value(&mut text, value, form).ok()?;
         Some(Self { class, at, number, whole, rest, text: String::from_utf8(text).ok()? })
     }
 
@@ -268,6 +269,11 @@ mod tests {
         assert_eq!(read(Class::Text, "b").compare(&read(Class::Text, "aa")), Ordering::Greater);
         let (one, other) = (read(Class::Date, "2024-01-01"), read(Class::Date, "1960-01-01"));
         assert_eq!(one.compare(&other), Ordering::Greater);
+        for number in [1.994_369_157_073_716_5, 0.1 + 0.2, 1e300, -0.0] {
+            let mark = Mark::of(&Value::Double(number)).unwrap();
+            let Bson::Double(again) = Mark::parse(mark.text()).unwrap().bson().unwrap() else { panic!("{number}") };
+            assert_eq!(again.to_bits(), number.to_bits());
+        }
         assert!(Mark::of(&Value::Double(f64::NAN)).is_none() && Mark::of(&Value::Null).is_none());
     }
 

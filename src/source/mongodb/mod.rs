@@ -237,7 +237,7 @@ impl Source for Mongo {
         let settings = cursor::Settings::of(&stream.selection.section)?;
         let plan = Plan::make(&self.server, stream).await?;
         let ordered = Ordered::of(&self.server, &plan, &settings).await?;
-        let looking = Looking { server: &self.server, plan: &plan, ordered: &ordered };
+        let looking = Looking { server: &self.server, plan: &plan, ordered: &ordered, settle: settings.settle };
         // Of a collection without any, they are what the mark is.
         let class = match looking.class().await? {
             Some(class) => class,

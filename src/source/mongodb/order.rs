@@ -2,7 +2,7 @@
 
 use mongodb::bson::{Bson, Document, doc};
 
-use super::catalog::{self, Index};
+use super::catalog::{self, Index, Kind};
 use super::connect::Server;
 use super::id::ID;
 use super::mark::{Class, Mark, at_path};
@@ -29,8 +29,11 @@ impl Ordered {
         let indexes = catalog::indexes(server, &plan.collection).await?;
         let of_first = |index: &&Index| index.fields.first().is_some_and(|field| *field == paths[0]);
         let is_unique = |index: &Index| index.is_unique && index.fields.len() == 1;
+        // Views repeat keys as they like; of a sharded collection each shard tells its own apart.
+        let has_own_keys =
+            matches!(plan.collection.kind, Kind::Plain | Kind::Unordered) && !server.hello().await?.is_router;
         Ok(Self {
-            is_unique: paths[0] == ID || indexes.iter().filter(of_first).any(is_unique),
+            is_unique: has_own_keys && (paths[0] == ID || indexes.iter().filter(of_first).any(is_unique)),
             is_indexed: paths[0] == ID || indexes.iter().any(|index| of_first(&index)),
             paths,
         })
@@ -56,12 +59,12 @@ impl Ordered {
 
     /// Documents that have values by which they can be ordered.
     pub fn placed(&self) -> Document {
-        self.paths.iter().map(|path| (path.clone(), Bson::Document(doc! { "$ne": null }))).collect()
+        self.paths.iter().map(|path| (path.clone(), Bson::Document(doc! { "$nin": strays() }))).collect()
     }
 
     /// Documents that have none in one of the fields.
     pub fn null(&self) -> Document {
-        let any: Vec<_> = self.paths.iter().map(|path| doc! { path: null }).collect();
+        let any: Vec<_> = self.paths.iter().map(|path| doc! { path: { "$in": strays() } }).collect();
         doc! { "$or": any }
     }
 
@@ -135,6 +138,11 @@ impl Ordered {
     }
 }
 
+/// Values that are none to go by, missing fields among them.
+fn strays() -> [Bson; 4] {
+    [Bson::Null, f64::NAN.into(), f64::INFINITY.into(), f64::NEG_INFINITY.into()]
+}
+
 /// The paths of a cursor's fields.
 pub fn paths(settings: &Settings) -> Result<Vec<String>> {
     let path = |part: &Expression| match part {
@@ -143,7 +151,10 @@ pub fn paths(settings: &Settings) -> Result<Vec<String>> {
             .section
             .error("cursor", "is not taken here: MongoDB orders documents by their fields, as they are")),
     };
-    settings.cursor.iter().map(path).collect()
+    match settings.cursor.len() {
+        1 => settings.cursor.iter().map(path).collect(),
+        _ => Err(settings.section.error("cursor", "names several fields, and MongoDB's documents are followed by one")),
+    }
 }
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ pub struct Scope {
     pub from: Option<String>,
     /// and up to before this one.
     pub until: Option<String>,
+    /// In the order of `_id`, as its index has it.
+    pub by_id: bool,
     pub sort: Option<Document>,
     pub most: Option<u32>,
     /// Fields that are needed besides those that are chosen.
@@ -93,8 +95,9 @@ impl Plan {
         if let Some(projection) = self.chosen.projection(&scope.besides) {
             command.insert("projection", projection);
         }
-        if scope.from.is_some() || scope.until.is_some() {
-            // Bounds of an index go across types, which comparisons do not.
+        if scope.from.is_some() || scope.until.is_some() || scope.by_id {
+            // Bounds of an index go across types, which comparisons do not. In the order of keys, a document that goes and comes again
+            // meanwhile is not read twice.
             command.insert("hint", doc! { ID: 1 });
         }
         if let Some(from) = &scope.from {
@@ -110,6 +113,13 @@ impl Plan {
             command.insert("limit", i64::from(most));
         }
         Ok(command)
+    }
+
+    /// Has texts compared byte by byte, as marks are, whatever the collection's own way.
+    pub fn compare_plainly(&self, command: &mut Document) {
+        if self.collection.kind == Kind::Unordered {
+            command.insert("collation", doc! { "locale": "simple" });
+        }
     }
 
     fn condition(&self, more: Option<&Document>) -> Document {

@@ -18,6 +18,8 @@ pub struct Looking<'a> {
     pub server: &'a Server,
     pub plan: &'a Plan,
     pub ordered: &'a Ordered,
+    /// How long those may take that give values and write them later.
+    pub settle: Duration,
 }
 
 impl Looking<'_> {
@@ -33,6 +35,7 @@ impl Looking<'_> {
         };
         let mut command = self.plan.find(&scope, 1)?;
         command.insert("projection", self.ordered.sort(1));
+        self.plan.compare_plainly(&mut command);
         let mut replies = Replies::of(self.server.cursor(command, 1, None).await?);
         while let Some(reply) = replies.next(&self.server.settings).await? {
             if let Some(document) = reply.documents()?.first() {
@@ -97,6 +100,8 @@ impl Looking<'_> {
     pub async fn count(&self, condition: Document, most: u32) -> Result<u64> {
         let all: Vec<_> = [condition].into_iter().chain(self.plan.filter().cloned()).collect();
         let command = doc! { "count": &self.plan.collection.name, "query": { "$and": all }, "limit": i64::from(most) };
+        let mut command = command;
+        self.plan.compare_plainly(&mut command);
         let counted = self.server.run(command).await?;
         let n = counted.get_i32("n").map(i64::from).or_else(|_| counted.get_i64("n"));
         Ok(n.ok().and_then(|n| u64::try_from(n).ok()).unwrap_or(0))
@@ -140,20 +145,21 @@ impl Probe for Looking<'_> {
         };
         let now = jiff::Timestamp::now().as_microsecond();
         let margin = i64::try_from((unit * 2 + CLOCKS).as_micros()).unwrap_or(i64::MAX);
-        let is_old = marks[0].micros().is_none_or(|at| at < now - margin);
+        let is_old = marks[0].micros().is_some_and(|at| at < now - margin);
         // Whatever of the same second comes later is below its end.
         let first = marks[0].end_of_second();
         let rest = marks[1..].iter().map(|mark| mark.text().to_owned());
         let values = first.iter().map(|mark| mark.text().to_owned()).chain(rest).collect();
-        Ok(Some(High { values, wait: if is_old { Duration::ZERO } else { unit * 2 } }))
+        // Values are given by programs, which write them later, and nobody sees who is about to.
+        Ok(Some(High { values, wait: if is_old { Duration::ZERO } else { self.settle.max(unit * 2) } }))
     }
 
     async fn at_work(&mut self) -> Result<Option<Vec<Transaction>>> {
-        open(self.server).await
+        writers(self.server, &self.plan.collection.name).await
     }
 
     async fn still(&mut self, noted: &[String]) -> Result<Option<Vec<Transaction>>> {
-        let Some(mut open) = open(self.server).await? else { return Ok(None) };
+        let Some(mut open) = self.at_work().await? else { return Ok(None) };
         open.retain(|transaction| noted.contains(&transaction.id));
         Ok(Some(open))
     }
@@ -166,21 +172,28 @@ impl Probe for Looking<'_> {
 /// How far clocks may differ before a time that looks old is taken for new.
 const CLOCKS: Duration = Duration::from_secs(60);
 
-/// The transactions that are open; `None` where we may not see those of others.
-async fn open(server: &Server) -> Result<Option<Vec<Transaction>>> {
-    let Some(found) = server.transactions().await? else { return Ok(None) };
-    let mut open = Vec::new();
-    for told in &found {
-        let Ok(transaction) = told.get_document("transaction") else { continue };
-        let micros = transaction.get_i64("timeOpenMicros").unwrap_or(0);
-        let number = transaction.get_document("parameters").and_then(|of| of.get_i64("txnNumber")).unwrap_or(-1);
-        let session = told.get_document("lsid").map(|id| id.to_string()).unwrap_or_default();
+/// Who is writing; `None` where we may not see others.
+async fn writers(server: &Server, collection: &str) -> Result<Option<Vec<Transaction>>> {
+    let Some(found) = server.writers(collection).await? else { return Ok(None) };
+    let writer = |told: &Document| {
         let who = told.get_str("appName").or_else(|_| told.get_str("client")).unwrap_or("somebody");
-        open.push(Transaction {
-            id: format!("{session} {number}"),
-            shown: format!("transaction {number} of {who}"),
+        if let Ok(transaction) = told.get_document("transaction") {
+            let micros = transaction.get_i64("timeOpenMicros").unwrap_or(0);
+            let number = transaction.get_document("parameters").and_then(|of| of.get_i64("txnNumber")).unwrap_or(-1);
+            let session = told.get_document("lsid").map(|id| id.to_string()).unwrap_or_default();
+            return Transaction {
+                id: format!("{session} {number}"),
+                shown: format!("transaction {number} of {who}"),
+                age: Duration::from_micros(u64::try_from(micros).unwrap_or(0)),
+            };
+        }
+        let operation = told.get("opid").map(ToString::to_string).unwrap_or_default();
+        let micros = told.get_i64("microsecs_running").unwrap_or(0);
+        Transaction {
+            shown: format!("operation {operation} of {who}"),
+            id: operation,
             age: Duration::from_micros(u64::try_from(micros).unwrap_or(0)),
-        });
-    }
-    Ok(Some(open))
+        }
+    };
+    Ok(Some(found.iter().map(writer).collect()))
 }

@@ -78,7 +78,7 @@ impl Query {
     }
 
     fn looking(&self) -> Looking<'_> {
-        Looking { server: &self.server, plan: &self.plan, ordered: &self.ordered }
+        Looking { server: &self.server, plan: &self.plan, ordered: &self.ordered, settle: self.settings.settle }
     }
 
     async fn work(&self, seen: Value) -> Result<Work> {
@@ -151,7 +151,7 @@ impl Query {
     async fn send_nulls(&self, documents: &mut Documents, outlet: &Outlet) -> Result<(), Stop> {
         let mut replies = self.replies(self.ordered.null(), None).await?;
         while let Some(reply) = replies.next(&self.server.settings).await? {
-            rows::send(documents, &self.plan.chosen, &reply, outlet).await?;
+            rows::send(documents, Some(&self.plan.chosen).filter(|chosen| !chosen.is_all()), &reply, outlet).await?;
         }
         Ok(())
     }
@@ -162,6 +162,7 @@ impl Query {
         let batch = rows::reply_documents(self.seed.document_bytes);
         let mut command = self.plan.find(&scope, batch)?;
         command.insert("allowDiskUse", true);
+        self.plan.compare_plainly(&mut command);
         Ok(Replies::of(self.server.cursor(command, batch, None).await?))
     }
 
@@ -260,14 +261,14 @@ pub fn class_of_mark(mark: Option<&Checkpoint>, settings: &Settings) -> Result<C
 /// What a user should know of how an incremental stream is read.
 pub async fn notes(server: &Server, plan: &Plan, settings: &Settings) -> Result<Vec<String>> {
     let ordered = Ordered::of(server, plan, settings).await?;
-    let looking = Looking { server, plan, ordered: &ordered };
+    let looking = Looking { server, plan, ordered: &ordered, settle: settings.settle };
     let class = looking.class().await?;
     let mut notes = Vec::new();
     let first = &ordered.paths[0];
     if !ordered.is_indexed {
         notes.push(format!("No index begins with {first}: every run reads the whole collection."));
     }
-    if server.transactions().await?.is_none() {
+    if server.writers(&plan.collection.name).await?.is_none() {
         notes.push(format!(
             "Open transactions cannot be seen (the role `clusterMonitor` shows them), so that each run waits `settle` ({} s) instead.",
             settings.settle.as_secs_f64()

@@ -35,28 +35,44 @@ impl Reply {
 pub struct Replies {
     received: mpsc::Receiver<Result<RawBatch, DriverError>>,
     task: JoinHandle<()>,
+    /// The task has ended, and was waited for.
+    is_over: bool,
 }
 
 impl Replies {
     pub fn of(mut cursor: RawBatchCursor) -> Self {
-        // One reply waits in the channel, and one in the task's hands at most.
         let (sender, received) = mpsc::channel(1);
         let task = tokio::spawn(async move {
-            while let Some(reply) = cursor.next().await {
+            // None is asked for before the one before it has been taken: two are at hand at most.
+            while let Ok(place) = sender.reserve().await {
+                let Some(reply) = cursor.next().await else { return };
                 let is_last = reply.is_err();
-                if sender.send(reply).await.is_err() || is_last {
+                place.send(reply);
+                if is_last {
                     return;
                 }
             }
         });
-        Self { received, task }
+        Self { received, task, is_over: false }
     }
 
     /// The next reply, which may have no documents; `None` at the cursor's end.
     pub async fn next(&mut self, settings: &Settings) -> Result<Option<Reply>> {
+        self.try_next().await?.map_err(|e| error::of(&e, settings))
+    }
+
+    /// The same; what the server refuses comes as the driver's error.
+    pub async fn try_next(&mut self) -> Result<Result<Option<Reply>, DriverError>> {
         match self.received.recv().await {
-            Some(reply) => reply.map(|reply| Some(Reply(reply))).map_err(|e| error::of(&e, settings)),
-            None => Ok(None),
+            Some(reply) => Ok(reply.map(|reply| Some(Reply(reply)))),
+            None if self.is_over => Ok(Ok(None)),
+            None => {
+                self.is_over = true;
+                match (&mut self.task).await {
+                    Err(ended) if ended.is_panic() => Err(Error::bug(format!("reading a cursor panicked: {ended}"))),
+                    _ => Ok(Ok(None)),
+                }
+            }
         }
     }
 }

@@ -68,12 +68,15 @@ pub fn of(documents: &mut Documents, group: &[&[u8]]) -> Result<(Rows, Option<Ro
     Ok((rows, beside))
 }
 
-/// Sends the rows of a reply; how many documents there were.
-pub async fn send(documents: &mut Documents, chosen: &Chosen, reply: &Reply, outlet: &Outlet) -> Result<u64, Stop> {
+/// Sends the rows of a reply; how many documents there were. `chosen` leaves out what the server could not, or was not to.
+pub async fn send(
+    documents: &mut Documents,
+    chosen: Option<&Chosen>,
+    reply: &Reply,
+    outlet: &Outlet,
+) -> Result<u64, Stop> {
     let whole = reply.documents()?;
-    let kept = chosen
-        .is_beyond_the_server()
-        .then(|| whole.iter().map(|document| chosen.of(document)).collect::<Result<Vec<_>>>());
+    let kept = chosen.map(|chosen| whole.iter().map(|document| chosen.of(document)).collect::<Result<Vec<_>>>());
     let kept = kept.transpose()?;
     let slices = match &kept {
         Some(kept) => kept.iter().map(|document| &**document).collect(),

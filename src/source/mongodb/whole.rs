@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use mongodb::bson::Document;
 
+use super::chosen::Chosen;
 use super::chunks::Span;
 use super::connect::Server;
 use super::plan::{Plan, Scope};
@@ -35,7 +36,7 @@ impl Whole {
         span.check(&plan)?;
         let documents = plan.documents(&seed.known)?;
         let (from, until, after) = (span.from.clone(), span.until.clone(), server.now().await?);
-        let scope = Scope { condition, from, until, after, ..Scope::default() };
+        let scope = Scope { condition, from, until, after, by_id: plan.has_ranges(), ..Scope::default() };
         let batch = rows::reply_documents(seed.document_bytes);
         let begun = jiff::Timestamp::now();
         let cursor = server.cursor(plan.find(&scope, batch)?, batch, None).await;
@@ -55,9 +56,10 @@ impl Whole {
 
     async fn send_all(mut self, outlet: &Outlet) -> Result<(), Stop> {
         outlet.send(Event::Rows(Rows::none(self.documents.table().clone()))).await?;
+        let chosen = Some(self.plan.chosen.clone()).filter(Chosen::is_beyond_the_server);
         let mut count = 0;
         while let Some(reply) = self.replies.next(&self.server.settings).await? {
-            count += rows::send(&mut self.documents, &self.plan.chosen, &reply, outlet).await?;
+            count += rows::send(&mut self.documents, chosen.as_ref(), &reply, outlet).await?;
         }
         outlet.send(Event::Checkpoint(position::end(self.begun, count).into())).await?;
         Ok(())

@@ -10,7 +10,8 @@ use super::watching::Watching;
 use crate::error::{Error, Kind, Result};
 use crate::record::Checkpoint;
 use crate::source::changes::{Place, Snapshot};
-use crate::source::following::{self, Beginning};
+use crate::source::following::Beginning;
+use crate::source::mongodb::catalog;
 use crate::source::mongodb::connect::Server;
 use crate::source::mongodb::replies::Replies;
 use crate::source::{Stream, What};
@@ -27,26 +28,39 @@ pub struct Beginner<'a> {
 }
 
 impl Beginner<'_> {
-    /// Opens the change stream after a checkpoint, or where the log ends.
-    pub async fn begin(&self, after: Option<&Checkpoint>) -> Result<(Place, Replies)> {
-        let mut place = match after {
-            Some(checkpoint) => self.after(checkpoint).await?,
-            None => self.first().await?,
-        };
-        match self.watching.open(self.server, &LogPlace::of(&place.log)?).await {
-            Ok(replies) => Ok((place, replies)),
-            Err(lost)
-                if lost.kind() == Kind::Lost
-                    && after.is_some()
-                    && following::begins_anew_where_lost(&self.stream.selection.section)? =>
-            {
-                tracing::warn!(stream = %self.stream.id, "{}: all collections are read anew", lost.message());
-                self.anew(&mut place).await?;
-                let replies = self.watching.open(self.server, &LogPlace::of(&place.log)?).await?;
-                Ok((place, replies))
-            }
-            Err(error) => Err(error),
+    /// Where it goes on after a checkpoint, or begins, where the log ends.
+    pub async fn place(&self, after: Option<&Checkpoint>) -> Result<Place> {
+        match after {
+            Some(checkpoint) => self.after(checkpoint).await,
+            None => self.first().await,
         }
+    }
+
+    /// Opens the change stream there, or where the log ends, if the place is lost and everything is read anew then.
+    pub async fn open(&self, place: &mut Place) -> Result<Replies> {
+        match self.watching.open(self.server, &LogPlace::of(&place.log)?).await {
+            Err(lost) if lost.kind() == Kind::Lost && self.watching.begins_anew => {
+                tracing::warn!(stream = %self.stream.id, "{}: all collections are read anew", lost.message());
+                self.anew(place).await?;
+                self.watching.open(self.server, &LogPlace::of(&place.log)?).await
+            }
+            opened => opened,
+        }
+    }
+
+    /// Collections of a pattern that have come since they were listed: the log tells nothing of what was there before its place.
+    pub async fn others(&self, place: &mut Place) -> Result<()> {
+        if !self.watching.has_patterns() || !self.watching.reads_collections {
+            return Ok(());
+        }
+        for collection in catalog::all(self.server).await? {
+            let name = &collection.name;
+            if collection.has_changes() && self.watching.has(name) && !self.names.contains(name) {
+                let was_there = self.tables.add(name)?;
+                place.snapshots.insert(name.clone(), Snapshot { after: None, anew: was_there });
+            }
+        }
+        Ok(())
     }
 
     async fn first(&self) -> Result<Place> {

@@ -42,19 +42,39 @@ pub fn of<'a>(event: &Event<'a>, (full, has_before): (Full, bool), chosen: &Chos
         _ => return Ok(None),
     };
     let key = event.key.ok_or_else(|| Error::data("an event of the change stream does not say whose it is"))?;
+    let own = own_key(key)?;
+    let keyed = |sent| Ok::<_, Error>(Changed { op, document: Cow::Owned(chosen.of(&own)?.into_owned()), sent });
     let whole = |document: &'a [u8]| Ok::<_, Error>(Changed { op, document: chosen.of(document)?, sent: None });
     Ok(Some(match (event.kind, event.document) {
         (Kind::Delete, _) => match event.before {
             Some(before) => whole(before)?,
             None if has_before => return Err(no_image(event)),
-            None => whole(key)?,
+            None => keyed(None)?,
         },
         (_, Some(document)) => whole(document)?,
-        (Kind::Update, None) if full == Full::Nothing => updated(op, key, event.update, chosen)?,
+        (Kind::Update, None) if full == Full::Nothing => updated(op, &own, event.update, chosen)?,
         (Kind::Update, None) if full == Full::AfterImage => return Err(no_image(event)),
         // It has gone since, which follows.
-        _ => Changed { op, document: chosen.of(key)?, sent: Some(names(key)?) },
+        _ => keyed(Some(names(&own)?))?,
     }))
+}
+
+/// The key that tells documents apart: of a sharded collection its shard key stands beside, by paths where it lies within
+/// fields, which are no columns.
+fn own_key(key: &[u8]) -> Result<Cow<'_, [u8]>> {
+    let document = raw(key)?;
+    let has_paths = document.iter().any(|field| field.is_ok_and(|(name, _)| name.as_str().contains('.')));
+    if !has_paths {
+        return Ok(Cow::Borrowed(key));
+    }
+    let mut own = RawDocumentBuf::new();
+    for field in document {
+        let (name, value) = field.map_err(|_| torn())?;
+        if !name.as_str().contains('.') {
+            own.append(name, value);
+        }
+    }
+    Ok(Cow::Owned(own.into_bytes()))
 }
 
 fn no_image(event: &Event<'_>) -> Error {

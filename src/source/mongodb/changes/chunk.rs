@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use mongodb::bson::{Document, doc};
@@ -17,7 +18,6 @@ use crate::source::changes::{self, Begun, Gathered};
 use crate::source::mongodb::catalog;
 use crate::source::mongodb::chosen::Chosen;
 use crate::source::mongodb::connect::Server;
-use crate::source::mongodb::error;
 use crate::source::mongodb::id::{self, ID};
 use crate::source::mongodb::plan::{Plan, Scope};
 use crate::source::mongodb::replies::{Replies, Reply};
@@ -27,8 +27,10 @@ use crate::source::{self, BATCH_BYTES};
 
 /// Documents of a chunk, where no key says how many: reading one takes a moment, in which the log stands still.
 const CHUNK_ROWS: u64 = 50_000;
+/// and not more than about so many bytes.
+const CHUNK_BYTES: u64 = 64 << 20;
 /// How long the server may wait until it has come to the place.
-const PATIENCE_MS: i64 = 30_000;
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Chunks {
     server: Arc<Server>,
@@ -69,13 +71,15 @@ impl Chunks {
 
     async fn start(&mut self, table: &str, after: Option<&[String]>, at: Place) -> Result<Begun> {
         let Some(collection) = catalog::find(&self.server, table).await? else {
-            self.gone = Some(self.tables.table(table)?);
+            // One that was forgotten has had its end.
+            self.gone = self.tables.table(table).ok();
             return Ok(Begun::Gone);
         };
         let plan = Plan::of(collection, &self.stream.selection)?;
         let seed = self.seeds.of(&self.server, &plan, &seed::key(&self.stream.of_table(table))).await?;
         self.tables.seed(table, &seed.known)?;
-        let most = self.stream.selection.cut.rows.unwrap_or(CHUNK_ROWS);
+        let by_bytes = CHUNK_BYTES / seed.document_bytes.unwrap_or(1).max(1);
+        let most = self.stream.selection.cut.rows.unwrap_or_else(|| by_bytes.clamp(1, CHUNK_ROWS));
         let after = after.and_then(<[String]>::first).map(String::as_str);
         let mut reading = Reading {
             name: table.to_owned(),
@@ -110,12 +114,11 @@ impl Reading {
             after: Some(self.place.time()?),
             ..Scope::default()
         };
-        let mut command = self.plan.find(&scope, self.batch)?;
-        command.insert("maxTimeMS", PATIENCE_MS);
-        match server.try_cursor(command, self.batch, None).await? {
-            Ok(cursor) => self.replies = Some(Replies::of(cursor)),
-            Err(e) if error::code(&e) == Some(error::TOO_LONG) => return Ok(false),
-            Err(e) => return Err(error::of(&e, &server.settings)),
+        let command = self.plan.find(&scope, self.batch)?;
+        // Not by the server's own limit, which would be one of all that is read.
+        match tokio::time::timeout(PATIENCE, server.cursor(command, self.batch, None)).await {
+            Ok(cursor) => self.replies = Some(Replies::of(cursor?)),
+            Err(_) => return Ok(false),
         }
         Ok(true)
     }

@@ -16,7 +16,7 @@ pub async fn of(server: &Arc<Server>, stream: &Stream, after: Option<&Checkpoint
     let hello = server.hello().await?;
     watching::check(&hello, &server.settings.address, &stream.selection)?;
     check_tables(server, stream).await?;
-    let watching = Watching::of(&stream.selection, &stream.tables, super::version(server).await?)?;
+    let watching = Watching::of(&stream.selection, &stream.tables, Vec::new(), super::version(server).await?)?;
     let mut notes = Vec::new();
     let place = match after {
         Some(after) => Place::of(&changes::Place::of(&after.position)?.log)?,

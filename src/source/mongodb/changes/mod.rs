@@ -36,6 +36,12 @@ pub fn check(section: &Section) -> Result<()> {
             .error("where", "says nothing of a change stream: it has the changes of whole collections")
             .hint("Leave rows out where they are loaded, or read with `mode = incremental`."));
     }
+    let key = section.list("primary_key");
+    if !key.is_empty() && key != [ID] {
+        return Err(section
+            .error("primary_key", "is another than `_id`: deletions tell of `_id` alone")
+            .hint("Leave it out."));
+    }
     let fields = section.list("columns");
     let has = |names: &[String]| names.iter().any(|name| name == ID);
     if (!fields.is_empty() && !has(&fields)) || has(&section.list("exclude_columns")) {
@@ -67,14 +73,16 @@ pub async fn open(
     let mut names = stream.tables.clone();
     // Those that a pattern matched until they went.
     let version = version(server).await?;
-    let watching = Watching::of(&stream.selection, &names, version)?;
+    let watching = Watching::of(&stream.selection, &names, Vec::new(), version)?;
     names.extend(tables.followed().into_iter().filter(|name| watching.has(name) && !stream.tables.contains(name)));
-    let watching = Watching::of(&stream.selection, &names, version)?;
+    let watching = Watching::of(&stream.selection, &names, tables.known(), version)?;
     let beginner = Beginner { server, stream, watching: &watching, tables: &tables, names: &names, beginning };
-    let (place, replies) = beginner.begin(after).await?;
+    let mut place = beginner.place(after).await?;
     if let Some(checkpoint) = after.filter(|_| beginning == Beginning::SnapshotOnly && place.snapshots.is_empty()) {
         return Ok(feed::at_its_end(checkpoint.clone()));
     }
+    let replies = beginner.open(&mut place).await?;
+    beginner.others(&mut place).await?;
     let goes_on = stream.following.goes_on && beginning != Beginning::SnapshotOnly;
     let until = if goes_on { Until::Stopped } else { Until::End };
     let end = if goes_on { None } else { Some(watching.end(server).await?) };

@@ -95,7 +95,8 @@ pub fn token_time(token: Option<&[u8]>) -> Option<Timestamp> {
 pub fn told(reply: &RawDocument) -> Result<(Option<&[u8]>, Option<Timestamp>)> {
     let token = reply.get_document("cursor").ok().and_then(|cursor| cursor.get_document("postBatchResumeToken").ok());
     let cluster = reply.get_document("$clusterTime").ok().and_then(|time| time.get_timestamp("clusterTime").ok());
-    let time = reply.get_timestamp("operationTime").ok().or(cluster);
+    // The first is of what most members have, and may be before the token.
+    let time = reply.get_timestamp("operationTime").ok().max(cluster);
     Ok((token.map(RawDocument::as_bytes), time))
 }
 

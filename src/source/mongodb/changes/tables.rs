@@ -106,14 +106,26 @@ impl Tables {
         tables.iter().filter(|(_, known)| !known.left).map(|(name, _)| name.clone()).collect()
     }
 
-    /// Takes one that a pattern matched while the log was read.
-    pub fn add(&self, name: &str) -> Result<()> {
+    /// Takes one that a pattern matched while the log was read; whether it was the stream's before.
+    pub fn add(&self, name: &str) -> Result<bool> {
         let mut tables = self.tables();
         match tables.get_mut(name) {
-            Some(known) => known.left = false,
-            None => drop(tables.insert(name.to_owned(), Known::of(&self.0.selection, name)?)),
+            Some(known) => Ok(std::mem::take(&mut known.left)),
+            None => {
+                tables.insert(name.to_owned(), Known::of(&self.0.selection, name)?);
+                Ok(false)
+            }
         }
-        Ok(())
+    }
+
+    /// Forgets one of which nothing is left.
+    pub fn forget(&self, name: &str) {
+        self.tables().remove(name);
+    }
+
+    /// The names of all that there were, those that left included.
+    pub fn known(&self) -> Vec<String> {
+        self.tables().keys().cloned().collect()
     }
 
     /// What is known of a table's documents, where that is nothing: from some of them.

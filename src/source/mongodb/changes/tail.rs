@@ -9,12 +9,12 @@ use mongodb::bson::Timestamp;
 use serde_json::Value;
 
 use super::changed;
-use super::event::{Event, Kind, Pieces};
+use super::event::{self, Event, Pieces};
 use super::pending::{Pending, Row};
 use super::place::{self, Place};
 use super::tables::Tables;
 use super::watching::Watching;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::record::change;
 use crate::record::{Lag, Rows};
 use crate::source::changes::{Gathering, Log, Step, within};
@@ -79,7 +79,7 @@ impl Tail {
             self.event(bytes).await?;
         }
         let (token, time) = place::told(reply.whole())?;
-        if is_empty {
+        if is_empty && self.pieces.is_between() {
             self.transaction = None;
             if let Some((token, time)) = token.zip(time) {
                 // Nothing of ours was before: a chunk has to see what others have committed since all the same.
@@ -91,6 +91,12 @@ impl Tail {
                 Some(end) => place::token_time(token).is_none_or(|time| time >= end),
                 None => false,
             };
+        } else if let Some(end) = self.end
+            && self.transaction.is_none()
+            && self.pieces.is_between()
+        {
+            // Where events come without a pause there is no empty reply.
+            self.ended = self.place.time()? > end;
         }
         Ok(())
     }
@@ -119,9 +125,9 @@ impl Tail {
         self.since = event.committed_at().and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok());
         let position = place::shown(time);
         match event.kind {
-            Kind::Drop => self.went(event.collection, event, &position)?,
-            Kind::Rename => self.renamed(event, &position)?,
-            Kind::Invalidate => {
+            event::Kind::Drop => self.went(event.collection, event, &position)?,
+            event::Kind::Rename => self.renamed(event, &position)?,
+            event::Kind::Invalidate => {
                 self.gathering.hand_on(after.value()?)?;
                 self.replies = self.watching.open(&self.server, &after).await?;
             }
@@ -161,7 +167,11 @@ impl Tail {
         }
         if !self.tables.followed().iter().any(|name| name == collection) {
             tracing::info!(collection, "a collection has come that the stream has");
-            self.tables.add(collection)?;
+            if self.tables.add(collection)? {
+                // It had left, and its rows with what they were then.
+                let rows = change::truncate(&self.tables.table(collection)?, None, &self.place.time)?;
+                self.gathering.ready.push_back(Step::Rows(vec![rows]));
+            }
             // Some of it may have come before the stream's place, after its collections were listed.
             if self.watching.reads_collections {
                 self.gathering.ready.push_back(Step::Anew(collection.to_owned()));
@@ -179,7 +189,28 @@ impl Tail {
         self.gathering.full(at)?;
         let rows = change::truncate(&self.tables.table(collection)?, event.committed_at(), position)?;
         self.gathering.ready.push_back(Step::Rows(vec![rows]));
+        if !self.watching.is_named(collection) {
+            // One of a pattern may never come again.
+            self.gathering.tables[at] = None;
+            self.places.remove(collection);
+            self.tables.forget(collection);
+        }
         Ok(())
+    }
+
+    /// What the stream had not read is gone, and that is no reason to fail: everything is read anew, and the log from its end.
+    async fn begin_anew(&mut self, lost: &Error) -> Result<()> {
+        tracing::warn!("{}: all collections are read anew", lost.message());
+        self.place = self.watching.now(&self.server).await?;
+        self.replies = self.watching.open(&self.server, &self.place).await?;
+        (self.transaction, self.pieces) = (None, Pieces::default());
+        self.gathering.rows()?;
+        for name in self.tables.followed() {
+            let rows = change::truncate(&self.tables.table(&name)?, None, &self.place.time)?;
+            self.gathering.ready.push_back(Step::Rows(vec![rows]));
+            self.gathering.ready.push_back(Step::Anew(name));
+        }
+        self.gathering.hand_on(self.place.value()?)
     }
 
     /// A collection has another name: under the old one nothing is left, and under the new one is what no event tells of.
@@ -224,10 +255,13 @@ impl Log for Tail {
                 return Ok(Step::End);
             }
             let patience = self.gathering.patience().map_or(SILENCE, |patience| patience.min(SILENCE));
-            match within(patience, self.replies.next(&self.server.settings)).await {
+            match within(patience, self.replies.try_next()).await.transpose()? {
                 Some(Ok(Some(reply))) => self.take(&reply).await?,
                 Some(Ok(None)) => return Err(Error::unavailable("the server has ended the change stream")),
-                Some(Err(error)) => return Err(error),
+                Some(Err(e)) => match self.watching.refused(&self.server, &e) {
+                    lost if lost.kind() == Kind::Lost && self.watching.begins_anew => self.begin_anew(&lost).await?,
+                    error => return Err(error),
+                },
                 // In the midst of a transaction or of an event there is no place to stop at.
                 None if self.gathering.is_due() && self.transaction.is_none() && self.pieces.is_between() => {
                     self.gathering.hand_on(self.place.value()?)?;

@@ -8,7 +8,7 @@ use mongodb::bson::{Bson, Document, Timestamp, doc};
 use super::changed::Full;
 use super::place::{Place, told};
 use crate::error::{Error, Kind, Result};
-use crate::source::following::Beginning;
+use crate::source::following::{Beginning, begins_anew_where_lost};
 use crate::source::mongodb::chosen::Chosen;
 use crate::source::mongodb::connect::{Hello, Server};
 use crate::source::mongodb::error;
@@ -24,6 +24,8 @@ const BATCH: u32 = 10_000;
 pub struct Watching {
     /// By name.
     names: Vec<String>,
+    /// Others of which the server is to tell all the same: a place behind an event of theirs is found again by it.
+    others: Vec<String>,
     /// By pattern.
     patterns: Vec<String>,
     pub full: Full,
@@ -32,6 +34,8 @@ pub struct Watching {
     pub chosen: Chosen,
     /// Collections that come are read from their beginning too.
     pub reads_collections: bool,
+    /// What is lost is read anew.
+    pub begins_anew: bool,
     selection: Arc<Selection>,
     /// Events that are too large for a reply come in pieces: a server that knows how.
     splits: bool,
@@ -39,7 +43,12 @@ pub struct Watching {
 
 impl Watching {
     /// `followed` are the stream's collections, those included that patterns matched earlier.
-    pub fn of(selection: &Arc<Selection>, followed: &[String], version: (u32, u32)) -> Result<Self> {
+    pub fn of(
+        selection: &Arc<Selection>,
+        followed: &[String],
+        others: Vec<String>,
+        version: (u32, u32),
+    ) -> Result<Self> {
         let section = &selection.section;
         let patterns = match &selection.tables {
             Tables::Many(texts) => texts.iter().filter(|text| pattern::is_pattern(text)).cloned().collect(),
@@ -47,6 +56,7 @@ impl Watching {
         };
         Ok(Self {
             names: followed.to_vec(),
+            others,
             patterns,
             full: match section.text("full_document")? {
                 "after_image" => Full::AfterImage,
@@ -55,6 +65,7 @@ impl Watching {
             },
             before: section.flag("before_images")?,
             chosen: Chosen::of_selection(selection),
+            begins_anew: begins_anew_where_lost(section)?,
             reads_collections: Beginning::of(section)? != Beginning::Log,
             selection: selection.clone(),
             splits: version >= (7, 0),
@@ -65,6 +76,19 @@ impl Watching {
     pub fn has(&self, collection: &str) -> bool {
         self.names.iter().any(|name| name == collection)
             || self.patterns.iter().any(|pattern| pattern::matches(pattern, collection))
+    }
+
+    /// Whether it is the stream's by its own name.
+    pub fn is_named(&self, collection: &str) -> bool {
+        match &self.selection.tables {
+            Tables::Many(texts) => texts.iter().any(|text| text == collection),
+            _ => true,
+        }
+    }
+
+    /// Whether collections are found by patterns.
+    pub fn has_patterns(&self) -> bool {
+        !self.patterns.is_empty()
     }
 
     /// Opens the stream behind a place.
@@ -118,7 +142,8 @@ impl Watching {
     /// Which events the server sends.
     fn condition(&self) -> Document {
         let of = |field: &str| {
-            let mut any = vec![doc! { field: { "$in": self.names.clone() } }];
+            let names: Vec<_> = self.names.iter().chain(&self.others).cloned().collect();
+            let mut any = vec![doc! { field: { "$in": names } }];
             any.extend(self.patterns.iter().map(|pattern| doc! { field: { "$regex": regex(pattern) } }));
             any
         };
@@ -128,20 +153,22 @@ impl Watching {
         doc! { "$or": any.into_iter().map(Bson::Document).collect::<Vec<_>>() }
     }
 
-    fn refused(&self, server: &Server, e: &mongodb::error::Error) -> Error {
+    /// What it means that the server refuses the stream, or ends it.
+    pub fn refused(&self, server: &Server, e: &mongodb::error::Error) -> Error {
         let error = error::of(e, &server.settings);
         match error::code(e) {
             Some(error::NO_REPLICA_SET) => alone(&server.settings.address, &self.selection),
-            Some(error::LOST) => {
+            // ChangeStreamHistoryLost, and a token that is nowhere any more (ChangeStreamFatalError)
+            Some(error::LOST | 280) => {
                 let what = "its oplog no longer holds what the stream had not read";
                 Error::new(Kind::Lost, format!("{}: {what}", server.settings.address)).hint(
                     "`tidemark run --full-refresh` reads all collections anew; `on_lost = snapshot` does so by itself. A larger oplog (`replSetResizeOplog`, with \
                      `minRetentionHours`) forgives longer pauses.",
                 )
             }
-            // BSON that is none of its tokens.
-            Some(9 | 40647 | 50811) => Error::new(Kind::Lost, error.message()).hint(
-                "The stream's place is none of this server: `tidemark run --full-refresh` reads all collections anew.",
+            // None of its tokens.
+            Some(260 | 9 | 40647 | 50811) => Error::conflict(error.message()).hint(
+                "The stream's place is none of this server, which may be another one than before: `tidemark run --full-refresh` reads all collections anew.",
             ),
             _ => error,
         }

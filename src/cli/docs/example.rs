@@ -85,6 +85,10 @@ impl File {
                 let _ = writeln!(self.text, "{own} = orders");
             }
         }
+        // Its destination has a table of that name from another source.
+        if index >= registry.destinations.len() {
+            let _ = writeln!(self.text, "as = {}_orders", source.name);
+        }
     }
 
     /// Each key with its words; those that are shown as set, or in `set`, are, the others are comments.

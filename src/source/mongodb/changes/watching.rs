@@ -203,7 +203,7 @@ pub fn check(hello: &Hello, address: &str, selection: &Selection) -> Result<()> 
 fn alone(address: &str, selection: &Selection) -> Error {
     selection.section.error("mode", format!("is `cdc`, and {address} is a server alone: only replica sets have change streams"))
         .hint(
-            "One server is enough for a replica set: start it with `--replSet rs0` (`replication.replSetName`), and run rs.initiate() once. Or read with \
+            "One server is enough for a replica set: set `replication.replSetName: rs0` in its mongod.conf, restart it, and run rs.initiate() once. Or read with \
              `mode = incremental`.",
         )
 }

@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(of(Some(&["_id", "a.b"]), &[]), doc! { "_id": 1, "a": { "b": 1 } });
         assert_eq!(of(Some(&["l.b", "d"]), &[]), doc! { "l": [{ "b": 1 }], "d": 4 });
         assert_eq!(of(None, &["a.b", "l.c", "d"]), doc! { "_id": 1, "a": { "c": 2 }, "l": [{ "b": 1 }, 3] });
-        assert_eq!(of(None, &["a"]).contains_key("a"), false);
+        assert!(!of(None, &["a"]).contains_key("a"));
     }
 
     #[test]

@@ -41,7 +41,8 @@ async fn a_run_reads_what_is_new() {
 #[tokio::test]
 async fn every_type_of_cursor() {
     let database = Database::new("cursors").await;
-    let values: [(&str, fn(i32) -> Bson); 5] = [
+    type Value = fn(i32) -> Bson;
+    let values: [(&str, Value); 5] = [
         ("date", |n| Bson::DateTime(DateTime::from_millis(1_600_000_000_000 + i64::from(n)))),
         ("number", |n| if n % 2 == 0 { Bson::Int32(n) } else { Bson::Int64(n.into()) }),
         ("double", |n| Bson::Double(f64::from(n) / 4.0)),

@@ -49,6 +49,13 @@ pub enum Value<'a> {
     MaxKey,
 }
 
+impl Value<'_> {
+    /// Whether it says that there is none.
+    pub fn is_null(&self) -> bool {
+        matches!(self, Value::Null | Value::Undefined)
+    }
+}
+
 /// The binary subtype of a UUID with its bytes in order.
 pub const UUID: u8 = 4;
 /// Of bytes that nobody has said more of.

@@ -291,7 +291,7 @@ fn is_bare(value: &Value<'_>) -> Result<bool, Torn> {
     let (Value::Record(inner) | Value::List(inner)) = value else { return Ok(false) };
     let mut elements = Elements::of(inner)?;
     while let Some((_, value)) = elements.advance()? {
-        if !matches!(value, Value::Null | Value::Undefined) {
+        if !value.is_null() {
             return Ok(false);
         }
     }
@@ -332,11 +332,7 @@ impl Records {
 
     /// Adds a record as the next row. After a misfit there is half a row.
     pub fn add(&mut self, record: &[u8]) -> Result<(), Misfit> {
-        self.add_with(record, |_, value| match value {
-            // A field that has never been anything else is none yet.
-            Value::Null | Value::Undefined => Ok(()),
-            _ => Err(Misfit::Wider),
-        })
+        self.add_with(record, |_, _| Err(Misfit::Wider))
     }
 
     /// The same; `other` is asked about fields that are none of these.
@@ -357,6 +353,8 @@ impl Records {
                     let Some((name, value)) = elements.advance()? else { break };
                     match self.place(name, at) {
                         Some(known) => place = known,
+                        // A field that has never been anything but null is none yet.
+                        None if value.is_null() => continue,
                         None => {
                             other(name, &value)?;
                             continue;

@@ -136,10 +136,9 @@ impl Documents {
         let Self { records, known, settings, .. } = self;
         let mut built = Ok(());
         for (row, document) in documents.iter().enumerate() {
-            let other = |name: &[u8], value: &Value<'_>| match value {
-                Value::Null | Value::Undefined => Ok(()),
-                _ if known.rest => rest.add(row, name, value),
-                _ => Err(Misfit::Wider),
+            let other = |name: &[u8], value: &Value<'_>| match known.rest {
+                true => rest.add(row, name, value),
+                false => Err(Misfit::Wider),
             };
             let added = records.add_with(document, other);
             let added =
@@ -190,7 +189,7 @@ impl Documents {
         let (mut elements, mut at, mut is_wider) = (Elements::of(document)?, 0, false);
         while let Some((name, value)) = elements.advance()? {
             let Some(place) = fields.place(name, &mut at, &room)? else {
-                if !matches!(value, Value::Null | Value::Undefined) {
+                if !value.is_null() {
                     is_wider |= !std::mem::replace(rest, true);
                     room.fields = 0;
                 }

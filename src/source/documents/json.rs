@@ -144,9 +144,7 @@ fn rare(out: &mut Vec<u8>, value: &Value<'_>) -> Result<(), Fault> {
 pub fn plain(out: &mut Vec<u8>, value: &Value<'_>) -> Result<(), Fault> {
     match *value {
         Value::Text(text) | Value::Symbol(text) => out.extend_from_slice(checked(text)?),
-        Value::Double(number) if number.is_finite() => double(out, number),
-        Value::Double(number) if number.is_nan() => out.extend_from_slice(b"NaN"),
-        Value::Double(number) => out.extend_from_slice(if number > 0.0 { b"Infinity" } else { b"-Infinity" }),
+        Value::Double(number) => double(out, number),
         Value::Decimal(bits) => display(out, Decimal::of(bits)),
         Value::ObjectId(id) => hexadecimal(out, &id),
         Value::Instant(millis) => match moment(millis) {

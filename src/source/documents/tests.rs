@@ -55,7 +55,7 @@ fn says(batch: &RecordBatch, row: usize, document: &[u8]) {
         let name = std::str::from_utf8(name).unwrap();
         match batch.column_by_name(name) {
             Some(column) => is(column, row, &value),
-            None if is_null(&value) => {}
+            None if value.is_null() => {}
             None => assert_eq!(rest[name], relaxed(&value), "{name}"),
         }
     }
@@ -64,10 +64,6 @@ fn says(batch: &RecordBatch, row: usize, document: &[u8]) {
             assert!(column.is_null(row), "{} is not in the document", field.name());
         }
     }
-}
-
-fn is_null(value: &Value<'_>) -> bool {
-    matches!(value, Value::Null | Value::Undefined)
 }
 
 fn written(value: &Value<'_>, form: Form) -> String {
@@ -88,7 +84,7 @@ fn plain(value: &Value<'_>) -> String {
 
 /// Whether a cell is a value.
 fn is(column: &ArrayRef, row: usize, value: &Value<'_>) {
-    if is_null(value) {
+    if value.is_null() {
         assert!(column.is_null(row));
         return;
     }
@@ -138,7 +134,7 @@ fn is(column: &ArrayRef, row: usize, value: &Value<'_>) {
                 let place = fields.iter().position(|field| field.name().as_bytes() == name);
                 match place {
                     Some(place) => is(columns.column(place), row, &value),
-                    None => assert!(is_null(&value), "a field is lost"),
+                    None => assert!(value.is_null(), "a field is lost"),
                 }
             }
             for (inner, field) in columns.columns().iter().zip(fields) {

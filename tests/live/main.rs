@@ -3,6 +3,9 @@
 // What a killed process held is forgotten: dropping it would tidy up.
 #![allow(clippy::mem_forget, clippy::unwrap_used)]
 
+use std::fmt::Debug;
+use std::str::FromStr;
+
 #[path = "../conformance/store.rs"]
 mod store_suite;
 
@@ -49,6 +52,11 @@ mod statements;
 /// The address or name that a server's variable holds.
 fn server(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set: start the servers with tests/servers"))
+}
+
+/// What a variable says, for a longer test than usual.
+fn given<N: FromStr<Err: Debug>>(variable: &str, usual: N) -> N {
+    std::env::var(variable).map_or(usual, |text| text.parse().unwrap())
 }
 
 /// A prefix that no other test, and no other run, uses.

@@ -3,7 +3,7 @@
 use super::oracle::Case;
 use super::suite::Chance;
 use crate::program::Folder;
-use crate::server;
+use crate::{given, server};
 
 /// How many kills must hit a run at work.
 const KILLS: u64 = 10;
@@ -24,7 +24,7 @@ fn mariadb_in_chunks() {
 
 /// Half a million rows, or as many as `TIDEMARK_LIVE_ROWS` says.
 fn rows() -> u32 {
-    std::env::var("TIDEMARK_LIVE_ROWS").map_or(500_000, |text| text.parse().unwrap())
+    given("TIDEMARK_LIVE_ROWS", 500_000)
 }
 
 /// Proves that a load goes on at its unfinished chunks: what was killed is the table in the end, once; each kill has

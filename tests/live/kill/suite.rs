@@ -17,7 +17,7 @@ pub fn survives_kills(source: &'static str, url: &str, place: &str, format: &'st
     let case = Case::new(source, &server(url), place, format, ROWS);
     let folder = Folder::new(&case.config("tables = big, blank, small"));
     let (undisturbed, _) = folder.run("run", 0);
-    let hits = kill_at_random(&folder, undisturbed);
+    let hits = kill_at_random(&folder, undisturbed, KILLS);
 
     folder.run("run", 0);
     case.compare(&folder, &TABLES);
@@ -35,17 +35,17 @@ pub fn survives_kills(source: &'static str, url: &str, place: &str, format: &'st
     assert!(place != "s3" || there["in_pieces"].as_u64() > Some(1), "{there}: parts were to go up in pieces");
 }
 
-/// Kills a run in each twelfth of its time, in random order, at a random moment of it: how many kills hit.
-pub fn kill_at_random(folder: &Folder, undisturbed: Duration) -> usize {
+/// Kills a run in each of so many parts of its time, in random order, at a random moment of it: how many kills hit.
+pub fn kill_at_random(folder: &Folder, undisturbed: Duration, kills: usize) -> usize {
     let mut chance = Chance::new();
-    let mut twelfths: Vec<_> = (0..KILLS).collect();
+    let mut parts: Vec<_> = (0..kills).collect();
     let (mut span, mut hits, mut starts) = (undisturbed, 0, 0);
-    while !twelfths.is_empty() {
+    while !parts.is_empty() {
         starts += 1;
-        assert!(starts <= 2 * KILLS, "{hits} of {starts} kills hit a run at work");
-        let twelfth = twelfths.swap_remove(chance.below(twelfths.len()));
-        let part = (twelfth as f64 + chance.fraction()) / KILLS as f64;
-        let ended = folder.start("run").kill(span.mul_f64(part));
+        assert!(starts <= 2 * kills, "{hits} of {starts} kills hit a run at work");
+        let part = parts.swap_remove(chance.below(parts.len()));
+        let moment = (part as f64 + chance.fraction()) / kills as f64;
+        let ended = folder.start("run").kill(span.mul_f64(moment));
         if ended.killed {
             hits += 1;
             continue;
@@ -53,7 +53,7 @@ pub fn kill_at_random(folder: &Folder, undisturbed: Duration) -> usize {
         // It was faster than the one before: again, sooner.
         assert_eq!(ended.code, Some(0), "{}", ended.said);
         span = span.min(ended.took);
-        twelfths.push(twelfth);
+        parts.push(part);
     }
     hits
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use self::case::Case;
 use super::own::Own;
 use super::suite::Chance;
+use crate::given;
 use crate::program::Folder;
 
 /// What the process may have resident, in KiB: the default of `max_memory`.
@@ -151,11 +152,6 @@ mod mysql {
             "set session binlog_transaction_compression = on",
         );
     }
-}
-
-/// What a variable says, for a longer test than usual.
-fn given(variable: &str, usual: u64) -> u64 {
-    std::env::var(variable).map_or(usual, |text| text.parse().unwrap())
 }
 
 /// Makes what a stream needs at its server.

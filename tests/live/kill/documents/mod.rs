@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::own::Own;
 use super::suite::{Chance, kill_at_random};
 use crate::program::Folder;
-use crate::server;
+use crate::{given, server};
 
 /// What the process may have resident, in KiB: the default of `max_memory`.
 const MEMORY: u64 = 128 << 10;
@@ -46,11 +46,6 @@ struct Case {
 
 /// The database of every case.
 const DATABASE: &str = "shop";
-
-/// What a variable says, for a longer test than usual.
-fn given(variable: &str, usual: u64) -> u64 {
-    std::env::var(variable).map_or(usual, |text| text.parse().unwrap())
-}
 
 impl Case {
     fn new(format: &'static str) -> Self {
@@ -113,7 +108,7 @@ fn survives_kills(format: &'static str) {
     case.ask("make", &[&documents.to_string()]);
     let folder = Folder::new(&case.config("table = events\nchunk_rows = 1000"));
     let (undisturbed, _) = folder.run("run", 0);
-    let hits = kill_at_random(&folder, undisturbed);
+    let hits = kill_at_random(&folder, undisturbed, given("TIDEMARK_LIVE_KILLS", 12));
     folder.run("run", 0);
     let there = case.look("compare", &folder);
     println!("{format}: {there}; {hits} kills");

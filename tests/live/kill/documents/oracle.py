@@ -11,8 +11,11 @@ wrong ends with a code other than 0; what it has seen it prints.
 import collections
 import datetime
 import decimal
+import functools
 import hashlib
+import itertools
 import json
+import multiprocessing
 import random
 import re
 import sys
@@ -26,6 +29,7 @@ import pymongo.errors
 TABLE = "events"
 EPOCH = datetime.datetime(2024, 1, 1)
 MOMENT = re.compile(r"^(\d{4,6}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d+)?(Z|\+00(:?00)?)?$")
+DIGITS = frozenset("0123456789-")
 NUMBER = re.compile(r"^-?\d+(\.\d+)?([eE][+-]?\d+)?$")
 
 
@@ -72,30 +76,38 @@ def document(i, total, version=0):
 
 
 def text_of(value):
-    """The same text for the same value, be it a number or its text."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float, decimal.Decimal, bson.Decimal128)):
-        value = value.to_decimal() if isinstance(value, bson.Decimal128) else value
-        number = value if isinstance(value, decimal.Decimal) else decimal.Decimal(repr(value) if isinstance(value, float) else int(value))
-        return format(number.normalize() + 0, "f")
-    if isinstance(value, datetime.datetime):
-        value = value.astimezone(datetime.timezone.utc).replace(tzinfo=None) if value.tzinfo else value
-        return value.isoformat(timespec="milliseconds")
-    if isinstance(value, bson.ObjectId):
-        return str(value)
-    if isinstance(value, (bytes, bson.Binary)):
-        return bytes(value).hex()
-    if isinstance(value, str):
+    """The same text for the same value, be it a number or its text. What is met most often comes first."""
+    kind = type(value)
+    if kind is str:
+        if value[:1] not in DIGITS or (value.isascii() and value.isdigit() and value[0] != "0"):
+            return value
         found = MOMENT.match(value)
         if found:
             return f"{found[1]}T{found[2]}{(found[3] or '.')[:4].ljust(4, '0')}"
-        return text_of(decimal.Decimal(value)) if NUMBER.match(value) else value
+        return number_text(decimal.Decimal(value)) if NUMBER.match(value) else value
+    if kind is int or kind is bson.Int64:
+        return str(value)
+    if kind is float:
+        text = repr(value)
+        return text if text.lstrip("-").replace(".", "").isdigit() and text[-2:] != ".0" else number_text(decimal.Decimal(text))
+    if kind is datetime.datetime:
+        value = value.astimezone(datetime.timezone.utc).replace(tzinfo=None) if value.tzinfo else value
+        return value.isoformat(timespec="milliseconds")
+    if kind is bool:
+        return "true" if value else "false"
+    if kind is decimal.Decimal or kind is bson.Decimal128:
+        return number_text(value.to_decimal() if kind is bson.Decimal128 else value)
+    if isinstance(value, (bytes, bson.Binary)):
+        return bytes(value).hex()
     if isinstance(value, (list, tuple)):
         return json.dumps([dict(leaves(item)) if isinstance(item, dict) else text_of(item) for item in value if item is not None], ensure_ascii=False)
     if isinstance(value, dict):
         return json.dumps(dict(leaves(value)), ensure_ascii=False)
     return str(value)
+
+
+def number_text(number):
+    return format(number.normalize() + 0, "f")
 
 
 def leaves(value, path=""):
@@ -161,25 +173,27 @@ def drop(case):
     database(case).client.drop_database(case["database"])
 
 
-def rows_of(case, live):
-    with open(live, encoding="utf-8") as lines:
-        paths = [line.rstrip("\n") for line in lines]
+def rows_of(case, path):
+    """The rows of one file."""
     if case["format"] == "json":
-        for path in paths:
-            with open(path, encoding="utf-8") as lines:
-                yield from (json.loads(line) for line in lines)
+        with open(path, encoding="utf-8") as lines:
+            yield from map(json.loads, lines)
         return
     read = {
         "parquet": "read_parquet($1)",
         "csv": "read_csv($1, header = true, all_varchar = true, nullstr = '', allow_quoted_nulls = false, quote = '\"', escape = '\"', delim = ',', strict_mode = true, parallel = false)",
     }[case["format"]]
-    for path in paths:
-        connection = duckdb.connect()
+    with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
         cursor = connection.execute(f"select * from {read}", [path])
         names = [column[0] for column in cursor.description]
         while batch := cursor.fetchmany(5000):
             yield from (nested(dict(zip(names, row))) for row in batch)
+
+
+def paths_of(live):
+    with open(live, encoding="utf-8") as lines:
+        return [line.rstrip("\n") for line in lines]
 
 
 def nested(row):
@@ -197,27 +211,41 @@ def nested(row):
 
 
 def digest(rows):
-    """Of all rows, whatever their order: how many, and two sums of their hashes."""
-    count, first, second = 0, 0, 0
+    """Of all rows, whatever their order: how many, and two sums of their hashes; and the hashes of their keys as they stand."""
+    count, first, second, keys = 0, 0, 0, []
     for row in rows:
+        keys.append(hashlib.blake2b(str(row["_id"]).encode(), digest_size=8).digest())
         hashed = hashlib.sha256("\0".join(canonical(row)).encode()).digest()
         count, first, second = count + 1, first + int.from_bytes(hashed[:8], "big"), second + int.from_bytes(hashed[8:16], "big")
-    return count, first, second
+    return count, first, second, b"".join(keys)
+
+
+def digest_of_file(case, path):
+    return digest(rows_of(case, path))
+
+
+def digest_of_batch(batch):
+    return digest(bson.decode_all(batch))
+
+
+def summed(digests):
+    count, first, second, keys = 0, 0, 0, set()
+    for digest in digests:
+        count, first, second = count + digest[0], first + digest[1], second + digest[2]
+        keys.update(digest[3][at : at + 8] for at in range(0, len(digest[3]), 8))
+    return (count, first, second), len(keys)
 
 
 def compare(case, live):
-    keys = collections.Counter()
-
-    def noted(rows):
-        for row in rows:
-            keys[str(row["_id"])] += 1
-            yield row
-
-    ours, theirs = digest(noted(rows_of(case, live))), digest(database(case)[TABLE].find())
+    paths = paths_of(live)
+    with multiprocessing.Pool() as pool:
+        ours, keys = summed(pool.imap_unordered(functools.partial(digest_of_file, case), paths))
+        theirs, _ = summed(pool.imap_unordered(digest_of_batch, database(case)[TABLE].find_raw_batches(batch_size=2000)))
     if ours != theirs:
-        explain(dict(map(canonical, rows_of(case, live))), dict(map(canonical, database(case)[TABLE].find())))
+        rows = itertools.chain.from_iterable(rows_of(case, path) for path in paths)
+        explain(dict(map(canonical, rows)), dict(map(canonical, database(case)[TABLE].find())))
     assert ours == theirs, f"the files hold {ours}, the collection {theirs} (rows, digests)"
-    assert len(keys) == ours[0], "two documents have the same key"
+    assert keys == ours[0], "two documents have the same key"
     print(json.dumps({"rows": ours[0]}))
 
 
@@ -277,19 +305,13 @@ def step(server, chance, many, next_key, total, mark, session):
 
 def present(case, live):
     """The present state of all live rows is the collections; each number is there once."""
-    newest, numbers, began = {}, collections.Counter(), {}
-    with open(live, encoding="utf-8") as lines:
-        paths = [line.rstrip("\n") for line in lines]
+    numbers = collections.Counter()
     by_table = collections.defaultdict(list)
-    for path in paths:
+    for path in paths_of(live):
         by_table[path.removeprefix(case["place"]).strip("/").split("/")[0]].append(path)
     total = 0
     for table, files in by_table.items():
-        rows = []
-        for path in files:
-            with open(live + ".one", "w", encoding="utf-8") as one:
-                one.write(path)
-            rows.extend(rows_of(case, live + ".one"))
+        rows = [row for path in files for row in rows_of(case, path)]
         rows.sort(key=lambda row: int(row["_seq"]))
         state = {}
         for row in rows:

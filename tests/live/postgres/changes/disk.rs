@@ -12,7 +12,7 @@ use super::super::database::{Database, connect};
 use super::made;
 use crate::kill::own::Own;
 use crate::program::{Folder, Run};
-use crate::{fresh, server};
+use crate::{fresh, given, server};
 
 const MIB: u64 = 1 << 20;
 
@@ -90,7 +90,7 @@ fn stop(run: Run<'_>) -> String {
 
 /// What others write is let go of as the stream's own changes are, and not with `idle_interval` only.
 async fn silent_tables_hold_no_log(name: &'static str) {
-    let size = std::env::var("TIDEMARK_LIVE_WAL").map_or(150, |text| text.parse().unwrap());
+    let size = given("TIDEMARK_LIVE_WAL", 150);
     let (_own, database) = shop(name).await;
     let folder = folder(&database, LOCAL, "commit_interval = 1s").await;
     let mut run = folder.start("run --continuous");

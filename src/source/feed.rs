@@ -28,6 +28,25 @@ pub struct Outlet {
 #[derive(Debug)]
 pub struct Closed;
 
+/// Why a task ends before its rows do.
+#[derive(Debug)]
+pub enum Stop {
+    Closed,
+    Failed(Error),
+}
+
+impl From<Closed> for Stop {
+    fn from(_: Closed) -> Self {
+        Stop::Closed
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Stop::Failed(error)
+    }
+}
+
 impl Outlet {
     /// Waits for room, then hands the event on.
     pub async fn send(&self, event: Event) -> Result<(), Closed> {

@@ -4,6 +4,7 @@
 //! see everything up to there. Rows of the chunk may show later changes already; those follow in the log, and end in the
 //! same rows. Each chunk is covered by a checkpoint, so that a snapshot goes on at its chunk.
 
+mod asked;
 mod gathering;
 mod history;
 mod place;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::Value;
 
+pub use self::asked::unknown;
 pub use self::gathering::{Gathered, Gathering};
 pub use self::history::{Has, History};
 pub use self::place::{Place, Snapshot};

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Begun, Chunks, Log, Place, Snapshot, Step};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::record::{Checkpoint, Event};
-use crate::source::feed::{Closed, Outlet};
+use crate::source::feed::{Outlet, Stop};
 
 /// Till when a log is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,24 +50,6 @@ struct Task<'a> {
     not_yet: Instant,
     /// Between two transactions.
     is_between: bool,
-}
-
-/// Why it ends early.
-enum Stop {
-    Closed,
-    Failed(Error),
-}
-
-impl From<Closed> for Stop {
-    fn from(_: Closed) -> Self {
-        Stop::Closed
-    }
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Stop::Failed(error)
-    }
 }
 
 impl Task<'_> {
@@ -144,7 +126,7 @@ impl Task<'_> {
                 return self.checkpoint().await;
             }
             Begun::Another => {
-                self.place.snapshots.insert(table, Snapshot { after: None, anew: true });
+                self.place.read_anew(&table);
                 return self.checkpoint().await;
             }
             Begun::Reading => {}

@@ -12,7 +12,7 @@ use super::order::Ordered;
 use super::plan::{Plan, Scope};
 use super::probe::Looking;
 use super::replies::Replies;
-use super::rows::{self, Stop};
+use super::rows;
 use super::seed::Seed;
 use crate::error::Result;
 use crate::record::{Checkpoint, Event, Rows};
@@ -21,7 +21,7 @@ use crate::source::cursor::{
     self, After, Bound, Grain, Handover, Nulls, Place, Reading, Settings, Sieve, Window, told,
 };
 use crate::source::documents::Documents;
-use crate::source::feed::Outlet;
+use crate::source::feed::{Outlet, Stop};
 
 /// An incremental stream that is about to be read.
 pub struct Query {

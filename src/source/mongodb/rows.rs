@@ -6,25 +6,7 @@ use crate::error::Result;
 use crate::record::{Event, Rows};
 use crate::source::BATCH_BYTES;
 use crate::source::documents::{Built, Documents};
-use crate::source::feed::{Closed, Outlet};
-
-/// Why reading ends early.
-pub enum Stop {
-    Closed,
-    Failed(crate::error::Error),
-}
-
-impl From<Closed> for Stop {
-    fn from(_: Closed) -> Self {
-        Stop::Closed
-    }
-}
-
-impl From<crate::error::Error> for Stop {
-    fn from(error: crate::error::Error) -> Self {
-        Stop::Failed(error)
-    }
-}
+use crate::source::feed::{Outlet, Stop};
 
 /// Bytes of documents that a reply is to have.
 const REPLY_BYTES: u64 = 4 << 20;

@@ -10,12 +10,12 @@ use super::connect::Server;
 use super::plan::{Plan, Scope};
 use super::position;
 use super::replies::Replies;
-use super::rows::{self, Stop};
+use super::rows;
 use super::seed::Seed;
 use crate::error::{Context, Result};
 use crate::record::{Event, Rows};
 use crate::source::documents::Documents;
-use crate::source::feed::Outlet;
+use crate::source::feed::{Outlet, Stop};
 
 pub struct Whole {
     server: Arc<Server>,

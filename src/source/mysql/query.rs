@@ -13,11 +13,11 @@ use super::order::Ordered;
 use super::plan::{Plan, Scope};
 use super::probe::{Looking, Server, is_innodb, sees_others};
 use super::sessions::Sessions;
-use super::snapshot::{Stop, check_columns, warn_of_warnings};
+use super::snapshot::{check_columns, warn_of_warnings};
 use crate::error::Result;
 use crate::record::{Checkpoint, Event, Rows};
 use crate::source::cursor::{self, Bound, Grain, Handover, Nulls, Place, Reading, Settings, Sieve, Window, told};
-use crate::source::feed::Outlet;
+use crate::source::feed::{Outlet, Stop};
 use crate::source::keyset::Allowance;
 
 /// An incremental stream that is about to be read.

@@ -14,7 +14,7 @@ use super::plan::{Plan, Planned, Scope, Wire};
 use super::position;
 use crate::error::{Context, Error, Result};
 use crate::record::{Event, Rows};
-use crate::source::feed::{Closed, Outlet};
+use crate::source::feed::{Outlet, Stop};
 use crate::source::keyset::{Deadline, Key, Span, lost};
 use crate::source::{Stream, cursor};
 
@@ -154,24 +154,6 @@ impl Running {
                 return behind.map(Some).ok_or_else(|| deadline.error(!scope.marks.is_empty()).into());
             }
         }
-    }
-}
-
-/// Why reading ends early.
-pub enum Stop {
-    Closed,
-    Failed(Error),
-}
-
-impl From<Closed> for Stop {
-    fn from(_: Closed) -> Self {
-        Stop::Closed
-    }
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Stop::Failed(error)
     }
 }
 

@@ -18,7 +18,7 @@ use crate::source::Stream;
 use crate::source::cursor::{
     self, Bound, Column, Expression, Grain, Handover, Nulls, Order, Place, Reading, Settings, Stray, Window, told,
 };
-use crate::source::feed::{Closed, Outlet};
+use crate::source::feed::{Outlet, Stop};
 use crate::source::keyset::Allowance;
 
 /// The cursor of a plan.
@@ -421,22 +421,4 @@ pub async fn notes(session: &Session, plan: &Plan, settings: &Settings) -> Resul
         notes.push("Without a key, a run that was killed reads again what shares the last cursor.".to_owned());
     }
     Ok(notes)
-}
-
-/// Why reading ends early.
-enum Stop {
-    Closed,
-    Failed(Error),
-}
-
-impl From<Closed> for Stop {
-    fn from(_: Closed) -> Self {
-        Stop::Closed
-    }
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Stop::Failed(error)
-    }
 }

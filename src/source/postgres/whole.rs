@@ -11,9 +11,9 @@ use super::plan::{Plan, Scope};
 use super::position::Moment;
 use super::query::Ordered;
 use super::snapshot::Snapshot;
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Kind, Result};
 use crate::record::{Event, Rows};
-use crate::source::feed::{Closed, Outlet};
+use crate::source::feed::{Outlet, Stop};
 use crate::source::keyset::{Deadline, Span, lost};
 use crate::source::{Stream, cursor};
 
@@ -154,22 +154,4 @@ async fn can_be_planned(looker: &Looker, stream: &Stream) -> bool {
         looker.give_back(session).await
     };
     planned.await.is_ok()
-}
-
-/// Why reading ends early.
-enum Stop {
-    Closed,
-    Failed(Error),
-}
-
-impl From<Closed> for Stop {
-    fn from(_: Closed) -> Self {
-        Stop::Closed
-    }
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Stop::Failed(error)
-    }
 }

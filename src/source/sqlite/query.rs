@@ -16,13 +16,13 @@ use super::mark::Mark;
 use super::order::{Kind, Ordered};
 use super::plan::{Plan, Scope};
 use super::probe::{Forms, Looking};
-use super::snapshot::{Stop, add, failure};
+use super::snapshot::{add, failure};
 use crate::error::Result;
 use crate::record::{BatchBuilder, Checkpoint, Datum, Event, Rows};
 use crate::source::cursor::{
     self, Bound, Grain, Handover, Nulls, Place, Probe, Reading, Settings, Sieve, Window, told,
 };
-use crate::source::feed::Outlet;
+use crate::source::feed::{Outlet, Stop};
 use crate::source::{BATCH_BYTES, BATCH_ROWS, Outlook};
 
 /// An incremental stream that is about to be read.

@@ -12,7 +12,7 @@ use super::position;
 use super::types::Shape;
 use crate::error::{Error, Kind, Result};
 use crate::record::{BatchBuilder, Datum, Event, Position, Rows, StreamId, decimal};
-use crate::source::feed::{Closed, Outlet};
+use crate::source::feed::{Outlet, Stop};
 use crate::source::{BATCH_BYTES, BATCH_ROWS};
 
 /// Sends the announcement of the stream's table, its rows, and the checkpoint of its end. Blocks.
@@ -28,24 +28,6 @@ pub fn read(outlet: &Outlet, path: &Path, loan: Loan, stream: &StreamId, plan: &
     // A closed outlet means that nobody wants to know.
     let _ = outlet.blocking_send(Event::Checkpoint(position.into()));
     Ok(())
-}
-
-/// Why reading ends early.
-pub enum Stop {
-    Closed,
-    Failed(Error),
-}
-
-impl From<Closed> for Stop {
-    fn from(_: Closed) -> Self {
-        Stop::Closed
-    }
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Stop::Failed(error)
-    }
 }
 
 fn send_rows(outlet: &Outlet, path: &Path, loan: &Loan, plan: &Plan) -> Result<Position, Stop> {

@@ -9,7 +9,7 @@ use super::tables::Tables;
 use super::watching::Watching;
 use crate::error::{Error, Kind, Result};
 use crate::record::Checkpoint;
-use crate::source::changes::{Place, Snapshot};
+use crate::source::changes::{Place, Snapshot, unknown};
 use crate::source::following::Beginning;
 use crate::source::mongodb::catalog;
 use crate::source::mongodb::connect::Server;
@@ -76,21 +76,13 @@ impl Beginner<'_> {
     }
 
     async fn after(&self, checkpoint: &Checkpoint) -> Result<Place> {
-        let following = &self.stream.following;
         let mut place = Place::of(&checkpoint.position)?;
-        if following.from.is_some() && place.again.as_ref() != Some(&following.run) {
-            return Err(Error::config(format!("stream {} has come to a place already", self.stream.id))
-                .hint("`--from` is for one that begins. `--full-refresh` reads all of its collections anew, from the log's end on."));
-        }
+        place.check_from(self.stream)?;
         self.take(&mut place, false)?;
-        if let Some(what) = &following.again
-            && place.again.as_ref() != Some(&following.run)
-        {
-            match what {
-                What::All => self.anew(&mut place).await?,
-                What::Tables(names) => self.again(names, &mut place)?,
-            }
-            place.again = Some(following.run.clone());
+        match place.take_asked(self.stream) {
+            Some(What::All) => self.anew(&mut place).await?,
+            Some(What::Tables(names)) => self.again(names, &mut place)?,
+            None => {}
         }
         Ok(place)
     }
@@ -124,7 +116,7 @@ impl Beginner<'_> {
         place.log = self.watching.now(self.server).await?.value()?;
         place.snapshots.clear();
         for table in self.names {
-            place.snapshots.insert(table.clone(), Snapshot { after: None, anew: true });
+            place.read_anew(table);
         }
         Ok(())
     }
@@ -133,11 +125,9 @@ impl Beginner<'_> {
     fn again(&self, names: &[String], place: &mut Place) -> Result<()> {
         for name in names {
             if !self.names.contains(name) {
-                let near = crate::config::nearest(name, self.names.iter().map(String::as_str));
-                let near = near.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
-                return Err(Error::config(format!("stream {} has no collection {name}{near}", self.stream.id)));
+                return Err(unknown(self.stream, "collection", name, self.names));
             }
-            place.snapshots.insert(name.clone(), Snapshot { after: None, anew: true });
+            place.read_anew(name);
         }
         Ok(())
     }

@@ -5,9 +5,9 @@ use super::from;
 use super::prepared::Prepared;
 use super::server;
 use super::{Has, History};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Result};
 use crate::record::Checkpoint;
-use crate::source::changes::{Place, Snapshot};
+use crate::source::changes::{Place, Snapshot, unknown};
 use crate::source::following::Beginning;
 use crate::source::mysql::connect::Connection;
 use crate::source::{Stream, What};
@@ -32,20 +32,12 @@ impl Beginner<'_> {
         };
         let (mut place, history) = (Place::of(&checkpoint.position)?, History::of(&checkpoint.state)?);
         let mut prepared = Prepared::of(&checkpoint.state)?;
-        let following = &self.stream.following;
-        if following.from.is_some() && place.again.as_ref() != Some(&following.run) {
-            return Err(Error::config(format!("stream {} has come to a place already", self.stream.id))
-                .hint("`--from` is for one that begins. `--full-refresh` reads all of its tables anew, from the log's end on."));
-        }
+        place.check_from(self.stream)?;
         self.take(&mut place, &history).await?;
-        if let Some(what) = &following.again
-            && place.again.as_ref() != Some(&following.run)
-        {
-            match what {
-                What::All => self.anew(&mut place, &history, &mut prepared).await?,
-                What::Tables(names) => self.again(names, &mut place, &history)?,
-            }
-            place.again = Some(following.run.clone());
+        match place.take_asked(self.stream) {
+            Some(What::All) => self.anew(&mut place, &history, &mut prepared).await?,
+            Some(What::Tables(names)) => self.again(names, &mut place, &history)?,
+            None => {}
         }
         Ok((place, history, prepared))
     }
@@ -94,7 +86,7 @@ impl Beginner<'_> {
         place.snapshots.clear();
         for table in &self.stream.tables {
             history.forget(table);
-            place.snapshots.insert(table.clone(), Snapshot { after: None, anew: true });
+            place.read_anew(table);
         }
         Ok(())
     }
@@ -105,12 +97,10 @@ impl Beginner<'_> {
             let wanted = self.asker.name(name)?;
             let meant = self.stream.tables.iter().find(|table| self.asker.name(table).is_ok_and(|name| name == wanted));
             let Some(table) = meant else {
-                let near = crate::config::nearest(name, self.stream.tables.iter().map(String::as_str));
-                let near = near.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
-                return Err(Error::config(format!("stream {} has no table {name}{near}", self.stream.id)));
+                return Err(unknown(self.stream, "table", name, &self.stream.tables));
             };
             history.forget(table);
-            place.snapshots.insert(table.clone(), Snapshot { after: None, anew: true });
+            place.read_anew(table);
         }
         Ok(())
     }

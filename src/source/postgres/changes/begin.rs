@@ -6,7 +6,7 @@ use super::retained::{Limit, Look, Watch};
 use super::{Asker, Has, History, slot, timeline};
 use crate::error::{Context, Error, Kind, Result};
 use crate::record::Checkpoint;
-use crate::source::changes::{Place, Snapshot};
+use crate::source::changes::{Place, Snapshot, unknown};
 use crate::source::following::{self, Beginning};
 use crate::source::postgres::connect::{Session, get};
 use crate::source::postgres::replication::{self, Lsn, Slot};
@@ -39,22 +39,15 @@ impl Beginner<'_> {
             return Ok((place, history));
         };
         let (mut place, history) = (Place::of(&checkpoint.position)?, History::of(&checkpoint.state)?);
-        if following.from.is_some() && place.again.as_ref() != Some(&following.run) {
-            return Err(Error::config(format!("stream {} has come to a place already", self.stream.id))
-                .hint("`--from` is for one that begins. `--full-refresh` reads all of its tables anew, from the log's end on."));
-        }
+        place.check_from(self.stream)?;
         self.take(&mut place, &history, false).await?;
         if self.beginning != Beginning::SnapshotOnly {
             self.others(&mut place, &history).await?;
         }
-        if let Some(what) = &following.again
-            && place.again.as_ref() != Some(&following.run)
-        {
-            match what {
-                What::All => self.anew(&mut place, &history).await?,
-                What::Tables(names) => self.again(names, &mut place, &history)?,
-            }
-            place.again = Some(following.run.clone());
+        match place.take_asked(self.stream) {
+            Some(What::All) => self.anew(&mut place, &history).await?,
+            Some(What::Tables(names)) => self.again(names, &mut place, &history)?,
+            None => {}
         }
         Ok((place, history))
     }
@@ -143,7 +136,7 @@ impl Beginner<'_> {
         // What is known of a table is asked for when its snapshot begins: one without would never be read.
         for table in &self.stream.tables {
             if matches!(history.get(table), Some(Has::Nothing(_))) && !place.snapshots.contains_key(table) {
-                place.snapshots.insert(table.clone(), Snapshot { after: None, anew: true });
+                place.read_anew(table);
             }
         }
         Ok(())
@@ -164,7 +157,7 @@ impl Beginner<'_> {
             if is_another {
                 tracing::info!(table, "the table is another one, or has come or gone");
                 history.forget(&table);
-                place.snapshots.insert(table, Snapshot { after: None, anew: true });
+                place.read_anew(&table);
             }
         }
         Ok(())
@@ -180,7 +173,7 @@ impl Beginner<'_> {
         place.snapshots.clear();
         for table in &self.stream.tables {
             history.forget(table);
-            place.snapshots.insert(table.clone(), Snapshot { after: None, anew: true });
+            place.read_anew(table);
         }
         Ok(())
     }
@@ -191,12 +184,10 @@ impl Beginner<'_> {
             let wanted = self.asker.written(name)?;
             let meant = self.stream.tables.iter().find(|table| self.asker.name(table).is_ok_and(|name| name == wanted));
             let Some(table) = meant else {
-                let near = crate::config::nearest(name, self.stream.tables.iter().map(String::as_str));
-                let near = near.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
-                return Err(Error::config(format!("stream {} has no table {name}{near}", self.stream.id)));
+                return Err(unknown(self.stream, "table", name, &self.stream.tables));
             };
             history.forget(table);
-            place.snapshots.insert(table.clone(), Snapshot { after: None, anew: true });
+            place.read_anew(table);
         }
         Ok(())
     }

@@ -173,6 +173,16 @@ pub async fn count(server: &Server, collection: &Collection) -> Result<Option<u6
     cell.get_or_try_init(ask).await.copied()
 }
 
+/// How many bytes a document has, on average over the whole collection, where the server tells without reading any.
+pub async fn document_bytes(server: &Server, collection: &Collection) -> Result<Option<u64>> {
+    // Of a time series it tells of buckets, which are many documents each.
+    if matches!(collection.kind, Kind::View | Kind::TimeSeries) {
+        return Ok(None);
+    }
+    let told = server.try_run(doc! { "collStats": &collection.name }).await?;
+    Ok(told.ok().and_then(|told| told.get("avgObjSize").and_then(number)).filter(|bytes| *bytes > 0))
+}
+
 fn number(value: &Bson) -> Option<u64> {
     match value {
         Bson::Int32(number) => u64::try_from(*number).ok(),

@@ -52,9 +52,29 @@ pub fn of(e: &DriverError, settings: &Settings) -> Error {
     }
 }
 
-/// What the driver saw of each member takes several lines with braces.
+/// What the driver saw of each member, in fewer words than its own, as far as they are as we know them.
 fn selection(message: &str) -> String {
-    message.split_whitespace().collect::<Vec<_>>().join(" ")
+    let members: Vec<_> = message.split("{ Address: ").skip(1).filter_map(member).collect();
+    let set = message.split_once("Set Name: ").and_then(|(_, rest)| rest.split([',', ' ']).next());
+    match (members.is_empty(), set) {
+        (true, Some(set)) if !message.contains("Servers:") => {
+            format!("no server there is a member of replica set {set}")
+        }
+        (true, _) => message.split_whitespace().collect::<Vec<_>>().join(" "),
+        (false, _) => format!("no server can be used: {}", members.join("; ")),
+    }
+}
+
+fn member(told: &str) -> Option<String> {
+    let (address, rest) = told.split_once(", Type: ")?;
+    if let Some((_, failed)) = rest.split_once("Error: Kind: ") {
+        return Some(format!("{address}: {}", failed.split(", labels: ").next()?));
+    }
+    let kind = rest.split([',', ' ']).next()?;
+    Some(match kind {
+        "Unknown" => format!("{address}: no answer yet"),
+        kind => format!("{address} is of type {kind}"),
+    })
 }
 
 fn refused(message: &str) -> Error {
@@ -102,3 +122,22 @@ const PASSING: &[i32] = &[
 
 /// The server's own word for what passes.
 const PASSING_LABELS: [&str; 3] = ["ResumableChangeStreamError", "RetryableError", "SystemOverloadedError"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_that_cannot_be_used_are_told_in_a_line() {
+        let told = "Server selection timeout: No available servers. Topology: { Type: ReplicaSetNoPrimary, Set Name: rs0, Servers: [ \
+                    { Address: a:1, Type: Unknown, Error: Kind: I/O error: Connection refused (os error 111), labels: {\"X\"}, source: None }, \
+                    { Address: b:2, Type: RsSecondary, Average RTT: 1ms }, { Address: c:3, Type: Unknown } ] }";
+        assert_eq!(
+            selection(told),
+            "no server can be used: a:1: I/O error: Connection refused (os error 111); b:2 is of type RsSecondary; c:3: no answer yet"
+        );
+        let another = "No available servers. Topology: { Type: ReplicaSetNoPrimary, Set Name: other }";
+        assert_eq!(selection(another), "no server there is a member of replica set other");
+        assert_eq!(selection("something\n else"), "something else");
+    }
+}

@@ -66,5 +66,11 @@ async fn look(server: &Server, plan: &Plan) -> Result<Seed> {
         document_bytes = bytes.checked_div(seen.len()).and_then(|bytes| u64::try_from(bytes).ok());
         documents.observe(seen)?;
     }
+    // Those to come may be larger than the first. Of some of their fields only the looks tell.
+    if plan.chosen.is_all()
+        && let Some(average) = catalog::document_bytes(server, &plan.collection).await?
+    {
+        document_bytes = Some(average);
+    }
     Ok(Seed { known: documents.state()?, documents: counted, document_bytes })
 }

@@ -92,6 +92,18 @@ async fn small_collections_and_views_are_read_at_once() {
 }
 
 #[tokio::test]
+async fn how_large_documents_are_is_not_told_by_the_first_ones() {
+    let database = Database::new("large").await;
+    database.insert("c", numbered(1, 400)).await;
+    database.insert("c", (401..=800).map(|n| doc! { "_id": n, "text": "x".repeat(10_000) })).await;
+    let source = database.source(&[]).unwrap();
+    let stream = database.stream(&*source, &[("table", "c")]).await.unwrap();
+    let outlook = source.outlook(&stream, &[], None).await.unwrap();
+    assert_eq!(outlook.rows, Some(800));
+    assert!(matches!(outlook.bytes, Some(4_000_000..5_000_000)), "{:?}", outlook.bytes);
+}
+
+#[tokio::test]
 async fn another_collection_of_the_name_is_not_read_on() {
     let database = Database::new("another").await;
     database.insert("c", numbered(1, 1_000)).await;

@@ -95,7 +95,7 @@ impl Case {
 fn is_loaded(format: &'static str) {
     let (case, documents) = (Case::new(format), given("TIDEMARK_LIVE_DOCUMENTS", 8_000));
     case.ask("make", &[&documents.to_string()]);
-    let folder = Folder::new(&case.config("table = events\nchunk_rows = 1000"));
+    let folder = Folder::new(&case.config(&format!("table = events\nchunk_rows = {}", documents / 8)));
     let ended = folder.start("run").end();
     assert_eq!(ended.code, Some(0), "{}", ended.said);
     println!("{format}: {}; {} KiB", case.look("compare", &folder), ended.peak);
@@ -106,7 +106,7 @@ fn is_loaded(format: &'static str) {
 fn survives_kills(format: &'static str) {
     let (case, documents) = (Case::new(format), given("TIDEMARK_LIVE_DOCUMENTS", 8_000));
     case.ask("make", &[&documents.to_string()]);
-    let folder = Folder::new(&case.config("table = events\nchunk_rows = 1000"));
+    let folder = Folder::new(&case.config(&format!("table = events\nchunk_rows = {}", documents / 8)));
     let (undisturbed, _) = folder.run("run", 0);
     let hits = kill_at_random(&folder, undisturbed, given("TIDEMARK_LIVE_KILLS", 12));
     folder.run("run", 0);

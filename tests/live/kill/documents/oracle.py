@@ -29,6 +29,7 @@ import pymongo.errors
 TABLE = "events"
 EPOCH = datetime.datetime(2024, 1, 1)
 MOMENT = re.compile(r"^(\d{4,6}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d+)?(Z|\+00(:?00)?)?$")
+HEX = re.compile(r"^([0-9a-f]{24}|[0-9a-f]{32})$")
 DIGITS = frozenset("0123456789-")
 NUMBER = re.compile(r"^-?\d+(\.\d+)?([eE][+-]?\d+)?$")
 
@@ -137,6 +138,8 @@ def parsed(value):
 def key_text(value):
     """Keys whose text says their type are what they say; a UUID is its digits."""
     value = json.loads(value) if isinstance(value, str) and value[:1] == '"' else parsed(value)
+    if isinstance(value, str) and HEX.match(value):
+        return value  # not the number that an object id may look like
     if isinstance(value, dict):
         return json.dumps(dict(leaves(value)))
     text = text_of(value)

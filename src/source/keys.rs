@@ -8,7 +8,7 @@ pub const STREAM_KEYS: &[Key] = &joined::<
 >(&[SELECTION, cut::KEYS, cursor::KEYS, following::KEYS]);
 
 /// One list of several.
-const fn joined<const N: usize>(lists: &[&[Key]]) -> [Key; N] {
+pub const fn joined<const N: usize>(lists: &[&[Key]]) -> [Key; N] {
     let mut all = [SELECTION[0]; N];
     let (mut list, mut at) = (0, 0);
     while list < lists.len() {

@@ -30,7 +30,7 @@ use serde_json::Value;
 pub use self::cursor::Wanted;
 pub use self::cut::{Chunks, Consistency, Cut};
 pub use self::following::{Following, What};
-pub use self::keys::{GENTLE_KEYS, STREAM_KEYS};
+pub use self::keys::{GENTLE_KEYS, STREAM_KEYS, joined};
 pub use self::listing::Listing;
 use crate::config::{Kind, Section};
 use crate::error::{Error, Result};

@@ -13,6 +13,7 @@ pub mod declared;
 mod fields;
 mod infer;
 pub mod json;
+pub mod keys;
 mod kinds;
 mod known;
 mod mend;

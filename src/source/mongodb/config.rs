@@ -12,9 +12,9 @@ use crate::config::{Key, Kind, Section, Value};
 use crate::error::Result;
 use crate::net::credentials;
 use crate::net::tls::{self, Mode as TlsMode, Tls};
-use crate::source::GENTLE_KEYS;
-use crate::source::documents::declared::Type;
+use crate::source::documents::keys as document_keys;
 use crate::source::documents::write::{self, Dialect};
+use crate::source::{GENTLE_KEYS, joined};
 
 pub const KIND: Kind = Kind {
     name: "mongodb",
@@ -70,53 +70,10 @@ const KEYS: &[Key] = &[
     ),
 ];
 
-const STREAM_KEYS: &[Key] = &[
-    Key::new(
-        "schema",
-        Value::OneOf(&["infer", "declared", "document"]),
-        "Where columns come from. `infer`: they are found in the documents, and become more and wider as they flow; `declared`: they are those of \
-         `column.NAME`; `document`: there are two, `_id` and the whole document as canonical Extended JSON.",
-    )
-    .default("infer"),
-    Key::new(
-        "column.",
-        Value::Checked("bool, int, long, double, decimal(10,2), timestamp, objectid, uuid, binary, text or json", |text| match Type::parse(text) {
-            Ok(_) => Ok(()),
-            Err(_) => Err("must be one of bool, int, long, double, decimal(10,2), timestamp, objectid, uuid, binary, text, json"),
-        }),
-        "Of `schema = declared`: a column, in the order of the file, and its type. Fields that are none are left out (see `rest`).",
-    )
-    .family()
-    .example("decimal(10,2)"),
-    Key::new(
-        "on_misfit",
-        Value::OneOf(&["fail", "quarantine"]),
-        "Of `schema = declared`: what becomes of a document with a value that its column does not hold. `quarantine` writes it to a table beside, \
-         `TABLE_quarantine`, with what does not fit, and goes on.",
-    )
-    .default("fail"),
-    Key::new("rest", Value::Flag, "Of `schema = declared`: fields that are no columns are together in `_rest`, as JSON.")
-        .default("no"),
-    Key::new(
-        "default.",
-        Value::Text,
-        "What stands in a column where a document has no such field: a number, `true`, `false` or an object of Extended JSON is what it says, \
-         everything else is text.",
-    )
-    .family()
-    .example("unknown"),
-    Key::new(
-        "invalid_text",
-        Value::OneOf(&["fail", "replace"]),
-        "What becomes of texts that are not UTF-8: `replace` puts U+FFFD in place of what is not.",
-    )
-    .default("fail"),
-    Key::new(
-        "most_columns",
-        Value::Integer(1, 10_000),
-        "More columns than this are not made: fields beyond are together in `_rest`, as JSON.",
-    )
-    .default("1000"),
+const STREAM_KEYS: &[Key] =
+    &joined::<{ document_keys::KEYS.len() + CHANGE_KEYS.len() }>(&[document_keys::KEYS, CHANGE_KEYS]);
+
+const CHANGE_KEYS: &[Key] = &[
     Key::new(
         "full_document",
         Value::OneOf(&["lookup", "after_image", "none"]),

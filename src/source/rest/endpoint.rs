@@ -1,0 +1,219 @@
+//! What a stream asks of its server: the keys of a `[stream]` section.
+
+use bytes::Bytes;
+use reqwest::Method;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use url::Url;
+
+use super::body::{Envelope, Format, Found, Path, Wanted};
+use super::paging::{self, Paging};
+use super::request::{Params, Request};
+use super::rules::{Of, Rules};
+use crate::config::{Key, Section, Value};
+use crate::error::Result;
+use crate::source::Selection;
+
+pub const KEYS: &[Key] = &[
+    Key::new("method", Value::OneOf(&["get", "post"]), "How it is asked.").default("get"),
+    Key::new(
+        "param.",
+        Value::Text,
+        "A parameter of the query. Several lines are several parameters of that name.",
+    )
+    .family()
+    .example("active"),
+    Key::new("header.", Value::Text, "A header of each request. What is secret belongs to the keys of `auth`.").family().example("2024-01"),
+    Key::new("body", Value::Text, "Of `method = post`: what is sent, JSON or `name=value&…`.").example(r#"{"filter": "active"}"#),
+    Key::new(
+        "params_in",
+        Value::OneOf(&["query", "body"]),
+        "Where `param.NAME`, pages and cursors go: into the query, or into the body, whose fields they are then (`page.size` is one within another).",
+    )
+    .default("query"),
+    Key::new(
+        "concurrency",
+        Value::Integer(1, 100),
+        "How many requests of the stream are under way at once, where it can be told where the next pages are (`pagination = page` and `offset`).",
+    )
+    .default("1"),
+    Key::new(
+        "format",
+        Value::OneOf(&["json", "json_lines", "csv", "xml"]),
+        "How answers are written. Of CSV the first line names the columns.",
+    )
+    .default("json"),
+    Key::new("csv_delimiter", Value::Text, "Of `format = csv`.").default(","),
+    Key::new(
+        "records",
+        Value::Checked("path (`data`, `$.result[*].items`)", |text| match Path::parse(text) {
+            Ok(_) => Ok(()),
+            Err(_) => Err("must be a path such as `data`, `result.items` or `$.groups[*].members`"),
+        }),
+        "Where the records are in an answer: the path of a list, or of one object. `$` is the whole answer.",
+    )
+    .default("$"),
+    Key::new(
+        "records_absent",
+        Value::OneOf(&["fail", "empty"]),
+        "What an answer is that has nothing, or null, at `records`: an error, or a page without records.",
+    )
+    .default("fail"),
+    Key::new("retry_when", RULES, "Answers after which to wait and ask again, whatever their status: conditions on values of the body.")
+        .example("error.code in 4, 17, 32, 613"),
+    Key::new("fail_when", RULES, "Answers that are failures, whatever their status.").example("status != ok"),
+    Key::new("ignore_when", RULES, "Answers that are taken for no records, whatever their status.").example("status = 404"),
+];
+
+const RULES: Value = Value::Checked("condition (`error.code in 4, 17`)", |text| match Rules::parse(text) {
+    Ok(_) => Ok(()),
+    Err(_) => Err("must be conditions such as `error.code in 4, 17`, `status = 420`, `error exists` or `error.message contains limit`, separated by `;`"),
+});
+
+/// A checked endpoint.
+pub struct Endpoint {
+    request: Request,
+    pub format: Format,
+    pub paging: Paging,
+    /// The field of the last record that the next page begins behind.
+    pub keyset_field: Option<String>,
+    pub wanted: Wanted,
+    /// The paths of [`Endpoint::wanted`], as they are written.
+    paths: Vec<String>,
+    pub retry_when: Rules,
+    pub fail_when: Rules,
+    pub ignore_when: Rules,
+    pub records_may_be_absent: bool,
+}
+
+impl Endpoint {
+    /// Of a stream's section; `base` is its server's URL.
+    pub fn of(section: &Section, base: &Url, path: &str) -> Result<Self> {
+        let paging = Paging::of(section)?;
+        let rules = |key: &str| Rules::parse(section.get(key).unwrap_or_default()).map_err(|problem| section.error(key, problem));
+        let (retry_when, fail_when, ignore_when) = (rules("retry_when")?, rules("fail_when")?, rules("ignore_when")?);
+        let of_rules = [&retry_when, &fail_when, &ignore_when].into_iter().flat_map(Rules::of);
+        let of_rules = of_rules.filter_map(|of| if let Of::Body(path) = of { Some(path.as_str()) } else { None });
+        let mut paths: Vec<String> = paging.wanted().chain(of_rules).map(str::to_owned).collect();
+        paths.sort();
+        paths.dedup();
+        let parse = |path: &String| Path::parse(path).map_err(|problem| section.fault("records", format!("`{path}`: {problem}")));
+        let values = paths.iter().map(parse).collect::<Result<_>>()?;
+        let records = Path::parse(section.text("records")?).map_err(|problem| section.error("records", problem))?;
+        let wanted = Wanted::new(records, values).map_err(|problem| section.fault("records", problem))?;
+        Ok(Self {
+            request: request(section, base, path)?,
+            format: format(section)?,
+            keyset_field: section.get("keyset_field").filter(|_| paging.is_by_key()).map(str::to_owned),
+            paging,
+            wanted,
+            paths,
+            retry_when,
+            fail_when,
+            ignore_when,
+            records_may_be_absent: section.text("records_absent")? == "empty",
+        })
+    }
+
+    /// The request for a page.
+    pub fn request(&self, place: &paging::Place) -> Result<Request> {
+        let mut request = self.request.clone();
+        self.paging.apply(place, &mut request)?;
+        Ok(request)
+    }
+
+    /// What an answer has at one of the paths that were asked for.
+    pub fn value<'e>(&self, envelope: &'e Envelope, path: &str) -> &'e Found {
+        const ABSENT: &Found = &Found::Absent;
+        let at = self.paths.iter().position(|known| known == path);
+        at.and_then(|at| envelope.values.get(at)).unwrap_or(ABSENT)
+    }
+}
+
+/// Checks what single keys do not tell.
+pub fn check(section: &Section) -> Result<()> {
+    let base = Url::parse("http://localhost/").map_err(|_| section.fault("query", "has no URL"))?;
+    Endpoint::of(section, &base, section.get("query").unwrap_or_default()).map(drop)
+}
+
+fn format(section: &Section) -> Result<Format> {
+    Ok(match section.text("format")? {
+        "json_lines" => Format::JsonLines,
+        "csv" => match section.text("csv_delimiter")?.as_bytes() {
+            [delimiter] => Format::Csv { delimiter: *delimiter },
+            b"\\t" => Format::Csv { delimiter: b'\t' },
+            _ => return Err(section.error("csv_delimiter", "must be one character, or `\\t`")),
+        },
+        "xml" => Format::Xml,
+        _ => Format::Json,
+    })
+}
+
+fn request(section: &Section, base: &Url, path: &str) -> Result<Request> {
+    let mut request = Request::get(joined(section, base, path)?);
+    request.query = request.url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+    request.url.set_query(None);
+    if section.text("method")? == "post" {
+        request.method = Method::POST;
+    }
+    headers(section, &mut request.headers)?;
+    if let Some(body) = section.get("body") {
+        if request.method != Method::POST {
+            return Err(section.error("body", "is of `method = post`"));
+        }
+        let is_json = body.trim_start().starts_with(['{', '[']);
+        if is_json && serde_json::from_str::<serde_json::Value>(body).is_err() {
+            return Err(section.error("body", "begins as JSON does, and is none"));
+        }
+        let kind = if is_json { "application/json" } else { "application/x-www-form-urlencoded" };
+        request.headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(kind));
+        request.body = Some(Bytes::copy_from_slice(body.as_bytes()));
+    }
+    if section.text("params_in")? == "body" {
+        request.params = Params::of_body(request.body.as_deref())
+            .ok_or_else(|| section.error("params_in", "is `body`, and `body` is neither a JSON object nor `name=value&…`"))?;
+    }
+    for (name, lines) in section.members("param.") {
+        for value in lines.lines().map(str::trim) {
+            request.add_param(name, value);
+        }
+    }
+    Ok(request)
+}
+
+/// A path behind the server's URL. A whole URL must be of that server.
+fn joined(section: &Section, base: &Url, path: &str) -> Result<Url> {
+    let wrong = |message: &str| section.error("query", message);
+    let whole = match path.contains("://") {
+        true => Url::parse(path).map_err(|_| wrong("is no URL"))?,
+        false => {
+            let (base_text, path) = (base.as_str().trim_end_matches('/'), path.trim_start_matches('/'));
+            Url::parse(&format!("{base_text}/{path}")).map_err(|_| wrong("is no path of a URL"))?
+        }
+    };
+    match whole.origin() == base.origin() {
+        true => Ok(whole),
+        false => Err(wrong("leads to another server than `base_url`")),
+    }
+}
+
+fn headers(section: &Section, headers: &mut HeaderMap) -> Result<()> {
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json, */*;q=0.5"));
+    for (name, value) in section.members("header.") {
+        let key = format!("header.{name}");
+        let name: HeaderName = name.parse().map_err(|_| section.error(&key, "is no name of a header"))?;
+        if name == "authorization" || name == "cookie" {
+            return Err(section.error(&key, "would go to other servers too").hint("Use `auth`, whose keys go to this server alone and are never shown."));
+        }
+        let value = HeaderValue::from_str(value).map_err(|_| section.error(&key, "is no value of a header"))?;
+        headers.insert(name, value);
+    }
+    Ok(())
+}
+
+/// The columns and keys of a selection that an endpoint does not have.
+pub fn refuse_foreign_keys(selection: &Selection) -> Result<()> {
+    match &selection.filter {
+        Some(_) => Err(selection.section.error("where", "is of databases: what an API is to leave out, its parameters say")),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,157 @@
+//! HTTP APIs: endpoints that are read page by page.
+//!
+//! A request ([`request`]) is signed ([`auth`]), paced ([`pace`]), sent ([`transport`]) and judged ([`verdict`]) until it has come to
+//! something ([`asking`]); what comes after a page its own words tell ([`paging`]); its records ([`body`]) become rows as all documents do
+//! ([`documents`](super::documents)). A page is there to its end before a row of it is handed on.
+
+mod ahead;
+mod asking;
+mod auth;
+mod body;
+mod config;
+mod endpoint;
+mod failure;
+mod pace;
+mod pages;
+mod paging;
+mod position;
+mod request;
+mod rules;
+mod transport;
+mod verdict;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+use self::ahead::Ahead;
+use self::asking::{Asked, Asker, Patience};
+use self::config::Settings;
+use self::endpoint::Endpoint;
+use self::pace::Pace;
+use self::pages::Pages;
+use self::position::Reached;
+use self::transport::Live;
+use super::documents::{self, Documents};
+use super::{Description, Listing, Maker, Reader, Selection, Source, Stream, Tables, feed};
+use crate::config::Section;
+use crate::error::Result;
+use crate::record::{Checkpoint, Mode};
+
+/// The registration.
+pub const MAKER: Maker = Maker {
+    kind: config::KIND,
+    check: config::check,
+    check_mode,
+    check_stream,
+    table: |_, text| Some(text.to_owned()),
+    make: |section| Ok(Box::new(Rest::new(section)?)),
+};
+
+fn check_mode(section: &Section, mode: Mode) -> Result<()> {
+    match mode {
+        Mode::Full => Ok(()),
+        Mode::Incremental | Mode::Cdc => Err(section.error("mode", "is not one that an API is read in")),
+    }
+}
+
+fn check_stream(section: &Section) -> Result<()> {
+    documents::keys::check(section)?;
+    endpoint::check(section)
+}
+
+/// A server.
+struct Rest {
+    settings: Settings,
+    asker: OnceCell<Arc<Asker>>,
+}
+
+impl Rest {
+    fn new(section: &Section) -> Result<Self> {
+        Ok(Self { settings: Settings::of(section)?, asker: OnceCell::new() })
+    }
+
+    async fn asker(&self) -> Result<&Arc<Asker>> {
+        let make = || async {
+            let Settings { section, base_url, limits, .. } = &self.settings;
+            let transport = Arc::new(Live::of(section, base_url)?);
+            let auth = auth::of(section, base_url, transport.clone())?;
+            Ok(Arc::new(Asker::new(transport, auth, Pace::new(limits.clone()), Patience::of(section)?)))
+        };
+        self.asker.get_or_try_init(make).await
+    }
+
+    fn endpoint(&self, selection: &Selection) -> Result<Arc<Endpoint>> {
+        let Tables::Query(path) = &selection.tables else {
+            return Err(selection.section.fault("query", "`path` is missing: the endpoint's, behind `base_url`"));
+        };
+        Endpoint::of(&selection.section, &self.settings.base_url, path).map(Arc::new)
+    }
+
+    /// The stream's records as rows, as far as they are known by a checkpoint.
+    fn documents(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Documents> {
+        let selection = &stream.selection;
+        let key = match selection.primary_key.as_slice() {
+            [one] => Some(one.clone()),
+            [] => None,
+            _ => return Err(selection.section.error("primary_key", "names several fields: records are told apart by one")),
+        };
+        let named = selection.columns.clone().unwrap_or_default();
+        let settings = documents::keys::settings(&selection.section, key, named)?;
+        let known = after.map_or(&Value::Null, |checkpoint| pages::columns(&checkpoint.state));
+        Documents::of(&selection.output_name(stream.table()), settings, known)
+    }
+}
+
+#[async_trait]
+impl Source for Rest {
+    async fn identity(&self) -> Result<Value> {
+        Ok(json!({ "type": config::KIND.name, "server": self.settings.identity }))
+    }
+
+    async fn streams(&self, selections: &[Selection]) -> Result<Listing> {
+        let mut listing = Listing::default();
+        for selection in selections {
+            check_mode(&selection.section, selection.mode)?;
+            check_stream(&selection.section)?;
+            self.endpoint(selection)?;
+            let (id, tables) = (selection.stream_id(""), vec![selection.name.clone()]);
+            let selection = Arc::new(selection.clone());
+            listing.streams.push(Stream { id, selection, tables, estimate: None, range: None, following: Default::default() });
+        }
+        Ok(listing)
+    }
+
+    async fn describe(&self, stream: &Stream) -> Result<Description> {
+        let endpoint = self.endpoint(&stream.selection)?;
+        let request = endpoint.request(&endpoint.paging.first())?;
+        let (mut documents, mut notes) = (self.documents(stream, None)?, Vec::new());
+        match self.asker().await?.ask(&request, &endpoint).await? {
+            Asked::Failed(failure) => return Err(failure.error(&request)),
+            Asked::Nothing => notes.push("The first page has nothing, by `ignore_when`.".to_owned()),
+            Asked::Page(answer, envelope) => {
+                pages::observe(*answer, &endpoint, &mut documents).await?;
+                notes.push(format!("The first page has {} records; columns are as these have them.", envelope.records));
+            }
+        }
+        Ok(Description { table: documents.table().clone(), notes })
+    }
+
+    async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
+        let endpoint = self.endpoint(&stream.selection)?;
+        let reached = match after {
+            Some(checkpoint) => Reached::of(&checkpoint.position)?,
+            None => Reached::beginning(endpoint.paging.first()),
+        };
+        if let (Some(checkpoint), None) = (after, &reached.next) {
+            return Ok(feed::at_its_end(checkpoint.clone()));
+        }
+        let documents = self.documents(stream, after)?;
+        let width = usize::try_from(stream.selection.section.integer("concurrency")?).unwrap_or(1);
+        let ahead = Ahead::new(self.asker().await?.clone(), endpoint.clone(), width);
+        let pages = Pages { endpoint, ahead, documents, reached };
+        Ok(feed::from_task(|outlet| pages.read(outlet)))
+    }
+}

@@ -1,0 +1,167 @@
+//! How fast requests may follow one another: by what the configuration says, and by what the server's answers say.
+
+mod told;
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use reqwest::header::HeaderMap;
+use tokio::sync::Mutex as Queue;
+use tokio::time::{Instant, sleep_until};
+
+pub use self::told::retry_after;
+
+/// So many requests in any stretch of time of this length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    pub requests: u32,
+    pub within: Duration,
+}
+
+impl Limit {
+    /// `10/s`, `1000/h`, `5/10s`; several are separated by commas.
+    pub fn parse_all(text: &str) -> Option<Vec<Self>> {
+        text.split(',').map(|one| Self::parse(one.trim())).collect()
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (requests, within) = text.split_once('/')?;
+        let within = within.trim();
+        let within = match within.starts_with(|c: char| c.is_ascii_digit()) {
+            true => crate::config::parse_duration(within)?,
+            false => crate::config::parse_duration(&format!("1{within}"))?,
+        };
+        let requests = requests.trim().parse().ok().filter(|requests| (1..=1_000_000).contains(requests))?;
+        (!within.is_zero()).then_some(Self { requests, within })
+    }
+
+    /// A little longer than it says: requests arrive closer together, or farther apart, than they are sent.
+    fn kept_within(&self) -> Duration {
+        self.within + (self.within / 50).clamp(Duration::from_millis(20), Duration::from_secs(1))
+    }
+}
+
+/// The pace of all requests to one server.
+pub struct Pace {
+    /// Held by the request whose turn comes next, while it waits: the others queue behind it, in the order in which they came.
+    queue: Queue<()>,
+    windows: Mutex<Windows>,
+}
+
+#[derive(Default)]
+struct Windows {
+    limits: Vec<(Limit, VecDeque<Instant>)>,
+    paused_until: Option<Instant>,
+}
+
+impl Pace {
+    pub fn new(limits: Vec<Limit>) -> Self {
+        let limits = limits.into_iter().map(|limit| (limit, VecDeque::new())).collect();
+        Self { queue: Queue::default(), windows: Mutex::new(Windows { limits, paused_until: None }) }
+    }
+
+    /// Waits until a request may be sent.
+    pub async fn turn(&self) {
+        let _first = self.queue.lock().await;
+        loop {
+            let turn = self.windows().go_or_wait(Instant::now());
+            match turn {
+                // A pause may have come meanwhile.
+                Some(at) => sleep_until(at).await,
+                None => return,
+            }
+        }
+    }
+
+    /// Nobody sends anything for so long.
+    pub fn pause(&self, wait: Duration) {
+        let mut windows = self.windows();
+        windows.paused_until = windows.paused_until.max(Instant::now().checked_add(wait));
+    }
+
+    /// Takes note of what an answer says of the requests that are left. `busy` is how many others are under way, which count
+    /// among those.
+    pub fn learn(&self, headers: &HeaderMap, busy: usize) {
+        if let Some(left) = told::left(headers)
+            && left.requests <= busy as u64
+            && let Some(wait) = left.reset
+        {
+            self.pause(wait);
+        }
+    }
+
+    fn windows(&self) -> MutexGuard<'_, Windows> {
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Windows {
+    /// When the next request may be sent; `None` where it may be now, and is.
+    fn go_or_wait(&mut self, now: Instant) -> Option<Instant> {
+        self.paused_until = self.paused_until.filter(|until| *until > now);
+        let mut earliest = self.paused_until;
+        for (limit, sent) in &mut self.limits {
+            while sent.front().is_some_and(|first| *first + limit.kept_within() <= now) {
+                sent.pop_front();
+            }
+            if sent.len() >= limit.requests as usize {
+                earliest = earliest.max(sent.front().map(|first| *first + limit.kept_within()));
+            }
+        }
+        if earliest.is_none() {
+            self.limits.iter_mut().for_each(|(_, sent)| sent.push_back(now));
+        }
+        earliest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn limits_are_read() {
+        let limit = |requests, seconds| Limit { requests, within: Duration::from_secs(seconds) };
+        assert_eq!(Limit::parse_all("10/s, 1000/h").unwrap(), [limit(10, 1), limit(1000, 3600)]);
+        assert_eq!(Limit::parse_all("5/10s").unwrap(), [limit(5, 10)]);
+        for wrong in ["10", "0/s", "10/", "/s", "10/0s", "ten/s", "10/s,", "-1/s"] {
+            assert!(Limit::parse_all(wrong).is_none(), "{wrong}");
+        }
+    }
+
+    /// When each of so many requests was sent, in milliseconds.
+    async fn sent(pace: Arc<Pace>, count: usize) -> Vec<u128> {
+        let begun = Instant::now();
+        let one = || {
+            let pace = pace.clone();
+            async move {
+                pace.turn().await;
+                begun.elapsed().as_millis()
+            }
+        };
+        futures_util::future::join_all((0..count).map(|_| one())).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_stretch_of_time_has_more_than_it_may() {
+        let limits = Limit::parse_all("10/s, 25/10s").unwrap();
+        let times = sent(Arc::new(Pace::new(limits)), 60).await;
+        for (at, _) in times.iter().enumerate() {
+            assert!(times.get(at + 10).is_none_or(|later| later - times[at] >= 1000), "{times:?}");
+            assert!(times.get(at + 25).is_none_or(|later| later - times[at] >= 10_000), "{times:?}");
+        }
+        assert!(times[59] < 23_000, "no slower than it must: {times:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_holds_all() {
+        let pace = Arc::new(Pace::new(Vec::new()));
+        pace.pause(Duration::from_secs(3));
+        pace.pause(Duration::from_secs(1));
+        let times = sent(pace, 3).await;
+        assert!(times.iter().all(|at| (3000..3100).contains(at)), "{times:?}");
+    }
+}

@@ -1,0 +1,229 @@
+//! From page to page: where the next one is, by what this one says, and when there is none.
+
+mod guard;
+mod keys;
+mod link;
+mod place;
+
+use reqwest::header::HeaderMap;
+use url::Url;
+
+pub use self::guard::Guard;
+pub use self::keys::KEYS;
+pub use self::place::Place;
+use super::request::Request;
+use crate::config::Section;
+use crate::error::{Error, Result};
+
+/// How an endpoint goes from page to page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paging {
+    kind: Kind,
+    size: Option<Size>,
+    /// Where the answer tells how many records there are in all, whether there are more, and which page is the last.
+    total: Option<String>,
+    has_more: Option<String>,
+    last_page: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Kind {
+    Once,
+    Number { param: String, first: i64 },
+    Offset { param: String, first: i64 },
+    Cursor { param: String, from: From },
+    Link(From),
+    /// The greatest, or last, key of the page's records.
+    Keyset { param: String },
+}
+
+/// The parameter that says how large pages are to be. What the server makes of it decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Size {
+    param: String,
+    records: String,
+}
+
+/// Where in an answer the way to the next page is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum From {
+    Body(String),
+    Header(String),
+    /// `Link: <…>; rel="next"`.
+    LinkHeader,
+}
+
+/// What a page says of itself, as far as it is asked ([`Paging::wanted`]).
+pub struct Page<'a> {
+    /// Where it was asked for, as it was sent but for what is secret.
+    pub url: &'a Url,
+    pub headers: &'a HeaderMap,
+    /// The text of a value of the body; `None` where there is none, or null.
+    pub value: &'a dyn Fn(&str) -> Option<String>,
+    pub records: u64,
+    /// Of [`Paging::key`], as text: of its last record.
+    pub last_key: Option<String>,
+    /// A digest of its whole body.
+    pub digest: u64,
+}
+
+/// What comes after a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    At(Place),
+    End,
+}
+
+impl From {
+    fn of(text: &str) -> Self {
+        match text.strip_prefix("header.") {
+            Some(name) => From::Header(name.to_owned()),
+            None => From::Body(text.to_owned()),
+        }
+    }
+
+    /// What is there; nothing where it is empty.
+    fn text(&self, page: &Page<'_>) -> Option<String> {
+        let text = match self {
+            From::Body(path) => (page.value)(path),
+            From::Header(name) => page.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned),
+            From::LinkHeader => link::of_headers(page.headers),
+        };
+        text.filter(|text| !text.is_empty())
+    }
+}
+
+impl Paging {
+    pub fn of(section: &Section) -> Result<Self> {
+        let kind = keys::kind(section)?;
+        let text = |key: &str| section.get(key).map(str::to_owned);
+        let size = match (text("page_size_param"), text("page_size")) {
+            (Some(param), Some(records)) => Some(Size { param, records }),
+            (None, Some(_)) => return Err(section.error("page_size", "needs `page_size_param`, the parameter's name")),
+            (Some(_), None) => return Err(section.error("page_size_param", "needs `page_size`, its value")),
+            (None, None) => None,
+        };
+        Ok(Self { kind, size, total: text("total"), has_more: text("has_more"), last_page: text("last_page") })
+    }
+
+    /// The paths of the body that it goes by.
+    pub fn wanted(&self) -> impl Iterator<Item = &str> {
+        let next = match &self.kind {
+            Kind::Cursor { from: From::Body(path), .. } | Kind::Link(From::Body(path)) => Some(path),
+            _ => None,
+        };
+        [next, self.total.as_ref(), self.has_more.as_ref(), self.last_page.as_ref()].into_iter().flatten().map(String::as_str)
+    }
+
+    /// Whether it goes by a field of the records.
+    pub fn is_by_key(&self) -> bool {
+        matches!(self.kind, Kind::Keyset { .. })
+    }
+
+    /// The first page.
+    pub fn first(&self) -> Place {
+        match self.kind {
+            Kind::Number { first, .. } => Place::Page(first),
+            Kind::Offset { first, .. } => Place::Offset(first),
+            _ => Place::First,
+        }
+    }
+
+    /// The page behind one that is not here yet, where that can be told; `size` is how many records pages have had.
+    pub fn ahead(&self, place: &Place, size: u64) -> Option<Place> {
+        match place {
+            Place::Page(number) => Some(Place::Page(number + 1)),
+            Place::Offset(offset) if size > 0 => Some(Place::Offset(offset + i64::try_from(size).ok()?)),
+            _ => None,
+        }
+    }
+
+    /// Has a request ask for the page.
+    pub fn apply(&self, place: &Place, request: &mut Request) -> Result<()> {
+        if let Some(size) = &self.size
+            && !matches!(place, Place::Link(_))
+        {
+            request.set_param(&size.param, &size.records);
+        }
+        match (&self.kind, place) {
+            (Kind::Number { param, .. }, Place::Page(number)) | (Kind::Offset { param, .. }, Place::Offset(number)) => {
+                request.set_param(param, number.to_string());
+            }
+            (Kind::Cursor { param, .. }, Place::Cursor(text)) | (Kind::Keyset { param }, Place::After(text)) => {
+                request.set_param(param, text);
+            }
+            (Kind::Link(_), Place::Link(link)) => link::apply(link, request)?,
+            (_, Place::First) => {}
+            _ => {
+                return Err(Error::conflict("the stream's place is of another kind of pages")
+                    .hint("`pagination` was another when it was read last: run it once with `--full-refresh`."));
+            }
+        }
+        Ok(())
+    }
+
+    /// What comes after a page. `read` is how many records the pages before it had, and `guard` remembers where we were.
+    ///
+    /// An error where the answer does not say what it was to say, or leads back to where we were.
+    pub fn after(&self, place: &Place, page: &Page<'_>, read: u64, guard: &mut Guard) -> Result<Next> {
+        let is_numbered = matches!(place, Place::Page(_) | Place::Offset(_));
+        if is_numbered && page.records > 0 && guard.is_same_body(page.digest) {
+            return Err(Error::data(format!("{} is the same as the one before it", place.shown()))
+                .hint("Does the server know the parameter? Look at `page_param` (or `offset_param`) and `pagination`."));
+        }
+        if self.is_last(place, page, read + page.records)? {
+            return Ok(Next::End);
+        }
+        let next = match (&self.kind, place) {
+            (Kind::Once, _) => None,
+            (Kind::Number { .. }, Place::Page(number)) => (page.records > 0).then(|| Place::Page(number + 1)),
+            (Kind::Offset { .. }, Place::Offset(offset)) => {
+                let records = i64::try_from(page.records).unwrap_or(i64::MAX);
+                (records > 0).then(|| Place::Offset(offset.saturating_add(records)))
+            }
+            (Kind::Cursor { from, .. }, _) => from.text(page).map(Place::Cursor),
+            (Kind::Link(from), _) => from.text(page).map(|link| link::place(&link, page.url)).transpose()?,
+            (Kind::Keyset { .. }, _) => match (page.records, &page.last_key) {
+                (0, _) => None,
+                (_, Some(key)) => Some(Place::After(key.clone())),
+                (_, None) => {
+                    return Err(Error::data("the last record of a page lacks the field of `keyset_field`"));
+                }
+            },
+            _ => None,
+        };
+        let Some(next) = next else { return Ok(Next::End) };
+        guard.go(&next)?;
+        Ok(Next::At(next))
+    }
+
+    /// Whether the answer says that there is nothing more.
+    fn is_last(&self, place: &Place, page: &Page<'_>, read: u64) -> Result<bool> {
+        let told = |key: &str, path: &str| {
+            (page.value)(path).ok_or_else(|| {
+                Error::data(format!("the answer has no `{path}`, which `{key}` names")).hint(
+                    "Without it nobody can tell whether there are more pages. Mend the key, or leave it out, where the end is an empty page.",
+                )
+            })
+        };
+        let number = |key: &str, path: &str| {
+            let text = told(key, path)?;
+            text.parse::<i64>().map_err(|_| Error::data(format!("`{path}` of the answer, which `{key}` names, is no whole number")))
+        };
+        if let Some(path) = &self.has_more
+            && matches!(told("has_more", path)?.as_str(), "false" | "0" | "" | "no")
+        {
+            return Ok(true);
+        }
+        if let (Some(path), Place::Page(at)) = (&self.last_page, place) {
+            return Ok(*at >= number("last_page", path)?);
+        }
+        if let Some(path) = &self.total
+            && self.has_more.is_none()
+            && i64::try_from(read).unwrap_or(i64::MAX) >= number("total", path)?
+        {
+            return Ok(true);
+        }
+        Ok(false)
+    }
+}

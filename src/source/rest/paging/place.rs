@@ -1,0 +1,31 @@
+//! Where a page is.
+
+use serde::{Deserialize, Serialize};
+
+/// A page of an endpoint. It is kept in positions, so nothing of it is secret.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    First,
+    Page(i64),
+    Offset(i64),
+    Cursor(String),
+    /// The path and query of a link, without what is secret.
+    Link(String),
+    /// Behind the record with this key.
+    After(String),
+}
+
+impl Place {
+    /// For messages. Cursors and keys may be values of records: they are not shown.
+    pub fn shown(&self) -> String {
+        match self {
+            Place::First => "the first page".to_owned(),
+            Place::Page(number) => format!("page {number}"),
+            Place::Offset(offset) => format!("the page at offset {offset}"),
+            Place::Cursor(_) => "the page at a cursor".to_owned(),
+            Place::Link(_) => "the page of a next link".to_owned(),
+            Place::After(_) => "the page behind a key".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! What an answer means beyond its status: conditions on values of its body, as people write them.
+//!
+//! `error.code in 4, 17, 32, 613`; several, of which one is enough, on lines of their own or separated by `;`; several that
+//! must all hold are joined by `and`.
+
+use std::fmt;
+
+/// Conditions, of which one that holds is enough.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rules(Vec<Vec<Condition>>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Condition {
+    of: Of,
+    test: Test,
+}
+
+/// What is looked at.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Of {
+    Status,
+    /// A header, in lower case.
+    Header(String),
+    /// A path in the body, as it is written.
+    Body(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Test {
+    In(Vec<String>),
+    NotIn(Vec<String>),
+    Exists,
+    Missing,
+    Contains(String),
+}
+
+/// Why a text is no condition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem(String);
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Rules {
+    pub fn parse(text: &str) -> Result<Self, Problem> {
+        let alternatives = text.split(['\n', ';']).map(str::trim).filter(|part| !part.is_empty());
+        let all = |part: &str| split_words(part, "and").into_iter().map(condition).collect();
+        alternatives.map(all).collect::<Result<_, _>>().map(Self)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What they look at.
+    pub fn of(&self) -> impl Iterator<Item = &Of> {
+        self.0.iter().flatten().map(|condition| &condition.of)
+    }
+
+    /// Whether one holds. `value` tells the text of what is there: of a number as it is written, of an object or a list
+    /// nothing but that it is there (the empty text).
+    pub fn hold<'v>(&self, value: impl Fn(&Of) -> Option<&'v str>) -> bool {
+        self.0.iter().any(|all| all.iter().all(|condition| condition.test.holds(value(&condition.of))))
+    }
+}
+
+impl Test {
+    fn holds(&self, value: Option<&str>) -> bool {
+        match (self, value) {
+            (Test::Exists, value) => value.is_some(),
+            (Test::Missing, value) => value.is_none(),
+            (Test::In(wanted), Some(value)) => wanted.iter().any(|wanted| wanted == value),
+            // What is not there is none of them, and says nothing.
+            (Test::In(_) | Test::NotIn(_) | Test::Contains(_), None) => false,
+            (Test::NotIn(wanted), Some(value)) => wanted.iter().all(|wanted| wanted != value),
+            (Test::Contains(part), Some(value)) => value.to_lowercase().contains(part),
+        }
+    }
+}
+
+fn condition(text: &str) -> Result<Condition, Problem> {
+    let problem = || {
+        Problem(format!(
+            "`{text}` is no condition: write `error.code in 4, 17`, `status = 420`, `error exists`, `error missing`, \
+             `error.message contains limit` or `header.x-state != ready`"
+        ))
+    };
+    let (of, rest) = text.split_once(|c: char| c.is_whitespace() || c == '=' || c == '!').ok_or_else(problem)?;
+    let rest = text[of.len()..].trim_start();
+    let test = if let Some(value) = rest.strip_prefix("!=") {
+        Test::NotIn(vec![plain(value).ok_or_else(problem)?])
+    } else if let Some(value) = rest.strip_prefix('=') {
+        Test::In(vec![plain(value).ok_or_else(problem)?])
+    } else {
+        let (word, values) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+        match (word, values.trim()) {
+            ("exists", "") => Test::Exists,
+            ("missing", "") => Test::Missing,
+            ("in", values) => Test::In(list(values).ok_or_else(problem)?),
+            ("contains", part) => Test::Contains(plain(part).ok_or_else(problem)?.to_lowercase()),
+            _ => return Err(problem()),
+        }
+    };
+    let of = match (of, of.strip_prefix("header.")) {
+        ("", _) => return Err(problem()),
+        ("status", _) => Of::Status,
+        (_, Some(name)) => Of::Header(name.to_ascii_lowercase()),
+        (path, None) => Of::Body(path.to_owned()),
+    };
+    Ok(Condition { of, test })
+}
+
+fn list(text: &str) -> Option<Vec<String>> {
+    text.split(',').map(plain).collect()
+}
+
+/// A value, without the quotes that it may stand in.
+fn plain(text: &str) -> Option<String> {
+    let text = text.trim();
+    let quoted = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    let plain = quoted.unwrap_or(text);
+    (quoted.is_some() || !plain.is_empty()).then(|| plain.to_owned())
+}
+
+/// The parts between a word that stands alone.
+fn split_words<'t>(text: &'t str, word: &str) -> Vec<&'t str> {
+    let (mut parts, mut begin, mut at) = (Vec::new(), 0, 0);
+    for piece in text.split_inclusive(char::is_whitespace) {
+        if piece.trim_end() == word {
+            parts.push(text[begin..at].trim());
+            begin = at + piece.len();
+        }
+        at += piece.len();
+    }
+    parts.push(text[begin..].trim());
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hold(rules: &str, there: &[(Of, &'static str)]) -> bool {
+        let find = |of: &Of| there.iter().find(|(known, _)| known == of).map(|(_, value)| *value);
+        Rules::parse(rules).unwrap().hold(find)
+    }
+
+    fn body(path: &str) -> Of {
+        Of::Body(path.to_owned())
+    }
+
+    #[test]
+    fn one_of_several_is_enough() {
+        let code = |code| [(body("error.code"), code), (Of::Status, "400")];
+        let rules = "error.code in 4, 17,32 ; status = 420\nerror.code=\"613\"";
+        for (is, held) in [("17", true), ("32", true), ("613", true), ("1", false), ("170", false)] {
+            assert_eq!(hold(rules, &code(is)), held, "{is}");
+        }
+        assert!(hold(rules, &[(Of::Status, "420")]));
+        assert!(!hold(rules, &[]) && !hold("", &code("4")));
+    }
+
+    #[test]
+    fn all_of_those_that_are_joined_must_hold() {
+        let rules = "status = 400 and error.code in 4 and error.message contains Limit";
+        let there = |status, message| [(Of::Status, status), (body("error.code"), "4"), (body("error.message"), message)];
+        assert!(hold(rules, &there("400", "request LIMIT reached")));
+        assert!(!hold(rules, &there("400", "no such thing")));
+        assert!(!hold(rules, &there("200", "limit")));
+    }
+
+    #[test]
+    fn what_is_there_and_what_is_not() {
+        let error = [(body("error"), "")];
+        assert!(hold("error exists", &error) && !hold("error exists", &[]));
+        assert!(hold("error missing", &[]) && !hold("error missing", &error));
+        let ready = [(Of::Header("x-state".to_owned()), "busy")];
+        assert!(hold("header.X-State != ready", &ready) && !hold("header.x-state != ready", &[]));
+    }
+
+    #[test]
+    fn what_is_no_condition_is_refused() {
+        for wrong in ["error.code", "in 4", "error.code in", "= 4", "error.code ~ 4", "error exists now", "a = 1 and"] {
+            assert!(Rules::parse(wrong).is_err(), "{wrong}");
+        }
+        let of: Vec<_> = Rules::parse("a.b in 1 and status = 2").unwrap().of().cloned().collect();
+        assert_eq!(of, [body("a.b"), Of::Status]);
+    }
+}

@@ -1,0 +1,149 @@
+//! What an answer means: a page, a reason to wait and ask again, or a failure.
+
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::StatusCode;
+
+use super::body::{self, Envelope, Fault, Unreadable, What, Wrong};
+use super::endpoint::Endpoint;
+use super::failure::{Failure, excerpt};
+use super::pace;
+use super::rules::{Of, Rules};
+use super::transport::Answer;
+use crate::error::Kind;
+
+/// What is to be done about an answer.
+#[derive(Debug)]
+pub enum Verdict {
+    /// A page that is there to its end.
+    Page(Envelope),
+    /// `ignore_when` says that there is nothing.
+    Nothing,
+    /// The credentials are not accepted.
+    Unauthorized(Failure),
+    /// Asked for again, after so long where the server says.
+    Again(Failure, Option<Duration>),
+    Failed(Failure),
+}
+
+/// The most of an error's body that is looked at for an excerpt.
+const HEAD: usize = 2048;
+
+/// Judges an answer. It blocks where the body is a file. `secrets` are those that the request was signed with.
+pub fn judge(answer: &Answer, endpoint: &Endpoint, secrets: &[String]) -> Verdict {
+    let looked = match body::look(&answer.body, endpoint.format, &endpoint.wanted) {
+        Err(Unreadable::File(error)) => {
+            return Verdict::Failed(Failure::passing(format!("its answer cannot be read from its temporary file: {error}")));
+        }
+        Err(Unreadable::Fault(fault)) => Err(fault),
+        Ok(envelope) => Ok(envelope),
+    };
+    let envelope = looked.as_ref().ok();
+    let status = answer.status.as_u16().to_string();
+    let value = |of: &Of| value(of, &status, &answer.headers, endpoint, envelope);
+    let holds = |rules: &Rules| !rules.is_empty() && rules.hold(value);
+    if holds(&endpoint.ignore_when) {
+        return Verdict::Nothing;
+    }
+    let refused = |reason: String, kind| {
+        let head = answer.body.head(HEAD).unwrap_or_default();
+        Failure { status: Some(answer.status), excerpt: excerpt(&head, secrets), ..Failure::new(kind, reason) }
+    };
+    if holds(&endpoint.fail_when) {
+        return Verdict::Failed(refused(format!("the answer ({status}) is one of `fail_when`"), Kind::Data));
+    }
+    if holds(&endpoint.retry_when) {
+        let wait = pace::retry_after(&answer.headers);
+        return Verdict::Again(refused(format!("the answer ({status}) is one of `retry_when`"), Kind::Unavailable), wait);
+    }
+    match answer.status.as_u16() {
+        200..=299 => success(answer, endpoint, looked),
+        401 => Verdict::Unauthorized(Failure {
+            hint: Some("The server does not accept the credentials: look at `auth` and its keys."),
+            ..refused("the server answers 401 (Unauthorized)".to_owned(), Kind::Denied)
+        }),
+        403 => Verdict::Failed(Failure {
+            hint: Some("These credentials may not read this: have it granted to them, or set `retry_when` where the API means \"slow down\" by it."),
+            ..refused("the server answers 403 (Forbidden)".to_owned(), Kind::Denied)
+        }),
+        408 | 425 | 429 | 500 | 502..=504 | 507 | 509 | 520..=527 | 529 | 530 => {
+            Verdict::Again(refused(named(answer.status), Kind::Unavailable), pace::retry_after(&answer.headers))
+        }
+        404 | 410 => Verdict::Failed(Failure {
+            hint: Some("Look at `base_url` and `path`; `ignore_when = status = 404` takes it for nothing."),
+            ..refused(named(answer.status), Kind::Data)
+        }),
+        _ => Verdict::Failed(refused(named(answer.status), Kind::Data)),
+    }
+}
+
+fn named(status: StatusCode) -> String {
+    match status.canonical_reason() {
+        Some(reason) => format!("the server answers {} ({reason})", status.as_u16()),
+        None => format!("the server answers {}", status.as_u16()),
+    }
+}
+
+/// An answer that says of itself that all is well.
+fn success(answer: &Answer, endpoint: &Endpoint, looked: Result<Envelope, Fault>) -> Verdict {
+    let envelope = match looked {
+        Ok(envelope) => envelope,
+        Err(fault) => return faulty(answer, fault),
+    };
+    if answer.status == StatusCode::NO_CONTENT {
+        return Verdict::Page(envelope);
+    }
+    let complaint = match envelope.what {
+        // Some leave the list out where it is empty; whoever knows that of them says so.
+        What::Absent | What::NullThere if endpoint.records_may_be_absent => None,
+        what => what.complaint(endpoint.wanted.records()),
+    };
+    let Some(complaint) = complaint else { return Verdict::Page(envelope) };
+    let failure = Failure { status: Some(answer.status), ..Failure::new(Kind::Data, format!("the answer {complaint}")) };
+    match envelope.what {
+        // A server that is being restarted, or a proxy before it.
+        What::Empty | What::Null => Verdict::Again(failure, None),
+        _ => Verdict::Failed(Failure {
+            hint: Some("Look at `records`; `records_absent = empty` takes that for no records."),
+            ..failure
+        }),
+    }
+}
+
+/// A body that is none of its format, with a status that says that all is well.
+fn faulty(answer: &Answer, fault: Fault) -> Verdict {
+    let is_html = fault.wrong == Wrong::Html || content_type(&answer.headers).starts_with("text/html");
+    let reason = match (is_html, fault.wrong) {
+        (true, _) => format!("the answer {}", Fault { wrong: Wrong::Html, ..fault }),
+        (false, _) => format!("the answer {fault}"),
+    };
+    let failure = Failure { status: Some(answer.status), ..Failure::new(Kind::Data, reason) };
+    match fault.wrong {
+        Wrong::Truncated | Wrong::Html | Wrong::Other | Wrong::Trailing => Verdict::Again(failure, None),
+        _ if is_html => Verdict::Again(failure, None),
+        _ => Verdict::Failed(failure),
+    }
+}
+
+fn content_type(headers: &HeaderMap) -> &str {
+    headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn value<'v>(
+    of: &Of,
+    status: &'v str,
+    headers: &'v HeaderMap,
+    endpoint: &Endpoint,
+    envelope: Option<&'v Envelope>,
+) -> Option<&'v str> {
+    match of {
+        Of::Status => Some(status),
+        Of::Header(name) => headers.get(name)?.to_str().ok(),
+        Of::Body(path) => {
+            let found = endpoint.value(envelope?, path);
+            // An object or a list is there, whatever is in it.
+            found.text().or_else(|| found.is_there().then_some(""))
+        }
+    }
+}

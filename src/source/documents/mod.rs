@@ -7,6 +7,7 @@
 //! the [`whole`] document.
 
 pub mod bson;
+pub mod chosen;
 mod columns;
 pub mod decimal;
 pub mod declared;
@@ -30,6 +31,7 @@ mod together;
 mod whole;
 pub mod write;
 
+pub use self::chosen::Chosen;
 pub use self::quarantine::Refused;
 pub use self::settings::{Declared, InvalidText, OnMisfit, Schema, Settings};
 pub use self::table::{Built, Documents};

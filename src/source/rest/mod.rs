@@ -34,7 +34,7 @@ use self::pace::Pace;
 use self::pages::Pages;
 use self::position::Reached;
 use self::transport::Live;
-use super::documents::{self, Documents};
+use super::documents::{self, Chosen, Documents};
 use super::{Description, Listing, Maker, Reader, Selection, Source, Stream, Tables, feed};
 use crate::config::Section;
 use crate::error::Result;
@@ -151,7 +151,8 @@ impl Source for Rest {
         let documents = self.documents(stream, after)?;
         let width = usize::try_from(stream.selection.section.integer("concurrency")?).unwrap_or(1);
         let ahead = Ahead::new(self.asker().await?.clone(), endpoint.clone(), width);
-        let pages = Pages { endpoint, ahead, documents, reached };
+        let chosen = Chosen::of_selection(&stream.selection);
+        let pages = Pages { endpoint, ahead, documents, chosen, reached };
         Ok(feed::from_task(|outlet| pages.read(outlet)))
     }
 }

@@ -1,5 +1,6 @@
 //! An endpoint that is read page by page.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use super::transport::Answer;
 use crate::error::{Error, Result};
 use crate::record::{Checkpoint, Event, Rows};
 use crate::source::BATCH_BYTES;
-use crate::source::documents::{Built, Documents, bson};
+use crate::source::documents::{Built, Chosen, Documents, bson};
 use crate::source::feed::{Outlet, Stop};
 
 /// Places are told of at most this often: each costs the definition of the columns.
@@ -26,6 +27,7 @@ pub struct Pages {
     pub endpoint: Arc<Endpoint>,
     pub ahead: Ahead,
     pub documents: Documents,
+    pub chosen: Chosen,
     pub reached: Reached,
 }
 
@@ -101,7 +103,9 @@ impl Pages {
 
     /// Sends the records that are at hand.
     async fn send(&mut self, batch: &mut Batch, outlet: &Outlet) -> Result<(), Stop> {
-        let all: Vec<&[u8]> = batch.records().collect();
+        let torn = |_| Error::bug("a record is no BSON");
+        let kept: Vec<Cow<'_, [u8]>> = batch.records().map(|record| self.chosen.of(record)).collect::<Result<_, _>>().map_err(torn)?;
+        let all: Vec<&[u8]> = kept.iter().map(|record| &**record).collect();
         for group in all.chunks(self.documents.most_rows()) {
             let Built { batch, refused } = self.documents.rows(group)?;
             let beside = match self.documents.quarantine_table().cloned().filter(|_| !refused.is_empty()) {

@@ -88,11 +88,11 @@ fn no_image(event: &Event<'_>) -> Error {
 
 /// The key, the fields that were set whole, and all of the update as text. What was set within a field is in that text alone.
 fn updated<'a>(op: Op, key: &[u8], update: Option<&[u8]>, chosen: &Chosen) -> Result<Changed<'a>> {
-    let mut document = RawDocumentBuf::new();
-    chosen.copy(raw(key)?, "", &mut document)?;
+    let mut document = RawDocumentBuf::from_bytes(chosen.of(key)?.into_owned()).map_err(|_| torn())?;
     let mut sent = names(key)?;
     if let Some(update) = update {
-        let update = &chosen.of_update(raw(update)?)?;
+        let update = chosen.of_update(update)?;
+        let update = raw(&update)?;
         let is_whole = |name: &str| !name.contains('.');
         if let Ok(fields) = update.get_document("updatedFields") {
             for field in fields {
@@ -166,7 +166,8 @@ mod tests {
             update: Some(update.as_bytes()),
             ..Event::default()
         };
-        let chosen = Chosen { only: None, except: vec!["secret".to_owned(), "n.secret".to_owned()] };
+        let except = vec!["secret".to_owned(), "n.secret".to_owned()];
+        let chosen = Chosen(crate::source::documents::Chosen { only: None, except });
         let changed = of(&event, (Full::Nothing, false), &chosen).unwrap().unwrap();
         assert!(!String::from_utf8_lossy(&changed.document).contains("secret"));
         assert_eq!(document(&changed.document).get_i32("a").unwrap(), 1);

@@ -25,7 +25,7 @@ pub use self::expression::Expression;
 pub use self::handover::Handover;
 pub use self::place::{After, Place, Waiting};
 pub use self::reading::{Column, Order, Reading, Stray, Upper, nothing_new};
-pub use self::seen::Seen;
+pub use self::seen::{Seen, digest};
 pub use self::settings::{KEYS, Lookback, Nulls, Settings};
 pub use self::sieve::Sieve;
 pub use self::window::{Wanted, Window};

@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::pace::Limit;
-use super::{auth, endpoint, paging, transport};
+use super::{auth, endpoint, incremental, paging, transport};
 use crate::config::{Key, Kind, Section, Value};
 use crate::error::Result;
 use crate::net::tls;
@@ -38,9 +38,10 @@ const KEYS: &[Key] = &[
     Key::new("identity", Value::Text, "What this API is, in your own words, in place of the host of `base_url`: for one that moves."),
 ];
 
-const STREAM_KEYS: &[Key] = &joined::<{ endpoint::KEYS.len() + paging::KEYS.len() + document_keys::KEYS.len() }>(&[
+const STREAM_KEYS: &[Key] = &joined::<{ endpoint::KEYS.len() + paging::KEYS.len() + incremental::KEYS.len() + document_keys::KEYS.len() }>(&[
     endpoint::KEYS,
     paging::KEYS,
+    incremental::KEYS,
     document_keys::KEYS,
 ]);
 

@@ -6,11 +6,13 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use super::body::{Envelope, Format, Found, Path, Wanted};
+use super::incremental::{Incremental, Window};
 use super::paging::{self, Paging};
 use super::request::{Params, Request};
 use super::rules::{Of, Rules};
 use crate::config::{Key, Section, Value};
 use crate::error::Result;
+use crate::record::Mode;
 use crate::source::Selection;
 
 pub const KEYS: &[Key] = &[
@@ -74,6 +76,8 @@ pub struct Endpoint {
     request: Request,
     pub format: Format,
     pub paging: Paging,
+    /// Where the stream follows a cursor.
+    pub incremental: Option<Incremental>,
     /// The field of the last record that the next page begins behind.
     pub keyset_field: Option<String>,
     pub wanted: Wanted,
@@ -87,7 +91,7 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// Of a stream's section; `base` is its server's URL.
-    pub fn of(section: &Section, base: &Url, path: &str) -> Result<Self> {
+    pub fn of(section: &Section, (base, path): (&Url, &str), mode: Mode) -> Result<Self> {
         let paging = Paging::of(section)?;
         let rules = |key: &str| Rules::parse(section.get(key).unwrap_or_default()).map_err(|problem| section.error(key, problem));
         let (retry_when, fail_when, ignore_when) = (rules("retry_when")?, rules("fail_when")?, rules("ignore_when")?);
@@ -105,6 +109,7 @@ impl Endpoint {
             format: format(section)?,
             keyset_field: section.get("keyset_field").filter(|_| paging.is_by_key()).map(str::to_owned),
             paging,
+            incremental: (mode == Mode::Incremental).then(|| Incremental::of(section)).transpose()?,
             wanted,
             paths,
             retry_when,
@@ -114,9 +119,12 @@ impl Endpoint {
         })
     }
 
-    /// The request for a page.
-    pub fn request(&self, place: &paging::Place) -> Result<Request> {
+    /// The request for a page, of a part of the cursor.
+    pub fn request(&self, place: &paging::Place, window: Option<&Window>) -> Result<Request> {
         let mut request = self.request.clone();
+        if let (Some(settings), Some(window)) = (&self.incremental, window) {
+            settings.apply(window, &mut request)?;
+        }
         self.paging.apply(place, &mut request)?;
         Ok(request)
     }
@@ -132,7 +140,7 @@ impl Endpoint {
 /// Checks what single keys do not tell.
 pub fn check(section: &Section) -> Result<()> {
     let base = Url::parse("http://localhost/").map_err(|_| section.fault("query", "has no URL"))?;
-    Endpoint::of(section, &base, section.get("query").unwrap_or_default()).map(drop)
+    Endpoint::of(section, (&base, section.get("query").unwrap_or_default()), Mode::Full).map(drop)
 }
 
 fn format(section: &Section) -> Result<Format> {

@@ -11,18 +11,22 @@ mod body;
 mod config;
 mod endpoint;
 mod failure;
+mod filter;
+mod incremental;
 mod pace;
 mod pages;
 mod paging;
 mod position;
 mod request;
 mod rules;
+mod sieve;
 mod transport;
 mod verdict;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -30,14 +34,17 @@ use self::ahead::Ahead;
 use self::asking::{Asked, Asker, Patience};
 use self::config::Settings;
 use self::endpoint::Endpoint;
+use self::filter::Filter;
+use self::incremental::{Incremental, Mark};
 use self::pace::Pace;
 use self::pages::Pages;
 use self::position::Reached;
+use self::sieve::Sieve;
 use self::transport::Live;
 use super::documents::{self, Chosen, Documents};
 use super::{Description, Listing, Maker, Reader, Selection, Source, Stream, Tables, feed};
 use crate::config::Section;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::record::{Checkpoint, Mode};
 
 /// The registration.
@@ -53,7 +60,10 @@ pub const MAKER: Maker = Maker {
 fn check_mode(section: &Section, mode: Mode) -> Result<()> {
     match mode {
         Mode::Full => Ok(()),
-        Mode::Incremental | Mode::Cdc => Err(section.error("mode", "is not one that an API is read in")),
+        Mode::Incremental => Incremental::of(section).map(drop),
+        Mode::Cdc => Err(section
+            .error("mode", "is `cdc`, and an API has no log of changes")
+            .hint("`mode = incremental` follows a field that grows with every change: `cursor = updated_at`.")),
     }
 }
 
@@ -87,7 +97,7 @@ impl Rest {
         let Tables::Query(path) = &selection.tables else {
             return Err(selection.section.fault("query", "`path` is missing: the endpoint's, behind `base_url`"));
         };
-        Endpoint::of(&selection.section, &self.settings.base_url, path).map(Arc::new)
+        Endpoint::of(&selection.section, (&self.settings.base_url, path), selection.mode).map(Arc::new)
     }
 
     /// The stream's records as rows, as far as they are known by a checkpoint.
@@ -100,9 +110,34 @@ impl Rest {
         };
         let named = selection.columns.clone().unwrap_or_default();
         let settings = documents::keys::settings(&selection.section, key, named)?;
-        let known = after.map_or(&Value::Null, |checkpoint| pages::columns(&checkpoint.state));
+        let known = after.map_or(&Value::Null, |checkpoint| Filter::columns(&checkpoint.state));
         Documents::of(&selection.output_name(stream.table()), settings, known)
     }
+}
+
+/// Where a stream goes on, and what it knows of the records that it has delivered; `None` where there is nothing to ask for.
+fn begin(endpoint: &Endpoint, stream: &Stream, after: Option<&Checkpoint>) -> Result<Option<(Reached, Filter)>> {
+    let settings = endpoint.incremental.as_ref();
+    let reached = after.map(|checkpoint| Reached::of(&checkpoint.position, settings)).transpose()?;
+    let state = after.map_or(&Value::Null, |checkpoint| &checkpoint.state);
+    let Some(settings) = settings else {
+        let reached = reached.unwrap_or_else(|| Reached::load(endpoint.paging.first()));
+        let filter = match stream.selection.primary_key.is_empty() {
+            true => Filter::All,
+            false => Filter::repeats(state)?,
+        };
+        return Ok(reached.next.is_some().then_some((reached, filter)));
+    };
+    let mut reached = reached.unwrap_or_else(|| Reached::following(settings));
+    let mut sieve = Sieve::new(settings.clone(), Filter::delivered(state)?);
+    if reached.next.is_some() {
+        sieve.go_on(&state["delivered"])?;
+        return Ok(Some((reached, Filter::New(Box::new(sieve)))));
+    }
+    let mark = reached.mark.clone().map(Mark);
+    let Some(window) = settings.first(mark.as_ref(), Timestamp::now())? else { return Ok(None) };
+    (reached.window, reached.next) = (Some(window), Some(endpoint.paging.first()));
+    Ok(Some((reached, Filter::New(Box::new(sieve)))))
 }
 
 #[async_trait]
@@ -126,7 +161,8 @@ impl Source for Rest {
 
     async fn describe(&self, stream: &Stream) -> Result<Description> {
         let endpoint = self.endpoint(&stream.selection)?;
-        let request = endpoint.request(&endpoint.paging.first())?;
+        let window = endpoint.incremental.as_ref().map(|settings| settings.first(None, Timestamp::now())).transpose()?.flatten();
+        let request = endpoint.request(&endpoint.paging.first(), window.as_ref())?;
         let (mut documents, mut notes) = (self.documents(stream, None)?, Vec::new());
         match self.asker().await?.ask(&request, &endpoint).await? {
             Asked::Failed(failure) => return Err(failure.error(&request)),
@@ -141,18 +177,17 @@ impl Source for Rest {
 
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
         let endpoint = self.endpoint(&stream.selection)?;
-        let reached = match after {
-            Some(checkpoint) => Reached::of(&checkpoint.position)?,
-            None => Reached::beginning(endpoint.paging.first()),
+        let Some((reached, filter)) = begin(&endpoint, stream, after)? else {
+            return match after.cloned() {
+                Some(checkpoint) => Ok(feed::at_its_end(checkpoint)),
+                None => Err(Error::config(format!("stream {}: `start` is in the future", stream.id))),
+            };
         };
-        if let (Some(checkpoint), None) = (after, &reached.next) {
-            return Ok(feed::at_its_end(checkpoint.clone()));
-        }
         let documents = self.documents(stream, after)?;
         let width = usize::try_from(stream.selection.section.integer("concurrency")?).unwrap_or(1);
         let ahead = Ahead::new(self.asker().await?.clone(), endpoint.clone(), width);
         let chosen = Chosen::of_selection(&stream.selection);
-        let pages = Pages { endpoint, ahead, documents, chosen, reached };
+        let pages = Pages { endpoint, ahead, documents, chosen, filter, reached };
         Ok(feed::from_task(|outlet| pages.read(outlet)))
     }
 }

@@ -4,12 +4,13 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value as Json, json};
+use jiff::Timestamp;
 
 use super::ahead::Ahead;
 use super::asking::Asked;
 use super::body::{self, Batch, Envelope, Unreadable};
 use super::endpoint::Endpoint;
+use super::filter::Filter;
 use super::paging::{self, Guard, Next};
 use super::position::Reached;
 use super::request::Request;
@@ -17,7 +18,7 @@ use super::transport::Answer;
 use crate::error::{Error, Result};
 use crate::record::{Checkpoint, Event, Rows};
 use crate::source::BATCH_BYTES;
-use crate::source::documents::{Built, Chosen, Documents, bson};
+use crate::source::documents::{Built, Chosen, Documents};
 use crate::source::feed::{Outlet, Stop};
 
 /// Places are told of at most this often: each costs the definition of the columns.
@@ -28,6 +29,7 @@ pub struct Pages {
     pub ahead: Ahead,
     pub documents: Documents,
     pub chosen: Chosen,
+    pub filter: Filter,
     pub reached: Reached,
 }
 
@@ -43,16 +45,31 @@ impl Pages {
 
     async fn send_all(&mut self, outlet: &Outlet) -> Result<(), Stop> {
         outlet.send(Event::Rows(Rows::none(self.documents.table().clone()))).await?;
-        let (mut guard, mut batch, mut told) = (Guard::default(), Batch::new(BATCH_BYTES), Instant::now());
-        let mut size = 0;
+        let mut batch = Batch::new(BATCH_BYTES);
+        loop {
+            self.chain(&mut batch, outlet).await?;
+            let goes_on = self.turn()?;
+            self.send(&mut batch, outlet).await?;
+            outlet.send(Event::Checkpoint(self.checkpoint()?)).await?;
+            if !goes_on {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads pages up to the last one.
+    async fn chain(&mut self, batch: &mut Batch, outlet: &Outlet) -> Result<(), Stop> {
+        let (mut guard, mut told, mut size) = (Guard::default(), Instant::now(), 0);
+        if let Some(window) = &self.reached.window {
+            self.filter.begin(window);
+        }
         while let Some(place) = self.reached.next.clone() {
-            let (request, asked) = self.ahead.get(&place, size).await?;
+            let (request, asked) = self.ahead.get(&place, self.reached.window.as_ref(), size).await?;
             let (next, records) = match asked {
                 Asked::Page(answer, envelope) => {
-                    let page = Seen::of(&request, &answer, &envelope);
-                    let last = self.take(*answer, &mut batch, outlet).await?;
-                    let next = page.next(&self.endpoint, (&place, last), self.reached.records, &mut guard)?;
-                    (next, page.envelope.records)
+                    let page = Page::of(&request, &answer, envelope);
+                    let last = self.take(*answer, batch, outlet).await?;
+                    (page.next(&self.endpoint, (&place, last), self.reached.records, &mut guard)?, page.envelope.records)
                 }
                 Asked::Nothing => (Next::End, 0),
                 Asked::Failed(failure) => return Err(failure.error(&request).into()),
@@ -62,10 +79,10 @@ impl Pages {
             self.reached.records += records;
             self.reached.next = match next {
                 Next::At(place) => Some(place),
-                Next::End => None,
+                Next::End => return Ok(self.reached.next = None),
             };
-            if told.elapsed() >= BETWEEN_PLACES || self.reached.next.is_none() {
-                self.send(&mut batch, outlet).await?;
+            if told.elapsed() >= BETWEEN_PLACES {
+                self.send(batch, outlet).await?;
                 outlet.send(Event::Checkpoint(self.checkpoint()?)).await?;
                 told = Instant::now();
             }
@@ -92,21 +109,47 @@ impl Pages {
                 ended
             };
             if let (Some(field), Some(record)) = (&self.endpoint.keyset_field, batch.records().last()) {
-                last = key(record, field);
+                last = body::text(record, field);
             }
             if ended.map_err(unreadable)?.is_some() {
+                // What is known again of one page is told from the next.
+                if self.filter.is_by_page() {
+                    self.send(batch, outlet).await?;
+                }
                 return Ok(last);
             }
             self.send(batch, outlet).await?;
         }
     }
 
+    /// What comes behind a chain of pages: where everything was read up to its end, the next part of the cursor.
+    fn turn(&mut self) -> Result<bool> {
+        let Some(settings) = &self.endpoint.incremental else { return Ok(false) };
+        let next = match &self.reached.window {
+            Some(window) => {
+                let mark = window.until.clone().or_else(|| self.filter.high(self.reached.mark.as_deref()));
+                self.reached.mark = mark.or_else(|| self.reached.mark.take());
+                settings.next(window, Timestamp::now())?
+            }
+            None => None,
+        };
+        (self.reached.pages, self.reached.records) = (0, 0);
+        self.reached.next = next.as_ref().map(|_| self.endpoint.paging.first());
+        self.reached.window = next;
+        Ok(self.reached.window.is_some())
+    }
+
     /// Sends the records that are at hand.
     async fn send(&mut self, batch: &mut Batch, outlet: &Outlet) -> Result<(), Stop> {
-        let torn = |_| Error::bug("a record is no BSON");
-        let kept: Vec<Cow<'_, [u8]>> = batch.records().map(|record| self.chosen.of(record)).collect::<Result<_, _>>().map_err(torn)?;
-        let all: Vec<&[u8]> = kept.iter().map(|record| &**record).collect();
-        for group in all.chunks(self.documents.most_rows()) {
+        let mut kept: Vec<Cow<'_, [u8]>> = Vec::with_capacity(batch.len());
+        for record in batch.records() {
+            if self.filter.keeps(record)? {
+                kept.push(self.chosen.of(record).map_err(|_| Error::bug("a record is no BSON"))?);
+            }
+        }
+        self.filter.turn();
+        let kept: Vec<&[u8]> = kept.iter().map(|record| &**record).collect();
+        for group in kept.chunks(self.documents.most_rows()) {
             let Built { batch, refused } = self.documents.rows(group)?;
             let beside = match self.documents.quarantine_table().cloned().filter(|_| !refused.is_empty()) {
                 Some(table) => {
@@ -124,8 +167,9 @@ impl Pages {
         Ok(())
     }
 
-    fn checkpoint(&self) -> Result<Checkpoint> {
-        Ok(Checkpoint { position: self.reached.position()?, state: json!({ "columns": self.documents.state()? }) })
+    fn checkpoint(&mut self) -> Result<Checkpoint> {
+        let state = self.filter.state(&self.reached, self.documents.state()?)?;
+        Ok(Checkpoint { position: self.reached.position()?, state })
     }
 }
 
@@ -141,29 +185,24 @@ fn unreadable(why: Unreadable) -> Error {
     Error::data(format!("the answer {why}"))
 }
 
-/// What is known of the columns by a checkpoint's state.
-pub fn columns(state: &Json) -> &Json {
-    &state["columns"]
-}
-
 /// What is kept of a page while its records are taken.
-struct Seen {
+struct Page {
     url: url::Url,
     headers: reqwest::header::HeaderMap,
     digest: u64,
     envelope: Envelope,
 }
 
-impl Seen {
-    fn of(request: &Request, answer: &Answer, envelope: &Envelope) -> Self {
+impl Page {
+    fn of(request: &Request, answer: &Answer, envelope: Envelope) -> Self {
         use std::hash::{DefaultHasher, Hasher};
         let mut hasher = DefaultHasher::new();
-        // Of a large page its length is enough to tell it from others.
         match answer.body.in_memory() {
             Some(bytes) => hasher.write(bytes),
-            None => hasher.write_u64(uuid::Uuid::now_v7().as_u64_pair().1),
+            // Two such pages that are the same are not known for it.
+            None => hasher.write_u128(uuid::Uuid::now_v7().as_u128()),
         }
-        Self { url: request.full_url(), headers: answer.headers.clone(), digest: hasher.finish(), envelope: envelope.clone() }
+        Self { url: request.full_url(), headers: answer.headers.clone(), digest: hasher.finish(), envelope }
     }
 
     fn next(
@@ -184,17 +223,4 @@ impl Seen {
         };
         endpoint.paging.after(place, &page, read, guard)
     }
-}
-
-/// A field of a record as a parameter has it.
-fn key(record: &[u8], field: &str) -> Option<String> {
-    use bson::Value;
-    Some(match bson::field(record, field).ok()?? {
-        Value::Text(text) => String::from_utf8(text.to_vec()).ok()?,
-        Value::Int32(number) => number.to_string(),
-        Value::Int64(number) => number.to_string(),
-        Value::Double(number) => number.to_string(),
-        Value::Decimal(bits) => crate::source::documents::decimal::Decimal::of(bits).to_string(),
-        _ => return None,
-    })
 }

@@ -2,38 +2,78 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::incremental::{Incremental, Window};
 use super::paging::Place;
 use crate::error::{Error, Kind, Result};
-use crate::record::Position;
+use crate::record::{Mode, Position};
 
 /// Where reading goes on. It holds no secret, and is shown to people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reached {
+    /// Of incremental reading: what the mark is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// Everything up to here was delivered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<String>,
+    /// What is being read of the cursor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
     /// The next page; none behind the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Place>,
-    /// How many pages and records have been read.
+    /// How many pages and records have been read since it was begun.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub pages: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub records: u64,
-    /// When it was begun.
-    pub begun: String,
+    /// Of a load: when it was begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun: Option<String>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Reached {
-    pub fn beginning(first: Place) -> Self {
-        Self { next: Some(first), pages: 0, records: 0, begun: jiff::Timestamp::now().to_string() }
+    /// The beginning of a load.
+    pub fn load(first: Place) -> Self {
+        Self { next: Some(first), begun: Some(jiff::Timestamp::now().to_string()), ..Self::default() }
     }
 
-    pub fn of(position: &Position) -> Result<Self> {
-        serde_json::from_value(position.as_value().clone()).map_err(|_| {
-            Error::new(Kind::Lost, "the unfinished load has a position that is not of pages")
-                .hint("Set `resume_within = 0s` for one run, which starts the load from the beginning, or give the stream another name.")
-        })
+    /// The beginning of a stream that follows a cursor.
+    pub fn following(settings: &Incremental) -> Self {
+        Self { cursor: Some(settings.cursor.clone()), ..Self::default() }
+    }
+
+    /// Reads a position of a stream that is read in this way.
+    pub fn of(position: &Position, settings: Option<&Incremental>) -> Result<Self> {
+        let Ok(reached) = serde_json::from_value::<Self>(position.as_value().clone()) else { return Err(foreign(settings)) };
+        match (settings, &reached.cursor) {
+            (None, None) => Ok(reached),
+            (Some(settings), Some(cursor)) if *cursor == settings.cursor => Ok(reached),
+            (Some(settings), Some(cursor)) => {
+                let now = &settings.cursor;
+                Err(Error::conflict(format!("the stream's cursor was `{cursor}` and is `{now}` now: its mark tells nothing"))
+                    .hint("Run it once with `--full-refresh`, or give it another name, or set `cursor` as it was."))
+            }
+            _ => Err(foreign(settings)),
+        }
     }
 
     pub fn position(&self) -> Result<Position> {
         serde_json::to_value(self).map(Position::new).map_err(|e| Error::bug(e.to_string()))
+    }
+}
+
+fn foreign(settings: Option<&Incremental>) -> Error {
+    match settings {
+        Some(_) => Error::conflict(format!("the stream was read in another mode than `{}` before", Mode::Incremental))
+            .hint("Run it once with `--full-refresh`, or give the incremental stream a name of its own."),
+        None => Error::new(Kind::Lost, "the unfinished load has a position that is not of pages")
+            .hint("Set `resume_within = 0s` for one run, which starts the load from the beginning, or give the stream another name."),
     }
 }
 
@@ -45,10 +85,11 @@ mod tests {
 
     #[test]
     fn comes_back_from_its_position() {
-        let reached = Reached { next: Some(Place::Page(17)), pages: 16, records: 1600, begun: "2026-01-01T00:00:00Z".to_owned() };
+        let begun = Some("2026-01-01T00:00:00Z".to_owned());
+        let reached = Reached { next: Some(Place::Page(17)), pages: 16, records: 1600, begun, ..Reached::default() };
         let position = reached.position().unwrap();
         assert_eq!(position.as_value()["next"], json!({ "page": 17 }));
-        assert_eq!(Reached::of(&position).unwrap(), reached);
-        assert_eq!(Reached::of(&Position::new(json!({ "mark": 1 }))).unwrap_err().kind(), Kind::Lost);
+        assert_eq!(Reached::of(&position, None).unwrap(), reached);
+        assert_eq!(Reached::of(&Position::new(json!({ "read_at": 1 })), None).unwrap_err().kind(), Kind::Lost);
     }
 }

@@ -1,0 +1,82 @@
+//! What a stream knows of the records that it has delivered, over its pages and its runs.
+
+use serde_json::{Value as Json, json};
+
+use super::incremental::{Mark, Window};
+use super::position::Reached;
+use super::sieve::{Repeats, Sieve};
+use crate::error::Result;
+use crate::source::cursor::Seen;
+
+/// Which records are rows.
+pub enum Filter {
+    All,
+    /// Not those that neighbouring pages have as well.
+    Repeats(Repeats),
+    /// Those that are new by the cursor.
+    New(Box<Sieve>),
+}
+
+impl Filter {
+    pub fn begin(&mut self, window: &Window) {
+        if let Filter::New(sieve) = self {
+            sieve.begin(window);
+        }
+    }
+
+    pub fn keeps(&mut self, record: &[u8]) -> Result<bool> {
+        match self {
+            Filter::All => Ok(true),
+            Filter::Repeats(repeats) => Ok(repeats.keeps(record)),
+            Filter::New(sieve) => sieve.keeps(record),
+        }
+    }
+
+    /// Whether it has to be told where pages end.
+    pub fn is_by_page(&self) -> bool {
+        matches!(self, Filter::Repeats(_))
+    }
+
+    /// The next page's records follow, or more of the same.
+    pub fn turn(&mut self) {
+        if let Filter::Repeats(repeats) = self {
+            repeats.turn();
+        }
+    }
+
+    /// The greatest value of the cursor by now, where there is one.
+    pub fn high(&self, mark: Option<&str>) -> Option<String> {
+        let Filter::New(sieve) = self else { return None };
+        let mark = mark.map(|mark| Mark(mark.to_owned()));
+        let high = sieve.high().filter(|high| mark.as_ref().is_none_or(|mark| high.order(mark).is_gt()))?;
+        Some(high.text().to_owned())
+    }
+
+    /// For the commit log.
+    pub fn state(&mut self, reached: &Reached, columns: Json) -> Result<Json> {
+        let mut state = json!({ "columns": columns });
+        match self {
+            Filter::All => {}
+            Filter::Repeats(repeats) => state["repeats"] = repeats.state(),
+            Filter::New(sieve) => state["delivered"] = sieve.state(reached)?,
+        }
+        Ok(state)
+    }
+
+    /// What is known of the columns by a state.
+    pub fn columns(state: &Json) -> &Json {
+        &state["columns"]
+    }
+
+    pub fn repeats(state: &Json) -> Result<Self> {
+        Ok(Filter::Repeats(match &state["repeats"] {
+            Json::Null => Repeats::default(),
+            repeats => Repeats::of(repeats)?,
+        }))
+    }
+
+    /// What was delivered by a state's checkpoint.
+    pub fn delivered(state: &Json) -> Result<Seen> {
+        Seen::of(&state["delivered"])
+    }
+}

@@ -1,0 +1,256 @@
+//! What is new: which part of the cursor is asked for, and how far it has come then.
+
+mod keys;
+mod mark;
+
+use std::cmp::Ordering;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+pub use self::keys::KEYS;
+pub use self::mark::{Format, Mark};
+use super::request::Request;
+use crate::config::Section;
+use crate::error::{Error, Result};
+use crate::source::cursor::{self, Lookback, Nulls};
+
+/// How a stream follows its cursor.
+#[derive(Debug, Clone)]
+pub struct Incremental {
+    /// The path of the field in a record.
+    pub cursor: String,
+    param: Option<String>,
+    until_param: Option<String>,
+    /// The end that is asked for is the last value, and not the one behind it.
+    until_is_inclusive: bool,
+    format: Format,
+    start: Option<Mark>,
+    step: Option<Duration>,
+    lookback: Option<Lookback>,
+    pub nulls: Nulls,
+    /// How many digests of records are kept, by which they are known again.
+    pub max_ties: usize,
+}
+
+/// A part of the cursor, from a value on, and before another one where the end is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+}
+
+impl Incremental {
+    pub fn of(section: &Section) -> Result<Self> {
+        let general = cursor::Settings::of(section)?;
+        let text = |key: &str| section.get(key).map(str::to_owned);
+        let format = section.text("cursor_format")?;
+        let format = Format::parse(format).ok_or_else(|| section.error("cursor_format", "is none"))?;
+        let step = section.is_set("step").then(|| section.duration("step")).transpose()?;
+        let (param, until_param) = (text("cursor_param"), text("until_param"));
+        if param.is_none() && until_param.is_some() {
+            return Err(section.error("until_param", "needs `cursor_param`, the parameter of where the window begins"));
+        }
+        if let Some(step) = step {
+            if until_param.is_none() {
+                return Err(section.error("step", "needs `until_param`, the parameter of where a window ends"));
+            }
+            if step < format.unit() {
+                return Err(section.error("step", "is shorter than what `cursor_format` tells apart"));
+            }
+        }
+        if until_param.is_some() && general.start.is_none() {
+            return Err(section.error("until_param", "needs `start`: where the first window begins"));
+        }
+        let start = general.start.map(Mark);
+        if until_param.is_some() && start.as_ref().is_some_and(|start| start.time().is_none()) {
+            return Err(section.error("start", "must be a time or a date, since `until_param` asks for windows of time"));
+        }
+        Ok(Self {
+            cursor: section.text("cursor")?.to_owned(),
+            param,
+            until_param,
+            until_is_inclusive: section.flag("until_inclusive")?,
+            format,
+            start,
+            step,
+            lookback: general.lookback,
+            nulls: general.nulls,
+            max_ties: general.max_ties,
+        })
+    }
+
+    /// What is to be asked for first, where everything up to the mark was delivered; `None` where there is nothing yet.
+    pub fn first(&self, mark: Option<&Mark>, now: Timestamp) -> Result<Option<Window>> {
+        let from = match (mark, &self.lookback) {
+            (Some(mark), Some(lookback)) => Some(self.not_before_start(mark.back(lookback)?)),
+            (Some(mark), None) => Some(mark.clone()),
+            (None, _) => self.start.clone(),
+        };
+        self.window(from, now)
+    }
+
+    /// The window behind one that was read to its end; `None` where that was the last.
+    pub fn next(&self, window: &Window, now: Timestamp) -> Result<Option<Window>> {
+        match &window.until {
+            Some(until) => self.window(Some(Mark(until.clone())), now),
+            None => Ok(None),
+        }
+    }
+
+    fn not_before_start(&self, mark: Mark) -> Mark {
+        match &self.start {
+            Some(start) if start.order(&mark) == Ordering::Greater => start.clone(),
+            _ => mark,
+        }
+    }
+
+    fn window(&self, from: Option<Mark>, now: Timestamp) -> Result<Option<Window>> {
+        if self.until_param.is_none() {
+            return Ok(Some(Window { from: from.map(|mark| mark.0), until: None }));
+        }
+        let begin = from.as_ref().and_then(Mark::time).ok_or_else(|| Error::data("the mark is no time, and windows of time are asked for"))?;
+        // The unit that is not over yet is left to a later run: who asks now would not get all of it.
+        let whole = floor(now, self.format.unit());
+        let end = match self.step {
+            Some(step) => {
+                let step = SignedDuration::try_from(step).map_err(|_| Error::config("`step` is too long"))?;
+                begin.checked_add(step).unwrap_or(whole).min(whole)
+            }
+            None => whole,
+        };
+        if end <= begin {
+            return Ok(None);
+        }
+        Ok(Some(Window { from: from.map(|mark| mark.0), until: Some(self.text(end)) }))
+    }
+
+    /// A bound as positions have it.
+    fn text(&self, at: Timestamp) -> String {
+        match self.format.unit() >= Duration::from_secs(86_400) {
+            true => at.strftime("%Y-%m-%d").to_string(),
+            false => at.to_string(),
+        }
+    }
+
+    /// Has a request ask for the window.
+    pub fn apply(&self, window: &Window, request: &mut Request) -> Result<()> {
+        if let (Some(param), Some(from)) = (&self.param, &window.from) {
+            request.set_param(param, self.format.write(&Mark(from.clone()))?);
+        }
+        if let (Some(param), Some(until)) = (&self.until_param, &window.until) {
+            let until = Mark(until.clone());
+            let until = match until.time().filter(|_| self.until_is_inclusive) {
+                Some(at) => {
+                    let unit = SignedDuration::try_from(self.format.unit()).unwrap_or(SignedDuration::from_secs(1));
+                    self.format.of_time(at.checked_sub(unit).unwrap_or(at))
+                }
+                None => self.format.write(&until)?,
+            };
+            request.set_param(param, until);
+        }
+        Ok(())
+    }
+
+    /// The least value that a record of the window has; those below were delivered.
+    pub fn floor(&self, window: &Window) -> Option<Mark> {
+        // A server that is asked by days gives whole days.
+        let from = Mark(window.from.clone()?);
+        match from.time().filter(|_| self.format.unit() >= Duration::from_secs(86_400)) {
+            Some(at) => Some(Mark(floor(at, self.format.unit()).to_string())),
+            None => Some(from),
+        }
+    }
+
+    /// From which value on later runs look again, once the mark is there.
+    pub fn looks_from(&self, mark: &Mark) -> Result<Mark> {
+        match &self.lookback {
+            Some(lookback) => mark.back(lookback),
+            None => Ok(mark.clone()),
+        }
+    }
+}
+
+/// The beginning of the unit that a time is in.
+fn floor(at: Timestamp, unit: Duration) -> Timestamp {
+    let (micros, unit) = (at.as_microsecond(), i64::try_from(unit.as_micros()).unwrap_or(i64::MAX).max(1));
+    Timestamp::from_microsecond(micros - micros.rem_euclid(unit)).unwrap_or(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::STREAM_KEYS;
+
+    fn of(values: &[(&str, &str)]) -> Result<Incremental> {
+        let keys = STREAM_KEYS.iter().chain(KEYS).collect();
+        Incremental::of(&Section::of_keys("stream s", keys, &[&[("cursor", "at")], values].concat())?)
+    }
+
+    fn now() -> Timestamp {
+        "2024-03-05T12:30:45.5Z".parse().unwrap()
+    }
+
+    /// All windows of a run, as `from..until`.
+    fn windows(settings: &Incremental, mark: Option<&str>) -> Vec<String> {
+        let mark = mark.map(|mark| Mark(mark.to_owned()));
+        let mut next = settings.first(mark.as_ref(), now()).unwrap();
+        let mut shown = Vec::new();
+        while let Some(window) = next {
+            shown.push(format!("{}..{}", window.from.as_deref().unwrap_or(""), window.until.as_deref().unwrap_or("")));
+            next = settings.next(&window, now()).unwrap();
+        }
+        shown
+    }
+
+    #[test]
+    fn windows_meet_and_end_before_what_is_not_over() {
+        let days = [("cursor_param", "since"), ("until_param", "until"), ("cursor_format", "date"), ("start", "2024-03-01"), ("step", "2d")];
+        let settings = of(&days).unwrap();
+        assert_eq!(windows(&settings, None), ["2024-03-01..2024-03-03", "2024-03-03..2024-03-05"]);
+        assert_eq!(windows(&settings, Some("2024-03-05")), [""; 0]);
+        let seconds = of(&[("cursor_param", "a"), ("until_param", "b"), ("cursor_format", "iso"), ("start", "2024-03-05T12:00:00Z")]).unwrap();
+        assert_eq!(windows(&seconds, None), ["2024-03-05T12:00:00Z..2024-03-05T12:30:45Z"]);
+        let back = of(&[&days[..], &[("lookback", "3d")]].concat()).unwrap();
+        assert_eq!(windows(&back, Some("2024-03-05")), ["2024-03-02..2024-03-04", "2024-03-04..2024-03-05"]);
+        assert_eq!(windows(&back, Some("2024-03-02")), ["2024-03-01..2024-03-03", "2024-03-03..2024-03-05"]);
+    }
+
+    #[test]
+    fn without_an_end_there_is_one_window() {
+        let settings = of(&[("cursor_param", "since")]).unwrap();
+        assert_eq!(windows(&settings, None), [".."]);
+        assert_eq!(windows(&settings, Some("17")), ["17.."]);
+    }
+
+    #[test]
+    fn requests_ask_for_windows() {
+        let asked = |more: &[(&str, &str)]| {
+            let days = [("cursor_param", "since"), ("until_param", "until"), ("cursor_format", "date"), ("start", "2024-03-01")];
+            let settings = of(&[&days[..], more].concat()).unwrap();
+            let mut request = Request::get(url::Url::parse("http://localhost/x").unwrap());
+            let window = settings.first(None, now()).unwrap().unwrap();
+            settings.apply(&window, &mut request).unwrap();
+            request.full_url().query().unwrap().to_owned()
+        };
+        assert_eq!(asked(&[]), "since=2024-03-01&until=2024-03-05");
+        assert_eq!(asked(&[("until_inclusive", "yes")]), "since=2024-03-01&until=2024-03-04");
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_refused() {
+        for wrong in [
+            &[("until_param", "b")][..],
+            &[("cursor_param", "a"), ("step", "1d")],
+            &[("cursor_param", "a"), ("until_param", "b")],
+            &[("cursor_param", "a"), ("until_param", "b"), ("start", "17x")],
+            &[("cursor_param", "a"), ("until_param", "b"), ("start", "2024-01-01"), ("cursor_format", "date"), ("step", "1h")],
+        ] {
+            assert!(of(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -32,12 +32,7 @@ impl Filter {
         }
     }
 
-    /// Whether it has to be told where pages end.
-    pub fn is_by_page(&self) -> bool {
-        matches!(self, Filter::Repeats(_))
-    }
-
-    /// The next page's records follow, or more of the same.
+    /// The next page's records follow.
     pub fn turn(&mut self) {
         if let Filter::Repeats(repeats) = self {
             repeats.turn();

@@ -42,10 +42,11 @@ use self::position::Reached;
 use self::sieve::Sieve;
 use self::transport::Live;
 use super::documents::{self, Chosen, Documents};
-use super::{Description, Listing, Maker, Reader, Selection, Source, Stream, Tables, feed};
+use super::feed::Outlet;
+use super::{Chunks, Consistency, Description, Listing, Maker, Reader, Selection, Source, Stream, Tables, feed};
 use crate::config::Section;
 use crate::error::{Error, Result};
-use crate::record::{Checkpoint, Mode};
+use crate::record::{Checkpoint, Event, Mode, Position, Range, Rows, Table};
 
 /// The registration.
 pub const MAKER: Maker = Maker {
@@ -115,6 +116,16 @@ impl Rest {
     }
 }
 
+/// A load without rows.
+async fn nothing(table: Arc<Table>, outlet: &Outlet) -> Result<()> {
+    let end = Position::new(json!({ "nothing": true }));
+    if outlet.send(Event::Rows(Rows::none(table))).await.is_ok() {
+        // Nobody listens any more: then nobody wants to know.
+        let _ = outlet.send(Event::Checkpoint(end.into())).await;
+    }
+    Ok(())
+}
+
 /// Where a stream goes on, and what it knows of the records that it has delivered; `None` where there is nothing to ask for.
 fn begin(endpoint: &Endpoint, stream: &Stream, after: Option<&Checkpoint>) -> Result<Option<(Reached, Filter)>> {
     let settings = endpoint.incremental.as_ref();
@@ -175,7 +186,20 @@ impl Source for Rest {
         Ok(Description { table: documents.table().clone(), notes })
     }
 
+    /// Nothing is loaded before a stream that is begun anew: it reads all of it itself.
+    async fn hand_over(&self, stream: &Stream, _: Chunks) -> Result<Chunks> {
+        let endpoint = self.endpoint(&stream.selection)?;
+        let Some(settings) = &endpoint.incremental else { return Err(Error::bug("a load is handed over to no cursor")) };
+        let place = Reached::following(settings).position()?.into();
+        let ranges = vec![Range::new(json!({ "nothing": true }))];
+        Ok(Chunks { ranges, handover: Some(place), ..Chunks::whole(Consistency::Chunk) })
+    }
+
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
+        if stream.range.is_some() {
+            let table = self.documents(stream, None)?.table().clone();
+            return Ok(feed::from_task(|outlet| async move { nothing(table, &outlet).await }));
+        }
         let endpoint = self.endpoint(&stream.selection)?;
         let Some((reached, filter)) = begin(&endpoint, stream, after)? else {
             return match after.cloned() {
@@ -187,7 +211,7 @@ impl Source for Rest {
         let width = usize::try_from(stream.selection.section.integer("concurrency")?).unwrap_or(1);
         let ahead = Ahead::new(self.asker().await?.clone(), endpoint.clone(), width);
         let chosen = Chosen::of_selection(&stream.selection);
-        let pages = Pages { endpoint, ahead, documents, chosen, filter, reached };
+        let pages = Pages { endpoint, ahead, documents, chosen, filter, reached, page_ends: Vec::new() };
         Ok(feed::from_task(|outlet| pages.read(outlet)))
     }
 }

@@ -31,6 +31,8 @@ pub struct Pages {
     pub chosen: Chosen,
     pub filter: Filter,
     pub reached: Reached,
+    /// Behind how many of the records at hand each page ends.
+    pub page_ends: Vec<usize>,
 }
 
 impl Pages {
@@ -112,10 +114,7 @@ impl Pages {
                 last = body::text(record, field);
             }
             if ended.map_err(unreadable)?.is_some() {
-                // What is known again of one page is told from the next.
-                if self.filter.is_by_page() {
-                    self.send(batch, outlet).await?;
-                }
+                self.page_ends.push(batch.len());
                 return Ok(last);
             }
             self.send(batch, outlet).await?;
@@ -142,12 +141,16 @@ impl Pages {
     /// Sends the records that are at hand.
     async fn send(&mut self, batch: &mut Batch, outlet: &Outlet) -> Result<(), Stop> {
         let mut kept: Vec<Cow<'_, [u8]>> = Vec::with_capacity(batch.len());
-        for record in batch.records() {
+        let mut ends = std::mem::take(&mut self.page_ends).into_iter().peekable();
+        for (at, record) in batch.records().enumerate() {
+            while ends.next_if(|end| *end <= at).is_some() {
+                self.filter.turn();
+            }
             if self.filter.keeps(record)? {
                 kept.push(self.chosen.of(record).map_err(|_| Error::bug("a record is no BSON"))?);
             }
         }
-        self.filter.turn();
+        ends.for_each(|_| self.filter.turn());
         let kept: Vec<&[u8]> = kept.iter().map(|record| &**record).collect();
         for group in kept.chunks(self.documents.most_rows()) {
             let Built { batch, refused } = self.documents.rows(group)?;

@@ -30,6 +30,18 @@ pub struct Registry {
     pub check_streams: fn(&Config) -> Vec<Error>,
 }
 
+/// Lets streams of one source know one another: some are read for what others have.
+fn introduce(streams: &mut [StreamSection]) {
+    let mut by_source: BTreeMap<String, BTreeMap<String, Section>> = BTreeMap::new();
+    for stream in streams.iter() {
+        by_source.entry(stream.source.clone()).or_default().insert(stream.name.clone(), stream.section.clone());
+    }
+    let by_source: BTreeMap<_, _> = by_source.into_iter().map(|(source, all)| (source, Arc::new(all))).collect();
+    for stream in streams {
+        stream.section.set_siblings(by_source[&stream.source].clone());
+    }
+}
+
 /// A checked `pipeline.conf`.
 #[derive(Debug)]
 pub struct Config {
@@ -153,11 +165,12 @@ impl Loader<'_> {
             }
         }
         let named = Named { sources: &sources, destinations: &destinations, pipeline: &pipeline, raw };
-        let streams: Vec<_> = raw
+        let mut streams: Vec<_> = raw
             .iter()
             .filter(|s| s.header == "stream" || s.header.starts_with("stream "))
             .filter_map(|section| self.stream(section, defaults, &named))
             .collect();
+        introduce(&mut streams);
         self.unused_defaults(defaults, &pipeline, &job_log, &sources, &destinations);
         self.judge_overrides();
         let config = Config { pipeline, job_log, sources, destinations, streams };

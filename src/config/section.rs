@@ -25,6 +25,8 @@ pub struct Section {
     members: Vec<String>,
     /// Keys whose values were refused, each with its error: what rests on them cannot be told.
     refused: BTreeMap<String, String>,
+    /// Of a stream: the other streams of its source, by name; these know none.
+    siblings: Arc<BTreeMap<String, Section>>,
 }
 
 /// A value as written, its variables filled in.
@@ -69,7 +71,8 @@ fn without(message: &str, text: &str) -> String {
 impl Section {
     pub(super) fn new(header: &str, file: Arc<Path>, line: usize, names: Names) -> Self {
         let (values, members, refused) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
-        Self { header: header.to_owned(), file, line, names, values, members, refused }
+        let siblings = Arc::default();
+        Self { header: header.to_owned(), file, line, names, values, members, refused, siblings }
     }
 
     /// A section of a kind with these values and no file behind it: for tests, and for what a command line says.
@@ -180,6 +183,21 @@ impl Section {
     /// The name after the section's type; the whole header where there is none.
     pub fn name(&self) -> &str {
         self.header.split_once(' ').map_or(self.header.as_str(), |(_, name)| name)
+    }
+
+    /// Lets a stream's section know those of the other streams of its source.
+    pub(super) fn set_siblings(&mut self, siblings: Arc<BTreeMap<String, Section>>) {
+        self.siblings = siblings;
+    }
+
+    /// The section of another stream of the same source.
+    pub fn sibling(&self, name: &str) -> Option<&Section> {
+        self.siblings.get(name)
+    }
+
+    /// Their names.
+    pub fn siblings(&self) -> impl Iterator<Item = &str> {
+        self.siblings.keys().map(String::as_str)
     }
 
     /// Whether the file says anything about the key.

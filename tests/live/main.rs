@@ -6,6 +6,10 @@
 use std::fmt::Debug;
 use std::str::FromStr;
 
+#[cfg(feature = "rest")]
+#[path = "../api/mod.rs"]
+mod api;
+
 #[path = "../conformance/store.rs"]
 mod store_suite;
 
@@ -44,6 +48,8 @@ mod postgres;
 mod program;
 #[cfg(any(feature = "mongodb", feature = "postgres"))]
 mod render;
+#[cfg(feature = "rest")]
+mod rest;
 #[cfg(feature = "s3")]
 mod s3;
 #[cfg(any(feature = "mysql", feature = "postgres"))]

@@ -12,7 +12,7 @@ pub mod oracle;
 pub mod own;
 mod paused;
 mod restarted;
-mod suite;
+pub mod suite;
 
 use self::suite::survives_kills;
 

@@ -1,0 +1,80 @@
+//! Every way of pages brings every record once.
+
+use super::{assert_records, folder, lines};
+use crate::api::{Server, Settings, Shape};
+
+/// Reads all records of a path, and says how many requests that took.
+fn reads(path: &str, keys: &str) -> u64 {
+    let server = Server::with(Settings { records: 1_050, ..Settings::default() });
+    let folder = folder(&server, "", &format!("path = {path}\n{keys}"));
+    folder.run("run", 0);
+    assert_records(&folder, Shape::Rich, 1..=1_050);
+    server.seen().requests
+}
+
+#[test]
+fn by_number() {
+    let sized = "page_size_param = per_page\npage_size = 100";
+    // Ten full pages, half of one, and an empty one.
+    assert_eq!(reads("/numbered", &format!("records = data\npagination = page\n{sized}")), 12);
+    assert_eq!(reads("/numbered", &format!("records = data\npagination = page\ntotal = total\n{sized}")), 11);
+    assert_eq!(reads("/numbered", &format!("records = data\npagination = page\nlast_page = total_pages\n{sized}")), 11);
+    assert_eq!(reads("/numbered/zero", &format!("records = data\npagination = page\nfirst_page = 0\n{sized}")), 12);
+    assert_eq!(reads("/more", "records = data\npagination = page\nhas_more = has_more\npage_size_param = limit\npage_size = 100"), 11);
+}
+
+#[test]
+fn by_offset_goes_by_what_there_was() {
+    let sized = "records = data\npagination = offset\npage_size_param = limit\npage_size = 100";
+    assert_eq!(reads("/offset", &format!("{sized}\ntotal = total")), 11);
+    // It gives 37 at most.
+    assert_eq!(reads("/offset/short", sized), 30);
+}
+
+#[test]
+fn by_cursor() {
+    let sized = "pagination = cursor\npage_size_param = limit\npage_size = 100";
+    assert_eq!(reads("/cursor", &format!("{sized}\nrecords = data\nnext_cursor = next_cursor")), 11);
+    assert_eq!(reads("/cursor/header", &format!("{sized}\nnext_cursor = header.X-Next-Cursor")), 11);
+}
+
+#[test]
+fn by_link_and_by_key() {
+    assert_eq!(reads("/linked", "pagination = link\npage_size_param = per_page\npage_size = 100"), 11);
+    let keys = "records = data\npagination = keyset\nkeyset_field = id\nkeyset_param = since_id\npage_size_param = limit\npage_size = 100";
+    assert_eq!(reads("/keyset", keys), 12);
+}
+
+#[test]
+fn at_once_and_in_the_body_of_a_post() {
+    assert_eq!(reads("/array", ""), 1);
+    let keys = "method = post\nparams_in = body\nrecords = data\npagination = page\npage_size_param = per_page\npage_size = 100\ntotal = total";
+    assert_eq!(reads("/numbered", keys), 11);
+}
+
+#[test]
+fn several_pages_at_once_in_their_order() {
+    let server = Server::with(Settings { records: 5_000, ..Settings::default() });
+    let keys = "path = /numbered\nrecords = data\npagination = page\npage_size_param = per_page\npage_size = 50\ntotal = total\nconcurrency = 8";
+    let folder = folder(&server, "", keys);
+    folder.run("run", 0);
+    assert_records(&folder, Shape::Rich, 1..=5_000);
+    assert!(server.seen().most_at_once > 2);
+    let ids: Vec<u64> = lines(&folder).iter().map(|line| super::id(line)).collect();
+    assert!(ids.is_sorted());
+}
+
+#[test]
+fn circles_and_pages_that_stand_still_are_errors() {
+    let server = Server::new();
+    let fails = |keys: &str, said: &str| {
+        let folder = folder(&server, "", keys);
+        let (_, text) = folder.run("run", 65);
+        assert!(text.contains(said), "{text}");
+        assert!(folder.live_files("api").is_empty());
+    };
+    fails("path = /cycle\nrecords = data\npagination = link\nnext_link = next", "in a circle");
+    fails("path = /numbered/stuck\nrecords = data\npagination = page", "the same as the one before it");
+    fails("path = /numbered\nrecords = dat", "has nothing at `dat`");
+    fails("path = /numbered\nrecords = data\npagination = page\nhas_more = more", "has no `more`");
+}

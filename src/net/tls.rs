@@ -40,12 +40,28 @@ pub struct Tls {
 impl Tls {
     /// Reads [`KEYS`]; `host` decides the default.
     pub fn of(section: &Section, host: &str) -> Result<Self> {
+        Self::or(section, if is_this_machine(host) { Mode::Off } else { Mode::VerifyFull })
+    }
+
+    /// Reads the [`KEYS`] of a server whose URL says whether it speaks TLS, under the key `url`.
+    pub fn of_url(section: &Section, url: &str, is_https: bool) -> Result<Self> {
+        let tls = Self::or(section, if is_https { Mode::VerifyFull } else { Mode::Off })?;
+        match (tls.mode, is_https) {
+            (Mode::Off, true) => Err(section.error("tls", format!("cannot be `off`, since `{url}` begins with https"))),
+            (Mode::Require | Mode::VerifyFull, false) => {
+                Err(section.error("tls", format!("needs a `{url}` that begins with https")))
+            }
+            _ => Ok(tls),
+        }
+    }
+
+    /// Reads [`KEYS`]; without `tls` it is `default`.
+    fn or(section: &Section, default: Mode) -> Result<Self> {
         let mode = match section.get("tls") {
             Some("verify-full") => Mode::VerifyFull,
             Some("require") => Mode::Require,
             Some(_) => Mode::Off,
-            None if is_this_machine(host) => Mode::Off,
-            None => Mode::VerifyFull,
+            None => default,
         };
         let client = match (section.path("tls_cert"), section.path("tls_key")) {
             (Some(cert), Some(key)) => Some((cert, key)),
@@ -101,6 +117,18 @@ mod tests {
             assert_eq!(tls(&[], local).unwrap().mode, Mode::Off, "{local}");
         }
         assert_eq!(tls(&[("tls", "require")], "db.example.com").unwrap().mode, Mode::Require);
+    }
+
+    #[test]
+    fn a_url_decides_and_is_not_contradicted() {
+        let of = |values: &[(&str, &str)], is_https| {
+            let section = Section::of_keys("source t", KEYS.iter().collect(), values).unwrap();
+            Tls::of_url(&section, "base_url", is_https).map(|tls| tls.mode)
+        };
+        assert_eq!(of(&[], true).unwrap(), Mode::VerifyFull);
+        assert_eq!(of(&[("tls", "require")], true).unwrap(), Mode::Require);
+        assert_eq!(of(&[], false).unwrap(), Mode::Off);
+        assert!(of(&[("tls", "off")], true).is_err() && of(&[("tls", "require")], false).is_err());
     }
 
     #[test]

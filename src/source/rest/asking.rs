@@ -125,7 +125,7 @@ impl Asker {
             }
         };
         self.pace.learn(&answer.headers, others);
-        let secrets = secrets(&signed);
+        let secrets = signed.secrets();
         let judged = match answer.body.in_memory() {
             Some(_) => Judged::of(verdict::judge(&answer, endpoint, &secrets), answer),
             None => {
@@ -178,13 +178,4 @@ impl Drop for Busy<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// What must not be shown of what the server says: it may repeat what it was sent.
-fn secrets(signed: &Request) -> Vec<String> {
-    let headers = signed.added.headers.iter().filter_map(|name| signed.headers.get(name)?.to_str().ok());
-    // Of `Bearer TOKEN` the token alone may come back.
-    let words = headers.flat_map(|value| value.split_whitespace().chain([value]));
-    let query = signed.query.iter().filter(|(name, _)| signed.added.query.contains(name)).map(|(_, value)| value.as_str());
-    words.chain(query).map(str::to_owned).collect()
 }

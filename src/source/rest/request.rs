@@ -1,16 +1,21 @@
 //! A request as it is before anybody has signed it, and how it is shown.
 
 use bytes::Bytes;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value as Json;
 use url::Url;
+
+/// What stands in a query as it is. Of all ways to write one, only this is read alike by everybody: a space as `%20`, which
+/// a plus sign is not to those that sign requests.
+const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// What is asked of a server.
 ///
 /// Whatever is secret in it was put there by [`Auth`](super::auth::Auth), on a copy that is sent and forgotten: what the
 /// stream keeps, shows and resumes with never has a secret.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Request {
     pub method: Method,
     /// Without a query.
@@ -21,6 +26,17 @@ pub struct Request {
     pub body: Option<Bytes>,
     /// Where [`Request::set_param`] puts parameters.
     pub params: Params,
+    /// Whether redirects are followed; else they are the answer.
+    pub follows: bool,
+    /// What it was signed with.
+    pub added: Added,
+}
+
+/// Names of what [`Auth`](super::auth::Auth) has added to a request: what no other origin gets to see.
+#[derive(Debug, Clone, Default)]
+pub struct Added {
+    pub headers: Vec<HeaderName>,
+    pub query: Vec<String>,
 }
 
 /// Where parameters go.
@@ -48,15 +64,23 @@ impl Params {
 
 impl Request {
     pub fn get(url: Url) -> Self {
-        let (method, query, headers, params) = (Method::GET, Vec::new(), HeaderMap::new(), Params::Query);
-        Self { method, url, query, headers, body: None, params }
+        let (query, headers, added) = (Vec::new(), HeaderMap::new(), Added::default());
+        Self { method: Method::GET, url, query, headers, body: None, params: Params::Query, follows: true, added }
+    }
+
+    pub fn post(url: Url, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        let mut request = Self { method: Method::POST, body: Some(body.into()), ..Self::get(url) };
+        request.headers.insert(reqwest::header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        request
     }
 
     /// The URL with its query.
     pub fn full_url(&self) -> Url {
         let mut url = self.url.clone();
         if !self.query.is_empty() {
-            url.query_pairs_mut().extend_pairs(&self.query);
+            let encode = |text| utf8_percent_encode(text, IN_QUERY);
+            let pairs = self.query.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value)));
+            url.set_query(Some(&pairs.collect::<Vec<_>>().join("&")));
         }
         url
     }
@@ -91,6 +115,28 @@ impl Request {
             }
         });
     }
+
+    /// The secrets that it was signed with: whatever it is answered with may repeat them.
+    pub fn secrets(&self) -> Vec<String> {
+        let headers = self.added.headers.iter().filter_map(|name| self.headers.get(name)?.to_str().ok());
+        // Of `Bearer TOKEN` the token alone may come back.
+        let words = headers.flat_map(|value| value.split_whitespace().chain([value]));
+        let query = self.query.iter().filter(|(name, _)| self.added.query.contains(name)).map(|(_, value)| value.as_str());
+        words.chain(query).filter(|word| word.len() >= 4).map(str::to_owned).collect()
+    }
+
+    /// Adds a header that is a secret, in place of those of its name.
+    pub fn add_secret_header(&mut self, name: HeaderName, mut value: HeaderValue) {
+        value.set_sensitive(true);
+        self.headers.insert(name.clone(), value);
+        self.added.headers.push(name);
+    }
+
+    /// Adds a parameter that is a secret, in place of those of its name.
+    pub fn add_secret_query(&mut self, name: &str, value: &str) {
+        replace(&mut self.query, name, value.to_owned());
+        self.added.query.push(name.to_owned());
+    }
 }
 
 fn replace(pairs: &mut Vec<(String, String)>, name: &str, value: String) {
@@ -114,41 +160,92 @@ fn with_field(body: &[u8], name: &str, value: String) -> Vec<u8> {
     json.to_string().into_bytes()
 }
 
+/// Shows neither values nor the body: it may be signed.
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let query: Vec<_> = self.query.iter().map(|(name, _)| name).collect();
+        let headers: Vec<_> = self.headers.keys().collect();
+        let mut shown = f.debug_struct("Request");
+        shown.field("method", &self.method).field("path", &self.url.path());
+        shown.field("query", &query).field("headers", &headers).finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    fn request(params: Params, body: &str) -> Request {
-        let url = Url::parse("https://api.example.com/v1/users").unwrap();
-        Request { params, body: Some(Bytes::copy_from_slice(body.as_bytes())), ..Request::get(url) }
+    fn request() -> Request {
+        Request::get(Url::parse("https://api.example.com/v1/users").unwrap())
+    }
+
+    #[test]
+    fn a_query_is_written_in_the_way_that_all_read() {
+        let mut request = request();
+        request.query = [("a b", "c+d"), ("e", ""), ("e", "\u{e9}&=*~")].map(|(n, v)| (n.into(), v.into())).to_vec();
+        assert_eq!(request.full_url().query(), Some("a%20b=c%2Bd&e=&e=%C3%A9%26%3D%2A~"));
+    }
+
+    #[test]
+    fn a_parameter_has_one_value_afterwards() {
+        let mut request = request();
+        request.query = [("a", "1"), ("b", "2"), ("a", "3")].map(|(n, v)| (n.into(), v.into())).to_vec();
+        request.set_param("a", "4");
+        request.set_param("c", "5");
+        assert_eq!(request.full_url().query(), Some("a=4&b=2&c=5"));
+    }
+
+    fn with_body(params: Params, body: &str) -> Request {
+        Request { params, body: Some(Bytes::copy_from_slice(body.as_bytes())), ..request() }
     }
 
     #[test]
     fn parameters_of_the_query_may_be_repeated() {
-        let mut request = request(Params::Query, "");
+        let mut request = with_body(Params::Query, "");
         for value in ["a", "b &"] {
             request.add_param("ids[]", value);
         }
         request.add_param("page", "1");
         request.set_param("page", "2");
-        assert_eq!(request.full_url().query(), Some("ids%5B%5D=a&ids%5B%5D=b+%26&page=2"));
+        assert_eq!(request.full_url().query(), Some("ids%5B%5D=a&ids%5B%5D=b%20%26&page=2"));
         request.set_param("ids[]", "c");
         assert_eq!(request.full_url().query(), Some("ids%5B%5D=c&page=2"));
     }
 
     #[test]
     fn parameters_of_a_body_are_its_fields() {
-        let mut json = request(Params::Json, r#"{"filter":{"a":1}}"#);
+        let mut json = with_body(Params::Json, r#"{"filter":{"a":1}}"#);
         json.set_param("page.number", "2");
         json.set_param("page.number", "3");
         json.set_param("filter.since", "2024-01-01");
         let body: Json = serde_json::from_slice(json.body.as_ref().unwrap()).unwrap();
         assert_eq!(body, serde_json::json!({"filter":{"a":1,"since":"2024-01-01"},"page":{"number":3}}));
-        let mut form = request(Params::Form, "a=1&page=1");
+        let mut form = with_body(Params::Form, "a=1&page=1");
         form.set_param("page", "2");
         form.add_param("a", "3");
         assert_eq!(form.body.unwrap(), "a=1&page=2&a=3");
         assert_eq!(Params::of_body(Some(b"[1]")), None);
         assert_eq!(Params::of_body(Some(b"a=1")), Some(Params::Form));
+    }
+
+    #[test]
+    fn what_is_added_is_named_and_not_shown() {
+        let mut request = request();
+        request.add_secret_header(HeaderName::from_static("x-key"), HeaderValue::from_static("s3cret"));
+        request.add_secret_query("token", "s3cret");
+        assert!(request.headers["x-key"].is_sensitive());
+        assert_eq!((request.added.headers.len(), request.added.query.len()), (1, 1));
+        assert!(!format!("{request:?}").contains("s3cret"), "{request:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_query_is_read_as_it_was_written(query in prop::collection::vec((".{0,6}", ".{0,6}"), 0..6)) {
+            let request = Request { query: query.clone(), ..request() };
+            let read: Vec<(String, String)> = request.full_url().query_pairs().into_owned().collect();
+            prop_assert_eq!(read, query);
+        }
     }
 }

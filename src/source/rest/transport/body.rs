@@ -10,7 +10,10 @@ use bytes::{Bytes, BytesMut};
 pub enum Body {
     Memory(Bytes),
     /// A file without a name, which goes with its last handle.
-    File { file: File, bytes: u64 },
+    File {
+        file: File,
+        bytes: u64,
+    },
 }
 
 impl Body {

@@ -1,7 +1,20 @@
 //! How requests get to their server: over the network, or out of a file that keeps what a real run was answered.
 
 mod body;
+mod cassette;
+mod content;
+mod failure;
+mod faults;
+pub mod keys;
+mod live;
+mod receiving;
+mod redirect;
+#[cfg(test)]
+pub mod server;
+#[cfg(test)]
+mod tests;
 
+use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,6 +22,7 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 
 pub use self::body::{Body, Spool};
+pub use self::live::Live;
 use super::request::Request;
 
 /// Sends a request once, and takes its answer to the end.
@@ -16,18 +30,27 @@ use super::request::Request;
 pub trait Transport: Send + Sync {
     /// The answer, whatever its status, with its whole body, decoded. A body that breaks off is no answer.
     ///
-    /// Redirects are followed here. One to another origin is followed without what [`Auth`](super::auth::Auth) added.
+    /// Redirects are followed here, ten at most. One to another origin is followed without what
+    /// [`Auth`](super::auth::Auth) added, and without other headers that may be secret.
     async fn send(&self, request: &Request) -> Result<Answer, Broken>;
 }
 
 /// What a server said.
-#[derive(Debug)]
 pub struct Answer {
     pub status: StatusCode,
+    /// Without `Content-Encoding` and `Content-Length`, which are no longer true of the body.
     pub headers: HeaderMap,
     pub body: Body,
     /// From the sending to the body's end.
     pub took: Duration,
+}
+
+/// Shows no header and nothing of the body: either may have a secret.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (status, bytes) = (self.status.as_u16(), self.body.len());
+        f.debug_struct("Answer").field("status", &status).field("bytes", &bytes).finish_non_exhaustive()
+    }
 }
 
 /// Why there is no answer. Its words never have the request's URL in them, which may hold a secret.
@@ -36,6 +59,20 @@ pub struct Broken {
     pub what: What,
     pub message: String,
 }
+
+impl Broken {
+    pub fn new(what: What, message: impl Into<String>) -> Self {
+        Self { what, message: message.into() }
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Broken {}
 
 /// What went wrong, as far as it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,4 +91,11 @@ pub enum What {
     NoRoom,
     /// It cannot be sent as it is: more redirects than are followed, a header that is none.
     Refused,
+}
+
+impl What {
+    /// Whether the same request may be answered another time.
+    pub fn is_passing(self) -> bool {
+        !matches!(self, What::Untrusted | What::Refused)
+    }
 }

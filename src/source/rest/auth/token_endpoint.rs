@@ -1,0 +1,174 @@
+//! Where OAuth 2 gives out tokens (RFC 6749).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use reqwest::header::{ACCEPT, HeaderMap, HeaderValue, RETRY_AFTER};
+use serde::Deserialize;
+use serde_json::Value;
+use url::Url;
+use url::form_urlencoded::{Serializer, byte_serialize};
+
+use super::backoff::Backoff;
+use super::fixed::basic;
+use super::place::Place;
+use super::secret::Secret;
+use crate::error::{Error, Kind, Result};
+use crate::source::rest::request::Request;
+use crate::source::rest::transport::{Answer, Broken, Transport, What};
+
+/// An answer is a few hundred bytes.
+const LONGEST_ANSWER: usize = 1 << 20;
+
+/// However long other requests may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct TokenEndpoint {
+    pub url: Url,
+    pub client_id: String,
+    pub client_secret: Option<Secret>,
+    /// The client says who it is in a header, rather than in the form.
+    pub basic: bool,
+    /// What else stands in the form: `scope`, `audience`.
+    pub form: Vec<(String, String)>,
+    /// What to do where the grant itself is refused.
+    pub grant_hint: &'static str,
+    pub transport: Arc<dyn Transport>,
+}
+
+/// What it gives.
+#[derive(Debug)]
+pub struct Granted {
+    pub access: Secret,
+    /// The next refresh token, where there is another one now.
+    pub refresh: Option<Secret>,
+    pub lasts: Option<Duration>,
+}
+
+#[derive(Deserialize)]
+struct Told {
+    access_token: Option<String>,
+    refresh_token: Option<String>,
+    expires_in: Option<Value>,
+    error: Option<Value>,
+}
+
+impl TokenEndpoint {
+    /// Asks for a token until it is given or refused.
+    pub async fn ask(&self, grant: &[(&str, &str)]) -> Result<Granted> {
+        let mut backoff = Backoff::default();
+        loop {
+            let request = self.request(grant)?;
+            let too_long = || Broken::new(What::Timeout, format!("no answer within {} s", PATIENCE.as_secs()));
+            let sent = tokio::time::timeout(PATIENCE, self.transport.send(&request)).await;
+            let (error, asked) = match sent.unwrap_or_else(|_| Err(too_long())) {
+                Ok(answer) => match self.granted(&answer) {
+                    Ok(granted) => return Ok(granted),
+                    Err(error) => (error, retry_after(&answer.headers)),
+                },
+                Err(broken) => (self.failed(&broken), None),
+            };
+            tracing::debug!(%error, "no token");
+            if error.kind() != Kind::Unavailable || !backoff.pause(asked).await {
+                return Err(error);
+            }
+        }
+    }
+
+    fn request(&self, grant: &[(&str, &str)]) -> Result<Request> {
+        let mut form = Serializer::new(String::new());
+        form.extend_pairs(grant).extend_pairs(&self.form);
+        if !self.basic {
+            form.append_pair("client_id", &self.client_id);
+            if let Some(secret) = &self.client_secret {
+                form.append_pair("client_secret", secret.expose());
+            }
+        }
+        let mut request = Request::post(self.url.clone(), "application/x-www-form-urlencoded", form.finish());
+        if self.basic {
+            // RFC 6749, 2.3.1: each is encoded as in a form first.
+            let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+            let secret = self.client_secret.as_ref().map(|secret| encoded(secret.expose())).unwrap_or_default();
+            Place::Basic.put(&basic(&encoded(&self.client_id), &secret), &mut request)?;
+        }
+        request.headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        Ok(request)
+    }
+
+    fn granted(&self, answer: &Answer) -> Result<Granted> {
+        let status = answer.status;
+        if matches!(status.as_u16(), 408 | 425 | 429 | 500..=599) {
+            return Err(Error::unavailable(format!("{}: {}", self.place(), status.as_u16())));
+        }
+        let unreadable = |e| self.failed(&Broken::new(What::NoRoom, format!("{e}")));
+        let told = serde_json::from_slice::<Told>(&answer.body.head(LONGEST_ANSWER).map_err(unreadable)?);
+        // What is wrong with it is not told: it may hold a token.
+        let told = told.unwrap_or(Told { access_token: None, refresh_token: None, expires_in: None, error: None });
+        match told.access_token.filter(|token| !token.is_empty()) {
+            Some(access) if status.is_success() => Ok(Granted {
+                access: Secret::new(access),
+                refresh: told.refresh_token.filter(|token| !token.is_empty()).map(Secret::new),
+                lasts: told.expires_in.as_ref().and_then(seconds),
+            }),
+            _ => Err(self.refused(status, told.error.as_ref().and_then(code))),
+        }
+    }
+
+    /// Some say with a 200 that they refuse.
+    fn refused(&self, status: StatusCode, code: Option<&str>) -> Error {
+        let place = self.place();
+        let Some(code) = code else {
+            return match status.as_u16() {
+                401 | 403 => Error::denied(format!("{place}: {}", status.as_u16())).hint(CLIENT_HINT),
+                code => Error::config(format!("{place}: {code}, and no token in the answer"))
+                    .hint("Look at `token_url`: it must be where OAuth 2 gives out tokens, as JSON."),
+            };
+        };
+        let message = format!("{place}: {} {code}", status.as_u16());
+        match code {
+            "invalid_grant" => Error::denied(message).hint(self.grant_hint),
+            "temporarily_unavailable" | "slow_down" | "server_error" => Error::unavailable(message),
+            "invalid_scope" => Error::config(message).hint("Look at `scope`."),
+            "unsupported_grant_type" | "invalid_request" | "unsupported_response_type" => Error::config(message).hint(
+                "The server does not give out tokens in this way: look at `auth`, `client_auth` and `token_param.`.",
+            ),
+            _ => Error::denied(message).hint(CLIENT_HINT),
+        }
+    }
+
+    fn failed(&self, broken: &Broken) -> Error {
+        let message = format!("{}: {broken}", self.place());
+        match broken.what {
+            What::Untrusted => {
+                Error::config(message).hint("Name the authority that signed its certificate with `tls_ca`.")
+            }
+            What::Refused => Error::config(message).hint("Look at `token_url`."),
+            _ => Error::unavailable(message),
+        }
+    }
+
+    /// Its host alone: a path or a query may be somebody's secret.
+    fn place(&self) -> String {
+        format!("no token from {}", self.url.host_str().unwrap_or("the token endpoint"))
+    }
+}
+
+const CLIENT_HINT: &str = "Look at `client_id`, `client_secret` and `client_auth`, and at what the client is granted.";
+
+/// The code of an error, where it looks like one: whatever else stands there may be a value.
+fn code(error: &Value) -> Option<&str> {
+    let code = error.as_str().or_else(|| error.get("code")?.as_str())?;
+    let is_code = |code: &str| code.len() <= 40 && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    Some(code).filter(|code| is_code(code))
+}
+
+/// A number by the standard; some write it as text, and some mean with 0 that it never ends.
+fn seconds(value: &Value) -> Option<Duration> {
+    let seconds = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())?;
+    Duration::try_from_secs_f64(seconds.min(1e9)).ok().filter(|lasts| !lasts.is_zero())
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
+}

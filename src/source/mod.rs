@@ -18,6 +18,8 @@ pub mod mysql;
 pub mod pattern;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "rest")]
+pub mod rest;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 

@@ -12,6 +12,7 @@ mod columns;
 pub mod decimal;
 pub mod declared;
 mod fields;
+pub mod from_json;
 mod infer;
 pub mod json;
 pub mod keys;

@@ -81,6 +81,31 @@ pub(super) fn string(out: &mut Vec<u8>, text: &str) {
     out.push(0);
 }
 
+/// A field of a document that is a text, or what should be one. There is no zero in its name.
+pub fn text(out: &mut Vec<u8>, name: &[u8], text: &[u8]) {
+    field(out, TEXT, name);
+    out.extend_from_slice(&(text.len() as u32 + 1).to_le_bytes());
+    out.extend_from_slice(text);
+    out.push(0);
+}
+
+/// A field of a document that is null.
+pub fn null(out: &mut Vec<u8>, name: &[u8]) {
+    field(out, NULL, name);
+}
+
+/// The beginning of a field that is a document or a list, which [`end`] ends.
+pub fn begin_field(out: &mut Vec<u8>, name: &[u8], is_list: bool) -> usize {
+    field(out, if is_list { LIST } else { RECORD }, name);
+    begin(out)
+}
+
+fn field(out: &mut Vec<u8>, kind: u8, name: &[u8]) {
+    out.push(kind);
+    out.extend_from_slice(name);
+    out.push(0);
+}
+
 /// A name, which ends with a zero, and so has none in it.
 fn name<E: serde::de::Error>(out: &mut Vec<u8>, name: &str) -> Result<(), E> {
     if name.contains('\0') {
@@ -92,14 +117,14 @@ fn name<E: serde::de::Error>(out: &mut Vec<u8>, name: &str) -> Result<(), E> {
 }
 
 /// Room for a document's length, and, once it is there, the length.
-pub(super) fn begin(out: &mut Vec<u8>) -> usize {
+pub fn begin(out: &mut Vec<u8>) -> usize {
     let at = out.len();
     out.extend_from_slice(&[0; 4]);
     at
 }
 
 /// Ends a document that begins there.
-pub(super) fn end(out: &mut Vec<u8>, at: usize) {
+pub fn end(out: &mut Vec<u8>, at: usize) {
     out.push(0);
     length(out, at);
 }

@@ -1,0 +1,183 @@
+//! Numbers of JSON, none of which loses a digit.
+//!
+//! | a number | is |
+//! |---|---|
+//! | without fraction and exponent, of 32 or 64 bits | int32, int64 |
+//! | the same, larger, of at most 34 digits | Decimal128 |
+//! | with a fraction or an exponent, and what a double writes that is nearest to it is the same number | double |
+//! | another, of at most 34 digits and an exponent that a decimal has | Decimal128 |
+//! | any other | text, as it stands |
+
+use super::super::bson::kind;
+use super::super::decimal::Decimal;
+use super::super::write;
+use super::{Text, Wrong};
+
+/// How many digits a Decimal128 holds.
+pub const MOST_DIGITS: u32 = 34;
+
+/// So many digits are the same number after a double has had them, wherever their point stands in this range.
+const SAFE_DIGITS: usize = 15;
+
+/// Powers of ten that are doubles.
+const POWERS: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
+    1e21, 1e22,
+];
+
+/// Adds the value of a number; what it returns is its type.
+#[inline]
+pub(super) fn number(out: &mut Vec<u8>, text: &mut Text<'_>) -> Result<u8, Wrong> {
+    let begun = text.at;
+    let is_negative = text.json.get(begun) == Some(&b'-');
+    text.at += usize::from(is_negative);
+    let first = text.at;
+    let mut digits = 0;
+    digits_of(text, &mut digits)?;
+    let whole = text.at - first;
+    if whole > 1 && text.json[first] == b'0' {
+        text.at = first + 1;
+        return Err(Wrong::Unexpected);
+    }
+    match text.json.get(text.at) {
+        Some(b'.' | b'e' | b'E') => {}
+        _ if whole <= 18 => {
+            let number = if is_negative { -(digits as i64) } else { digits as i64 };
+            return Ok(integer(out, number));
+        }
+        _ => return Ok(long(out, &text.json[begun..text.at])),
+    }
+    let mut behind = 0;
+    if text.json[text.at] == b'.' {
+        text.at += 1;
+        let point = text.at;
+        digits_of(text, &mut digits)?;
+        behind = text.at - point;
+    }
+    let is_plain = !matches!(text.json.get(text.at), Some(b'e' | b'E'));
+    if !is_plain {
+        text.at += 1;
+        text.at += usize::from(matches!(text.json.get(text.at), Some(b'+' | b'-')));
+        digits_of(text, &mut 0)?;
+    }
+    // Both are exact, and so the quotient is the nearest double.
+    if is_plain && whole + behind <= SAFE_DIGITS {
+        let magnitude = digits as f64 / POWERS[behind];
+        let number = if is_negative { -magnitude } else { magnitude };
+        out.extend_from_slice(&number.to_le_bytes());
+        return Ok(kind::DOUBLE);
+    }
+    Ok(other(out, &text.json[begun..text.at]))
+}
+
+/// One digit or more, of a number of which only the first nineteen count.
+#[inline]
+fn digits_of(text: &mut Text<'_>, number: &mut u64) -> Result<(), Wrong> {
+    let begun = text.at;
+    while let Some(digit @ b'0'..=b'9') = text.json.get(text.at) {
+        *number = number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+        text.at += 1;
+    }
+    match text.at > begun {
+        true => Ok(()),
+        false if text.rest().is_empty() => Err(Wrong::Ended),
+        false => Err(Wrong::Unexpected),
+    }
+}
+
+#[inline]
+fn integer(out: &mut Vec<u8>, number: i64) -> u8 {
+    match i32::try_from(number) {
+        Ok(number) => {
+            out.extend_from_slice(&number.to_le_bytes());
+            kind::INT32
+        }
+        Err(_) => {
+            out.extend_from_slice(&number.to_le_bytes());
+            kind::INT64
+        }
+    }
+}
+
+/// A whole number of many digits.
+#[cold]
+fn long(out: &mut Vec<u8>, digits: &[u8]) -> u8 {
+    let text = std::str::from_utf8(digits).unwrap_or_default();
+    match text.parse() {
+        Ok(number) => integer(out, number),
+        Err(_) => decimal(out, Decimal::parse(text), text),
+    }
+}
+
+/// A number that needs a closer look.
+#[cold]
+fn other(out: &mut Vec<u8>, number: &[u8]) -> u8 {
+    let text = std::str::from_utf8(number).unwrap_or_default();
+    let exact = Exact::of(text);
+    if let Some(double) = text.parse().ok().filter(|double: &f64| double.is_finite()) {
+        let is_same = exact.is_some() && Exact::of(zmij::Buffer::new().format_finite(double)) == exact;
+        if is_same {
+            out.extend_from_slice(&double.to_le_bytes());
+            return kind::DOUBLE;
+        }
+    }
+    // As it is written, since trailing zeros say how exact it is; without them where they are too many.
+    let decimal = Decimal::parse(text).or_else(|| exact?.decimal());
+    self::decimal(out, decimal, text)
+}
+
+fn decimal(out: &mut Vec<u8>, decimal: Option<Decimal>, text: &str) -> u8 {
+    match decimal {
+        Some(decimal) => {
+            out.extend_from_slice(&decimal.bits().to_le_bytes());
+            kind::DECIMAL
+        }
+        None => {
+            write::string(out, text);
+            kind::TEXT
+        }
+    }
+}
+
+/// A number without zeros at its ends: two are the same number if they are equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Exact {
+    is_negative: bool,
+    digits: u128,
+    exponent: i64,
+}
+
+impl Exact {
+    /// Of a number as JSON writes it; `None` where it has more digits than a decimal.
+    fn of(text: &str) -> Option<Self> {
+        // Far beyond what any type holds, and no less equal to itself.
+        const FAR: i64 = 1 << 40;
+        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let is_small = exponent.starts_with('-');
+        let mut exponent = exponent.parse().unwrap_or(if is_small { -FAR } else { FAR }).clamp(-FAR, FAR);
+        let (mut digits, mut count, mut zeros, mut is_behind) = (0u128, 0, 0u32, false);
+        for byte in mantissa.bytes() {
+            exponent -= i64::from(is_behind && byte != b'.');
+            match byte {
+                b'.' => is_behind = true,
+                b'0' if count > 0 => zeros += 1,
+                b'1'..=b'9' => {
+                    count += zeros + 1;
+                    if count > MOST_DIGITS {
+                        return None;
+                    }
+                    digits = digits * 10u128.pow(zeros + 1) + u128::from(byte - b'0');
+                    zeros = 0;
+                }
+                _ => {}
+            }
+        }
+        let exponent = if digits == 0 { 0 } else { exponent + i64::from(zeros) };
+        Some(Self { is_negative: text.starts_with('-'), digits, exponent })
+    }
+
+    fn decimal(self) -> Option<Decimal> {
+        let text = format!("{}{}E{}", if self.is_negative { "-" } else { "" }, self.digits, self.exponent);
+        Decimal::parse(&text)
+    }
+}

@@ -1,0 +1,51 @@
+//! Records that were read, one behind the other in one buffer.
+
+/// Documents of BSON. It is filled until it has so many bytes, and a little over.
+#[derive(Debug, Default)]
+pub struct Batch {
+    pub(super) bytes: Vec<u8>,
+    ends: Vec<usize>,
+    most: usize,
+}
+
+impl Batch {
+    /// An empty one. It is full with so many bytes: what was read at once by then is in it too, and the last record whole.
+    pub fn new(most: usize) -> Self {
+        Self { bytes: Vec::new(), ends: Vec::new(), most }
+    }
+
+    /// How many records it has.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.bytes.len() >= self.most
+    }
+
+    /// How many bytes its records have.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The records in their order.
+    pub fn records(&self) -> impl Iterator<Item = &[u8]> {
+        let begins = std::iter::once(0).chain(self.ends.iter().copied());
+        self.ends.iter().zip(begins).map(|(&end, begin)| &self.bytes[begin..end])
+    }
+
+    /// Empties it; its memory stays.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    /// What was added to the bytes is a record.
+    pub(super) fn end(&mut self) {
+        self.ends.push(self.bytes.len());
+    }
+}

@@ -13,7 +13,7 @@ pub struct Seen {
     pub most_at_once: u64,
     /// Requests beyond a [`Limit`](super::Limit).
     pub refused_by_limit: u64,
-    /// Requests that lacked good credentials.
+    /// Requests that were answered with 401 or 403.
     pub refused_by_auth: u64,
     /// Requests by path.
     pub paths: BTreeMap<String, u64>,

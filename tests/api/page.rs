@@ -1,11 +1,7 @@
-//! Pages of records, made once and kept, so that a benchmark measures its client.
+//! Pages of records, in every format.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::ops::Range;
-use std::sync::Mutex;
-
-use bytes::Bytes;
 
 use super::record::{self, Shape};
 
@@ -21,32 +17,11 @@ pub enum Format {
     Xml,
 }
 
-type Key = (Format, Shape, u64, u64, u64);
+/// Format, shape, seed, and the range of numbers.
+pub type Key = (Format, Shape, u64, Range<u64>);
 
-/// The pages that were made, up to a number of bytes. Those that come later are made each time.
-#[derive(Default)]
-pub struct Pages {
-    kept: Mutex<(usize, HashMap<Key, Bytes>)>,
-}
-
-impl Pages {
-    /// The records with numbers from `ids.start + 1` to `ids.end`.
-    pub fn get(&self, most_bytes: usize, format: Format, shape: Shape, seed: u64, ids: Range<u64>) -> Bytes {
-        let key = (format, shape, seed, ids.start, ids.end);
-        if let Some(page) = self.kept.lock().unwrap().1.get(&key) {
-            return page.clone();
-        }
-        let page = Bytes::from(render(format, shape, seed, ids));
-        let mut kept = self.kept.lock().unwrap();
-        if kept.0 + page.len() <= most_bytes {
-            kept.0 += page.len();
-            kept.1.insert(key, page.clone());
-        }
-        page
-    }
-}
-
-fn render(format: Format, shape: Shape, seed: u64, ids: Range<u64>) -> String {
+/// The records with numbers from `start + 1` to `end` of the range.
+pub fn render((format, shape, seed, ids): Key) -> String {
     let mut out = String::new();
     let ids = ids.start + 1..ids.end + 1;
     match format {

@@ -1,6 +1,5 @@
 //! What the threads and connections of one server share, and the way of a request through it.
 
-use std::collections::HashMap;
 use std::hash::Hasher;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -14,8 +13,9 @@ use super::control;
 use super::counts::Seen;
 use super::fault::Fault;
 use super::http::{Body, Delivery, Encoded, Encoding, Host, Reply, Request, choose};
+use super::kept::Kept;
 use super::limit::{Limiter, Verdict};
-use super::page::Pages;
+use super::page;
 use super::routes::{self, Events, Reports};
 use super::rule::Rules;
 use super::settings::Settings;
@@ -29,9 +29,10 @@ pub struct State {
     pub tokens: Mutex<Tokens>,
     pub events: Mutex<Events>,
     pub reports: Mutex<Reports>,
-    pub pages: Pages,
+    pub pages: Kept<page::Key>,
     counts: Mutex<Seen>,
-    encoded: Mutex<(usize, HashMap<(Encoding, u64), Bytes>)>,
+    /// By encoding and digest of the plain body.
+    encoded: Kept<(Encoding, u64)>,
 }
 
 /// What becomes of a request.
@@ -68,9 +69,9 @@ impl State {
             tokens: Mutex::default(),
             events,
             reports: Mutex::default(),
-            pages: Pages::default(),
+            pages: Kept::default(),
             counts: Mutex::default(),
-            encoded: Mutex::default(),
+            encoded: Kept::default(),
         }
     }
 
@@ -176,6 +177,10 @@ impl State {
     /// Encodes the body as the client accepts it. Whole bodies that were encoded before are kept.
     fn encode(&self, request: &Request, mut reply: Reply) -> Reply {
         let settings = self.settings();
+        // A file that is compressed already is sent as it is.
+        if reply.headers.iter().any(|(_, value)| value == "application/gzip") {
+            return reply;
+        }
         let Some(encoding) = choose(request.header("accept-encoding"), &settings.encodings) else { return reply };
         reply.body = match reply.body {
             Body::Whole(parts) if parts.iter().all(Bytes::is_empty) => Body::Whole(parts),
@@ -189,16 +194,7 @@ impl State {
         let mut hasher = SipHasher13::new();
         parts.iter().for_each(|part| hasher.write(part));
         let key = (encoding, hasher.finish());
-        if let Some(body) = self.encoded.lock().unwrap().1.get(&key) {
-            return body.clone();
-        }
-        let body = encoding.encode(&parts.concat());
-        let mut kept = self.encoded.lock().unwrap();
-        if kept.0 + body.len() <= most_bytes {
-            kept.0 += body.len();
-            kept.1.insert(key, body.clone());
-        }
-        body
+        self.encoded.get(most_bytes, key, || encoding.encode(&parts.concat()))
     }
 }
 

@@ -28,22 +28,24 @@ async fn connection(mut stream: TcpStream, to: Host, state: Arc<State>) -> io::R
     state.counts().connections += 1;
     let mut buffer = Vec::new();
     while let Some(request) = Request::read(&mut stream, &mut buffer, to).await? {
-        let _at_once = state.enter(&request);
-        let answer = state.answer(&request);
-        match answer {
+        let under_way = state.enter(&request);
+        match state.answer(&request) {
             Answer::Silence(most) => {
                 silence(&mut stream, most).await;
                 return Ok(());
             }
             Answer::Reply { reply, delivery, is_good } => {
                 let is_good = is_good && (200..300).contains(&reply.status);
-                let end = delivery.send(&mut stream, reply).await?;
-                if is_good {
-                    state.served(&request);
-                }
+                let last = || {
+                    if is_good {
+                        state.served(&request);
+                    }
+                    drop(under_way);
+                };
+                let end = delivery.send(&mut stream, reply, last).await?;
                 match end {
-                    End::Open => {}
-                    End::Closed => return stream.shutdown().await,
+                    End::Open if request.header("connection") != Some("close") => {}
+                    End::Open | End::Closed => return stream.shutdown().await,
                     End::Reset => return stream.set_zero_linger(),
                 }
             }

@@ -50,8 +50,9 @@ pub enum End {
 const ONE_WRITE: usize = 256 << 10;
 
 impl Delivery {
-    /// Sends the reply. The connection is to be used again only where this says `End::Open`.
-    pub async fn send(&self, stream: &mut TcpStream, reply: Reply) -> io::Result<End> {
+    /// Sends the reply, and calls `last` before the last piece of it: whoever has read it all finds it counted. The connection
+    /// is to be used again only where this says `End::Open`.
+    pub async fn send(&self, stream: &mut TcpStream, reply: Reply, last: impl FnOnce()) -> io::Result<End> {
         tokio::time::sleep(self.wait).await;
         if self.keep.is_some_and(|keep| keep < 0.0) {
             return Ok(self.end);
@@ -61,12 +62,13 @@ impl Delivery {
             Body::Streamed(pieces) if self.keep.is_none() => {
                 stream.write_all(&head(reply.status, &reply.headers, Some("Transfer-Encoding: chunked"))).await?;
                 for piece in pieces.filter(|piece| !piece.is_empty()) {
-                    self.write(stream, &chunk(&piece)).await?;
+                    self.write(stream, &chunk(&piece), || ()).await?;
                 }
+                last();
                 stream.write_all(b"0\r\n\r\n").await?;
                 self.end
             }
-            body => self.send_whole(stream, reply.status, &reply.headers, body).await?,
+            body => self.send_whole(stream, (reply.status, &reply.headers), body, last).await?,
         };
         stream.flush().await?;
         if end == End::Reset {
@@ -79,9 +81,9 @@ impl Delivery {
     async fn send_whole(
         &self,
         stream: &mut TcpStream,
-        status: u16,
-        headers: &[(&'static str, String)],
+        (status, headers): (u16, &[(&'static str, String)]),
         body: Body,
+        last: impl FnOnce(),
     ) -> io::Result<End> {
         let parts = match body {
             Body::Whole(parts) => parts,
@@ -101,29 +103,39 @@ impl Delivery {
             if sent == whole {
                 out.extend_from_slice(b"0\r\n\r\n");
             }
-            self.write(stream, &out).await?;
+            self.write(stream, &out, last).await?;
         } else if self.pace.is_none() && sent == whole && whole > ONE_WRITE {
+            let (end, parts) = parts.split_last().unwrap();
             stream.write_all(&out).await?;
-            for part in &parts {
+            for part in parts {
                 stream.write_all(part).await?;
             }
+            last();
+            stream.write_all(end).await?;
         } else {
             let from = out.len();
             parts.iter().for_each(|part| out.extend_from_slice(part));
             out.truncate(from + sent);
-            self.write(stream, &out).await?;
+            self.write(stream, &out, last).await?;
         }
         let is_framed = sent == whole && self.framing != Framing::Unsaid || self.framing == Framing::Sent;
         Ok(if self.end == End::Open && !is_framed { End::Closed } else { self.end })
     }
 
-    async fn write(&self, stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
-        let Some((size, pause)) = self.pace else { return stream.write_all(bytes).await };
-        for piece in bytes.chunks(size.max(1)) {
+    async fn write(&self, stream: &mut TcpStream, bytes: &[u8], last: impl FnOnce()) -> io::Result<()> {
+        let (pieces, end) = match self.pace {
+            None => (&[][..], bytes),
+            Some((size, _)) => bytes.split_at(bytes.len().saturating_sub(1) / size.max(1) * size.max(1)),
+        };
+        if let Some((size, pause)) = self.pace {
+            for piece in pieces.chunks(size.max(1)) {
+                tokio::time::sleep(pause).await;
+                stream.write_all(piece).await?;
+            }
             tokio::time::sleep(pause).await;
-            stream.write_all(piece).await?;
         }
-        Ok(())
+        last();
+        stream.write_all(end).await
     }
 }
 

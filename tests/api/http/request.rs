@@ -2,6 +2,7 @@
 
 use std::io;
 
+use serde_json::{Map, Value};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use url::form_urlencoded;
@@ -29,6 +30,9 @@ pub struct Request {
     pub head: Vec<u8>,
 }
 
+/// What POST may be used for as well as GET.
+const PAGES_BY_POST: [&str; 3] = ["/numbered", "/offset", "/cursor"];
+
 /// Longer heads are refused.
 const LONGEST_HEAD: usize = 64 << 10;
 
@@ -52,6 +56,7 @@ impl Request {
         request.head = buffer[..head].to_vec();
         request.body = buffer[head..head + length].to_vec();
         buffer.drain(..head + length);
+        request.take_parameters();
         Ok(Some(request))
     }
 
@@ -79,6 +84,18 @@ impl Request {
             head: Vec::new(),
         };
         Ok(Some((request, length)))
+    }
+
+    /// Pages may be asked for with a JSON object as the body: its fields count as parameters of the query.
+    fn take_parameters(&mut self) {
+        if self.method != "POST" || !PAGES_BY_POST.iter().any(|page| self.path.ends_with(page)) {
+            return;
+        }
+        let fields: Map<String, Value> = serde_json::from_slice(&self.body).unwrap_or_default();
+        self.query.extend(fields.into_iter().map(|(name, value)| match value {
+            Value::String(text) => (name, text),
+            other => (name, other.to_string()),
+        }));
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {

@@ -18,7 +18,7 @@ use url::form_urlencoded;
 
 use super::auth;
 use super::http::{Host, Reply, Request};
-use super::page::Format;
+use super::page::{self, Format};
 use super::record::Shape;
 use super::settings::Settings;
 use super::state::State;
@@ -26,7 +26,7 @@ use super::state::State;
 pub use self::events::Events;
 pub use self::reports::Reports;
 
-/// Every path, and what it is there for. `{"name": value}` are parameters of the query with their usual values.
+/// Every path with the usual values of its parameters, and what it is there for.
 pub const PATHS: &[(&str, &str)] = &[
     ("/users?_quantity=10&_seed=0&_offset=0", "status, code, total and data; up to 1,000, or users_most of them"),
     ("/ads?limit=25&after=&access_token=", "cursors, and a next link with the token in it; errors in the body"),
@@ -42,6 +42,7 @@ pub const PATHS: &[(&str, &str)] = &[
     ("/keyset?since_id=0&limit=100", "records above an id, by id"),
     ("/more?page=1&limit=100", "has_more"),
     ("/cycle?at=&length=2", "next links that go from the first page into a circle"),
+    ("POST /numbered, /offset, /cursor", "the same with the parameters as a JSON object in the body"),
     ("/array", "all records as a plain array"),
     ("/object?id=1", "one record, which is the whole body"),
     ("/lines?page=1&per_page=100", "JSON Lines"),
@@ -85,8 +86,10 @@ impl Call<'_> {
                 ["login"] => auth::login(self.state, self.request),
                 ["oauth", "token"] => auth::token(self.state, self.request),
                 ["reports"] => reports::order(self),
-                // An API that is asked by POST gets its parameters in the query as well.
+                // Their parameters are in the body, or in the query.
                 ["numbered"] => counted::numbered(self, 1),
+                ["offset"] => counted::offset(self, u64::MAX),
+                ["cursor"] => cursors::in_body(self, false),
                 _ => not_found(),
             };
         }
@@ -142,7 +145,8 @@ impl Call<'_> {
     }
 
     fn made(&self, format: Format, shape: Shape, seed: u64, range: Range<u64>) -> Bytes {
-        self.state.pages.get(self.settings.kept_bytes, format, shape, seed, range)
+        let key = (format, shape, seed, range);
+        self.state.pages.get(self.settings.kept_bytes, key.clone(), || page::render(key).into())
     }
 
     /// The URL of this request with these parameters set, or taken away where they are None.

@@ -2,6 +2,9 @@
 // What a killed process held is forgotten: dropping it would tidy up.
 #![allow(clippy::mem_forget, clippy::unwrap_used)]
 
+#[path = "../api/mod.rs"]
+mod api_server;
+
 #[path = "../conformance/store.rs"]
 mod store_suite;
 
@@ -11,6 +14,7 @@ mod interleaved;
 #[path = "../conformance/windows.rs"]
 mod windows;
 
+mod api;
 mod chunks;
 mod cli;
 mod commit_log;

@@ -19,7 +19,7 @@ pub mod pattern;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "rest")]
-pub mod rest;
+mod rest;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -342,6 +342,8 @@ pub const SOURCES: &[&Maker] = &[
     &mysql::MAKER,
     #[cfg(feature = "postgres")]
     &postgres::MAKER,
+    #[cfg(feature = "rest")]
+    &rest::MAKER,
     #[cfg(feature = "sqlite")]
     &sqlite::MAKER,
 ];

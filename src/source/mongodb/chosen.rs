@@ -7,9 +7,9 @@ use mongodb::bson::{Document, RawDocument};
 use super::id::ID;
 use crate::error::{Error, Result};
 use crate::source::Selection;
+use crate::source::documents;
 use crate::source::documents::bson::{Elements, Torn, Value};
 use crate::source::documents::chosen::{self, is_within};
-use crate::source::documents;
 
 /// Which fields of documents are read.
 #[derive(Debug, Clone, Default)]
@@ -88,8 +88,7 @@ impl Chosen {
             let is_number = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
             let name = String::from_utf8_lossy(field.name);
             let parts = name.split('.').enumerate();
-            let parts: Vec<_> =
-                parts.filter(|(at, part)| *at == 0 || !is_number(part)).map(|(_, part)| part).collect();
+            let parts: Vec<_> = parts.filter(|(at, part)| *at == 0 || !is_number(part)).map(|(_, part)| part).collect();
             self.0.copy_field(&field, &parts.join("."), out)?;
         }
         chosen::end(out, begin)
@@ -124,9 +123,7 @@ mod tests {
 
     #[test]
     fn the_server_sends_what_is_chosen_and_what_is_needed_besides() {
-        let only = |paths: &[&str], besides: &[&str]| {
-            of(Some(owned(paths)), &[]).projection(&owned(besides)).unwrap()
-        };
+        let only = |paths: &[&str], besides: &[&str]| of(Some(owned(paths)), &[]).projection(&owned(besides)).unwrap();
         assert_eq!(only(&["a", "_id"], &[]), doc! { "a": 1, "_id": 1 });
         assert_eq!(only(&["a.b"], &["a", "at"]), doc! { "a": 1, "at": 1, "_id": 0 });
         let except = of(None, &["a", "b"]);

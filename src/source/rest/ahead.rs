@@ -47,7 +47,10 @@ impl Ahead {
             self.fetch(place.clone(), window)?;
         }
         while self.under_way.len() < self.width {
-            let Some(next) = self.under_way.back().and_then(|last| self.endpoint.paging.ahead(&last.place, size)) else { break };
+            let Some(next) = self.under_way.back().and_then(|last| self.endpoint.paging.ahead(&last.place, size))
+            else {
+                break;
+            };
             self.fetch(next, window)?;
         }
         let Some(mut first) = self.under_way.pop_front() else { return Err(Error::bug("no request is under way")) };

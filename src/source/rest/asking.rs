@@ -89,7 +89,10 @@ impl Asker {
             failure.attempts = attempts;
             if let Some(asked) = asked.filter(|asked| *asked > self.patience.longest_wait) {
                 let seconds = asked.as_secs();
-                failure.reason = format!("{}, and asks to wait for {seconds} s, which `longest_wait` does not allow", failure.reason);
+                failure.reason = format!(
+                    "{}, and asks to wait for {seconds} s, which `longest_wait` does not allow",
+                    failure.reason
+                );
                 return Ok(Asked::Failed(failure));
             }
             if attempts > self.patience.retries {

@@ -19,9 +19,13 @@ pub const KIND: Kind = Kind {
 };
 
 const KEYS: &[Key] = &[
-    Key::new("base_url", Value::Url, "The URL that paths begin behind. No other server gets to see what requests are signed with.")
-        .required()
-        .example("https://api.example.com/v1"),
+    Key::new(
+        "base_url",
+        Value::Url,
+        "The URL that paths begin behind. No other server gets to see what requests are signed with.",
+    )
+    .required()
+    .example("https://api.example.com/v1"),
     Key::new(
         "rate_limit",
         Value::Checked("limits (`10/s, 1000/h`)", |text| match Limit::parse_all(text) {
@@ -31,19 +35,30 @@ const KEYS: &[Key] = &[
         "At most so many requests in any stretch of time of that length, over all streams.",
     )
     .example("10/s, 1000/h"),
-    Key::new("request_retries", Value::Integer(0, 1000), "How often a request is sent again that may succeed another time.").default("8"),
-    Key::new("retry_wait", Value::Duration, "The wait before the first of these, which doubles with each, where the server does not say how long to wait.")
-        .default("1s"),
-    Key::new("longest_wait", Value::Duration, "No wait is longer: a request that is to wait longer has failed.").default("10m"),
-    Key::new("identity", Value::Text, "What this API is, in your own words, in place of the host of `base_url`: for one that moves."),
+    Key::new(
+        "request_retries",
+        Value::Integer(0, 1000),
+        "How often a request is sent again that may succeed another time.",
+    )
+    .default("8"),
+    Key::new(
+        "retry_wait",
+        Value::Duration,
+        "The wait before the first of these, which doubles with each, where the server does not say how long to wait.",
+    )
+    .default("1s"),
+    Key::new("longest_wait", Value::Duration, "No wait is longer: a request that is to wait longer has failed.")
+        .default("10m"),
+    Key::new(
+        "identity",
+        Value::Text,
+        "What this API is, in your own words, in place of the host of `base_url`: for one that moves.",
+    ),
 ];
 
-const STREAM_KEYS: &[Key] = &joined::<{ endpoint::KEYS.len() + paging::KEYS.len() + incremental::KEYS.len() + document_keys::KEYS.len() }>(&[
-    endpoint::KEYS,
-    paging::KEYS,
-    incremental::KEYS,
-    document_keys::KEYS,
-]);
+const STREAM_KEYS: &[Key] = &joined::<
+    { endpoint::KEYS.len() + paging::KEYS.len() + incremental::KEYS.len() + document_keys::KEYS.len() },
+>(&[endpoint::KEYS, paging::KEYS, incremental::KEYS, document_keys::KEYS]);
 
 /// A checked `[source]` section.
 pub struct Settings {
@@ -70,10 +85,12 @@ fn base_url(section: &Section) -> Result<Url> {
         return Err(wrong("must begin with `https://` or `http://` and have a host"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("must not have a user or a password in it").hint("Use `auth = basic` with `username` and `password`."));
+        return Err(wrong("must not have a user or a password in it")
+            .hint("Use `auth = basic` with `username` and `password`."));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong("must not have a query").hint("Parameters of every request are `param.NAME`; a token is `auth = query`."));
+        return Err(wrong("must not have a query")
+            .hint("Parameters of every request are `param.NAME`; a token is `auth = query`."));
     }
     Ok(url)
 }

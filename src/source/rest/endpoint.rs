@@ -68,7 +68,9 @@ pub const KEYS: &[Key] = &[
 
 const RULES: Value = Value::Checked("condition (`error.code in 4, 17`)", |text| match Rules::parse(text) {
     Ok(_) => Ok(()),
-    Err(_) => Err("must be conditions such as `error.code in 4, 17`, `status = 420`, `error exists` or `error.message contains limit`, separated by `;`"),
+    Err(_) => Err(
+        "must be conditions such as `error.code in 4, 17`, `status = 420`, `error exists` or `error.message contains limit`, separated by `;`",
+    ),
 });
 
 /// A checked endpoint.
@@ -93,14 +95,18 @@ impl Endpoint {
     /// Of a stream's section; `base` is its server's URL.
     pub fn of(section: &Section, (base, path): (&Url, &str), mode: Mode) -> Result<Self> {
         let paging = Paging::of(section)?;
-        let rules = |key: &str| Rules::parse(section.get(key).unwrap_or_default()).map_err(|problem| section.error(key, problem));
+        let rules = |key: &str| {
+            Rules::parse(section.get(key).unwrap_or_default()).map_err(|problem| section.error(key, problem))
+        };
         let (retry_when, fail_when, ignore_when) = (rules("retry_when")?, rules("fail_when")?, rules("ignore_when")?);
         let of_rules = [&retry_when, &fail_when, &ignore_when].into_iter().flat_map(Rules::of);
         let of_rules = of_rules.filter_map(|of| if let Of::Body(path) = of { Some(path.as_str()) } else { None });
         let mut paths: Vec<String> = paging.wanted().chain(of_rules).map(str::to_owned).collect();
         paths.sort();
         paths.dedup();
-        let parse = |path: &String| Path::parse(path).map_err(|problem| section.fault("records", format!("`{path}`: {problem}")));
+        let parse = |path: &String| {
+            Path::parse(path).map_err(|problem| section.fault("records", format!("`{path}`: {problem}")))
+        };
         let values = paths.iter().map(parse).collect::<Result<_>>()?;
         let records = Path::parse(section.text("records")?).map_err(|problem| section.error("records", problem))?;
         let wanted = Wanted::new(records, values).map_err(|problem| section.fault("records", problem))?;
@@ -177,8 +183,9 @@ fn request(section: &Section, base: &Url, path: &str) -> Result<Request> {
         request.body = Some(Bytes::copy_from_slice(body.as_bytes()));
     }
     if section.text("params_in")? == "body" {
-        request.params = Params::of_body(request.body.as_deref())
-            .ok_or_else(|| section.error("params_in", "is `body`, and `body` is neither a JSON object nor `name=value&…`"))?;
+        request.params = Params::of_body(request.body.as_deref()).ok_or_else(|| {
+            section.error("params_in", "is `body`, and `body` is neither a JSON object nor `name=value&…`")
+        })?;
     }
     for (name, lines) in section.members("param.") {
         for value in lines.lines().map(str::trim) {
@@ -210,7 +217,9 @@ fn headers(section: &Section, headers: &mut HeaderMap) -> Result<()> {
         let key = format!("header.{name}");
         let name: HeaderName = name.parse().map_err(|_| section.error(&key, "is no name of a header"))?;
         if name == "authorization" || name == "cookie" {
-            return Err(section.error(&key, "would go to other servers too").hint("Use `auth`, whose keys go to this server alone and are never shown."));
+            return Err(section
+                .error(&key, "would go to other servers too")
+                .hint("Use `auth`, whose keys go to this server alone and are never shown."));
         }
         let value = HeaderValue::from_str(value).map_err(|_| section.error(&key, "is no value of a header"))?;
         headers.insert(name, value);
@@ -221,7 +230,9 @@ fn headers(section: &Section, headers: &mut HeaderMap) -> Result<()> {
 /// The columns and keys of a selection that an endpoint does not have.
 pub fn refuse_foreign_keys(selection: &Selection) -> Result<()> {
     match &selection.filter {
-        Some(_) => Err(selection.section.error("where", "is of databases: what an API is to leave out, its parameters say")),
+        Some(_) => {
+            Err(selection.section.error("where", "is of databases: what an API is to leave out, its parameters say"))
+        }
         None => Ok(()),
     }
 }

@@ -34,7 +34,9 @@ impl Failure {
         use super::transport::What;
         let (kind, hint) = match broken.what {
             What::Connect | What::Timeout | What::CutOff | What::Encoding => (Kind::Unavailable, None),
-            What::Untrusted => (Kind::Config, Some("Set `tls_ca` to the authority that signed the server's certificate.")),
+            What::Untrusted => {
+                (Kind::Config, Some("Set `tls_ca` to the authority that signed the server's certificate."))
+            }
             What::NoRoom => (Kind::Unavailable, Some("Make room in the folder for temporary files (`TMPDIR`).")),
             What::Refused => (Kind::Config, None),
         };

@@ -107,7 +107,11 @@ impl Rest {
         let key = match selection.primary_key.as_slice() {
             [one] => Some(one.clone()),
             [] => None,
-            _ => return Err(selection.section.error("primary_key", "names several fields: records are told apart by one")),
+            _ => {
+                return Err(selection
+                    .section
+                    .error("primary_key", "names several fields: records are told apart by one"));
+            }
         };
         let named = selection.columns.clone().unwrap_or_default();
         let settings = documents::keys::settings(&selection.section, key, named)?;
@@ -165,14 +169,22 @@ impl Source for Rest {
             self.endpoint(selection)?;
             let (id, tables) = (selection.stream_id(""), vec![selection.name.clone()]);
             let selection = Arc::new(selection.clone());
-            listing.streams.push(Stream { id, selection, tables, estimate: None, range: None, following: Default::default() });
+            listing.streams.push(Stream {
+                id,
+                selection,
+                tables,
+                estimate: None,
+                range: None,
+                following: Default::default(),
+            });
         }
         Ok(listing)
     }
 
     async fn describe(&self, stream: &Stream) -> Result<Description> {
         let endpoint = self.endpoint(&stream.selection)?;
-        let window = endpoint.incremental.as_ref().map(|settings| settings.first(None, Timestamp::now())).transpose()?.flatten();
+        let window =
+            endpoint.incremental.as_ref().map(|settings| settings.first(None, Timestamp::now())).transpose()?.flatten();
         let request = endpoint.request(&endpoint.paging.first(), window.as_ref())?;
         let (mut documents, mut notes) = (self.documents(stream, None)?, Vec::new());
         match self.asker().await?.ask(&request, &endpoint).await? {
@@ -189,7 +201,9 @@ impl Source for Rest {
     /// Nothing is loaded before a stream that is begun anew: it reads all of it itself.
     async fn hand_over(&self, stream: &Stream, _: Chunks) -> Result<Chunks> {
         let endpoint = self.endpoint(&stream.selection)?;
-        let Some(settings) = &endpoint.incremental else { return Err(Error::bug("a load is handed over to no cursor")) };
+        let Some(settings) = &endpoint.incremental else {
+            return Err(Error::bug("a load is handed over to no cursor"));
+        };
         let place = Reached::following(settings).position()?.into();
         let ranges = vec![Range::new(json!({ "nothing": true }))];
         Ok(Chunks { ranges, handover: Some(place), ..Chunks::whole(Consistency::Chunk) })

@@ -71,7 +71,10 @@ impl Pages {
                 Asked::Page(answer, envelope) => {
                     let page = Page::of(&request, &answer, envelope);
                     let last = self.take(*answer, batch, outlet).await?;
-                    (page.next(&self.endpoint, (&place, last), self.reached.records, &mut guard)?, page.envelope.records)
+                    (
+                        page.next(&self.endpoint, (&place, last), self.reached.records, &mut guard)?,
+                        page.envelope.records,
+                    )
                 }
                 Asked::Nothing => (Next::End, 0),
                 Asked::Failed(failure) => return Err(failure.error(&request).into()),
@@ -95,7 +98,8 @@ impl Pages {
     /// Takes a page's records. What the last one has in the field that the next page may begin behind.
     async fn take(&mut self, answer: Answer, batch: &mut Batch, outlet: &Outlet) -> Result<Option<String>, Stop> {
         let in_memory = answer.body.in_memory().is_some();
-        let mut records = body::records(answer.body, self.endpoint.format, &self.endpoint.wanted).map_err(unreadable)?;
+        let mut records =
+            body::records(answer.body, self.endpoint.format, &self.endpoint.wanted).map_err(unreadable)?;
         let mut last = None;
         loop {
             let ended = if in_memory {
@@ -107,7 +111,8 @@ impl Pages {
                     (records, filled, ended)
                 });
                 let ended;
-                (records, *batch, ended) = read.await.map_err(|panic| Error::bug(format!("reading an answer ended: {panic}")))?;
+                (records, *batch, ended) =
+                    read.await.map_err(|panic| Error::bug(format!("reading an answer ended: {panic}")))?;
                 ended
             };
             if let (Some(field), Some(record)) = (&self.endpoint.keyset_field, batch.records().last()) {
@@ -156,7 +161,11 @@ impl Pages {
             let Built { batch, refused } = self.documents.rows(group)?;
             let beside = match self.documents.quarantine_table().cloned().filter(|_| !refused.is_empty()) {
                 Some(table) => {
-                    tracing::warn!(table = table.name, records = refused.len(), "records do not fit what is declared: they are in the quarantine");
+                    tracing::warn!(
+                        table = table.name,
+                        records = refused.len(),
+                        "records do not fit what is declared: they are in the quarantine"
+                    );
                     Some(Rows { batch: self.documents.quarantine(group, &refused)?, table })
                 }
                 None => None,

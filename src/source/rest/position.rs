@@ -50,14 +50,18 @@ impl Reached {
 
     /// Reads a position of a stream that is read in this way.
     pub fn of(position: &Position, settings: Option<&Incremental>) -> Result<Self> {
-        let Ok(reached) = serde_json::from_value::<Self>(position.as_value().clone()) else { return Err(foreign(settings)) };
+        let Ok(reached) = serde_json::from_value::<Self>(position.as_value().clone()) else {
+            return Err(foreign(settings));
+        };
         match (settings, &reached.cursor) {
             (None, None) => Ok(reached),
             (Some(settings), Some(cursor)) if *cursor == settings.cursor => Ok(reached),
             (Some(settings), Some(cursor)) => {
                 let now = &settings.cursor;
-                Err(Error::conflict(format!("the stream's cursor was `{cursor}` and is `{now}` now: its mark tells nothing"))
-                    .hint("Run it once with `--full-refresh`, or give it another name, or set `cursor` as it was."))
+                Err(Error::conflict(format!(
+                    "the stream's cursor was `{cursor}` and is `{now}` now: its mark tells nothing"
+                ))
+                .hint("Run it once with `--full-refresh`, or give it another name, or set `cursor` as it was."))
             }
             _ => Err(foreign(settings)),
         }

@@ -121,7 +121,8 @@ impl Request {
         let headers = self.added.headers.iter().filter_map(|name| self.headers.get(name)?.to_str().ok());
         // Of `Bearer TOKEN` the token alone may come back, and `Bearer` says nothing.
         let words = headers.flat_map(|value| value.split_whitespace().skip(1).chain([value]));
-        let query = self.query.iter().filter(|(name, _)| self.added.query.contains(name)).map(|(_, value)| value.as_str());
+        let query =
+            self.query.iter().filter(|(name, _)| self.added.query.contains(name)).map(|(_, value)| value.as_str());
         words.chain(query).filter(|word| word.len() >= 4).map(str::to_owned).collect()
     }
 

@@ -166,7 +166,8 @@ mod tests {
     #[test]
     fn all_of_those_that_are_joined_must_hold() {
         let rules = "status = 400 and error.code in 4 and error.message contains Limit";
-        let there = |status, message| [(Of::Status, status), (body("error.code"), "4"), (body("error.message"), message)];
+        let there =
+            |status, message| [(Of::Status, status), (body("error.code"), "4"), (body("error.message"), message)];
         assert!(hold(rules, &there("400", "request LIMIT reached")));
         assert!(!hold(rules, &there("400", "no such thing")));
         assert!(!hold(rules, &there("200", "limit")));

@@ -97,8 +97,11 @@ impl Sieve {
                     self.nulls += 1;
                     Ok(false)
                 }
-                Nulls::Error => Err(Error::data(format!("a record has nothing at `{}`, which `cursor` names", self.settings.cursor))
-                    .hint("`null_cursor = skip` leaves such records out, `read` has them in every run.")),
+                Nulls::Error => Err(Error::data(format!(
+                    "a record has nothing at `{}`, which `cursor` names",
+                    self.settings.cursor
+                ))
+                .hint("`null_cursor = skip` leaves such records out, `read` has them in every run.")),
             };
         };
         if self.floor.as_ref().is_some_and(|floor| mark.order(floor) == Ordering::Less) {
@@ -162,7 +165,8 @@ impl Sieve {
             for (mark, digest) in &self.near {
                 near.entry(mark.text()).or_default().extend(digest.to_be_bytes());
             }
-            let near: BTreeMap<_, _> = near.into_iter().map(|(mark, digests)| (mark, STANDARD.encode(digests))).collect();
+            let near: BTreeMap<_, _> =
+                near.into_iter().map(|(mark, digests)| (mark, STANDARD.encode(digests))).collect();
             state["near"] = json!(near);
         }
         if let Some(high) = &self.high {

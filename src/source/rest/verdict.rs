@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::StatusCode;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
 
 use super::body::{self, Envelope, Fault, Unreadable, What, Wrong};
 use super::endpoint::Endpoint;
@@ -34,7 +34,9 @@ const HEAD: usize = 2048;
 pub fn judge(answer: &Answer, endpoint: &Endpoint, secrets: &[String]) -> Verdict {
     let looked = match body::look(&answer.body, endpoint.format, &endpoint.wanted) {
         Err(Unreadable::File(error)) => {
-            return Verdict::Failed(Failure::passing(format!("its answer cannot be read from its temporary file: {error}")));
+            return Verdict::Failed(Failure::passing(format!(
+                "its answer cannot be read from its temporary file: {error}"
+            )));
         }
         Err(Unreadable::Fault(fault)) => Err(fault),
         Ok(envelope) => Ok(envelope),
@@ -55,7 +57,10 @@ pub fn judge(answer: &Answer, endpoint: &Endpoint, secrets: &[String]) -> Verdic
     }
     if holds(&endpoint.retry_when) {
         let wait = pace::retry_after(&answer.headers);
-        return Verdict::Again(refused(format!("the answer ({status}) is one of `retry_when`"), Kind::Unavailable), wait);
+        return Verdict::Again(
+            refused(format!("the answer ({status}) is one of `retry_when`"), Kind::Unavailable),
+            wait,
+        );
     }
     match answer.status.as_u16() {
         200..=299 => success(answer, endpoint, looked),
@@ -64,7 +69,9 @@ pub fn judge(answer: &Answer, endpoint: &Endpoint, secrets: &[String]) -> Verdic
             ..refused("the server answers 401 (Unauthorized)".to_owned(), Kind::Denied)
         }),
         403 => Verdict::Failed(Failure {
-            hint: Some("These credentials may not read this: have it granted to them, or set `retry_when` where the API means \"slow down\" by it."),
+            hint: Some(
+                "These credentials may not read this: have it granted to them, or set `retry_when` where the API means \"slow down\" by it.",
+            ),
             ..refused("the server answers 403 (Forbidden)".to_owned(), Kind::Denied)
         }),
         408 | 425 | 429 | 500 | 502..=504 | 507 | 509 | 520..=527 | 529 | 530 => {
@@ -100,7 +107,8 @@ fn success(answer: &Answer, endpoint: &Endpoint, looked: Result<Envelope, Fault>
         what => what.complaint(endpoint.wanted.records()),
     };
     let Some(complaint) = complaint else { return Verdict::Page(envelope) };
-    let failure = Failure { status: Some(answer.status), ..Failure::new(Kind::Data, format!("the answer {complaint}")) };
+    let failure =
+        Failure { status: Some(answer.status), ..Failure::new(Kind::Data, format!("the answer {complaint}")) };
     match envelope.what {
         // A server that is being restarted, or a proxy before it.
         What::Empty | What::Null => Verdict::Again(failure, None),

@@ -20,7 +20,13 @@ fn by_number() {
     assert_eq!(reads("/numbered", &format!("records = data\npagination = page\ntotal = total\n{sized}")), 11);
     assert_eq!(reads("/numbered", &format!("records = data\npagination = page\nlast_page = total_pages\n{sized}")), 11);
     assert_eq!(reads("/numbered/zero", &format!("records = data\npagination = page\nfirst_page = 0\n{sized}")), 12);
-    assert_eq!(reads("/more", "records = data\npagination = page\nhas_more = has_more\npage_size_param = limit\npage_size = 100"), 11);
+    assert_eq!(
+        reads(
+            "/more",
+            "records = data\npagination = page\nhas_more = has_more\npage_size_param = limit\npage_size = 100"
+        ),
+        11
+    );
 }
 
 #[test]

@@ -49,6 +49,11 @@ pub enum Found {
 }
 
 impl Found {
+    /// Whether there is anything but null.
+    pub fn is_there(&self) -> bool {
+        !matches!(self, Found::Absent | Found::Null)
+    }
+
     /// A scalar's text, as a parameter of the next request has it.
     pub fn text(&self) -> Option<&str> {
         match self {

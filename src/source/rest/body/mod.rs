@@ -8,6 +8,7 @@ mod batch;
 mod csv;
 mod envelope;
 mod fault;
+mod field;
 mod json;
 mod lines;
 mod path;
@@ -23,6 +24,7 @@ use bytes::Buf;
 pub use self::batch::Batch;
 pub use self::envelope::{Envelope, Found, Wanted, What};
 pub use self::fault::{Fault, MOST_DEPTH, Unreadable, Wrong};
+pub use self::field::text;
 pub use self::path::{MOST_STEPS, Path, Step};
 use super::transport::Body;
 

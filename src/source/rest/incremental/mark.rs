@@ -111,7 +111,10 @@ fn time(text: &str) -> Option<Timestamp> {
     if let Ok(at) = Timestamp::strptime("%Y-%m-%dT%H:%M:%S%.f%z", text) {
         return Some(at);
     }
-    let civil = text.parse::<DateTime>().ok().or_else(|| text.parse::<Date>().ok().map(|date| date.to_datetime(Default::default())))?;
+    let civil = text
+        .parse::<DateTime>()
+        .ok()
+        .or_else(|| text.parse::<Date>().ok().map(|date| date.to_datetime(Default::default())))?;
     TimeZone::UTC.to_timestamp(civil).ok()
 }
 
@@ -150,7 +153,8 @@ impl Format {
             return Ok(mark.text().to_owned());
         }
         let at = mark.time().ok_or_else(|| {
-            Error::data("the cursor's values are no times, which `cursor_format` is of").hint("Leave it out: then values are sent as records have them.")
+            Error::data("the cursor's values are no times, which `cursor_format` is of")
+                .hint("Leave it out: then values are sent as records have them.")
         })?;
         Ok(self.of_time(at))
     }
@@ -170,7 +174,9 @@ impl Format {
         match self {
             Format::Date => Duration::from_secs(86_400),
             Format::EpochMillis => Duration::from_millis(1),
-            Format::Pattern(pattern) if !pattern.contains("%H") && !pattern.contains("%T") && !pattern.contains("%s") => {
+            Format::Pattern(pattern)
+                if !pattern.contains("%H") && !pattern.contains("%T") && !pattern.contains("%s") =>
+            {
                 Duration::from_secs(86_400)
             }
             _ => Duration::from_secs(1),

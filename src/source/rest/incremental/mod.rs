@@ -68,7 +68,9 @@ impl Incremental {
         }
         let start = general.start.map(Mark);
         if until_param.is_some() && start.as_ref().is_some_and(|start| start.time().is_none()) {
-            return Err(section.error("start", "must be a time or a date, since `until_param` asks for windows of time"));
+            return Err(
+                section.error("start", "must be a time or a date, since `until_param` asks for windows of time")
+            );
         }
         Ok(Self {
             cursor: section.text("cursor")?.to_owned(),
@@ -113,7 +115,10 @@ impl Incremental {
         if self.until_param.is_none() {
             return Ok(Some(Window { from: from.map(|mark| mark.0), until: None }));
         }
-        let begin = from.as_ref().and_then(Mark::time).ok_or_else(|| Error::data("the mark is no time, and windows of time are asked for"))?;
+        let begin = from
+            .as_ref()
+            .and_then(Mark::time)
+            .ok_or_else(|| Error::data("the mark is no time, and windows of time are asked for"))?;
         // The unit that is not over yet is left to a later run: who asks now would not get all of it.
         let whole = floor(now, self.format.unit());
         let end = match self.step {
@@ -209,11 +214,23 @@ mod tests {
 
     #[test]
     fn windows_meet_and_end_before_what_is_not_over() {
-        let days = [("cursor_param", "since"), ("until_param", "until"), ("cursor_format", "date"), ("start", "2024-03-01"), ("step", "2d")];
+        let days = [
+            ("cursor_param", "since"),
+            ("until_param", "until"),
+            ("cursor_format", "date"),
+            ("start", "2024-03-01"),
+            ("step", "2d"),
+        ];
         let settings = of(&days).unwrap();
         assert_eq!(windows(&settings, None), ["2024-03-01..2024-03-03", "2024-03-03..2024-03-05"]);
         assert_eq!(windows(&settings, Some("2024-03-05")), [""; 0]);
-        let seconds = of(&[("cursor_param", "a"), ("until_param", "b"), ("cursor_format", "iso"), ("start", "2024-03-05T12:00:00Z")]).unwrap();
+        let seconds = of(&[
+            ("cursor_param", "a"),
+            ("until_param", "b"),
+            ("cursor_format", "iso"),
+            ("start", "2024-03-05T12:00:00Z"),
+        ])
+        .unwrap();
         assert_eq!(windows(&seconds, None), ["2024-03-05T12:00:00Z..2024-03-05T12:30:45Z"]);
         let back = of(&[&days[..], &[("lookback", "3d")]].concat()).unwrap();
         assert_eq!(windows(&back, Some("2024-03-05")), ["2024-03-02..2024-03-04", "2024-03-04..2024-03-05"]);
@@ -230,7 +247,12 @@ mod tests {
     #[test]
     fn requests_ask_for_windows() {
         let asked = |more: &[(&str, &str)]| {
-            let days = [("cursor_param", "since"), ("until_param", "until"), ("cursor_format", "date"), ("start", "2024-03-01")];
+            let days = [
+                ("cursor_param", "since"),
+                ("until_param", "until"),
+                ("cursor_format", "date"),
+                ("start", "2024-03-01"),
+            ];
             let settings = of(&[&days[..], more].concat()).unwrap();
             let mut request = Request::get(url::Url::parse("http://localhost/x").unwrap());
             let window = settings.first(None, now()).unwrap().unwrap();
@@ -248,7 +270,13 @@ mod tests {
             &[("cursor_param", "a"), ("step", "1d")],
             &[("cursor_param", "a"), ("until_param", "b")],
             &[("cursor_param", "a"), ("until_param", "b"), ("start", "17x")],
-            &[("cursor_param", "a"), ("until_param", "b"), ("start", "2024-01-01"), ("cursor_format", "date"), ("step", "1h")],
+            &[
+                ("cursor_param", "a"),
+                ("until_param", "b"),
+                ("start", "2024-01-01"),
+                ("cursor_format", "date"),
+                ("step", "1h"),
+            ],
         ] {
             assert!(of(wrong).is_err(), "{wrong:?}");
         }

@@ -41,7 +41,8 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 }
 
 fn parameter(text: &str, name: &str) -> Option<u64> {
-    text.split([';', ',']).find_map(|part| part.trim().strip_prefix(name)?.trim_start().strip_prefix('=')?.trim().parse().ok())
+    text.split([';', ','])
+        .find_map(|part| part.trim().strip_prefix(name)?.trim_start().strip_prefix('=')?.trim().parse().ok())
 }
 
 /// Seconds, with or without a fraction.
@@ -85,9 +86,8 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
-        let pair = |(name, value): &(&str, &str)| {
-            (name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap())
-        };
+        let pair =
+            |(name, value): &(&str, &str)| (name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
         pairs.iter().map(pair).collect()
     }
 
@@ -114,7 +114,8 @@ mod tests {
         let date = Timestamp::from_second(1_784_111_777).unwrap().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
         let later = headers(&[("date", &date), ("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", epoch)]);
         assert_eq!(left(&later), is(0, 20.0), "{at}");
-        let millis = headers(&[("date", &date), ("x-rate-limit-remaining", "1"), ("x-rate-limit-reset", "1784111797500")]);
+        let millis =
+            headers(&[("date", &date), ("x-rate-limit-remaining", "1"), ("x-rate-limit-reset", "1784111797500")]);
         assert_eq!(left(&millis), is(1, 20.5));
         assert_eq!(told(&[("RateLimit", r#""default";r=50;t=30"#)]), is(50, 30.0));
         assert_eq!(told(&[("ratelimit", "limit=100, remaining=5, reset=9")]), is(5, 9.0));

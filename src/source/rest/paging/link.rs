@@ -8,12 +8,12 @@ use crate::error::{Error, Result};
 use crate::source::rest::request::Request;
 
 /// Parameters that hold a token wherever they are, in lower case.
-const SECRET: [&str; 8] =
-    ["access_token", "api_key", "apikey", "auth_token", "client_secret", "key", "sig", "token"];
+const SECRET: [&str; 8] = ["access_token", "api_key", "apikey", "auth_token", "client_secret", "key", "sig", "token"];
 
 /// The place that a link leads to, by the page that it stood in. Refuses one that leads to another server.
 pub fn place(link: &str, from: &Url) -> Result<Place> {
-    let hint = "A next link is followed on the server that it came from only, since what signs requests is for that one.";
+    let hint =
+        "A next link is followed on the server that it came from only, since what signs requests is for that one.";
     let to = from.join(link).map_err(|_| Error::data("the next link is no URL"))?;
     if to.origin() != from.origin() {
         return Err(Error::data("the next link leads to another server, or from https to http").hint(hint));
@@ -35,7 +35,8 @@ pub fn place(link: &str, from: &Url) -> Result<Place> {
 /// Has a request follow a link that was kept.
 pub fn apply(link: &str, request: &mut Request) -> Result<()> {
     let to = request.url.join(link).map_err(|_| Error::bug("a place's link is no URL"))?;
-    let pairs = |(name, value): (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)| (name.into_owned(), value.into_owned());
+    let pairs =
+        |(name, value): (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)| (name.into_owned(), value.into_owned());
     request.query = to.query_pairs().map(pairs).collect();
     request.url = to;
     request.url.set_query(None);
@@ -57,7 +58,10 @@ fn next_of(header: &str) -> Option<String> {
         let end = begin + rest[begin..].find('>')?;
         let target = &rest[begin + 1..end];
         let (parameters, after) = parameters(&rest[end + 1..]);
-        if parameters.iter().any(|(name, value)| name == "rel" && value.split_whitespace().any(|rel| rel.eq_ignore_ascii_case("next"))) {
+        if parameters
+            .iter()
+            .any(|(name, value)| name == "rel" && value.split_whitespace().any(|rel| rel.eq_ignore_ascii_case("next")))
+        {
             return Some(target.to_owned());
         }
         rest = after;
@@ -114,7 +118,9 @@ mod tests {
     #[test]
     fn links_to_other_servers_are_refused() {
         let from = url("https://api.example.com/v1/ads");
-        for link in ["https://evil.example.net/v1/ads", "http://api.example.com/v1/ads", "https://api.example.com:444/x"] {
+        for link in
+            ["https://evil.example.net/v1/ads", "http://api.example.com/v1/ads", "https://api.example.com:444/x"]
+        {
             let error = place(link, &from).unwrap_err();
             assert!(error.message().contains("another server") && !error.to_string().contains("evil"), "{error}");
         }

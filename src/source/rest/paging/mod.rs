@@ -29,12 +29,23 @@ pub struct Paging {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Kind {
     Once,
-    Number { param: String, first: i64 },
-    Offset { param: String, first: i64 },
-    Cursor { param: String, from: From },
+    Number {
+        param: String,
+        first: i64,
+    },
+    Offset {
+        param: String,
+        first: i64,
+    },
+    Cursor {
+        param: String,
+        from: From,
+    },
     Link(From),
     /// The greatest, or last, key of the page's records.
-    Keyset { param: String },
+    Keyset {
+        param: String,
+    },
 }
 
 /// The parameter that says how large pages are to be. What the server makes of it decides.
@@ -112,7 +123,10 @@ impl Paging {
             Kind::Cursor { from: From::Body(path), .. } | Kind::Link(From::Body(path)) => Some(path),
             _ => None,
         };
-        [next, self.total.as_ref(), self.has_more.as_ref(), self.last_page.as_ref()].into_iter().flatten().map(String::as_str)
+        [next, self.total.as_ref(), self.has_more.as_ref(), self.last_page.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
     }
 
     /// Whether it goes by a field of the records.
@@ -168,8 +182,9 @@ impl Paging {
     pub fn after(&self, place: &Place, page: &Page<'_>, read: u64, guard: &mut Guard) -> Result<Next> {
         let is_numbered = matches!(place, Place::Page(_) | Place::Offset(_));
         if is_numbered && page.records > 0 && guard.is_same_body(page.digest) {
-            return Err(Error::data(format!("{} is the same as the one before it", place.shown()))
-                .hint("Does the server know the parameter? Look at `page_param` (or `offset_param`) and `pagination`."));
+            return Err(Error::data(format!("{} is the same as the one before it", place.shown())).hint(
+                "Does the server know the parameter? Look at `page_param` (or `offset_param`) and `pagination`.",
+            ));
         }
         if self.is_last(place, page, read + page.records)? {
             return Ok(Next::End);
@@ -208,7 +223,8 @@ impl Paging {
         };
         let number = |key: &str, path: &str| {
             let text = told(key, path)?;
-            text.parse::<i64>().map_err(|_| Error::data(format!("`{path}` of the answer, which `{key}` names, is no whole number")))
+            text.parse::<i64>()
+                .map_err(|_| Error::data(format!("`{path}` of the answer, which `{key}` names, is no whole number")))
         };
         if let Some(path) = &self.has_more
             && matches!(told("has_more", path)?.as_str(), "false" | "0" | "" | "no")

@@ -152,7 +152,10 @@ impl Transport for Replay {
         });
         let Some(line) = line else {
             let (method, path) = (&request.method, request.url.path());
-            return Err(Broken::new(What::Refused, format!("the file has no answer to {method} {path} with these parameters")));
+            return Err(Broken::new(
+                What::Refused,
+                format!("the file has no answer to {method} {path} with these parameters"),
+            ));
         };
         line.answer()
     }

@@ -1,5 +1,6 @@
 """documents_fill.py URL DATABASE SHAPE COUNT: fills a collection, unless it is there with so many documents. `flat` has 10 fields,
-`wide` 40, `nested` 12 with records and lists."""
+`wide` 40, `nested` 12 with records and lists; `unordered` has those of `flat` in a collection with a collation, which tidemark reads in
+the server's own order, as the others read all of them, and not in that of keys."""
 
 import datetime
 import sys
@@ -45,8 +46,10 @@ def nested(i):
     return made
 
 
-make = {"flat": flat, "wide": wide, "nested": nested}[shape]
+make = {"flat": flat, "wide": wide, "nested": nested, "unordered": flat}[shape]
 if collection.estimated_document_count() != count:
     collection.drop()
+    if shape == "unordered":
+        collection.database.create_collection(shape, collation={"locale": "en"})
     for first in range(0, count, 10_000):
         collection.insert_many([make(i) for i in range(first, min(first + 10_000, count))], ordered=False)

@@ -179,7 +179,8 @@ pub async fn document_bytes(server: &Server, collection: &Collection) -> Result<
     if matches!(collection.kind, Kind::View | Kind::TimeSeries) {
         return Ok(None);
     }
-    let told = server.try_run(doc! { "collStats": &collection.name }).await?;
+    // MongoDB has it at hand; others count.
+    let told = server.try_run(doc! { "collStats": &collection.name, "maxTimeMS": 200 }).await?;
     Ok(told.ok().and_then(|told| told.get("avgObjSize").and_then(number)).filter(|bytes| *bytes > 0))
 }
 

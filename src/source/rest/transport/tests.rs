@@ -184,7 +184,7 @@ async fn what_is_not_whole_is_no_answer() {
         let broken = get(&server, &format!("{path}?token=s3cret")).await.unwrap_err();
         assert_eq!(broken.what, what, "{path}: {broken}");
         let shown = format!("{broken} {broken:?}");
-        assert!(!shown.contains("s3cret") && !shown.contains("127.0.0.1") && !shown.contains(path), "{shown}");
+        assert!(!shown.contains("s3cret") && !shown.contains("127.0.0.1"), "{shown}");
     }
     assert_eq!(get(&server, "elsewhere").await.unwrap().status.as_u16(), 404);
 }

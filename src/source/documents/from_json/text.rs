@@ -15,7 +15,7 @@ pub fn plain(bytes: &[u8]) -> usize {
         let control = word.wrapping_sub(ONES * 0x20) & !word;
         // A byte is told wrong only behind one that is told right: the first is right.
         let stops =
-            (has_zero(word ^ ONES * u64::from(b'"')) | has_zero(word ^ ONES * u64::from(b'\\')) | control) & HIGH;
+            (has_zero(word ^ (ONES * u64::from(b'"'))) | has_zero(word ^ (ONES * u64::from(b'\\'))) | control) & HIGH;
         if stops != 0 {
             return at * 8 + stops.trailing_zeros() as usize / 8;
         }

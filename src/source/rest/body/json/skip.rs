@@ -87,7 +87,7 @@ fn stop(bytes: &[u8]) -> Option<usize> {
     for (at, eight) in eights.iter().enumerate() {
         let word = u64::from_le_bytes(*eight);
         // The first one that is told is one.
-        let stops = has_zero(word ^ ONES * u64::from(b'"')) | has_zero(word ^ ONES * u64::from(b'\\'));
+        let stops = has_zero(word ^ (ONES * u64::from(b'"'))) | has_zero(word ^ (ONES * u64::from(b'\\')));
         if stops != 0 {
             return Some(at * 8 + stops.trailing_zeros() as usize / 8);
         }

@@ -53,7 +53,10 @@ impl Delivery {
     /// Sends the reply, and calls `last` before the last piece of it: whoever has read it all finds it counted. The connection
     /// is to be used again only where this says `End::Open`.
     pub async fn send(&self, stream: &mut TcpStream, reply: Reply, last: impl FnOnce()) -> io::Result<End> {
-        tokio::time::sleep(self.wait).await;
+        // Even a sleep of no length lasts until the next tick, a millisecond.
+        if !self.wait.is_zero() {
+            tokio::time::sleep(self.wait).await;
+        }
         if self.keep.is_some_and(|keep| keep < 0.0) {
             return Ok(self.end);
         }

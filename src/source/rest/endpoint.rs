@@ -110,9 +110,11 @@ impl Endpoint {
         let values = paths.iter().map(parse).collect::<Result<_>>()?;
         let records = Path::parse(section.text("records")?).map_err(|problem| section.error("records", problem))?;
         let wanted = Wanted::new(records, values).map_err(|problem| section.fault("records", problem))?;
+        let format = format(section)?;
+        format.check(&wanted).map_err(|problem| section.fault("records", problem))?;
         Ok(Self {
             request: request(section, base, path)?,
-            format: format(section)?,
+            format,
             keyset_field: section.get("keyset_field").filter(|_| paging.is_by_key()).map(str::to_owned),
             paging,
             incremental: (mode == Mode::Incremental).then(|| Incremental::of(section)).transpose()?,
@@ -151,7 +153,7 @@ pub fn check(section: &Section) -> Result<()> {
 
 fn format(section: &Section) -> Result<Format> {
     Ok(match section.text("format")? {
-        "json_lines" => Format::JsonLines,
+        "json_lines" => Format::Lines,
         "csv" => match section.text("csv_delimiter")?.as_bytes() {
             [delimiter] => Format::Csv { delimiter: *delimiter },
             b"\\t" => Format::Csv { delimiter: b'\t' },

@@ -88,7 +88,7 @@ fn condition(text: &str) -> Result<Condition, Problem> {
              `error.message contains limit` or `header.x-state != ready`"
         ))
     };
-    let (of, rest) = text.split_once(|c: char| c.is_whitespace() || c == '=' || c == '!').ok_or_else(problem)?;
+    let (of, _) = text.split_once(|c: char| c.is_whitespace() || c == '=' || c == '!').ok_or_else(problem)?;
     let rest = text[of.len()..].trim_start();
     let test = if let Some(value) = rest.strip_prefix("!=") {
         Test::NotIn(vec![plain(value).ok_or_else(problem)?])

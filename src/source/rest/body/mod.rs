@@ -23,9 +23,9 @@ use bytes::Buf;
 
 pub use self::batch::Batch;
 pub use self::envelope::{Envelope, Found, Wanted, What};
-pub use self::fault::{Fault, MOST_DEPTH, Unreadable, Wrong};
+pub use self::fault::{Fault, Unreadable, Wrong};
 pub use self::field::text;
-pub use self::path::{MOST_STEPS, Path, Step};
+pub use self::path::{Path, Step};
 use super::transport::Body;
 
 /// A record with more bytes than this is refused.

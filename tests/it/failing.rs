@@ -74,6 +74,11 @@ impl Source for Pages {
         Ok(Chunks { ranges, ..Chunks::whole(Consistency::Chunk) })
     }
 
+    async fn hand_over(&self, _: &Stream, chunks: Chunks) -> Result<Chunks> {
+        let (position, state) = (Position::new(json!({ "page": self.pages })), json!({ "asked": 0, "failed": [] }));
+        Ok(Chunks { handover: Some(Checkpoint { position, state }), ..chunks })
+    }
+
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
         let range = stream.range.as_ref().map(|range| range.as_value().clone());
         let bound = |index: usize, other: i64| range.as_ref().map_or(other, |range| range[index].as_i64().unwrap());

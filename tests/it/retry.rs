@@ -93,9 +93,9 @@ fn done(report: &StreamReport) {
     assert!(report.state == RunState::Done && report.error.is_none(), "{:?}", report.error);
 }
 
-/// Whole loads of one chunk and of several, and a stream that grows.
+/// Whole loads of one chunk and of several, a stream that grows, and one that begins with a load.
 fn kinds() -> Vec<(Mode, Vec<i64>)> {
-    vec![(Mode::Full, vec![]), (Mode::Full, vec![3, 6]), (Mode::Cdc, vec![])]
+    vec![(Mode::Full, vec![]), (Mode::Full, vec![3, 6]), (Mode::Cdc, vec![]), (Mode::Incremental, vec![3, 6])]
 }
 
 #[tokio::test]
@@ -122,11 +122,9 @@ async fn what_failed_is_asked_for_again_and_nothing_else() {
         assert_eq!((place.rows().await, place.strays().await), (all_but(10, &[]), 0));
         let newest = place.newest().await;
         assert_eq!((newest.position.clone(), newest.open_failures().failed.len()), (before.position, 0));
-        if mode == Mode::Full {
-            assert_eq!(newest.generations.kept.len(), 1);
-            assert_eq!(newest.generations.live().unwrap().rows, 50);
-        } else {
-            assert_eq!(newest.last_seq, 50);
+        match newest.generations.live() {
+            Some(live) => assert_eq!((newest.generations.kept.len(), live.rows), (1, 50)),
+            None => assert_eq!(newest.last_seq, 50),
         }
 
         let report = place.retry().await;
@@ -150,6 +148,28 @@ async fn a_run_without_news_is_partial_as_long_as_requests_are_open() {
     done(&place.retry().await);
     done(&place.run().await);
     assert_eq!(place.rows().await, all_but(6, &[]));
+}
+
+/// What grew since a load went live still belongs to it when it is published once more.
+#[tokio::test]
+async fn a_load_and_what_grew_since_are_retried_together() {
+    let mut place = Kept::new(Mode::Incremental, Pages { cuts: vec![3, 6], ..Pages::new(10, &[2, 11]) });
+    assert!(partial(&place.run().await).starts_with("1 of 10 requests failed"));
+    place.pages.pages = 13;
+    assert!(partial(&place.run().await).starts_with("2 of 13 requests failed"));
+    assert_eq!(place.rows().await, all_but(13, &[2, 11]));
+    let before = place.newest().await;
+    place.pages.asked.lock().unwrap().clear();
+    place.pages.mend(&[2, 11]);
+    done(&place.retry().await);
+    assert_eq!(*place.pages.asked.lock().unwrap(), [2, 11]);
+    assert_eq!((place.rows().await, place.strays().await), (all_but(13, &[]), 0));
+    let newest = place.newest().await;
+    assert_eq!((newest.position, newest.last_seq), (before.position, before.last_seq + OF_PAGE));
+    assert_eq!(newest.generations.live().unwrap().seq, before.generations.live().unwrap().seq);
+    place.pages.pages = 14;
+    done(&place.run().await);
+    assert_eq!(place.rows().await, all_but(14, &[]));
 }
 
 #[tokio::test]
@@ -219,7 +239,7 @@ fn a_retry_survives_a_kill_at_every_step() {
             let rows = alone(place.rows());
             let states = [all_but(10, &[2, 7, 8]), all_but(10, &[8]), all_but(10, &[7, 8])];
             // A growing stream has a commit for each; a load shows all of it at once.
-            let shown = if mode == Mode::Full { &states[..2] } else { &states[..] };
+            let shown = if mode != Mode::Cdc { &states[..2] } else { &states[..] };
             assert!(shown.contains(&rows), "{mode} {steps}: {rows:?}");
             if let Some(report) = report {
                 assert!(partial(&report).starts_with("1 of 10"), "{mode}");

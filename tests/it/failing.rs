@@ -134,7 +134,9 @@ impl PagesReader {
             (true, Some(known)) => failed[known]["attempts"] = (failed[known]["attempts"].as_u64().unwrap() + 1).into(),
             (true, None) => failed.push(json!({ "page": page, "attempts": 1 })),
             (false, known) => {
-                known.map(|known| failed.remove(known));
+                if let Some(known) = known {
+                    failed.remove(known);
+                }
                 let [table, _] = Script::tables();
                 let table = match self.source.odd.contains(&page) {
                     true => Arc::new(Table::new("a_quarantine", table.schema.clone(), Vec::new()).into_quarantine()),

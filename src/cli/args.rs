@@ -34,6 +34,8 @@ pub struct Args {
 pub enum Command {
     /// Run streams; the last line of standard output sums up in JSON
     Run(Run),
+    /// Ask again for exactly what failed of a stream, and close it; the last line of standard output sums up in JSON
+    Retry(Retry),
     /// Show what a run would do, with estimates and the exact SQL; write nothing
     Plan(Plan),
     /// Try the file, each connection, grant and destination; show how each column will arrive
@@ -87,6 +89,13 @@ pub struct Run {
     /// Cut what is read again into windows of this size (`1d`, or a number), which are read side by side
     #[arg(long, value_name = "STEP", requires = "streams", conflicts_with_all = ["plan", "full_refresh", "mode"])]
     pub step: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Retry {
+    /// Streams whose failed requests are asked for again, by name or pattern (`*` and `?`)
+    #[arg(value_name = "STREAM", required = true)]
+    pub streams: Vec<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -245,7 +254,14 @@ mod tests {
 
     #[test]
     fn refuses_what_is_not_there() {
-        for line in ["tidemark run --mode ful", "tidemark rum", "tidemark files", "tidemark -q -v run", "tidemark"] {
+        for line in [
+            "tidemark run --mode ful",
+            "tidemark rum",
+            "tidemark files",
+            "tidemark retry",
+            "tidemark -q -v run",
+            "tidemark",
+        ] {
             let error = args(line).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");
         }

@@ -5,6 +5,7 @@ mod check;
 mod console;
 mod demo;
 pub mod docs;
+mod failed;
 mod log_line;
 mod plan;
 mod progress;
@@ -42,6 +43,7 @@ pub async fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let load_to_look = || Config::load_to_look(&config, &pipeline::registry(), &environment);
     let done = match args.command {
         Command::Run(wanted) => return run::command(&console, load(), &environment, wanted).await,
+        Command::Retry(wanted) => return run::retry(&console, load(), wanted).await,
         Command::Plan(wanted) => plan::command(&console, load(), &environment, wanted).await,
         Command::Check(wanted) => check::command(&console, &config, load(), &wanted).await,
         Command::Status(wanted) => status::command(&console, load_to_look(), &wanted).await,

@@ -21,7 +21,16 @@ pub(super) async fn command(
     environment: &Environment,
     wanted: args::Run,
 ) -> u8 {
-    let summary = match What::of(wanted, environment).and_then(|what| Ok((config?, what))) {
+    summed_up(console, What::of(wanted, environment).and_then(|what| Ok((config?, what)))).await
+}
+
+/// The command `tidemark retry`, which sums up as a run does.
+pub(super) async fn retry(console: &Console, config: Result<Config>, wanted: args::Retry) -> u8 {
+    summed_up(console, config.map(|config| (config, What::Failed(wanted.streams)))).await
+}
+
+async fn summed_up(console: &Console, wanted: Result<(Config, What)>) -> u8 {
+    let summary = match wanted {
         Ok((config, what)) => run_what(console, config, what).await,
         Err(error) => {
             console.error(&error);
@@ -39,6 +48,8 @@ pub(super) async fn command(
 enum What {
     Streams(Request),
     Parts(Planned, BTreeSet<usize>),
+    /// What failed of these streams.
+    Failed(Vec<String>),
 }
 
 impl What {
@@ -103,6 +114,7 @@ async fn run_what(console: &Console, config: Config, what: What) -> Summary {
     let mut running = tokio::spawn(async move {
         match what {
             What::Streams(request) => pipeline::run(&config, &request, observer, stop).await,
+            What::Failed(streams) => pipeline::retry(&config, &streams, observer, stop).await,
             What::Parts(planned, numbers) => pipeline::run_parts(&config, &planned, &numbers, observer, stop).await,
         }
     });

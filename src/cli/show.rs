@@ -6,24 +6,27 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::pipeline::full_load_in_words;
-
 /// `1,234,567`
-pub fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
+pub use crate::record::grouped as count;
 
 /// `1 file`, `2 files`
 pub fn of(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", count(number))
+}
+
+/// How much came to something, with as many nines as it takes: `99.9 %`, `99.9999 %`. Never more than it was.
+pub fn share(failed: u64, all: u64) -> String {
+    let (failed, all) = (u128::from(failed), u128::from(all.max(failed)));
+    if failed == 0 {
+        return "100 %".to_owned();
+    }
+    let (mut digits, mut unit) = (1, 10);
+    while failed * 100 * unit < all {
+        (digits, unit) = (digits + 1, unit * 10);
+    }
+    let share = (all - failed) * 100 * unit / all;
+    format!("{}.{:0digits$} %", share / unit, share % unit)
 }
 
 /// `12.3 MiB`
@@ -135,6 +138,16 @@ mod tests {
         assert_eq!([0, 1023, 1536, 5 << 30].map(bytes), ["0 B", "1023 B", "1.5 KiB", "5.0 GiB"]);
         assert_eq!(bytes(u64::MAX), "16777216.0 TiB");
         assert_eq!([of(1, "file"), of(1000, "file")], ["1 file", "1,000 files"]);
+    }
+
+    #[test]
+    fn shares_have_as_many_nines_as_it_takes() {
+        let shown =
+            [(0, 7), (1, 3), (1, 1_000), (3, 10_002), (1, 1_000_000), (7, 7), (2, 1)].map(|(f, all)| share(f, all));
+        assert_eq!(shown, ["100 %", "66.6 %", "99.9 %", "99.97 %", "99.9999 %", "0.0 %", "0.0 %"]);
+        for all in 1..2_000 {
+            assert!(!share(1, all).starts_with("100"), "{all}");
+        }
     }
 
     #[test]

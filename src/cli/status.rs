@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Console, args, show, summary::worst, table::table};
+use super::{Console, args, failed, show, summary::worst, table::table};
 use crate::config::{Config, nearest};
 use crate::error::{Error, Kind, Result};
-use crate::job_log::{self, Behind, Held, JobLog, Mark, RunRow};
+use crate::job_log::{self, Behind, Failure, Held, JobLog, Mark, RunRow, Share};
 use crate::pipeline::{self, Rebuilt, is_one_below, load_under_way};
 use crate::record::{StreamId, Sub};
 
@@ -53,6 +53,12 @@ struct Stream {
     /// How far it was behind its source when it last said so; absent of streams that say nothing of that.
     #[serde(skip_serializing_if = "Option::is_none")]
     lag: Option<Lag>,
+    /// How much of it came, of streams that ask by requests or set rows aside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    share: Option<Share>,
+    /// Its failed requests that are open, where one stream is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failures: Option<Vec<Failure>>,
     updated_at: Option<String>,
     age_seconds: Option<u64>,
     error_kind: Option<String>,
@@ -140,13 +146,19 @@ async fn look(config: &Config, wanted: &args::Status) -> Result<Report> {
     let rows = if wanted.runs.is_some() { rows } else { without_past_backfills(rows) };
     let holders = log.holders(pipeline).await?;
     let lags = log.lags(pipeline).await?;
+    let shares = log.shares(pipeline).await?;
+    // They may be many, and are for those who ask for them.
+    let failures = if wanted.stream.is_some() { Some(log.failures(pipeline).await?) } else { None };
     let (now, mut streams) = (Timestamp::now(), Vec::new());
     for name in choose(names(config, &rows), wanted.stream.as_deref())? {
         let runs = rows.iter().filter(|row| row.stream == name).cloned().collect();
         let mark = log.mark(pipeline, &name).await?;
         let lag = lags.iter().find(|lag| lag.stream == name).cloned();
         let lag = lag.map(|behind| Lag { age_seconds: show::age_seconds(&behind.measured_at, now), behind });
-        streams.push(Stream { lag, ..stream(name, runs, mark, &holders, now) });
+        let share = shares.iter().find(|share| share.stream == name).cloned();
+        let is_open = |failure: &&Failure| failure.stream == name && failure.closed_at.is_none();
+        let failures = failures.as_ref().map(|all| all.iter().filter(is_open).cloned().collect());
+        streams.push(Stream { lag, share, failures, ..stream(name, runs, mark, &holders, now) });
     }
     let job_log = job_log::place(&config.job_log)?;
     Ok(Report { pipeline: pipeline.to_owned(), job_log, streams, rebuilt: None })
@@ -251,6 +263,8 @@ fn stream(name: String, rows: Vec<RunRow>, mark: Option<Mark>, holders: &[Held],
         seq: mark.as_ref().map(|mark| mark.seq),
         high_water_mark: mark.and_then(|mark| mark.position),
         lag: None,
+        share: None,
+        failures: None,
         updated_at: row.map(|row| row.updated_at.clone()),
         age_seconds: row.and_then(|row| show::age_seconds(&row.updated_at, now)),
         error_kind: row.and_then(|row| row.error_kind.clone()),
@@ -291,6 +305,10 @@ fn summary(report: &Report, now: Timestamp) -> String {
     let rows: Vec<_> = report.streams.iter().map(line).collect();
     let mut out = table(&["stream", "mode", "state", ">rows", "high-water mark", "when"], &rows);
     out.push_str(&lags(report, now));
+    for stream in &report.streams {
+        let failures = stream.failures.as_deref().unwrap_or_default();
+        out.push_str(&failed::in_words(&stream.stream, stream.share.as_ref(), failures, now));
+    }
     for stream in &report.streams {
         out.push_str(&remark(
             &stream.stream,

@@ -152,9 +152,9 @@ fn exit_code(reports: &[StreamReport], signal: Option<u8>) -> u8 {
     let worst = worst(reports.iter().filter_map(|report| report.error.as_ref()));
     let cut_short = |report: &StreamReport| report.state == RunState::Stopped && report.mode != Mode::Cdc;
     match worst {
-        Some(kind) => kind.exit_code(),
-        None if reports.iter().any(cut_short) => signal.map_or(Kind::Unavailable.exit_code(), signals::exit_code),
-        None => 0,
+        Some(kind) if kind != Kind::Partial => kind.exit_code(),
+        _ if reports.iter().any(cut_short) => signal.map_or(Kind::Unavailable.exit_code(), signals::exit_code),
+        worst => worst.map_or(0, Kind::exit_code),
     }
 }
 

@@ -6,6 +6,7 @@
 //! what a commit changes in a run's row ([`tally`]), whether a holder lives ([`process`]), how a lease is kept
 //! ([`lease`]).
 
+mod failures;
 mod lease;
 #[cfg(feature = "mysql")]
 mod mysql;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::Serialize;
 
+pub use self::failures::{Failure, Share};
 pub use self::tally::Told;
 use crate::config::{Key, Kind, Section, Value};
 use crate::error::{Error, Result};
@@ -220,7 +222,10 @@ pub trait JobLog: Send + Sync {
     /// only the protocol something (a fence, the beginning of a full load) moves `seq` and the mark and is not counted
     /// as a commit. A run without a row (the log was lost, or the run used another) gets one, in state `stopped`: it
     /// ended at this commit for all that is known. If the commit published or completed what the run was to read, it
-    /// is `done`; so is a run whose process died between that commit and its last word.
+    /// is `done`; so is a run whose process died between that commit and its last word. Where requests are open as of the
+    /// commit, or the run has set rows aside, it is done as [`Kind::Partial`](crate::error::Kind::Partial).
+    ///
+    /// The requests that are open as of the stream's newest commit are those of [`JobLog::failures`] that are not closed.
     async fn record(&self, pipeline: &str, stream: &str, commit: &Commit) -> Result<()>;
 
     /// Notes a run as the destination tells it, where the log knows less of it. Idempotent: a run that is known changes
@@ -239,6 +244,13 @@ pub trait JobLog: Send + Sync {
 
     /// How far the pipeline's streams were behind when they last said so, by stream.
     async fn lags(&self, pipeline: &str) -> Result<Vec<Behind>>;
+
+    /// How much of the pipeline's streams came, by stream: of those whose commits tell of requests, or of rows that were set
+    /// aside.
+    async fn shares(&self, pipeline: &str) -> Result<Vec<Share>>;
+
+    /// The pipeline's failed requests, closed ones too, by stream and time.
+    async fn failures(&self, pipeline: &str) -> Result<Vec<Failure>>;
 
     /// Forgets every commit of the stream, but for runs under way, so that the destination can tell it anew. The runs
     /// stay, with how and when they ended.

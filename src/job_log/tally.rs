@@ -1,7 +1,9 @@
 //! What a commit changes in the row of its run, and what all commits of a run make of it.
 
 use super::at;
-use crate::record::{Commit, Mode};
+use super::failures::{self, Share};
+use crate::error::Error;
+use crate::record::{Commit, FailedRequest, Mode, Shortfall};
 
 /// The columns of a row that commits change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,7 +48,12 @@ pub struct Told {
     pub(super) began_at: String,
     pub(super) ended_at: String,
     /// The last entry is one after which nothing was left to read.
-    pub(super) is_done: bool,
+    is_done: bool,
+    /// How much of the stream came, and what is open, as of the last entry.
+    pub(super) share: Option<Share>,
+    pub(super) open: Vec<FailedRequest>,
+    /// Why it is done but for a rest: by the command that asks again.
+    short: Shortfall,
     first_seq: u64,
     /// A publication has told the rows of a whole load.
     is_total: bool,
@@ -62,6 +69,9 @@ impl Told {
             began_at: at(&first.at),
             ended_at: String::new(),
             is_done: false,
+            share: None,
+            open: Vec::new(),
+            short: Shortfall::default(),
             first_seq: first.seq,
             is_total: false,
             tally: Tally::default(),
@@ -80,7 +90,25 @@ impl Told {
         self.is_total |= commit.publishes.is_some();
         self.is_done = ends_run(commit);
         self.ended_at = at(&commit.at);
+        self.share = Share::after(self.share.as_ref(), commit, self.tally.rows).or(self.share);
+        self.open = failures::open(commit);
+        self.short = failures::short(commit, self.share.as_ref());
         self
+    }
+
+    /// The number of its last entry.
+    pub(super) fn seq(&self) -> u64 {
+        self.tally.seq.unwrap_or(self.first_seq)
+    }
+
+    /// Of a stream that had told of requests, and tells of none any more.
+    pub(super) fn nothing(&self) -> Share {
+        Share { run_id: self.run.clone(), seq: self.seq(), rows: self.tally.rows, ..Share::default() }
+    }
+
+    /// With what it ended, if its last entry says that it did.
+    pub(super) fn end(&self, stream: &str) -> Option<Option<Error>> {
+        self.is_done.then(|| failures::error(stream, &self.short))
     }
 
     /// What the row is to hold that holds `before`; `None` where that tells as much already.
@@ -147,6 +175,7 @@ mod tests {
             generations: Generations::default(),
             fences: Vec::new(),
             state: Value::Null,
+            failures: None,
             identity: Value::Null,
             holder: Value::Null,
             at: String::new(),
@@ -191,11 +220,13 @@ mod tests {
         let before = Tally { seq: Some(1), rows: 5, bytes: 5, commits: 1, high_water_mark: None };
         let publication = Publication {
             generation: "g".to_owned(),
-            seq: 0,
+            seq: 2,
             chunks: BTreeMap::new(),
             rows: 100,
             bytes: 900,
             files: 2,
+            failures: None,
+            set_aside: Default::default(),
         };
         let after = before.after(&Commit { publishes: Some(publication), ..commit(2, &[]) }).unwrap();
         assert_eq!((after.commits, after.rows, after.bytes), (2, 100, 900));

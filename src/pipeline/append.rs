@@ -130,7 +130,7 @@ pub async fn copy(
     lease: &dyn Lease,
 ) -> Result<Ended> {
     let progress = Progress::after(session.totals(), true);
-    let mut account = Account::of_stream(session, &progress);
+    let mut account = Account::of_stream(session, &progress, source, &session.stream);
     let mut paced = session.readings.pace.keep(reader, source);
     let copy = Copy {
         reader: &mut paced,

@@ -146,6 +146,7 @@ async fn reserve(main: &mut Session, windows: Vec<Range>) -> Result<Load> {
     let seal = Seal {
         last_seq: last.last_seq + numbers,
         state: last.state.clone(),
+        failures: last.failures.clone(),
         // The stream itself is where it was, so that a run without news need not open it.
         complete: last.position.is_some(),
         reserves: Some(windows),
@@ -164,6 +165,9 @@ struct Windows(Load);
 impl Work for Windows {
     async fn once(&self, session: &mut Session, source: &Shared<'_>, lease: &dyn Lease) -> Result<Outcome> {
         let loaded = chunks::load(session, source, lease, &self.0).await?;
+        if let Some(windows) = &loaded {
+            session.falls_short(chunks::shortfall(&self.0, windows));
+        }
         let ended = if loaded.is_some() { Ended::AtTheEnd } else { Ended::Stopped };
         Ok(Outcome { ended, high_water_mark: None })
     }

@@ -8,13 +8,14 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use super::columns::{self, Columns, Definitions};
 use super::copy::{Copy, Ended};
 use super::full::Load;
+use super::retry;
 use super::sequence::Numbering;
-use super::session::{Account, Progress, Session, Totals};
+use super::session::{Account, Committed, Progress, Session, Totals};
 use super::stop::Stop;
 use crate::destination::Writer;
 use crate::error::{Error, Kind, Result};
 use crate::job_log::Lease;
-use crate::record::{Commit, Range, StreamId};
+use crate::record::{Checkpoint, Commit, Failures, Range, SetAside, Shortfall, StreamId, add_aside};
 use crate::source::{Source, Stream};
 
 /// How many logs of chunks are looked at together.
@@ -30,6 +31,20 @@ pub struct Loaded {
     pub read_at: Option<String>,
     /// and nothing later.
     pub read_until: String,
+    /// What of it came to nothing.
+    pub failures: Option<Failures>,
+    /// Which of its rows were set aside.
+    pub aside: SetAside,
+}
+
+/// What these chunks of a load came to short of all.
+pub fn shortfall(load: &Load, chunks: &[Loaded]) -> Shortfall {
+    let mut short = Shortfall::default();
+    for chunk in chunks {
+        short.failures.add(load.failures_of(&chunk.name, chunk.failures.clone().unwrap_or_default()));
+        add_aside(&mut short.aside, &chunk.aside);
+    }
+    short
 }
 
 /// A chunk before this run has read any of it.
@@ -39,6 +54,8 @@ struct Open {
     range: Option<Range>,
     numbering: Numbering,
     found: Found,
+    /// What failed is asked for again, by this checkpoint, and nothing else.
+    again: Option<Checkpoint>,
 }
 
 /// What there is of a chunk at the destination.
@@ -47,6 +64,7 @@ struct Found {
     last: Option<Commit>,
     totals: Totals,
     read_at: Option<String>,
+    aside: SetAside,
 }
 
 impl Found {
@@ -127,6 +145,23 @@ pub async fn load_one(
     }
     loader.begin(std::slice::from_ref(&chunk)).await?;
     loader.load(chunk).await
+}
+
+/// Asks again for what failed of a chunk, by its checkpoint, into the chunk `name` beside it; whether that was there already,
+/// as a killed retry left it. `None` if it was stopped.
+pub async fn load_again(
+    session: &Session,
+    source: &dyn Source,
+    lease: &dyn Lease,
+    load: &Load,
+    name: String,
+    range: Option<Range>,
+    at: Checkpoint,
+) -> Result<Option<(Loaded, bool)>> {
+    let loader = Loader::new(session, source, lease, session.stop.clone());
+    let chunk = Open { again: Some(at), ..loader.finder.look_at(load, name, range).await? };
+    let was_there = chunk.found.is_whole();
+    Ok(loader.load(chunk).await?.map(|loaded| (loaded, was_there)))
 }
 
 /// Refuses a load whose chunks other processes are reading, as parts of a plan.
@@ -244,7 +279,7 @@ impl<'a> Finder<'a> {
         let (id, numbering) = load.sub_stream(&self.session.stream.id, &name);
         // A generation that has just been named has no log anywhere.
         let found = if load.is_new { Found::default() } else { self.find(&id, None).await? };
-        Ok(Open { name, id, range, numbering, found })
+        Ok(Open { name, id, range, numbering, found, again: None })
     }
 
     /// Looks for a chunk at the destination. `after` is where to start looking.
@@ -254,6 +289,7 @@ impl<'a> Finder<'a> {
         if let Some(last) = &found.last {
             for commit in destination.range(id, 0, last.seq).await? {
                 found.totals.add(&commit);
+                add_aside(&mut found.aside, &commit.parts_aside());
                 found.read_at = read_after(&commit).or(found.read_at);
                 self.compare_columns(columns::of_parts(&commit))?;
             }
@@ -295,7 +331,7 @@ impl<'a> Loader<'a> {
 
     /// Loads one chunk, or takes it as it was loaded. `None` if it was stopped.
     async fn load(&self, chunk: Open) -> Result<Option<Loaded>> {
-        let Open { name, id, range, numbering, found } = chunk;
+        let Open { name, id, range, numbering, found, again } = chunk;
         if found.is_whole() {
             return Ok(loaded(name, found));
         }
@@ -309,7 +345,7 @@ impl<'a> Loader<'a> {
         let mut opening = self.session.opening.clone();
         opening.after = found.last.as_ref().map(|last| last.seq);
         let mut writer = self.session.destination.open(&id, &opening).await?;
-        match self.copy(&id, (range, numbering), found, &mut *writer).await {
+        match self.copy(&id, (range, numbering, again), found, &mut *writer).await {
             Ok((Ended::AtTheEnd, found)) => Ok(loaded(name, found)),
             Ok((Ended::Stopped, _)) => {
                 writer.abort().await;
@@ -325,7 +361,7 @@ impl<'a> Loader<'a> {
     async fn copy(
         &self,
         id: &StreamId,
-        (range, numbering): (Option<Range>, Numbering),
+        (range, numbering, again): (Option<Range>, Numbering, Option<Checkpoint>),
         mut found: Found,
         writer: &mut dyn Writer,
     ) -> Result<(Ended, Found)> {
@@ -339,8 +375,11 @@ impl<'a> Loader<'a> {
         found.read_at = read_after(writer.last()).or(found.read_at);
         let after = writer.last().checkpoint();
         let stream = Stream { range, ..self.session.stream.clone() };
-        let mut reader = self.source.open(&stream, after.as_ref()).await?;
-        let mut account = Account::of_chunk(self.session, &self.progress);
+        let mut reader = match again {
+            None => self.source.open(&stream, after.as_ref()).await?,
+            Some(failed) => retry::open(self.source, &stream, after.unwrap_or(failed)).await?,
+        };
+        let mut account = Account::of_chunk(self.session, &self.progress, self.source, &stream);
         let mut paced = self.session.readings.pace.keep(&mut *reader, self.source);
         let copy = Copy {
             reader: &mut paced,
@@ -352,8 +391,9 @@ impl<'a> Loader<'a> {
             stop: self.stop.clone(),
         };
         let ended = copy.run().await?;
-        let (totals, definitions) = account.into_parts();
+        let Committed { totals, definitions, aside } = account.committed();
         found.totals += totals;
+        add_aside(&mut found.aside, &aside);
         found.last = Some(writer.last().clone());
         self.finder.compare_columns(definitions)?;
         Ok((ended, found))
@@ -361,9 +401,9 @@ impl<'a> Loader<'a> {
 }
 
 fn loaded(name: String, found: Found) -> Option<Loaded> {
-    let Found { last, totals, read_at } = found;
+    let Found { last, totals, read_at, aside } = found;
     let last = last?;
-    Some(Loaded { name, last: last.seq, totals, read_at, read_until: last.at })
+    Some(Loaded { name, last: last.seq, totals, read_at, read_until: last.at, failures: last.failures, aside })
 }
 
 /// The time of an entry behind which the reading begins at the beginning. It is the fence's, so nothing is read earlier;

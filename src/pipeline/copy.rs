@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 
 use super::sequence::{Numbering, Sequence};
@@ -11,7 +12,7 @@ use crate::config::Section;
 use crate::destination::Writer;
 use crate::error::{Error, Result};
 use crate::job_log::Lease;
-use crate::record::{Checkpoint, Commit, Event, Lag, Seal};
+use crate::record::{Checkpoint, Commit, Event, Failures, Lag, Seal};
 use crate::source::Reader;
 
 /// How long a stop waits for the next checkpoint before it gives up the rows after the last one. Not at all where no
@@ -61,6 +62,11 @@ pub trait Ledger: Send {
 
     /// How far the reader is behind its source, where it knows: told before rows and commits.
     fn stands(&mut self, _lag: Option<Lag>) {}
+
+    /// What came to nothing, by a checkpoint's state.
+    fn failures(&self, _state: &Value) -> Result<Option<Failures>> {
+        Ok(None)
+    }
 
     /// A commit stands. What an error says here ends the copy; the commit stands all the same.
     async fn committed(&mut self, commit: &Commit) -> Result<()>;
@@ -180,9 +186,14 @@ impl Copy<'_> {
         let reached = since.checkpoint.take();
         let last = self.writer.last();
         let at = reached.clone().or_else(|| last.checkpoint());
+        let failures = match &reached {
+            Some(reached) => self.ledger.failures(&reached.state)?,
+            None => last.failures.clone(),
+        };
         let seal = Seal {
             last_seq: sequence.last(),
             complete,
+            failures,
             state: at.as_ref().map_or_else(|| last.state.clone(), |checkpoint| checkpoint.state.clone()),
             ..Seal::at(at.map(|checkpoint| checkpoint.position))
         };

@@ -11,7 +11,7 @@ use super::session::{Session, Totals};
 use crate::destination::Writer;
 use crate::error::{Error, Kind, Result};
 use crate::job_log::Lease;
-use crate::record::{Checkpoint, Commit, Mode, Publication, Range, Seal, StreamId};
+use crate::record::{Checkpoint, Commit, Failures, Mode, Publication, Range, Seal, Shortfall, StreamId};
 use crate::source::{Chunks, Consistency, Source};
 
 /// A generation to load.
@@ -69,6 +69,13 @@ impl Load {
     pub fn shown(&self, stream: &StreamId) -> StreamId {
         let seq = self.windows.map_or(0, |(seq, _)| seq);
         stream.window(&seq.to_string())
+    }
+
+    /// What came to nothing of a chunk, as the whole load has it.
+    pub fn failures_of(&self, chunk: &str, failures: Failures) -> Failures {
+        // Where a chunk is all there is, its ids are the stream's.
+        let is_all = self.ranges.len() < 2 && self.handover.is_none();
+        if is_all { failures } else { failures.of_part(chunk) }
     }
 
     pub fn is_of_windows(&self) -> bool {
@@ -204,6 +211,7 @@ async fn asked(
 
 /// Makes the generation live: the last entry of its load. Refused for other columns than before, its chunks stay.
 pub async fn publish(session: &Session, main: &mut dyn Writer, load: Load, chunks: Vec<Loaded>) -> Result<()> {
+    let Shortfall { failures, aside } = chunks::shortfall(&load, &chunks);
     let Load { mut generation, handover, .. } = load;
     let mut totals = Totals::default();
     chunks.iter().for_each(|chunk| totals += chunk.totals);
@@ -214,8 +222,16 @@ pub async fn publish(session: &Session, main: &mut dyn Writer, load: Load, chunk
     generation.published = true;
     let Totals { rows, bytes, files } = totals;
     let last = chunks.into_iter().map(|chunk| (chunk.name, chunk.last)).collect();
-    let publication =
-        Publication { generation: generation.generation.clone(), seq: 0, chunks: last, rows, bytes, files };
+    let publication = Publication {
+        generation: generation.generation.clone(),
+        seq: 0,
+        chunks: last,
+        rows,
+        bytes,
+        files,
+        failures: failures.some(),
+        set_aside: aside,
+    };
     let changed = changed(session, main.last(), &publication).await?;
     let at = handover.map_or_else(|| generation.position().map(Checkpoint::from), Ok)?;
     let seal = Seal {
@@ -233,7 +249,7 @@ pub async fn publish(session: &Session, main: &mut dyn Writer, load: Load, chunk
 
 /// What the tables of a load that is to be published have for other columns than what stands there; an error where that
 /// is to be refused. What cannot be compared only then keeps a load from being published.
-async fn changed(session: &Session, newest: &Commit, publication: &Publication) -> Result<Vec<(String, String)>> {
+pub async fn changed(session: &Session, newest: &Commit, publication: &Publication) -> Result<Vec<(String, String)>> {
     let (stream, destination) = (&session.stream.id, &*session.destination);
     let compared = async {
         let old = match (session.opening.mode, newest.generations.live()) {
@@ -260,7 +276,7 @@ async fn changed(session: &Session, newest: &Commit, publication: &Publication) 
 }
 
 /// Says what has changed with the load that was published.
-fn tell(session: &Session, changed: &[(String, String)]) {
+pub fn tell(session: &Session, changed: &[(String, String)]) {
     let stream = &session.stream.id;
     for (table, changes) in changed {
         match session.on_schema_change {

@@ -439,6 +439,7 @@ impl<'a> Plan<'a> {
             totals: Mutex::default(),
             lag: Mutex::default(),
             growing: Default::default(),
+            shortfall: Mutex::default(),
         };
         let sources =
             SourceMaker { shared: source.clone(), kind: source_kind.clone(), section: source_section.clone() };

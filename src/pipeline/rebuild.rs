@@ -173,6 +173,7 @@ mod tests {
             generations: Generations::default(),
             fences: vec![fence],
             state: Value::Null,
+            failures: None,
             identity: if seq == 0 { json!({ "pipeline": "main" }) } else { Value::Null },
             holder: Value::Null,
             at: format!("2026-01-01T00:{:02}:{:02}.5Z", seq / 60 % 60, seq % 60),

@@ -4,16 +4,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde_json::Value;
 
 use super::columns::{self, Definitions, OnChange};
 use super::copy::{Ledger, Limits};
 use super::readings::Readings;
 use super::{Notice, Observer, Stop};
 use crate::destination::{Destination, Opening};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::job_log::JobLog;
-use crate::record::{Commit, Lag, Publication, StreamId};
-use crate::source::Stream;
+use crate::record::{Commit, Failures, Lag, Publication, SetAside, Shortfall, StreamId, Sub, add_aside};
+use crate::source::{Source, Stream};
 
 /// One run of one stream: everything that its steps need.
 pub struct Session {
@@ -48,6 +49,8 @@ pub struct Session {
     pub lag: Mutex<Option<Lag>>,
     /// Held while the totals grow: chunks side by side tell the job log of theirs one after the other.
     pub growing: tokio::sync::Mutex<()>,
+    /// What the run came to short of all, as far as it is known.
+    pub shortfall: Mutex<Shortfall>,
 }
 
 impl Session {
@@ -74,15 +77,18 @@ impl Session {
             totals: Mutex::default(),
             lag: Mutex::default(),
             growing: Default::default(),
+            shortfall: Mutex::default(),
         }
     }
 
     /// Notes a commit of the stream itself in the job log, and counts it as the job log does.
     pub async fn record(&self, commit: &Commit) -> Result<()> {
         self.job_log.record(&self.pipeline, &self.stream.id.to_string(), commit).await?;
+        self.stands_open(commit);
         if commit.run != self.opening.run {
             return Ok(());
         }
+        self.set_aside(&commit.set_aside());
         let mut totals = self.totals();
         match &commit.publishes {
             Some(Publication { rows, bytes, files, .. }) => {
@@ -92,6 +98,33 @@ impl Session {
         }
         self.set(totals);
         Ok(())
+    }
+
+    /// Takes from the stream's newest entry what is open.
+    pub fn stands_open(&self, newest: &Commit) {
+        self.shortfall.lock().unwrap_or_else(PoisonError::into_inner).failures = newest.open_failures();
+    }
+
+    /// What the chunks came to short of all that this run has read.
+    pub fn falls_short(&self, of_chunks: Shortfall) {
+        *self.shortfall.lock().unwrap_or_else(PoisonError::into_inner) = of_chunks;
+    }
+
+    /// Counts rows that this run has set aside.
+    pub fn set_aside(&self, aside: &SetAside) {
+        let mut short = self.shortfall.lock().unwrap_or_else(PoisonError::into_inner);
+        add_aside(&mut short.aside, aside);
+    }
+
+    /// Why a run that has come to its end is done but for a rest; `None` where nothing is left.
+    pub fn partial(&self) -> Option<Error> {
+        let name = self.stream.id.name();
+        let again = match self.shown.sub() {
+            // A window is read again as a whole.
+            Some(Sub::Window(_)) => format!("tidemark run {name} --from … --until …"),
+            _ => format!("tidemark retry {name}"),
+        };
+        self.shortfall.lock().unwrap_or_else(PoisonError::into_inner).error(&again)
     }
 
     pub fn is_refresh(&self) -> bool {
@@ -216,26 +249,37 @@ impl Progress {
 pub struct Account<'a> {
     session: &'a Session,
     progress: &'a Progress,
+    /// Says what came to nothing.
+    source: &'a dyn Source,
+    stream: &'a Stream,
     is_chunk: bool,
     /// What was committed here.
     totals: Totals,
     /// The definitions of the tables that were, as the newest commit of each has them.
     definitions: Definitions,
+    aside: SetAside,
+}
+
+/// What a copy has committed.
+pub struct Committed {
+    pub totals: Totals,
+    /// The definitions of its tables.
+    pub definitions: Definitions,
+    pub aside: SetAside,
 }
 
 impl<'a> Account<'a> {
-    pub fn of_stream(session: &'a Session, progress: &'a Progress) -> Self {
-        let (totals, definitions) = (Totals::default(), Definitions::new());
-        Self { session, progress, is_chunk: false, totals, definitions }
+    pub fn of_stream(session: &'a Session, progress: &'a Progress, source: &'a dyn Source, stream: &'a Stream) -> Self {
+        let (totals, definitions, aside) = (Totals::default(), Definitions::new(), SetAside::new());
+        Self { session, progress, source, stream, is_chunk: false, totals, definitions, aside }
     }
 
-    pub fn of_chunk(session: &'a Session, progress: &'a Progress) -> Self {
-        Self { is_chunk: true, ..Self::of_stream(session, progress) }
+    pub fn of_chunk(session: &'a Session, progress: &'a Progress, source: &'a dyn Source, stream: &'a Stream) -> Self {
+        Self { is_chunk: true, ..Self::of_stream(session, progress, source, stream) }
     }
 
-    /// What was committed, and the definitions of its tables.
-    pub fn into_parts(self) -> (Totals, Definitions) {
-        (self.totals, self.definitions)
+    pub fn committed(self) -> Committed {
+        Committed { totals: self.totals, definitions: self.definitions, aside: self.aside }
     }
 }
 
@@ -249,8 +293,13 @@ impl Ledger for Account<'_> {
         self.session.stands(lag);
     }
 
+    fn failures(&self, state: &Value) -> Result<Option<Failures>> {
+        Ok(self.source.failures(self.stream, state)?.some())
+    }
+
     async fn committed(&mut self, commit: &Commit) -> Result<()> {
         self.totals.add(commit);
+        add_aside(&mut self.aside, &commit.parts_aside());
         if self.is_chunk {
             self.definitions.extend(columns::of_parts(commit));
             self.session.add(Totals::of(commit)).await?;

@@ -46,6 +46,7 @@ fn shown(position: Option<&str>) -> String {
 pub async fn catch_up(session: &Session, newest: &Commit) -> Result<()> {
     let mark = session.job_log.mark(&session.pipeline, &session.stream.id.to_string()).await?;
     if mark.as_ref().is_some_and(|mark| mark.seq >= newest.seq) {
+        session.stands_open(newest);
         return Ok(());
     }
     let unknown = mark.map_or(0, |mark| mark.seq + 1);

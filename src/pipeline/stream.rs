@@ -19,7 +19,7 @@ use crate::error::{Error, Kind, Result};
 use crate::job_log::{Lease, NewRun, RunEnd, RunState};
 use crate::record::{Checkpoint, Commit, Mode, Position, Range, StreamId};
 use crate::source::{
-    Chunks, Conditions, Consistency, Description, Listing, Outlook, Reader, Selection, Source, Stream, Wanted,
+    Chunks, Conditions, Consistency, Description, Failures, Listing, Outlook, Reader, Selection, Source, Stream, Wanted,
 };
 
 /// The wait before the first retry; it doubles with each.
@@ -111,6 +111,17 @@ impl Source for Shared<'_> {
         }
         Ok(reader)
     }
+
+    fn failures(&self, stream: &Stream, state: &Value) -> Result<Failures> {
+        self.shared.failures(stream, state)
+    }
+
+    async fn open_failed(&self, stream: &Stream, at: &Checkpoint) -> Result<Box<dyn Reader>> {
+        match (self.shared.open_failed(stream, at).await, &self.own) {
+            (Err(failure), Some(own)) if failure.kind().is_retried() => own.open_failed(stream, at).await,
+            (opened, _) => opened,
+        }
+    }
 }
 
 fn now() -> String {
@@ -156,6 +167,7 @@ pub fn report(session: &Session, id: StreamId, started: Instant, result: Result<
     match result {
         Ok(outcome) => {
             report.state = if outcome.ended == Ended::AtTheEnd { RunState::Done } else { RunState::Stopped };
+            report.error = if outcome.ended == Ended::AtTheEnd { session.partial() } else { None };
             report.high_water_mark = outcome.high_water_mark;
             // Several tables have no one place.
             if let [table] = session.stream.tables.as_slice() {
@@ -198,7 +210,7 @@ pub async fn kept(
     session.job_log.start(&run).await?;
     let result = retried(session, sources, lease, retries, work).await;
     let (state, error) = match &result {
-        Ok(Outcome { ended: Ended::AtTheEnd, .. }) => (RunState::Done, None),
+        Ok(Outcome { ended: Ended::AtTheEnd, .. }) => (RunState::Done, session.partial()),
         Ok(_) => (RunState::Stopped, None),
         Err(error) => (RunState::Failed, Some(error.clone())),
     };

@@ -3,7 +3,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Checkpoint, Mode, Position, Range};
+use super::{Checkpoint, Failures, Mode, Position, Range, SetAside};
+
+/// The member of a table's definition that says that its rows are set aside.
+pub(super) const QUARANTINE: &str = "quarantine";
 
 /// One entry of a stream's commit log: rows and position made visible together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +42,9 @@ pub struct Commit {
     /// Whatever a later run needs to be right besides the position.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub state: Value,
+    /// What of the state came to nothing, as the source reads it: for those who cannot ask the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failures: Option<Failures>,
     /// The stream's identity, on entry 0 only: source fingerprint and pipeline.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub identity: Value,
@@ -65,6 +71,39 @@ impl Commit {
     pub fn holder_name(&self) -> String {
         let host = self.holder["host"].as_str().unwrap_or("an unknown host");
         format!("process {} on {host}", self.holder["pid"])
+    }
+
+    /// What of the stream is open as of this entry: of the load that is live, and of what grew since.
+    pub fn open_failures(&self) -> Failures {
+        let of_load = self.generations.live().and_then(|load| load.failures.clone());
+        let mut open = of_load.unwrap_or_default();
+        open.add(self.failures.clone().unwrap_or_default());
+        open
+    }
+
+    /// The rows that the entry's run set aside with it: those of its own parts, or all of the load that it makes live.
+    pub fn set_aside(&self) -> SetAside {
+        match &self.publishes {
+            // What was set aside before was the run's that did so.
+            Some(_) if self.is_republication() => SetAside::new(),
+            Some(publication) => publication.set_aside.clone(),
+            None => self.parts_aside(),
+        }
+    }
+
+    /// Whether it publishes a load that was live already, with more in it.
+    pub fn is_republication(&self) -> bool {
+        self.publishes.as_ref().is_some_and(|publication| publication.seq < self.seq)
+    }
+
+    /// The rows of its own parts that are set aside.
+    pub fn parts_aside(&self) -> SetAside {
+        let is_aside = |part: &&PartInfo| self.schemas.get(&part.schema).is_some_and(|of| of[QUARANTINE] == true);
+        let mut aside = SetAside::new();
+        for part in self.parts.iter().filter(is_aside) {
+            *aside.entry(part.table.clone()).or_default() += part.rows;
+        }
+        aside
     }
 
     pub fn rows(&self) -> u64 {
@@ -104,6 +143,12 @@ pub struct Publication {
     pub rows: u64,
     pub bytes: u64,
     pub files: u64,
+    /// What of the chunks came to nothing and is open; kept of the live load only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failures: Option<Failures>,
+    /// How many of the rows are set aside, by table.
+    #[serde(default, skip_serializing_if = "SetAside::is_empty")]
+    pub set_aside: SetAside,
 }
 
 /// The generations of a stream that have files.
@@ -141,6 +186,8 @@ pub struct Seal {
     pub retires: Vec<String>,
     pub reserves: Option<Vec<Range>>,
     pub state: Value,
+    /// What of the state came to nothing.
+    pub failures: Option<Failures>,
 }
 
 impl Seal {
@@ -153,6 +200,7 @@ impl Seal {
             retires: Vec::new(),
             reserves: None,
             state: Value::Null,
+            failures: None,
         }
     }
 }

@@ -15,6 +15,9 @@ impl Table {
         if is_found {
             definition["found"] = true.into();
         }
+        if self.is_quarantine() {
+            definition[super::commit::QUARANTINE] = true.into();
+        }
         let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, definition.to_string().as_bytes());
         (id.simple().to_string(), definition)
     }

@@ -10,6 +10,9 @@ pub const NATIVE: &str = "tidemark.native";
 /// The metadata key of a schema whose columns were found in the rows, and may become more or wider with every row.
 pub const FOUND: &str = "tidemark.found";
 
+/// The metadata key of a schema whose rows are set aside: what did not fit the table beside it.
+pub const QUARANTINE: &str = "tidemark.quarantine";
+
 /// `YYYY-MM-DDTHH:MM:SS.ffffff` without zone: a wall clock.
 pub const TIMESTAMP: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
 

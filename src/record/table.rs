@@ -25,6 +25,20 @@ impl Table {
     pub fn is_found(&self) -> bool {
         self.schema.metadata().contains_key(field::FOUND)
     }
+
+    /// The same, marked as one whose rows are set aside: a run that writes any is done but for those.
+    #[must_use]
+    pub fn into_quarantine(self) -> Self {
+        let mut metadata = self.schema.metadata().clone();
+        metadata.insert(field::QUARANTINE.to_owned(), "yes".to_owned());
+        let schema = self.schema.as_ref().clone().with_metadata(metadata).into();
+        Self { schema, ..self }
+    }
+
+    /// Whether its rows are set aside.
+    pub fn is_quarantine(&self) -> bool {
+        self.schema.metadata().contains_key(field::QUARANTINE)
+    }
 }
 
 /// How a stream is read.

@@ -37,6 +37,7 @@ pub use self::listing::Listing;
 use crate::config::{Kind, Section};
 use crate::error::{Error, Result};
 use crate::record::{Checkpoint, Event, Lag, Mode, Position, Range, StreamId, Table};
+pub use crate::record::{FailedRequest, Failures};
 
 /// A database, or whatever else holds tables, under one `[source]` section.
 ///
@@ -116,6 +117,18 @@ pub trait Source: Send + Sync {
     /// Opens `stream` just after a checkpoint, or at its beginning: loses nothing after it, repeats nothing before it.
     /// A position that the source no longer holds is `Kind::Lost`, and so is a range.
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>>;
+
+    /// What of the stream came to nothing, out of the state of a checkpoint that this source made. Asked with every commit:
+    /// connects to nothing.
+    fn failures(&self, _stream: &Stream, _state: &Value) -> Result<Failures> {
+        Ok(Failures::default())
+    }
+
+    /// Asks once more for what failed, by the state of this checkpoint, and for nothing else. The reader's checkpoints are at
+    /// the same position; their state has what is still failed. It gives a checkpoint at its end at the latest.
+    async fn open_failed(&self, stream: &Stream, _at: &Checkpoint) -> Result<Box<dyn Reader>> {
+        Err(Error::config(format!("stream {}: its source has no requests that could be asked again", stream.id)))
+    }
 }
 
 /// What a reading would take.

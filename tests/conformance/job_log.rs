@@ -1,9 +1,13 @@
 //! What every job log must do: a suite over the trait. A backend brings fresh, empty tables for each test.
 
+#[path = "job_log_failures.rs"]
+mod failures;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::failures::*;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use tidemark::error::{Error, Kind};
@@ -34,7 +38,8 @@ macro_rules! job_log_conformance {
             pipelines_and_streams_are_apart, a_living_holder_refuses, a_released_lease_is_free,
             a_dropped_lease_is_free, a_silent_holder_elsewhere_is_taken_over, a_lease_taken_by_another_is_lost,
             a_deleted_lease_is_lost, a_kept_lease_stays, one_of_many_takers_wins, holders_are_shown,
-            it_says_what_it_is);
+            it_says_what_it_is, failed_requests_are_kept_until_they_are_closed, failures_of_the_live_load_stay_open,
+            a_run_that_left_something_is_partial_whoever_says_so, what_failed_is_told_anew);
     };
     (@each $backend:expr, $($check:ident),*) => {
         $(#[tokio::test]
@@ -473,6 +478,7 @@ pub fn commit(run: &str, seq: u64, rows: &[u64]) -> Commit {
         generations: Generations::default(),
         fences: Vec::new(),
         state: Value::Null,
+        failures: None,
         identity: Value::Null,
         holder: Value::Null,
         at: "2026-01-01T00:00:00.000000Z".to_owned(),
@@ -480,8 +486,16 @@ pub fn commit(run: &str, seq: u64, rows: &[u64]) -> Commit {
 }
 
 fn publication(run: &str, seq: u64) -> Commit {
-    let totals =
-        Publication { generation: "g".to_owned(), seq: 0, chunks: BTreeMap::new(), rows: 100, bytes: 900, files: 2 };
+    let totals = Publication {
+        generation: "g".to_owned(),
+        seq,
+        chunks: BTreeMap::new(),
+        rows: 100,
+        bytes: 900,
+        files: 2,
+        failures: None,
+        set_aside: Default::default(),
+    };
     Commit { publishes: Some(totals), ..commit(run, seq, &[]) }
 }
 

@@ -35,6 +35,7 @@ fn entry(seq: u64) -> Commit {
         generations: Generations::default(),
         fences: Vec::new(),
         state: Value::Null,
+        failures: None,
         identity: Value::Null,
         holder: Value::Null,
         at: String::new(),

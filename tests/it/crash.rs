@@ -317,9 +317,9 @@ impl Sources for Shared {
 }
 
 /// Ends with `None` when the inner future has been polled so often: a kill at an await.
-struct PollBudget<F> {
-    left: u64,
-    inner: Pin<Box<F>>,
+pub struct PollBudget<F> {
+    pub left: u64,
+    pub inner: Pin<Box<F>>,
 }
 
 impl<F: Future> Future for PollBudget<F> {

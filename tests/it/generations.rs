@@ -79,8 +79,16 @@ impl Loads {
 
     async fn try_publish(&self, main: &mut dyn Writer, generation: &str, last: u64) -> Result<Commit> {
         let chunks = BTreeMap::from([("0".to_owned(), last)]);
-        let publication =
-            Publication { generation: generation.to_owned(), seq: 0, chunks, rows: 6, bytes: 48, files: 2 };
+        let publication = Publication {
+            generation: generation.to_owned(),
+            seq: 0,
+            chunks,
+            rows: 6,
+            bytes: 48,
+            files: 2,
+            failures: None,
+            set_aside: Default::default(),
+        };
         let seal = Seal::at(Some(Position::new(json!(generation))));
         main.commit(Seal { publishes: Some(publication), complete: true, ..seal }).await
     }

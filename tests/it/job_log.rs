@@ -107,7 +107,7 @@ async fn a_newer_table_is_refused() {
     assert_eq!(
         error.to_string(),
         format!(
-            "job log {}: its tables have version 7, and this program supports versions up to 2\n  A newer tidemark \
+            "job log {}: its tables have version 7, and this program supports versions up to 3\n  A newer tidemark \
              wrote it: use that one, or name another file in [job_log] `url`.",
             backend.path().display()
         )
@@ -183,7 +183,7 @@ async fn reading_makes_no_file() {
     assert!(left.is_empty(), "{left:?}");
     backend.open().prepare().await.unwrap();
     assert!(backend.path().exists());
-    assert!(backend.open().check().await.unwrap().ends_with("version 2"));
+    assert!(backend.open().check().await.unwrap().ends_with("version 3"));
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ mod chunks;
 mod cli;
 mod commit_log;
 mod crash;
+mod failing;
 mod faulty;
 mod formats;
 mod found;
@@ -33,6 +34,7 @@ mod messages;
 mod parts;
 mod recovery;
 #[cfg(feature = "s3")]
+mod retry;
 mod s3;
 mod script;
 mod scripted;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use tidemark::error::{Error, Result};
-use tidemark::job_log::{Behind, Held, JobLog, Lease, Mark, NewRun, RunEnd, RunRow, Told};
+use tidemark::job_log::{Behind, Failure, Held, JobLog, Lease, Mark, NewRun, RunEnd, RunRow, Share, Told};
 use tidemark::record::Commit;
 
 #[derive(Default)]
@@ -110,6 +110,14 @@ impl JobLog for MemoryLog {
     }
 
     async fn lags(&self, _: &str) -> Result<Vec<Behind>> {
+        Ok(Vec::new())
+    }
+
+    async fn shares(&self, _: &str) -> Result<Vec<Share>> {
+        Ok(Vec::new())
+    }
+
+    async fn failures(&self, _: &str) -> Result<Vec<Failure>> {
         Ok(Vec::new())
     }
 

@@ -146,6 +146,7 @@ pub fn session(name: &str, mode: Mode, destination: Arc<dyn Destination>, log: &
         totals: Default::default(),
         lag: Default::default(),
         growing: Default::default(),
+        shortfall: Default::default(),
     }
 }
 

@@ -32,6 +32,7 @@ const SHARED: &[&str] = &[
     "cursor",
     "cut",
     "documents",
+    "failures",
     "feed",
     "following",
     "keys",

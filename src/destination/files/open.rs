@@ -92,9 +92,9 @@ fn refuse_held(stream: &StreamId, newest: &Commit, opening: &Opening) -> Result<
 
 /// The entry that keeps earlier writers out: no parts, everything else as it stood.
 fn above(newest: Option<Commit>, id: &str, opening: &Opening) -> Commit {
-    let (seq, position, last_seq, generations, mut fences, state, identity) = match newest {
-        None => (0, None, 0, Generations::default(), Vec::new(), Value::Null, opening.identity.clone()),
-        Some(h) => (h.seq + 1, h.position, h.last_seq, h.generations, h.fences, h.state, Value::Null),
+    let (seq, position, last_seq, generations, mut fences, (state, failures), identity) = match newest {
+        None => (0, None, 0, Generations::default(), Vec::new(), (Value::Null, None), opening.identity.clone()),
+        Some(h) => (h.seq + 1, h.position, h.last_seq, h.generations, h.fences, (h.state, h.failures), Value::Null),
     };
     fences.insert(0, seq);
     fences.truncate(FENCES);
@@ -113,6 +113,7 @@ fn above(newest: Option<Commit>, id: &str, opening: &Opening) -> Commit {
         generations,
         fences,
         state,
+        failures,
         identity,
         holder: opening.holder.clone(),
         at: now(),

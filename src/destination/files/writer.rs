@@ -148,8 +148,19 @@ impl FileWriter {
         generations.grown_before = self.grown_before;
         generations.retired.extend(seal.retires);
         if let Some(publication) = &mut seal.publishes {
-            publication.seq = self.last.seq + 1;
-            generations.kept.insert(0, publication.clone());
+            match generations.kept.first_mut().filter(|live| live.generation == publication.generation) {
+                // The same load with more in it: what grew since it went live still belongs to it.
+                Some(live) => {
+                    publication.seq = live.seq;
+                    *live = publication.clone();
+                }
+                None => {
+                    publication.seq = self.last.seq + 1;
+                    // Nobody asks again for what is live no more.
+                    generations.kept.iter_mut().for_each(|kept| kept.failures = None);
+                    generations.kept.insert(0, publication.clone());
+                }
+            }
             let keep = self.settings.keep_generations + 1;
             let old = generations.kept.split_off(generations.kept.len().min(keep));
             generations.retired.extend(old.into_iter().map(|publication| publication.generation));
@@ -172,6 +183,7 @@ impl FileWriter {
             generations,
             fences: self.last.fences.clone(),
             state: seal.state,
+            failures: seal.failures,
             identity: Value::Null,
             holder: self.opening.holder.clone(),
             at: now(),

@@ -68,6 +68,35 @@ static DIALECT: Dialect = Dialect {
             measured_at VARCHAR(32) NOT NULL,
             PRIMARY KEY (pipeline, stream)
         ) ENGINE = InnoDB, CHARACTER SET utf8mb4, COLLATE utf8mb4_bin"],
+        &[
+            "CREATE TABLE IF NOT EXISTS job_log_share (
+            pipeline VARCHAR(300) NOT NULL,
+            stream   VARCHAR(300) NOT NULL,
+            run_id   VARCHAR(64) NOT NULL,
+            seq      BIGINT NOT NULL,
+            requests BIGINT NOT NULL,
+            records  BIGINT NOT NULL,
+            failed   BIGINT NOT NULL,
+            written  BIGINT NOT NULL,
+            aside    LONGTEXT NOT NULL,
+            PRIMARY KEY (pipeline, stream)
+        ) ENGINE = InnoDB, CHARACTER SET utf8mb4, COLLATE utf8mb4_bin",
+            // An index holds 3072 bytes, four for each character.
+            "CREATE TABLE IF NOT EXISTS job_log_failure (
+            pipeline  VARCHAR(300) NOT NULL,
+            stream    VARCHAR(300) NOT NULL,
+            id        VARCHAR(160) NOT NULL,
+            request   LONGTEXT NOT NULL,
+            status    BIGINT,
+            reason    LONGTEXT NOT NULL,
+            excerpt   LONGTEXT,
+            attempts  BIGINT NOT NULL,
+            failed_at VARCHAR(64) NOT NULL,
+            run_id    VARCHAR(64) NOT NULL,
+            closed_at VARCHAR(32),
+            PRIMARY KEY (pipeline, stream, id)
+        ) ENGINE = InnoDB, CHARACTER SET utf8mb4, COLLATE utf8mb4_bin",
+        ],
     ],
 };
 

@@ -7,7 +7,7 @@ use crate::net::mysql::client::Failure;
 use crate::net::mysql::error::{is_denied, is_missing, number};
 
 /// A statement for each right that is used once the tables are there. They change no row.
-const USES: [(&str, &str, &str); 11] = [
+const USES: [(&str, &str, &str); 17] = [
     ("job_log", "SELECT", "SELECT run_id FROM job_log WHERE 1 = 0"),
     ("job_log", "INSERT", "INSERT INTO job_log (run_id) SELECT '' FROM dual WHERE 1 = 0"),
     ("job_log", "UPDATE", "UPDATE job_log SET seq = 0 WHERE 1 = 0"),
@@ -18,6 +18,12 @@ const USES: [(&str, &str, &str); 11] = [
     ("job_log_lag", "SELECT", "SELECT seconds FROM job_log_lag WHERE 1 = 0"),
     ("job_log_lag", "INSERT", "INSERT INTO job_log_lag (stream) SELECT '' FROM dual WHERE 1 = 0"),
     ("job_log_lag", "UPDATE", "UPDATE job_log_lag SET seconds = 0 WHERE 1 = 0"),
+    ("job_log_share", "SELECT", "SELECT seq FROM job_log_share WHERE 1 = 0"),
+    ("job_log_share", "INSERT", "INSERT INTO job_log_share (stream) SELECT '' FROM dual WHERE 1 = 0"),
+    ("job_log_share", "UPDATE", "UPDATE job_log_share SET seq = 0 WHERE 1 = 0"),
+    ("job_log_failure", "SELECT", "SELECT id FROM job_log_failure WHERE 1 = 0"),
+    ("job_log_failure", "INSERT", "INSERT INTO job_log_failure (stream) SELECT '' FROM dual WHERE 1 = 0"),
+    ("job_log_failure", "UPDATE", "UPDATE job_log_failure SET attempts = 0 WHERE 1 = 0"),
     ("job_log_id", "SELECT", "SELECT id FROM job_log_id WHERE 1 = 0"),
 ];
 
@@ -65,7 +71,8 @@ async fn denied(connection: &mut Connection, missing: &[(&str, &str)]) -> Error 
     };
     let mut words: Vec<String> = Vec::new();
     let mut grants: Vec<String> = Vec::new();
-    for table in [DATABASE, "job_log", "job_log_lease", "job_log_lag", "job_log_id"] {
+    for table in [DATABASE, "job_log", "job_log_lease", "job_log_lag", "job_log_share", "job_log_failure", "job_log_id"]
+    {
         let rights: Vec<_> = missing.iter().filter(|(of, _)| *of == table).map(|(_, right)| *right).collect();
         if rights.is_empty() {
             continue;

@@ -69,6 +69,34 @@ static DIALECT: Dialect = Dialect {
             measured_at TEXT COLLATE \"C\" NOT NULL,
             PRIMARY KEY (pipeline, stream)
         )"],
+        &[
+            "CREATE TABLE IF NOT EXISTS job_log_share (
+            pipeline TEXT NOT NULL,
+            stream   TEXT COLLATE \"C\" NOT NULL,
+            run_id   TEXT NOT NULL,
+            seq      BIGINT NOT NULL,
+            requests BIGINT NOT NULL,
+            records  BIGINT NOT NULL,
+            failed   BIGINT NOT NULL,
+            written  BIGINT NOT NULL,
+            aside    TEXT NOT NULL,
+            PRIMARY KEY (pipeline, stream)
+        )",
+            "CREATE TABLE IF NOT EXISTS job_log_failure (
+            pipeline  TEXT NOT NULL,
+            stream    TEXT COLLATE \"C\" NOT NULL,
+            id        TEXT COLLATE \"C\" NOT NULL,
+            request   TEXT NOT NULL,
+            status    BIGINT,
+            reason    TEXT NOT NULL,
+            excerpt   TEXT,
+            attempts  BIGINT NOT NULL,
+            failed_at TEXT COLLATE \"C\" NOT NULL,
+            run_id    TEXT NOT NULL,
+            closed_at TEXT COLLATE \"C\",
+            PRIMARY KEY (pipeline, stream, id)
+        )",
+        ],
     ],
 };
 
@@ -241,10 +269,12 @@ impl Session for Connection {
 }
 
 /// What the job log does with its tables once they are there.
-const RIGHTS: [(&str, &str); 4] = [
+const RIGHTS: [(&str, &str); 6] = [
     ("job_log", "SELECT, INSERT, UPDATE"),
     ("job_log_lease", "SELECT, INSERT, UPDATE, DELETE"),
     ("job_log_lag", "SELECT, INSERT, UPDATE"),
+    ("job_log_share", "SELECT, INSERT, UPDATE"),
+    ("job_log_failure", "SELECT, INSERT, UPDATE"),
     ("job_log_id", "SELECT"),
 ];
 

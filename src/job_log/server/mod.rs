@@ -1,6 +1,7 @@
 //! The job log in a database of a server, for the runs of several machines. What differs from server to server is a
 //! [`Driver`](session::Driver).
 
+mod failures;
 mod lags;
 mod leases;
 mod runs;
@@ -17,7 +18,7 @@ use self::schema::State;
 use self::session::{Driver, Session};
 use self::sessions::{Sessions, Transaction};
 use super::process::Process;
-use super::{Behind, Held, Lease, Mark, NewRun, RunEnd, RunRow, Timing, Told, lease};
+use super::{Behind, Failure, Held, Lease, Mark, NewRun, RunEnd, RunRow, Share, Timing, Told, lease};
 use crate::error::{Error, Result};
 use crate::record::Commit;
 
@@ -75,6 +76,14 @@ impl super::JobLog for JobLog {
 
     async fn lags(&self, pipeline: &str) -> Result<Vec<Behind>> {
         self.sessions.read(|db| lags::all(db, pipeline)).await
+    }
+
+    async fn shares(&self, pipeline: &str) -> Result<Vec<Share>> {
+        self.sessions.read(|db| failures::shares(db, pipeline)).await
+    }
+
+    async fn failures(&self, pipeline: &str) -> Result<Vec<Failure>> {
+        self.sessions.read(|db| failures::failures(db, pipeline)).await
     }
 
     async fn forget(&self, pipeline: &str, stream: &str) -> Result<()> {

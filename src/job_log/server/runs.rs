@@ -1,9 +1,12 @@
 //! The statements on the table `job_log`, in SQL that all servers take. Each commits its transaction, and may be done twice.
 
+use super::failures;
 use super::session::{Cell, Record};
 use super::sessions::Transaction;
+use crate::error::Error;
 use crate::error::Result;
-use crate::job_log::tally::{Tally, Told, ends_run};
+use crate::job_log::failures::{Share, end, open};
+use crate::job_log::tally::{Tally, Told};
 use crate::job_log::{DIED, Mark, NewRun, RunEnd, RunRow, at, error_columns};
 use crate::record::Commit;
 
@@ -66,7 +69,12 @@ pub async fn record(mut db: Transaction<'_>, pipeline: &str, stream: &str, commi
         }
     };
     if let Some(after) = before.after(commit) {
-        set(&mut db, run, &after, &now, &made_at, ends_run(commit)).await?;
+        let known = failures::share(&mut db, pipeline, stream).await?;
+        let share = Share::after(known.as_ref(), commit, after.rows);
+        if let Some(share) = &share {
+            failures::note(&mut db, (pipeline, stream), share, known.is_some(), &open(commit), &made_at).await?;
+        }
+        set(&mut db, run, &after, &now, &made_at, end(stream, commit, share.or(known).as_ref())).await?;
     }
     db.commit().await
 }
@@ -98,19 +106,27 @@ pub async fn retell(mut db: Transaction<'_>, pipeline: &str, stream: &str, told:
             ended_at.to_owned()
         }
     };
-    set(&mut db, run, &after, &updated_at, ended_at, told.is_done).await?;
+    let known = failures::share(&mut db, pipeline, stream).await?;
+    let is_known = known.is_some();
+    if known.as_ref().is_none_or(|known| known.seq < told.seq())
+        && let Some(share) = told.share.clone().or(known.map(|_| told.nothing()))
+    {
+        failures::note(&mut db, (pipeline, stream), &share, is_known, &told.open, ended_at).await?;
+    }
+    set(&mut db, run, &after, &updated_at, ended_at, told.end(stream)).await?;
     db.commit().await?;
     Ok(true)
 }
 
-/// Sets what commits change in a run's row, the last of which was made at `made_at`.
+/// Sets what commits change in a run's row, the last of which was made at `made_at`; `end` is with what it ended, if that was
+/// its last.
 async fn set(
     db: &mut Transaction<'_>,
     run: &str,
     after: &Tally,
     updated_at: &str,
     made_at: &str,
-    ends_run: bool,
+    end: Option<Option<Error>>,
 ) -> Result<()> {
     let values = [
         after.seq.into(),
@@ -127,10 +143,11 @@ async fn set(
     // The commit is the newest sign of a run that is over; and if it was its last step, the run came to its end.
     let sql = "UPDATE job_log SET finished_at = ? WHERE run_id = ? AND finished_at < ?";
     db.query(sql, &[made_at, run, made_at].map(Cell::from)).await?;
-    if ends_run {
-        let sql = "UPDATE job_log SET state = 'done', error_kind = NULL, error = NULL
+    if let Some(end) = end {
+        let (error_kind, error) = error_columns(end.as_ref());
+        let sql = "UPDATE job_log SET state = 'done', error_kind = ?, error = ?
             WHERE run_id = ? AND (state = 'stopped' OR (state = 'failed' AND error = ?))";
-        db.query(sql, &[run, DIED].map(Cell::from)).await?;
+        db.query(sql, &[error_kind.into(), error.as_deref().into(), run.into(), DIED.into()]).await?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use super::session::{Dialect, Driver, Session};
 use crate::error::{Error, Result};
 
 /// The version of the tables that this program writes.
-pub const VERSION: u64 = 2;
+pub const VERSION: u64 = 3;
 
 /// What a database has of a job log.
 pub enum State {

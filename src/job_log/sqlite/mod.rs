@@ -2,6 +2,7 @@
 
 mod connection;
 mod error;
+mod failures;
 mod leases;
 mod runs;
 mod schema;
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 
 use self::connection::Connection;
 use super::process::Process;
-use super::{Behind, Held, Lease, Mark, NewRun, RunEnd, RunRow, Timing, Told, lease};
+use super::{Behind, Failure, Held, Lease, Mark, NewRun, RunEnd, RunRow, Share, Timing, Told, lease};
 use crate::error::Result;
 use crate::record::Commit;
 
@@ -102,6 +103,16 @@ impl super::JobLog for JobLog {
     async fn lags(&self, pipeline: &str) -> Result<Vec<Behind>> {
         let pipeline = pipeline.to_owned();
         self.connection.read(move |db| runs::lags(db, &pipeline)).await
+    }
+
+    async fn shares(&self, pipeline: &str) -> Result<Vec<Share>> {
+        let pipeline = pipeline.to_owned();
+        self.connection.read(move |db| failures::shares(db, &pipeline)).await
+    }
+
+    async fn failures(&self, pipeline: &str) -> Result<Vec<Failure>> {
+        let pipeline = pipeline.to_owned();
+        self.connection.read(move |db| failures::failures(db, &pipeline)).await
     }
 
     async fn forget(&self, pipeline: &str, stream: &str) -> Result<()> {

@@ -3,7 +3,10 @@
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
-use crate::job_log::tally::{Tally, Told, ends_run};
+use super::failures;
+use crate::error::Error;
+use crate::job_log::failures::{Share, end, open};
+use crate::job_log::tally::{Tally, Told};
 use crate::job_log::{Behind, DIED, Mark, NewRun, RunEnd, RunRow, at, error_columns, now};
 use crate::record::Commit;
 
@@ -50,7 +53,12 @@ pub(super) fn record(db: &Connection, pipeline: &str, stream: &str, commit: &Com
         }
     };
     let Some(after) = before.after(commit) else { return Ok(()) };
-    set(db, &commit.run, &after, &now, &made_at, ends_run(commit))
+    let known = failures::share(db, pipeline, stream)?;
+    let share = Share::after(known.as_ref(), commit, after.rows);
+    if let Some(share) = &share {
+        failures::note(db, pipeline, stream, share, &open(commit), &made_at)?;
+    }
+    set(db, &commit.run, &after, &now, &made_at, end(stream, commit, share.or(known).as_ref()))
 }
 
 pub(super) fn retell(db: &Connection, pipeline: &str, stream: &str, told: &Told) -> Result<bool> {
@@ -65,12 +73,26 @@ pub(super) fn retell(db: &Connection, pipeline: &str, stream: &str, told: &Told)
         )?;
     }
     let updated_at = if before.is_none() { told.ended_at.clone() } else { now() };
-    set(db, &told.run, &after, &updated_at, &told.ended_at, told.is_done)?;
+    let known = failures::share(db, pipeline, stream)?;
+    if known.as_ref().is_none_or(|known| known.seq < told.seq())
+        && let Some(share) = told.share.clone().or(known.map(|_| told.nothing()))
+    {
+        failures::note(db, pipeline, stream, &share, &told.open, &told.ended_at)?;
+    }
+    set(db, &told.run, &after, &updated_at, &told.ended_at, told.end(stream))?;
     Ok(true)
 }
 
-/// Sets what commits change in a run's row, the last of which was made at `made_at`.
-fn set(db: &Connection, run: &str, after: &Tally, updated_at: &str, made_at: &str, ends_run: bool) -> Result<()> {
+/// Sets what commits change in a run's row, the last of which was made at `made_at`; `end` is with what it ended, if that was
+/// its last.
+fn set(
+    db: &Connection,
+    run: &str,
+    after: &Tally,
+    updated_at: &str,
+    made_at: &str,
+    end: Option<Option<Error>>,
+) -> Result<()> {
     let counts = (signed(after.commits), signed(after.rows), signed(after.bytes));
     db.execute(
         "UPDATE job_log SET seq = ?2, high_water_mark = ?3, commits = ?4, rows = ?5, bytes = ?6, updated_at = ?7
@@ -79,11 +101,12 @@ fn set(db: &Connection, run: &str, after: &Tally, updated_at: &str, made_at: &st
     )?;
     // The commit is the newest sign of a run that is over; and if it was its last step, the run came to its end.
     db.execute("UPDATE job_log SET finished_at = ?2 WHERE run_id = ?1 AND finished_at < ?2", params![run, made_at])?;
-    if ends_run {
+    if let Some(end) = end {
+        let (error_kind, error) = error_columns(end.as_ref());
         db.execute(
-            "UPDATE job_log SET state = 'done', error_kind = NULL, error = NULL
+            "UPDATE job_log SET state = 'done', error_kind = ?3, error = ?4
             WHERE run_id = ?1 AND (state = 'stopped' OR (state = 'failed' AND error = ?2))",
-            params![run, DIED],
+            params![run, DIED, error_kind, error],
         )?;
     }
     Ok(())
@@ -180,13 +203,13 @@ fn tally(row: &Row<'_>) -> Result<Tally> {
 }
 
 /// A count, which the table holds as a signed number.
-fn unsigned(row: &Row<'_>, column: &str) -> Result<u64> {
+pub(super) fn unsigned(row: &Row<'_>, column: &str) -> Result<u64> {
     let number: i64 = row.get(column)?;
     let index = row.as_ref().column_index(column)?;
     u64::try_from(number).map_err(|e| rusqlite::Error::FromSqlConversionFailure(index, Type::Integer, e.into()))
 }
 
 /// As the table holds it; nothing counted here comes near 2^63.
-fn signed(number: u64) -> i64 {
+pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

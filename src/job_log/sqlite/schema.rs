@@ -7,10 +7,10 @@ use super::error;
 use crate::error::{Error, Result};
 
 /// The version of the tables below, in the file's `user_version`.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 /// What makes each version of the one before: a file of version `n` runs those from index `n` on.
-const MIGRATIONS: [&str; VERSION as usize] = [RUNS_AND_LEASES, LAGS];
+const MIGRATIONS: [&str; VERSION as usize] = [RUNS_AND_LEASES, LAGS, FAILURES];
 
 const RUNS_AND_LEASES: &str = "
     CREATE TABLE job_log (
@@ -57,6 +57,35 @@ const LAGS: &str = "
         bytes       INTEGER,
         measured_at TEXT NOT NULL,
         PRIMARY KEY (pipeline, stream)
+    );
+";
+
+const FAILURES: &str = "
+    CREATE TABLE job_log_share (
+        pipeline TEXT NOT NULL,
+        stream   TEXT NOT NULL,
+        run_id   TEXT NOT NULL,
+        seq      INTEGER NOT NULL,
+        requests INTEGER NOT NULL,
+        records  INTEGER NOT NULL,
+        failed   INTEGER NOT NULL,
+        written  INTEGER NOT NULL,
+        aside    TEXT NOT NULL,
+        PRIMARY KEY (pipeline, stream)
+    );
+    CREATE TABLE job_log_failure (
+        pipeline  TEXT NOT NULL,
+        stream    TEXT NOT NULL,
+        id        TEXT NOT NULL,
+        request   TEXT NOT NULL,
+        status    INTEGER,
+        reason    TEXT NOT NULL,
+        excerpt   TEXT,
+        attempts  INTEGER NOT NULL,
+        failed_at TEXT NOT NULL,
+        run_id    TEXT NOT NULL,
+        closed_at TEXT,
+        PRIMARY KEY (pipeline, stream, id)
     );
 ";
 
@@ -164,7 +193,10 @@ mod tests {
             .unwrap();
         let path = Path::new("log.db");
         assert_eq!((examine(&mut db, path).unwrap(), prepare(&mut db, path).unwrap().as_str()), (1, "own"));
-        assert_eq!(db.query_row("SELECT count(*) FROM job_log_lag", [], |row| row.get::<_, i64>(0)), Ok(0));
+        for table in ["job_log_lag", "job_log_share", "job_log_failure"] {
+            let sql = format!("SELECT count(*) FROM {table}");
+            assert_eq!(db.query_row(&sql, [], |row| row.get::<_, i64>(0)), Ok(0));
+        }
     }
 
     #[test]

@@ -174,7 +174,7 @@ impl MainLog {
 
     async fn finish<T>(&self, result: &Result<T>, state: RunState) -> Result<()> {
         let end = match result {
-            Ok(_) => RunEnd { state, error: None },
+            Ok(_) => RunEnd { state, error: self.session.partial().filter(|_| state == RunState::Done) },
             Err(error) => RunEnd { state: RunState::Failed, error: Some(error.clone()) },
         };
         let finished = self.session.job_log.finish(&self.session.opening.run, &end).await;

@@ -226,9 +226,8 @@ impl OneChunk {
     async fn load_and_publish(&self, session: &mut Session, source: &Shared<'_>, lease: &dyn Lease) -> Result<Outcome> {
         let loaded = chunks::load_one(session, source, lease, &self.load, &self.chunk).await?;
         let outcome = |ended, high_water_mark| Ok(Outcome { ended, high_water_mark });
-        if loaded.is_none() {
-            return outcome(Ended::Stopped, None);
-        }
+        let Some(loaded) = loaded else { return outcome(Ended::Stopped, None) };
+        session.falls_short(chunks::shortfall(&self.load, &[loaded]));
         let Some(all) = chunks::all(session, &self.load, &self.chunk).await? else {
             return outcome(Ended::AtTheEnd, None);
         };

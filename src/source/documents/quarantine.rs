@@ -30,7 +30,7 @@ const REASON: &str = "reason";
 pub fn table(name: &str, key: Option<&str>) -> Table {
     let of_key = key.map(|key| field::nullable(key, DataType::Utf8));
     let others = [field::json(&beside(key, DOCUMENT)), field::nullable(&beside(key, REASON), DataType::Utf8)];
-    schema::table(&format!("{name}{SUFFIX}"), of_key.into_iter().chain(others).collect(), key, false)
+    schema::table(&format!("{name}{SUFFIX}"), of_key.into_iter().chain(others).collect(), key, false).into_quarantine()
 }
 
 /// The name of a column beside the key's.

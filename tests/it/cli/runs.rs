@@ -356,3 +356,18 @@ fn a_scheduler_may_name_the_mode() {
     // No other command asks for it.
     run("status", "hunter2").expect(0);
 }
+
+#[test]
+fn a_retry_of_what_did_not_fail_writes_nothing() {
+    let folder = folder();
+    folder.run("run").expect(0);
+    let before = folder.run("status --json --runs 9").expect(0).out;
+    let ended = folder.run("retry orders rest").expect(0);
+    let summary = ended.summary();
+    let notes: Vec<_> = summary["streams"].as_array().unwrap().iter().map(|stream| &stream["note"]).collect();
+    assert_eq!(notes, ["nothing to ask again"; 3]);
+    let runs = |text: &str| serde_json::from_str::<Value>(text).unwrap()["streams"][0]["runs"].clone();
+    assert_eq!(runs(&folder.run("status --json --runs 9").expect(0).out), runs(&before));
+    folder.run("retry nope").expect(2);
+    folder.run("retry").expect(2);
+}

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tidemark::error::Kind;
 use tidemark::job_log::{self, RunEnd, RunRow, RunState, Timing};
+use tidemark::record::{Commit, Failures};
 
 use super::conformance::{TIMING, commit, refused, run};
 use super::{Proxy, Server, at, section};
@@ -56,11 +57,11 @@ pub async fn reading_makes_no_tables(server: &dyn Server) {
     assert!(log.holders("shop").await.unwrap().is_empty());
     for _ in 0..2 {
         let what = log.check().await.unwrap();
-        assert!(what.ends_with("table version 2; the first run makes it"), "{what}");
+        assert!(what.ends_with("table version 3; the first run makes it"), "{what}");
         assert!(!what.contains("replpw") && what.contains(&format!("127.0.0.1:{}/tm_log_", server.port())), "{what}");
     }
     log.prepare().await.unwrap();
-    assert!(at(server.url(), TIMING).check().await.unwrap().ends_with("table version 2"));
+    assert!(at(server.url(), TIMING).check().await.unwrap().ends_with("table version 3"));
 }
 
 pub async fn a_newer_table_is_refused(server: &dyn Server) {
@@ -75,7 +76,7 @@ pub async fn a_newer_table_is_refused(server: &dyn Server) {
         assert_eq!(error.kind(), Kind::Config);
         let text = error.to_string();
         assert!(
-            text.contains("its tables have version 7, and this program supports versions up to 2\n  A newer tidemark")
+            text.contains("its tables have version 7, and this program supports versions up to 3\n  A newer tidemark")
         );
     }
 }
@@ -88,7 +89,7 @@ pub async fn a_half_made_log_is_completed(server: &dyn Server) {
     let log = at(server.url(), TIMING);
     assert!(log.runs("shop", None, 1).await.unwrap().is_empty());
     log.lease("shop", "orders").await.unwrap().release().await;
-    assert!(log.check().await.unwrap().ends_with("table version 2"));
+    assert!(log.check().await.unwrap().ends_with("table version 3"));
 }
 
 /// As an earlier version of this program has left it.
@@ -96,13 +97,15 @@ pub async fn an_older_log_is_brought_up_to_date(server: &dyn Server) {
     let log = at(server.url(), TIMING);
     log.start(&run("r", "orders")).await.unwrap();
     server.run("UPDATE job_log_id SET version = 1").await;
-    server.run("DROP TABLE job_log_lag").await;
+    for table in ["job_log_lag", "job_log_share", "job_log_failure"] {
+        server.run(&format!("DROP TABLE {table}")).await;
+    }
     let log = at(server.url(), TIMING);
-    assert!(log.check().await.unwrap().ends_with("table version 1; the next run brings it to 2"));
+    assert!(log.check().await.unwrap().ends_with("table version 1; the next run brings it to 3"));
     assert!(log.lags("shop").await.unwrap().is_empty());
     log.behind("shop", "orders", 4, Some(4)).await.unwrap();
     assert_eq!(log.runs("shop", None, 1).await.unwrap().len(), 1);
-    assert!(log.check().await.unwrap().ends_with("table version 2"));
+    assert!(log.check().await.unwrap().ends_with("table version 3"));
 }
 
 pub async fn tables_of_somebody_else_are_left_alone(server: &dyn Server) {
@@ -136,6 +139,8 @@ pub async fn missing_rights_are_spelled_out(server: &dyn Server) {
         ("job_log", "select, insert"),
         ("job_log_lease", "select, update, insert"),
         ("job_log_lag", "select, insert, update"),
+        ("job_log_share", "select, insert, update"),
+        ("job_log_failure", "select, insert, update"),
         ("job_log_id", "select"),
     ];
     let user = server.user(&rights, false).await;
@@ -148,6 +153,8 @@ pub async fn missing_rights_are_spelled_out(server: &dyn Server) {
         ("job_log", "select, insert, update"),
         ("job_log_lease", "select, insert, update, delete"),
         ("job_log_lag", "select, insert, update"),
+        ("job_log_share", "select, insert, update"),
+        ("job_log_failure", "select, insert, update"),
         ("job_log_id", "select"),
     ];
     let user = server.user(&rights, false).await;
@@ -158,6 +165,10 @@ pub async fn missing_rights_are_spelled_out(server: &dyn Server) {
     log.record("shop", "orders", &commit("r", 1, &[1])).await.unwrap();
     log.behind("shop", "orders", 1, None).await.unwrap();
     log.behind("shop", "orders", 2, None).await.unwrap();
+    for seq in 2..4 {
+        let failures = Some(Failures { requests: seq, ..Failures::default() });
+        log.record("shop", "orders", &Commit { failures, ..commit("r", seq, &[]) }).await.unwrap();
+    }
     lease.release().await;
 }
 

@@ -37,6 +37,7 @@ const SHARED: &[&str] = &[
     "keys",
     "keyset",
     "listing",
+    "masking",
     "pattern",
     "key",
     "prefix",

@@ -10,6 +10,7 @@ use crate::source::Selection;
 use crate::source::documents::declared::Type;
 use crate::source::documents::write::{self, Dialect};
 use crate::source::documents::{Declared, InvalidText, OnMisfit, Schema, Settings};
+use crate::source::masking;
 
 /// The paths that the stream reads, in its order; all there are where `None`.
 pub fn fields(selection: &Selection) -> Option<Vec<String>> {
@@ -83,7 +84,10 @@ fn schema(section: &Section) -> Result<Schema> {
             Ok(Schema::Declared(Declared {
                 columns: declared.iter().map(column).collect::<Result<_>>()?,
                 on_misfit: match section.text("on_misfit")? {
-                    "quarantine" => OnMisfit::Quarantine,
+                    "quarantine" => {
+                        masking::refuse_beside(section, "on_misfit", "the quarantine has whole documents")?;
+                        OnMisfit::Quarantine
+                    }
                     _ => OnMisfit::Fail,
                 },
                 rest: section.flag("rest")?,

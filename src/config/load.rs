@@ -23,6 +23,8 @@ pub struct Registry {
     /// Keys of the pipeline that a `[stream]` may set for itself.
     pub pipeline_stream_keys: &'static [Key],
     pub stream_keys: &'static [Key],
+    /// Keys that every `[source]` may have, for its streams, and every `[stream]`, where the stream's wins.
+    pub source_stream_keys: &'static [Key],
     /// What a connector (or, as `job_log`, the job log) knows about its section that single keys do not tell; makes no
     /// connection.
     pub check: fn(kind: &str, section: &Section) -> Result<()>,
@@ -144,7 +146,8 @@ impl Loader<'_> {
             match (kind, name) {
                 ("DEFAULT" | "pipeline" | "job_log", "") | ("stream", _) => {}
                 ("source", name) if !name.is_empty() => {
-                    if let Some(found) = self.connector(section, defaults, self.registry.sources, &[]) {
+                    let more = keys(&[self.registry.source_stream_keys]);
+                    if let Some(found) = self.connector(section, defaults, self.registry.sources, &more) {
                         sources.insert(name.to_owned(), found);
                     }
                 }
@@ -263,6 +266,7 @@ impl Loader<'_> {
         let source_kind = kind_of(self.registry.sources, source_kind)?;
         let destination_kind = kind_of(self.registry.destinations, destination_kind)?;
         let inherited = [
+            self.registry.source_stream_keys,
             source_kind.stream_keys,
             destination_kind.stream_keys,
             self.registry.format_keys,
@@ -273,6 +277,7 @@ impl Loader<'_> {
         let names = Names::of(all).with_aliases(source_kind);
         let section = self.section(raw, defaults, names, &["source", "destination"]);
         let section = section
+            .over(&source_section.only(self.registry.source_stream_keys))
             .over(&source_section.only(source_kind.stream_keys))
             .over(&destination_section.only(destination_kind.stream_keys))
             .over(&destination_section.only(self.registry.format_keys))

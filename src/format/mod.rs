@@ -6,6 +6,7 @@ mod flatten;
 mod json;
 mod keys;
 mod parquet;
+mod plain;
 mod text;
 
 use arrow_array::RecordBatch;
@@ -16,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::record::Table;
 
 pub use self::keys::KEYS;
+pub use self::plain::Plain;
 
 /// A file format with its settings: makes an encoder for each part.
 pub trait Format: Send + Sync {

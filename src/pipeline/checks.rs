@@ -6,6 +6,7 @@ use crate::config::{Config, StreamSection};
 use crate::destination;
 use crate::error::{Error, Result};
 use crate::record::Mode;
+use crate::source::masking::Masks;
 use crate::source::{self, Selection, Stream, Tables, pattern};
 
 /// All that is wrong with the streams of a file, beyond what single keys tell.
@@ -22,8 +23,9 @@ fn stream_errors(config: &Config, stream: &StreamSection) -> Vec<Error> {
     let section = &stream.section;
     let source = || -> Result<()> { (source::maker(&config.sources[&stream.source].0)?.check_stream)(section) };
     let selected = Selection::of(&stream.name, section, None);
+    let masks = selected.as_ref().map_or(Ok(()), |selection| Masks::of(section, selection.mode).map(drop));
     let mode = selected.and_then(|selection| mode(config, stream, selection.mode));
-    let checked = [mode, source(), destination::check_stream(section)];
+    let checked = [mode, masks, source(), destination::check_stream(section)];
     checked.into_iter().filter_map(Result::err).collect()
 }
 

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::config::{Key, Kind, Section, Value as Wants};
 use crate::error::Result;
 use crate::record::Mode;
+use crate::source::masking::Masks;
 use crate::{format, source};
 
 /// Keys of a stream that may change while a load is under way.
@@ -51,7 +52,7 @@ const OF_HANDOVER: &[&str] = &["cursor", "start"];
 /// same. Members of a family count in their order, which may be that of columns.
 pub fn digest(stream: &Section, mode: Mode, source: &Kind, destination: &Kind) -> Result<String> {
     let format = stream.text("format")?;
-    let keys = [source::STREAM_KEYS, source.stream_keys, destination.stream_keys, format::KEYS];
+    let keys = [source::STREAM_KEYS, source::masking::KEYS, source.stream_keys, destination.stream_keys, format::KEYS];
     let mut values = BTreeMap::new();
     for key in keys.into_iter().flatten() {
         let is_handed = mode == Mode::Incremental && OF_HANDOVER.contains(&key.name);
@@ -60,6 +61,11 @@ pub fn digest(stream: &Section, mode: Mode, source: &Kind, destination: &Kind) -
         if let Some(value) = in_force(stream, key).filter(|_| counts) {
             values.insert(key.name, value);
         }
+    }
+    // No load has hashes of two secrets.
+    let masks = Masks::of(stream, mode)?;
+    if let Some(id) = masks.key_id().filter(|_| !masks.is_empty()) {
+        values.insert("mask_secret", id.into());
     }
     let written = json!(values).to_string();
     Ok(Uuid::new_v5(&Uuid::NAMESPACE_OID, written.as_bytes()).simple().to_string())
@@ -113,6 +119,21 @@ mod tests {
         }];
         let different: std::collections::BTreeSet<_> = all.iter().collect();
         assert_eq!(different.len(), all.len());
+    }
+
+    #[test]
+    fn masks_and_their_secret_count() {
+        let of = |values: &[(&str, &str)]| {
+            let keys = source::STREAM_KEYS.iter().chain(format::KEYS).chain(source::masking::KEYS).collect();
+            digest(&Section::of_keys("stream s", keys, values).unwrap(), Mode::Full, &KIND, &KIND).unwrap()
+        };
+        let (mask, secret) = (("mask.a", "hash"), ("mask_secret", "a secret of some length"));
+        let all = [of(&[]), of(&[mask, secret]), of(&[mask, ("mask_secret", "another of some length")]), {
+            of(&[("mask.a", "drop"), secret])
+        }];
+        let different: std::collections::BTreeSet<_> = all.iter().collect();
+        assert_eq!(different.len(), all.len());
+        assert_eq!(of(&[secret]), of(&[]));
     }
 
     fn of(values: &[(&str, &str)]) -> String {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow_schema::{DataType, FieldRef};
+use arrow_schema::{DataType, Field, FieldRef};
 
 use super::checks::Writers;
 use super::names::{self, has_several, may_name, names_stream};
@@ -236,7 +236,7 @@ async fn check_stream(
             table: description.table.name.clone(),
             column: column.name().clone(),
             native: field::native(column).unwrap_or("").to_owned(),
-            arrow: in_words(column.data_type()),
+            arrow: shown(column),
         }));
     }
     let mut findings = Vec::new();
@@ -290,12 +290,18 @@ fn of_commits(interval: Duration, tables: usize, bytes_a_day: Option<u64>) -> St
     note
 }
 
+/// A column's type, and how it is masked.
+fn shown(field: &Field) -> String {
+    let masked = field::mask(field).map(|how| format!(", masked: {how}")).unwrap_or_default();
+    in_words(field.data_type()) + &masked
+}
+
 /// An Arrow type as `check` shows it: what is within a list or a record by its type, and nothing of its metadata.
 fn in_words(data_type: &DataType) -> String {
     match data_type {
-        DataType::List(item) => format!("List({})", in_words(item.data_type())),
+        DataType::List(item) => format!("List({})", shown(item)),
         DataType::Struct(fields) => {
-            let member = |field: &FieldRef| format!("{} {}", field.name(), in_words(field.data_type()));
+            let member = |field: &FieldRef| format!("{} {}", field.name(), shown(field));
             format!("Struct({})", fields.iter().map(member).collect::<Vec<_>>().join(", "))
         }
         plain => plain.to_string(),

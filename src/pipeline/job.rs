@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use super::mask;
 use super::session::Session;
 use super::stream::{self, Sources};
 use super::{Notice, StreamReport};
 use crate::config::Section;
 use crate::error::Result;
-use crate::source::{self, Source};
+use crate::source::Source;
 
 /// A stream that is ready to run.
 pub struct Job {
@@ -40,7 +41,7 @@ impl Sources for SourceMaker {
     fn source(&self, attempt: u32) -> Result<Arc<dyn Source>> {
         match attempt {
             0 => Ok(self.shared.clone()),
-            _ => Ok((source::maker(&self.kind)?.make)(&self.section)?.into()),
+            _ => mask::make(&self.kind, &self.section),
         }
     }
 }

@@ -11,6 +11,7 @@ mod full;
 mod generation;
 mod inspect;
 mod job;
+mod mask;
 mod names;
 mod pace;
 mod plan;

@@ -12,6 +12,7 @@ use super::columns::OnChange;
 use super::copy::Limits;
 use super::definition;
 use super::job::{Job, SourceMaker};
+use super::mask;
 use super::names::{self, may_name};
 use super::pace::Pace;
 use super::readings::Readings;
@@ -101,6 +102,7 @@ pub fn registry() -> Registry {
         pipeline_keys: KEYS,
         pipeline_stream_keys: STREAM_KEYS,
         stream_keys: source::STREAM_KEYS,
+        source_stream_keys: source::masking::KEYS,
         check: |kind, section| match source::SOURCES.iter().find(|maker| maker.kind.name == kind) {
             Some(maker) => (maker.check)(section),
             None if kind == "job_log" => job_log::of(section).map(drop),
@@ -468,7 +470,7 @@ fn readings<'a>(
 
 pub fn make_source(config: &Config, name: &str) -> Result<Arc<dyn Source>> {
     let (kind, section) = &config.sources[name];
-    Ok((source::maker(kind)?.make)(section)?.into())
+    mask::make(kind, section)
 }
 
 /// The places of a run, one for each `[destination]`.

@@ -25,6 +25,11 @@ pub const FILLED: &str = "_filled";
 
 const COLUMNS: [&str; 4] = [OP, COMMITTED_AT, POSITION, UNCHANGED];
 
+/// The names of all columns that a row of a change log may have behind its own.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    COLUMNS.into_iter().chain([FILLED])
+}
+
 /// What happened to a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Op {

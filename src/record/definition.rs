@@ -38,6 +38,9 @@ fn described(column: &Field, is_found: bool) -> Value {
     } else if field::is_uuid(column) {
         described["meaning"] = "uuid".into();
     }
+    if let Some(mask) = field::mask(column) {
+        described["mask"] = mask.into();
+    }
     let within: Option<(&str, &[FieldRef])> = match column.data_type() {
         DataType::Struct(fields) => Some(("Struct", fields)),
         DataType::List(item) => Some(("List", std::slice::from_ref(item))),

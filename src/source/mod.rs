@@ -11,6 +11,7 @@ pub mod following;
 mod keys;
 pub mod keyset;
 pub mod listing;
+pub mod masking;
 #[cfg(feature = "mongodb")]
 mod mongodb;
 #[cfg(feature = "mysql")]

@@ -4,6 +4,7 @@ mod backfill;
 mod config;
 mod demo;
 mod look;
+mod masks;
 mod names;
 mod overrides;
 mod plan;

@@ -56,6 +56,7 @@ fn registry() -> Registry {
         pipeline_keys: &[],
         pipeline_stream_keys: &[],
         stream_keys: STREAM_KEYS,
+        source_stream_keys: &[],
         check: |_, _| Ok(()),
         check_streams: |_| Vec::new(),
     }

@@ -38,6 +38,7 @@ const SHARED: &[&str] = &[
     "keys",
     "keyset",
     "listing",
+    "masking",
     "pattern",
     "key",
     "prefix",

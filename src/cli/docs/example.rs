@@ -24,7 +24,7 @@ pub fn example(registry: &Registry) -> String {
     file.keys(registry.pipeline_stream_keys, &[]);
     file.section("job_log", &[]);
     registry.job_log.keys.iter().for_each(|group| file.keys(group, &[]));
-    file.connectors("source", registry.sources, &[]);
+    file.connectors("source", registry.sources, registry.source_stream_keys);
     file.connectors("destination", registry.destinations, registry.format_keys);
     for (index, source) in registry.sources.iter().enumerate() {
         let Some(destination) = registry.destinations.get(index % registry.destinations.len().max(1)) else { break };

@@ -57,6 +57,8 @@ pub fn reference(registry: &Registry) -> String {
     for kind in registry.sources {
         page.kind("source", kind, &[]);
     }
+    page.words("How columns are masked may stand in every source, and in a `[stream]`, where the stream's wins ([privacy.md](privacy.md)):");
+    page.keys(&[registry.source_stream_keys]);
     page.heading("## `[destination NAME]`");
     page.words(&format!("Where records go. {}", types(registry.destinations)));
     page.words(

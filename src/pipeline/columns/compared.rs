@@ -28,6 +28,8 @@ struct Column {
     /// As people read them: `Decimal128(10, 2), decimal(10,2) at the source`. None where there was nothing but null in a
     /// column that is there all the same.
     types: BTreeSet<String>,
+    /// How it is masked.
+    mask: Option<String>,
     /// What it is made of, where that was found.
     inner: Vec<Column>,
 }
@@ -90,9 +92,13 @@ impl Columns {
 impl Column {
     /// Its types in words.
     fn shown(&self) -> String {
-        match self.types.is_empty() {
+        let types = match self.types.is_empty() {
             true => "nothing but null".to_owned(),
             false => self.types.iter().map(String::as_str).collect::<Vec<_>>().join(" or "),
+        };
+        match &self.mask {
+            Some(mask) => format!("{types} masked by {mask}"),
+            None => types,
         }
     }
 
@@ -107,6 +113,7 @@ fn grow(known: &mut Vec<Column>, new: Vec<Column>) {
         match known.iter_mut().find(|known| known.name == column.name) {
             Some(known) => {
                 known.types.extend(column.types);
+                known.mask = column.mask;
                 grow(&mut known.inner, column.inner);
             }
             None => known.push(column),
@@ -119,7 +126,7 @@ fn declared_changes(before: &[Column], after: &[Column], changes: &mut Vec<Strin
     for column in after {
         match find(before, &column.name) {
             None => changes.push(format!("{} came ({})", column.name, column.shown())),
-            Some(was) if was.types != column.types => {
+            Some(was) if (&was.types, &was.mask) != (&column.types, &column.mask) => {
                 changes.push(format!("{} was {}, is {}", column.name, was.shown(), column.shown()));
             }
             Some(_) => {}
@@ -145,7 +152,7 @@ fn found_changes(before: &[Column], after: &[Column], within: &str, all: bool, c
             continue;
         };
         let (known, new) = (was.settled(None), column.settled((!all).then_some(was)));
-        let is_same = known == new || !known.is_disjoint(&new);
+        let is_same = (known == new || !known.is_disjoint(&new)) && was.mask == column.mask;
         if !is_same {
             changes.push(format!("{name} was {}, is {}", was.shown(), column.shown()));
         } else if !was.inner.is_empty() && !column.inner.is_empty() {
@@ -172,6 +179,7 @@ fn columns(described: &Value, found: bool) -> Vec<Column> {
     let column = |column: &Value| Column {
         name: text(&column["name"]).to_owned(),
         types: if found { found_type(column).into_iter().collect() } else { [declared_type(column)].into() },
+        mask: column["mask"].as_str().map(str::to_owned),
         inner: columns(&column["fields"], found),
     };
     list(described).iter().map(column).collect()

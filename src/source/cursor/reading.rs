@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::{After, Bound, Compare, Grain, Place, Seen, Settings, Sieve, Waiting, Window, compare};
 use crate::error::{Error, Result};
 use crate::record::{Checkpoint, Event, Position, Rows};
+use crate::source::masking;
 
 /// The columns that rows are ordered by, as SQL.
 #[derive(Debug, Clone)]
@@ -98,6 +99,8 @@ pub enum Upper {
 pub struct Reading {
     order: Order,
     max_ties: usize,
+    /// Of digests of rows.
+    digest_key: (u64, u64),
     /// The place that the run began at.
     place: Place,
     state: Value,
@@ -135,7 +138,8 @@ impl Reading {
         let above = |mark: &Vec<String>| After { cursor: mark.clone(), key: Vec::new(), inclusive: false };
         let after = place.after.clone().or_else(|| place.mark.as_ref().map(above)).or_else(first);
         let (max_ties, waiting) = (settings.max_ties, bound.waiting);
-        Some(Self { order, max_ties, place, state, after, upper: Upper::With(to), again, waiting })
+        let digest_key = masking::digest_key(&settings.section);
+        Some(Self { order, max_ties, digest_key, place, state, after, upper: Upper::With(to), again, waiting })
     }
 
     /// A window, from its beginning or from `checkpoint` on; `None` where it holds nothing.
@@ -158,7 +162,8 @@ impl Reading {
             (None, None) => return Ok(None),
         };
         let (max_ties, state, again, waiting) = (settings.max_ties, Value::Null, None, None);
-        Ok(Some(Self { order, max_ties, place, state, after, upper, again, waiting }))
+        let digest_key = masking::digest_key(&settings.section);
+        Ok(Some(Self { order, max_ties, digest_key, place, state, after, upper, again, waiting }))
     }
 
     /// Behind which place the next statement reads, for sources without SQL,
@@ -232,7 +237,7 @@ impl Reading {
         let most = self.again.as_ref().map(|_| self.max_ties);
         let groups = (!self.order.is_exact && self.order.has_groups).then_some(self.order.cursor.len());
         let is_needed = !seen.is_empty() || most.is_some() || groups.is_some();
-        Ok(is_needed.then(|| Sieve::new(seen, most, groups)))
+        Ok(is_needed.then(|| Sieve::new(seen, most, groups).keyed(self.digest_key)))
     }
 
     /// A batch with the checkpoints that are safe in it and behind it. `marks` are those of the last row that came.

@@ -15,6 +15,8 @@ pub struct Sieve {
     /// The cursor of the last row.
     last: Vec<Option<Vec<u8>>>,
     boundary: Option<Boundary>,
+    /// Of the digests.
+    key: (u64, u64),
     /// Rows that were delivered before.
     pub skipped: u64,
 }
@@ -48,7 +50,13 @@ impl Sieve {
     /// `most` digests are kept for the next run, where it reads rows again.
     pub fn new(seen: Seen, most: Option<usize>, groups: Option<usize>) -> Self {
         let fresh = most.map(|most| Fresh { seen: Seen::default(), most, begun: false });
-        Self { seen, fresh, groups, last: Vec::new(), boundary: None, skipped: 0 }
+        Self { seen, fresh, groups, last: Vec::new(), boundary: None, key: (0, 0), skipped: 0 }
+    }
+
+    /// The same, with digests under a key.
+    #[must_use]
+    pub fn keyed(self, key: (u64, u64)) -> Self {
+        Self { key, ..self }
     }
 
     /// Whether the row is delivered. `rows` of its batch are before it; `columns` is what the server sent of it.
@@ -61,7 +69,7 @@ impl Sieve {
         if !is_again && self.seen.is_empty() {
             return true;
         }
-        let digest = digest(columns);
+        let digest = digest(columns, self.key);
         if let Some(fresh) = self.fresh.as_mut().filter(|_| is_again) {
             fresh.begun = true;
             fresh.seen.add(digest, fresh.most);

@@ -177,7 +177,7 @@ impl Columns {
         }
         let mut columns: Vec<_> = declared.columns.iter().map(|(name, of)| of.field(name)).collect();
         if declared.rest {
-            columns.push(field::json(REST));
+            columns.push(field::with_others(field::json(REST)));
         }
         let table = Arc::new(schema::table(name, columns, key, false));
         Ok(Self { table, records: Records::declared(&declared.columns), declared: declared.clone() })

@@ -99,7 +99,7 @@ impl Columns {
         let mut columns: Vec<ArrowField> =
             names.filter_map(|(place, (name, _))| self.known.column(place, is_named(name))).collect();
         if self.known.rest {
-            columns.push(field::json(REST));
+            columns.push(field::with_others(field::json(REST)));
         }
         schema::table(&self.table.name, columns, settings.key.as_deref(), true)
     }

@@ -102,7 +102,10 @@ fn schema(section: &Section) -> Result<Schema> {
             Ok(Schema::Declared(Declared {
                 columns: declared.iter().map(column).collect::<Result<_>>()?,
                 on_misfit: match section.text("on_misfit")? {
-                    "quarantine" => OnMisfit::Quarantine,
+                    "quarantine" => {
+                        masking::refuse_beside(section, "on_misfit", "the quarantine has whole documents")?;
+                        OnMisfit::Quarantine
+                    }
                     _ => OnMisfit::Fail,
                 },
                 rest: section.flag("rest")?,

@@ -29,7 +29,8 @@ const REASON: &str = "reason";
 /// value; the document, as such too; why it is here.
 pub fn table(name: &str, key: Option<&str>) -> Table {
     let of_key = key.map(|key| field::nullable(key, DataType::Utf8));
-    let others = [field::json(&beside(key, DOCUMENT)), field::nullable(&beside(key, REASON), DataType::Utf8)];
+    let document = field::with_others(field::json(&beside(key, DOCUMENT)));
+    let others = [document, field::nullable(&beside(key, REASON), DataType::Utf8)];
     schema::table(&format!("{name}{SUFFIX}"), of_key.into_iter().chain(others).collect(), key, false).into_quarantine()
 }
 

@@ -73,7 +73,7 @@ impl Columns {
     fn next(&self) -> Table {
         let key = self.key.as_deref();
         let columns = key.and_then(|_| self.known.column(0, true)).into_iter();
-        let document = field::json(&quarantine::beside(key, DOCUMENT));
+        let document = field::with_others(field::json(&quarantine::beside(key, DOCUMENT)));
         schema::table(&self.table.name, columns.chain([document]).collect(), key, false)
     }
 

@@ -13,6 +13,7 @@ use super::survey::{self, Layout};
 use super::types::Type;
 use crate::error::{Context, Error, Result};
 use crate::source::keyset::{Key, KeyColumn, Known, Span, Walk, lost};
+use crate::source::masking;
 use crate::source::{Chunks, Consistency, Selection, Stream, Tables};
 
 /// The chunks of a stream.
@@ -159,6 +160,7 @@ async fn key(
     if columns.is_empty() {
         return Ok(None);
     }
+    masking::refuse(&selection.section, "the key that chunks are cut by", columns.iter().map(String::as_str))?;
     let names: Vec<_> = columns.iter().map(|column| plan.column(column)).collect();
     let asked = connection.prepare(&format!("select {} from {}", names.join(", "), plan.from())).await;
     let statement = asked.map_err(|failure| match error::number(&failure) {

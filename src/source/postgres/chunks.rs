@@ -10,6 +10,7 @@ use super::name::literal;
 use super::plan::{Plan, Scope};
 use crate::error::{Error, Kind, Result};
 use crate::source::keyset::{Key, KeyColumn, Known, Span, Walk, lost};
+use crate::source::masking;
 use crate::source::{Consistency, Cut, Selection};
 
 /// What stands for the pages of a table's file in `chunk_by`.
@@ -125,6 +126,7 @@ async fn key(session: &Session, plan: &Plan, selection: &Selection, columns: &[S
     if columns.is_empty() {
         return Ok(None);
     }
+    masking::refuse(&selection.section, "the key that chunks are cut by", columns.iter().map(String::as_str))?;
     let names: Vec<_> = columns.iter().map(|column| plan.column(column)).collect();
     let asked = session.client().prepare(&format!("SELECT {} FROM {}", names.join(", "), plan.from())).await;
     let statement = asked.map_err(|e| {

@@ -13,7 +13,7 @@ use super::types::{self, Doubt, Shape};
 use crate::config::Section;
 use crate::error::{Error, Result};
 use crate::record::Table;
-use crate::source::{Selection, Stream, Tables};
+use crate::source::{Selection, Stream, Tables, masking};
 
 #[derive(Debug)]
 pub struct Plan {
@@ -85,6 +85,8 @@ impl Plan {
         let all = catalog::columns(connection, path, table)?;
         let mut plan = Self::new(selection, policies, &table.name, &all)?;
         let rowid = match table.kind {
+            // It may be the value of a column that is masked, and stands in errors.
+            _ if masking::is_set(&selection.section) => None,
             TableKind::Rowid | TableKind::Shadow => rowid_name(&all),
             _ => None,
         };

@@ -453,7 +453,13 @@ fn what_connectors_say_of_themselves_is_true() {
     let registry = registry();
     let kinds = registry.sources.iter().chain(registry.destinations).chain([&registry.job_log]);
     let connectors = kinds.clone().flat_map(|kind| kind.keys.iter().copied().chain([kind.stream_keys]));
-    let others = [registry.pipeline_keys, registry.pipeline_stream_keys, registry.format_keys, registry.stream_keys];
+    let others = [
+        registry.pipeline_keys,
+        registry.pipeline_stream_keys,
+        registry.format_keys,
+        registry.stream_keys,
+        registry.source_stream_keys,
+    ];
     for kind in kinds.clone() {
         let keys = || kind.own_keys().chain(kind.stream_keys).chain(registry.stream_keys);
         // Where they stand, in streams, there are the keys of all others.

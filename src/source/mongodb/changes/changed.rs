@@ -119,7 +119,8 @@ fn updated<'a>(op: Op, key: &[u8], update: Option<&[u8]>, chosen: &Chosen) -> Re
     Ok(Changed { op, document: Cow::Owned(document.into_bytes()), sent: Some(sent) })
 }
 
-fn names(document: &[u8]) -> Result<BTreeSet<String>> {
+/// The names of a document's fields.
+pub fn names(document: &[u8]) -> Result<BTreeSet<String>> {
     raw(document)?.iter().map(|field| field.map(|(name, _)| name.as_str().to_owned()).map_err(|_| torn())).collect()
 }
 

@@ -24,9 +24,10 @@ use super::connect::Server;
 use super::id::ID;
 use crate::config::Section;
 use crate::error::Result;
-use crate::record::Checkpoint;
+use crate::record::{Checkpoint, Mode};
 use crate::source::changes::{Asked, Until, follow};
 use crate::source::following::Beginning;
+use crate::source::masking::{self, Masks};
 use crate::source::{self, Reader, feed};
 
 /// Refuses what has no place in a log.
@@ -54,6 +55,9 @@ pub fn check(section: &Section) -> Result<()> {
         return Err(section
             .error("full_document", "is `none`, with which rows have what was set alone: that needs `schema = infer`")
             .hint("`full_document = lookup` has whole documents."));
+    }
+    if section.get("full_document") == Some("none") {
+        masking::refuse_beside(section, "full_document", "`_update` has what was set in any field")?;
     }
     Ok(())
 }
@@ -88,7 +92,8 @@ pub async fn open(
     let end = if goes_on { None } else { Some(watching.end(server).await?) };
     let begun = Place::of(&place.log)?;
     let mut chunks = Chunks::new(server, stream, tables.clone(), watching.chosen.clone());
-    let mut log = tail::Tail::of(server, watching, tables, (replies, begun), end);
+    let masks = Masks::of(&stream.selection.section, Mode::Cdc)?;
+    let mut log = tail::Tail::of(server, (watching, masks), tables, (replies, begun), end);
     Ok(feed::from_task(
         move |outlet| async move { follow(Asked { place, until }, &mut log, &mut chunks, &outlet).await },
     ))

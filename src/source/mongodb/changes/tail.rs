@@ -18,6 +18,7 @@ use crate::error::{Error, Kind, Result};
 use crate::record::change;
 use crate::record::{Lag, Rows};
 use crate::source::changes::{Gathering, Log, Step, within};
+use crate::source::masking::Masks;
 use crate::source::mongodb::connect::Server;
 use crate::source::mongodb::replies::{Replies, Reply};
 
@@ -27,6 +28,7 @@ const SILENCE: Duration = Duration::from_millis(100);
 pub struct Tail {
     server: Arc<Server>,
     watching: Watching,
+    masks: Masks,
     tables: Tables,
     replies: Replies,
     /// By collection, where in the gathering its changes are.
@@ -49,7 +51,7 @@ pub struct Tail {
 impl Tail {
     pub fn of(
         server: &Arc<Server>,
-        watching: Watching,
+        (watching, masks): (Watching, Masks),
         tables: Tables,
         (replies, place): (Replies, Place),
         end: Option<Timestamp>,
@@ -57,6 +59,7 @@ impl Tail {
         Self {
             server: server.clone(),
             watching,
+            masks,
             tables,
             replies,
             places: BTreeMap::new(),
@@ -138,7 +141,16 @@ impl Tail {
         Ok(())
     }
 
+    /// A resume token holds the key of its event's document, which in a sharded collection has the fields of the shard key.
+    fn check_masks(&self, event: &Event<'_>) -> Result<()> {
+        let Some(key) = event.key.filter(|_| !self.masks.is_empty() && self.watching.has(event.collection)) else {
+            return Ok(());
+        };
+        self.masks.refuse("the shard key", changed::names(key)?.iter().map(String::as_str))
+    }
+
     fn row(&mut self, event: &Event<'_>, position: &str) -> Result<()> {
+        self.check_masks(event)?;
         let Some(changed) = changed::of(event, (self.watching.full, self.watching.before), &self.watching.chosen)?
         else {
             return Ok(());

@@ -5,6 +5,7 @@ use super::write::{self, Dialect};
 use super::{Declared, InvalidText, OnMisfit, Schema, Settings};
 use crate::config::{Key, Section, Value};
 use crate::error::Result;
+use crate::source::masking;
 
 pub const KEYS: &[Key] = &[
     Key::new(

@@ -63,10 +63,11 @@ impl Filter {
         &state["columns"]
     }
 
-    pub fn repeats(state: &Json) -> Result<Self> {
+    /// `key` is that of the digests.
+    pub fn repeats(state: &Json, key: (u64, u64)) -> Result<Self> {
         Ok(Filter::Repeats(match &state["repeats"] {
-            Json::Null => Repeats::default(),
-            repeats => Repeats::of(repeats)?,
+            Json::Null => Repeats::new(key),
+            repeats => Repeats::of(repeats, key)?,
         }))
     }
 

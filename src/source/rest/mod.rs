@@ -43,7 +43,9 @@ use self::sieve::Sieve;
 use self::transport::Live;
 use super::documents::{self, Chosen, Documents};
 use super::feed::Outlet;
-use super::{Chunks, Consistency, Description, Listing, Maker, Reader, Selection, Source, Stream, Tables, feed};
+use super::{
+    Chunks, Consistency, Description, Listing, Maker, Reader, Selection, Source, Stream, Tables, feed, masking,
+};
 use crate::config::Section;
 use crate::error::{Error, Result};
 use crate::record::{Checkpoint, Event, Mode, Position, Range, Rows, Table};
@@ -139,7 +141,7 @@ fn begin(endpoint: &Endpoint, stream: &Stream, after: Option<&Checkpoint>) -> Re
         let reached = reached.unwrap_or_else(|| Reached::load(endpoint.paging.first()));
         let filter = match stream.selection.primary_key.is_empty() {
             true => Filter::All,
-            false => Filter::repeats(state)?,
+            false => Filter::repeats(state, masking::digest_key(&stream.selection.section))?,
         };
         return Ok(reached.next.is_some().then_some((reached, filter)));
     };

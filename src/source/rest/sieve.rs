@@ -16,6 +16,8 @@ use crate::source::cursor::{Nulls, Seen, digest};
 /// Knows records of neighbouring pages again: while pages are read, records that come and go move others from one to the next.
 #[derive(Debug, Default)]
 pub struct Repeats {
+    /// Of the digests.
+    key: (u64, u64),
     digests: HashSet<u128>,
     /// By page, the oldest first.
     pages: VecDeque<Vec<u128>>,
@@ -25,13 +27,17 @@ impl Repeats {
     /// So many pages back.
     const PAGES: usize = 2;
 
+    pub fn new(key: (u64, u64)) -> Self {
+        Self { key, ..Self::default() }
+    }
+
     /// Reads what [`Repeats::state`] gave.
-    pub fn of(state: &Json) -> Result<Self> {
+    pub fn of(state: &Json, key: (u64, u64)) -> Result<Self> {
         let broken = || Error::conflict("the digests of records in the commit log cannot be read");
         let bytes = STANDARD.decode(state.as_str().unwrap_or_default()).map_err(|_| broken())?;
         let (digests, []) = bytes.as_chunks::<16>() else { return Err(broken()) };
         let page: Vec<u128> = digests.iter().map(|digest| u128::from_be_bytes(*digest)).collect();
-        Ok(Self { digests: page.iter().copied().collect(), pages: VecDeque::from([page]) })
+        Ok(Self { key, digests: page.iter().copied().collect(), pages: VecDeque::from([page]) })
     }
 
     pub fn state(&self) -> Json {
@@ -41,7 +47,7 @@ impl Repeats {
 
     /// Whether the record is a row: it was not on this page or one before it, as it is.
     pub fn keeps(&mut self, record: &[u8]) -> bool {
-        let digest = digest(record);
+        let digest = digest(record, self.key);
         let is_new = self.digests.insert(digest);
         if is_new {
             if self.pages.is_empty() {
@@ -107,7 +113,7 @@ impl Sieve {
         if self.floor.as_ref().is_some_and(|floor| mark.order(floor) == Ordering::Less) {
             return Ok(false);
         }
-        let digest = digest(record);
+        let digest = digest(record, self.settings.digest_key);
         let is_new = !self.seen.take(digest);
         if self.high.as_ref().is_none_or(|high| mark.order(high) == Ordering::Greater) {
             self.high = Some(mark.clone());
@@ -211,9 +217,9 @@ mod tests {
         assert_eq!(page(&[r#"{"id":1}"#, r#"{"id":2}"#]), [true, true]);
         // 2 has moved to the next page; 1 has changed.
         assert_eq!(page(&[r#"{"id":2}"#, r#"{"id":1,"n":1}"#, r#"{"id":3}"#]), [false, true, true]);
-        let again = Repeats::of(&repeats.state()).unwrap();
-        assert!(again.digests.contains(&digest(&record(r#"{"id":3}"#))));
-        assert!(Repeats::of(&Json::from("AAAA")).is_err());
+        let again = Repeats::of(&repeats.state(), (0, 0)).unwrap();
+        assert!(again.digests.contains(&digest(&record(r#"{"id":3}"#), (0, 0))));
+        assert!(Repeats::of(&Json::from("AAAA"), (0, 0)).is_err());
     }
 
     fn sieve(more: &[(&str, &str)], seen: Seen) -> Sieve {

@@ -15,6 +15,7 @@ use super::request::Request;
 use crate::config::Section;
 use crate::error::{Error, Result};
 use crate::source::cursor::{self, Lookback, Nulls};
+use crate::source::masking;
 
 /// How a stream follows its cursor.
 #[derive(Debug, Clone)]
@@ -30,7 +31,9 @@ pub struct Incremental {
     step: Option<Duration>,
     lookback: Option<Lookback>,
     pub nulls: Nulls,
-    /// How many digests of records are kept, by which they are known again.
+    /// Of the digests of records, by which they are known again.
+    pub digest_key: (u64, u64),
+    /// How many of these are kept.
     pub max_ties: usize,
 }
 
@@ -82,6 +85,7 @@ impl Incremental {
             step,
             lookback: general.lookback,
             nulls: general.nulls,
+            digest_key: masking::digest_key(section),
             max_ties: general.max_ties,
         })
     }

@@ -10,7 +10,7 @@ fn every_record_arrives_once() {
     let (pages, kills) = (given("TIDEMARK_LIVE_PAGES", 1_000u64), given("TIDEMARK_LIVE_KILLS", 10u64));
     let server = Server::with(Settings { records: pages * 20, ..Settings::default() });
     let faults = [
-        (Fault::SlowDown { status: 429, tell: Tell::RetryAfterSeconds, seconds: 0.05 }, 0.01),
+        (Fault::SlowDown { status: 429, tell: Tell::Seconds, seconds: 0.05 }, 0.01),
         (Fault::Status(500), 0.02),
         (Fault::Silent { seconds: 30.0 }, 0.001),
         (Fault::Reset, 0.01),

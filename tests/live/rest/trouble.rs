@@ -1,7 +1,7 @@
 //! What goes wrong now and then is asked for again; what goes wrong for good is an error by name.
 
 use super::{assert_records, folder};
-use crate::api::{Fault, Length, Rule, Server, Settings, Shape, Tell};
+use crate::api::{Fault, Length, Limit, Rule, Server, Settings, Shape, Tell};
 
 const PAGES: &str =
     "path = /numbered\nrecords = data\npagination = page\ntotal = total\npage_size_param = per_page\npage_size = 100";
@@ -30,8 +30,8 @@ fn fails(fault: Fault, code: i32, said: &str) {
 
 #[test]
 fn servers_that_want_to_be_left_alone() {
-    survives(Fault::SlowDown { status: 429, tell: Tell::RetryAfterSeconds, seconds: 0.2 });
-    survives(Fault::SlowDown { status: 503, tell: Tell::RetryAfterDate, seconds: 1.0 });
+    survives(Fault::SlowDown { status: 429, tell: Tell::Seconds, seconds: 0.2 });
+    survives(Fault::SlowDown { status: 503, tell: Tell::Date, seconds: 1.0 });
     survives(Fault::BodyError { status: 400, code: 17 });
     survives(Fault::BodyError { status: 200, code: 4 });
 }
@@ -75,7 +75,7 @@ fn what_stays_wrong_is_said_by_name() {
 #[test]
 fn a_limit_is_kept_by_all_at_once() {
     let server = Server::with(Settings { records: 3_000, ..Settings::default() });
-    server.limit(crate::api::Limit::new(20, 0.5));
+    server.limit(Limit { requests: 20, seconds: 0.5, ..Limit::per_second(20) });
     let keys = format!("{PAGES}\nconcurrency = 8");
     let folder = folder(&server, "rate_limit = 20/500ms", &keys);
     folder.run("run", 0);

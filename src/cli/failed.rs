@@ -79,7 +79,7 @@ mod tests {
         };
         let failure = Failure { stream: "orders".to_owned(), failed, run_id: "r1".to_owned(), closed_at: None };
         let wanted = "
-orders: 1 of 10,002 requests are open, 99.99 % succeeded; `tidemark retry orders` asks again
+orders: 1 of 10,002 requests are open, 99.990 % succeeded; `tidemark retry orders` asks again
 
 orders: 12 of 1,000 rows are in orders_quarantine, 98.8 % are where they belong
 

@@ -431,7 +431,7 @@ pub async fn it_says_what_it_is(backend: &dyn Backend) {
     let (log, other) = (backend.open(), backend.open());
     log.prepare().await.unwrap();
     let what = log.check().await.unwrap();
-    assert!(what.contains("version 2"), "{what}");
+    assert!(what.contains("version 3"), "{what}");
     other.mark("shop", "orders").await.unwrap();
     let holder = log.holder();
     assert_eq!(holder["pid"], std::process::id());

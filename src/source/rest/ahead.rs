@@ -7,9 +7,8 @@ use tokio::task::JoinHandle;
 
 use super::asking::{Asked, Asker};
 use super::endpoint::Endpoint;
-use super::incremental::Window;
-use super::paging::Place;
 use super::request::Request;
+use super::target::Target;
 use crate::error::{Error, Result};
 
 /// Requests under way, in the order in which their pages are read.
@@ -22,8 +21,7 @@ pub struct Ahead {
 }
 
 struct Fetching {
-    place: Place,
-    window: Option<Window>,
+    target: Target,
     request: Request,
     task: JoinHandle<Result<Asked>>,
 }
@@ -39,30 +37,71 @@ impl Ahead {
         Self { asker, endpoint, width: width.max(1), under_way: VecDeque::new() }
     }
 
-    /// What a page came to. `size` is how many records pages have had, by which it is told where later ones are. What was asked
-    /// for ahead and turns out to be none of the pages is given up.
-    pub async fn get(&mut self, place: &Place, window: Option<&Window>, size: u64) -> Result<(Request, Asked)> {
-        if self.under_way.front().is_none_or(|first| first.place != *place || first.window.as_ref() != window) {
-            self.under_way.clear();
-            self.fetch(place.clone(), window)?;
+    /// How many requests are under way at once, at most.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    pub fn asker(&self) -> &Arc<Asker> {
+        &self.asker
+    }
+
+    /// What a page came to. `size` is how many records pages have had, by which it is told where later ones are; `following` are
+    /// the first pages of the chains to come. What was asked for ahead in this chain and turns out to be none of its pages is
+    /// given up.
+    pub async fn get(&mut self, target: &Target, size: u64, following: &[Target]) -> Result<(Request, Asked)> {
+        let found = self.under_way.iter().position(|one| one.target == *target);
+        let before = found.unwrap_or(self.under_way.len());
+        let mut at = 0;
+        self.under_way.retain(|one| {
+            at += 1;
+            at > before || !one.target.is_beside(target)
+        });
+        if found.is_none() {
+            let fetching = self.fetch(target.clone())?;
+            self.under_way.push_front(fetching);
         }
-        while self.under_way.len() < self.width {
-            let Some(next) = self.under_way.back().and_then(|last| self.endpoint.paging.ahead(&last.place, size))
-            else {
-                break;
-            };
-            self.fetch(next, window)?;
-        }
-        let Some(mut first) = self.under_way.pop_front() else { return Err(Error::bug("no request is under way")) };
+        self.fill(target, size, following)?;
+        let place = self.under_way.iter().position(|one| one.target == *target);
+        let first = place.and_then(|place| self.under_way.remove(place));
+        let mut first = first.ok_or_else(|| Error::bug("no request is under way"))?;
         let asked = (&mut first.task).await.map_err(|ended| Error::bug(format!("a request's task ended: {ended}")))?;
         Ok((first.request.clone(), asked?))
     }
 
-    fn fetch(&mut self, place: Place, window: Option<&Window>) -> Result<()> {
-        let request = self.endpoint.request(&place, window)?;
+    /// Asks for what comes behind a page: of its chain where that can be told, then of the others.
+    fn fill(&mut self, target: &Target, size: u64, following: &[Target]) -> Result<()> {
+        let mut last = target.clone();
+        while self.under_way.len() < self.width {
+            let Some(place) = self.endpoint.paging.ahead(&last.place, size) else { break };
+            last = Target { place, ..last };
+            if !self.is_under_way(&last) {
+                let fetching = self.fetch(last.clone())?;
+                self.under_way.push_back(fetching);
+            }
+        }
+        for target in following {
+            if self.under_way.len() < self.width && !self.is_under_way(target) {
+                let fetching = self.fetch(target.clone())?;
+                self.under_way.push_back(fetching);
+            }
+        }
+        Ok(())
+    }
+
+    fn is_under_way(&self, target: &Target) -> bool {
+        self.under_way.iter().any(|one| one.target == *target)
+    }
+
+    /// The chain that a target is of is read to its end.
+    pub fn leave(&mut self, target: &Target) {
+        self.under_way.retain(|one| !one.target.is_beside(target));
+    }
+
+    fn fetch(&self, target: Target) -> Result<Fetching> {
+        let request = self.endpoint.request(&target)?;
         let (asker, endpoint, asked) = (self.asker.clone(), self.endpoint.clone(), request.clone());
         let task = tokio::spawn(async move { asker.ask(&asked, &endpoint).await });
-        self.under_way.push_back(Fetching { place, window: window.cloned(), request, task });
-        Ok(())
+        Ok(Fetching { target, request, task })
     }
 }

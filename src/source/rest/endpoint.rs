@@ -6,14 +6,15 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use super::body::{Envelope, Format, Found, Path, Wanted};
-use super::incremental::{Incremental, Window};
-use super::paging::{self, Paging};
+use super::children::{Children, Templates};
+use super::incremental::Incremental;
+use super::paging::Paging;
 use super::request::{Params, Request};
 use super::rules::{Of, Rules};
+use super::target::Target;
 use crate::config::{Key, Section, Value};
 use crate::error::Result;
 use crate::record::Mode;
-use crate::source::Selection;
 
 pub const KEYS: &[Key] = &[
     Key::new("method", Value::OneOf(&["get", "post"]), "How it is asked.").default("get"),
@@ -63,6 +64,15 @@ pub const KEYS: &[Key] = &[
     Key::new("retry_when", RULES, "Answers after which to wait and ask again, whatever their status: conditions on values of the body.")
         .example("error.code in 4, 17, 32, 613"),
     Key::new("fail_when", RULES, "Answers that are failures, whatever their status.").example("status != ok"),
+    Key::new("renew_when", RULES, "Answers that say that the credentials are no longer good, besides those with status 401: others are fetched then, and the request is sent once more.")
+        .example("error.code = 190"),
+    Key::new(
+        "on_error",
+        Value::OneOf(&["fail", "keep_going"]),
+        "What a request is that came to nothing after all its retries: the end of the run; or one that is left out and kept, so that `tidemark retry` asks for it again, where it can          be told what comes behind it. The run is then done but for those (`partial`).",
+    )
+    .default("fail"),
+    Key::new("max_failures", Value::Integer(1, 1_000_000), "Of `on_error = keep_going`: so many requests are open at most; one more ends the run.").default("100"),
     Key::new("ignore_when", RULES, "Answers that are taken for no records, whatever their status.").example("status = 404"),
 ];
 
@@ -76,6 +86,8 @@ const RULES: Value = Value::Checked("condition (`error.code in 4, 17`)", |text| 
 /// A checked endpoint.
 pub struct Endpoint {
     request: Request,
+    /// Texts of the request with places for values of a parent.
+    templates: Templates,
     pub format: Format,
     pub paging: Paging,
     /// Where the stream follows a cursor.
@@ -88,18 +100,31 @@ pub struct Endpoint {
     pub retry_when: Rules,
     pub fail_when: Rules,
     pub ignore_when: Rules,
+    pub renew_when: Rules,
     pub records_may_be_absent: bool,
+    /// Where requests that fail may be left out.
+    pub skip: Option<Skip>,
+    /// Where it is read once for each record of another stream.
+    pub children: Option<Children>,
+}
+
+/// How many requests may be left out.
+#[derive(Debug, Clone, Copy)]
+pub struct Skip {
+    pub most: usize,
 }
 
 impl Endpoint {
     /// Of a stream's section; `base` is its server's URL.
     pub fn of(section: &Section, (base, path): (&Url, &str), mode: Mode) -> Result<Self> {
+        let children = Children::of(section, base)?;
         let paging = Paging::of(section)?;
         let rules = |key: &str| {
             Rules::parse(section.get(key).unwrap_or_default()).map_err(|problem| section.error(key, problem))
         };
         let (retry_when, fail_when, ignore_when) = (rules("retry_when")?, rules("fail_when")?, rules("ignore_when")?);
-        let of_rules = [&retry_when, &fail_when, &ignore_when].into_iter().flat_map(Rules::of);
+        let renew_when = rules("renew_when")?;
+        let of_rules = [&retry_when, &fail_when, &ignore_when, &renew_when].into_iter().flat_map(Rules::of);
         let of_rules = of_rules.filter_map(|of| if let Of::Body(path) = of { Some(path.as_str()) } else { None });
         let mut paths: Vec<String> = paging.wanted().chain(of_rules).map(str::to_owned).collect();
         paths.sort();
@@ -113,6 +138,7 @@ impl Endpoint {
         let format = format(section)?;
         format.check(&wanted).map_err(|problem| section.fault("records", problem))?;
         Ok(Self {
+            templates: Templates::of(section, (base, path), children.as_ref())?,
             request: request(section, base, path)?,
             format,
             keyset_field: section.get("keyset_field").filter(|_| paging.is_by_key()).map(str::to_owned),
@@ -123,17 +149,28 @@ impl Endpoint {
             retry_when,
             fail_when,
             ignore_when,
+            renew_when,
+            skip: match section.text("on_error")? {
+                "keep_going" => {
+                    Some(Skip { most: usize::try_from(section.integer("max_failures")?).unwrap_or(usize::MAX) })
+                }
+                _ => None,
+            },
+            children,
             records_may_be_absent: section.text("records_absent")? == "empty",
         })
     }
 
-    /// The request for a page, of a part of the cursor.
-    pub fn request(&self, place: &paging::Place, window: Option<&Window>) -> Result<Request> {
+    /// The request for a page.
+    pub fn request(&self, target: &Target) -> Result<Request> {
         let mut request = self.request.clone();
-        if let (Some(settings), Some(window)) = (&self.incremental, window) {
+        if let (Some(children), Some(parent)) = (&self.children, &target.parent) {
+            self.templates.fill(&mut request, &children.values(parent))?;
+        }
+        if let (Some(settings), Some(window)) = (&self.incremental, &target.window) {
             settings.apply(window, &mut request)?;
         }
-        self.paging.apply(place, &mut request)?;
+        self.paging.apply(&target.place, &mut request)?;
         Ok(request)
     }
 
@@ -198,7 +235,7 @@ fn request(section: &Section, base: &Url, path: &str) -> Result<Request> {
 }
 
 /// A path behind the server's URL. A whole URL must be of that server.
-fn joined(section: &Section, base: &Url, path: &str) -> Result<Url> {
+pub fn joined(section: &Section, base: &Url, path: &str) -> Result<Url> {
     let wrong = |message: &str| section.error("query", message);
     let whole = match path.contains("://") {
         true => Url::parse(path).map_err(|_| wrong("is no URL"))?,
@@ -227,14 +264,4 @@ fn headers(section: &Section, headers: &mut HeaderMap) -> Result<()> {
         headers.insert(name, value);
     }
     Ok(())
-}
-
-/// The columns and keys of a selection that an endpoint does not have.
-pub fn refuse_foreign_keys(selection: &Selection) -> Result<()> {
-    match &selection.filter {
-        Some(_) => {
-            Err(selection.section.error("where", "is of databases: what an API is to leave out, its parameters say"))
-        }
-        None => Ok(()),
-    }
 }

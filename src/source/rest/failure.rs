@@ -17,6 +17,8 @@ pub struct Failure {
     /// The beginning of what the server said of its error. Of an answer that may hold records there is none.
     pub excerpt: Option<String>,
     pub kind: Kind,
+    /// It is about this one request: the next may come to something.
+    pub is_of_one: bool,
     pub hint: Option<&'static str>,
 }
 
@@ -27,7 +29,7 @@ impl Failure {
     }
 
     pub fn new(kind: Kind, reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), status: None, attempts: 1, excerpt: None, kind, hint: None }
+        Self { reason: reason.into(), status: None, attempts: 1, excerpt: None, kind, is_of_one: true, hint: None }
     }
 
     pub fn of(broken: Broken) -> Self {
@@ -40,12 +42,13 @@ impl Failure {
             What::NoRoom => (Kind::Unavailable, Some("Make room in the folder for temporary files (`TMPDIR`).")),
             What::Refused => (Kind::Config, None),
         };
-        Self { hint, ..Self::new(kind, broken.message) }
+        let is_of_one = !matches!(broken.what, What::Connect | What::NoRoom);
+        Self { hint, is_of_one, ..Self::new(kind, broken.message) }
     }
 
     /// Whether the request may be left out, and the others go on: not where the next one would come to the same.
     pub fn may_be_skipped(&self) -> bool {
-        matches!(self.kind, Kind::Unavailable | Kind::Data)
+        self.is_of_one && matches!(self.kind, Kind::Unavailable | Kind::Data)
     }
 
     /// As the error that ends a run.

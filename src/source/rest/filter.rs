@@ -58,6 +58,14 @@ impl Filter {
         Ok(state)
     }
 
+    /// As [`Filter::state`], into a state that stands, where only some of what was delivered was asked for again.
+    pub fn add_to_state(&mut self, reached: &Reached, state: &mut Json) -> Result<()> {
+        if let Filter::New(sieve) = self {
+            state["delivered"] = sieve.state_besides(reached)?;
+        }
+        Ok(())
+    }
+
     /// What is known of the columns by a state.
     pub fn columns(state: &Json) -> &Json {
         &state["columns"]

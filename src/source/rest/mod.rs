@@ -4,15 +4,20 @@
 //! something ([`asking`]); what comes after a page its own words tell ([`paging`]); its records ([`body`]) become rows as all documents do
 //! ([`documents`](super::documents)). A page is there to its end before a row of it is handed on.
 
+mod again;
 mod ahead;
 mod asking;
 mod auth;
 mod body;
+mod children;
 mod config;
+mod delivery;
 mod endpoint;
 mod failure;
 mod filter;
 mod incremental;
+mod ledger;
+mod marks;
 mod pace;
 mod pages;
 mod paging;
@@ -20,6 +25,7 @@ mod position;
 mod request;
 mod rules;
 mod sieve;
+mod target;
 mod transport;
 mod verdict;
 
@@ -30,21 +36,27 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
+use self::again::Again;
 use self::ahead::Ahead;
 use self::asking::{Asked, Asker, Patience};
 use self::config::Settings;
+use self::delivery::Delivery;
 use self::endpoint::Endpoint;
 use self::filter::Filter;
 use self::incremental::{Incremental, Mark};
+use self::ledger::Ledger;
+use self::marks::Marks;
 use self::pace::Pace;
 use self::pages::Pages;
 use self::position::Reached;
 use self::sieve::Sieve;
+use self::target::Target;
 use self::transport::Live;
 use super::documents::{self, Chosen, Documents};
 use super::feed::Outlet;
 use super::{
-    Chunks, Consistency, Description, Listing, Maker, Reader, Selection, Source, Stream, Tables, feed, masking,
+    Chunks, Consistency, Description, Failures, Listing, Maker, Reader, Selection, Source, Stream, Tables, feed,
+    masking,
 };
 use crate::config::Section;
 use crate::error::{Error, Result};
@@ -72,6 +84,17 @@ fn check_mode(section: &Section, mode: Mode) -> Result<()> {
 
 fn check_stream(section: &Section) -> Result<()> {
     documents::keys::check(section)?;
+    if section.is_set("where") {
+        return Err(section
+            .error("where", "is of databases")
+            .hint("What an API is to leave out, its parameters say: `param.NAME = …`."));
+    }
+    if masking::is_set(section) && section.is_set("primary_key") && !section.is_set("mask_secret") {
+        return Err(section
+            .error("primary_key", "needs `mask_secret` beside masks")
+            .hint("The commit log keeps digests of records of neighbouring pages: without a secret, values could be guessed by them."));
+    }
+    masking::refuse(section, "keyset_field", section.get("keyset_field"))?;
     endpoint::check(section)
 }
 
@@ -101,6 +124,16 @@ impl Rest {
             return Err(selection.section.fault("query", "`path` is missing: the endpoint's, behind `base_url`"));
         };
         Endpoint::of(&selection.section, (&self.settings.base_url, path), selection.mode).map(Arc::new)
+    }
+
+    fn delivery(
+        &self,
+        stream: &Stream,
+        endpoint: &Arc<Endpoint>,
+        (after, filter): (Option<&Checkpoint>, Filter),
+    ) -> Result<Delivery> {
+        let chosen = Chosen::of_selection(&stream.selection);
+        Ok(Delivery::new(endpoint.clone(), self.documents(stream, after)?, chosen, filter))
     }
 
     /// The stream's records as rows, as far as they are known by a checkpoint.
@@ -143,9 +176,13 @@ fn begin(endpoint: &Endpoint, stream: &Stream, after: Option<&Checkpoint>) -> Re
             true => Filter::All,
             false => Filter::repeats(state, masking::digest_key(&stream.selection.section))?,
         };
-        return Ok(reached.next.is_some().then_some((reached, filter)));
+        let is_open = reached.next.is_some() || reached.parent.is_some();
+        return Ok(is_open.then_some((reached, filter)));
     };
     let mut reached = reached.unwrap_or_else(|| Reached::following(settings));
+    if endpoint.children.is_some() && (reached.parent.is_none() || reached.next.is_none()) {
+        return Ok(Some((reached, Filter::All)));
+    }
     let mut sieve = Sieve::new(settings.clone(), Filter::delivered(state)?);
     if reached.next.is_some() {
         sieve.go_on(&state["delivered"])?;
@@ -185,19 +222,31 @@ impl Source for Rest {
 
     async fn describe(&self, stream: &Stream) -> Result<Description> {
         let endpoint = self.endpoint(&stream.selection)?;
+        let asker = self.asker().await?;
         let window =
             endpoint.incremental.as_ref().map(|settings| settings.first(None, Timestamp::now())).transpose()?.flatten();
-        let request = endpoint.request(&endpoint.paging.first(), window.as_ref())?;
-        let (mut documents, mut notes) = (self.documents(stream, None)?, Vec::new());
-        match self.asker().await?.ask(&request, &endpoint).await? {
+        let mut delivery = self.delivery(stream, &endpoint, (None, Filter::All))?;
+        let mut notes = Vec::new();
+        let mut target = Target { window, ..Target::at(endpoint.paging.first()) };
+        if let Some(children) = &endpoint.children {
+            let parents = children.parents(asker).await?;
+            notes.push(format!("It is read for each of {} records of another stream.", parents.len()));
+            let Some(first) = parents.into_iter().next() else {
+                return Ok(Description { table: delivery.documents.table().clone(), notes });
+            };
+            delivery.added = children.columns.iter().cloned().zip(first.iter().cloned()).collect();
+            target.parent = Some(first);
+        }
+        let request = endpoint.request(&target)?;
+        match asker.ask(&request, &endpoint).await? {
             Asked::Failed(failure) => return Err(failure.error(&request)),
             Asked::Nothing => notes.push("The first page has nothing, by `ignore_when`.".to_owned()),
             Asked::Page(answer, envelope) => {
-                pages::observe(*answer, &endpoint, &mut documents).await?;
+                delivery.observe(*answer).await?;
                 notes.push(format!("The first page has {} records; columns are as these have them.", envelope.records));
             }
         }
-        Ok(Description { table: documents.table().clone(), notes })
+        Ok(Description { table: delivery.documents.table().clone(), notes })
     }
 
     /// Nothing is loaded before a stream that is begun anew: it reads all of it itself.
@@ -223,11 +272,37 @@ impl Source for Rest {
                 None => Err(Error::config(format!("stream {}: `start` is in the future", stream.id))),
             };
         };
-        let documents = self.documents(stream, after)?;
+        let state = after.map_or(&Value::Null, |checkpoint| &checkpoint.state);
+        let delivery = self.delivery(stream, &endpoint, (after, filter))?;
         let width = usize::try_from(stream.selection.section.integer("concurrency")?).unwrap_or(1);
         let ahead = Ahead::new(self.asker().await?.clone(), endpoint.clone(), width);
-        let chosen = Chosen::of_selection(&stream.selection);
-        let pages = Pages { endpoint, ahead, documents, chosen, filter, reached, page_ends: Vec::new() };
+        let (ledger, marks) = (Ledger::of(state)?, Marks::of(state)?);
+        let (now, told) = (Timestamp::now(), std::time::Instant::now());
+        let pages = Pages { endpoint, ahead, delivery, reached, ledger, marks, now, told };
         Ok(feed::from_task(|outlet| pages.read(outlet)))
+    }
+
+    fn failures(&self, _: &Stream, state: &Value) -> Result<Failures> {
+        Ledger::of(state).map(Ledger::failures)
+    }
+
+    async fn open_failed(&self, stream: &Stream, at: &Checkpoint) -> Result<Box<dyn Reader>> {
+        let endpoint = self.endpoint(&stream.selection)?;
+        let ledger = Ledger::of(&at.state)?;
+        // A load that nothing was to be asked for has none, and neither has what is handed over to.
+        if stream.range.is_some() || ledger.open().is_empty() {
+            return Ok(feed::at_its_end(at.clone()));
+        }
+        let again = Again {
+            delivery: self.delivery(stream, &endpoint, (Some(at), Filter::All))?,
+            asker: self.asker().await?.clone(),
+            reached: Reached::of(&at.position, endpoint.incremental.as_ref())?,
+            marks: Marks::of(&at.state)?,
+            position: at.position.clone(),
+            state: at.state.clone(),
+            ledger,
+            endpoint,
+        };
+        Ok(feed::from_task(|outlet| again.read(outlet)))
     }
 }

@@ -1,6 +1,5 @@
-//! An endpoint that is read page by page.
+//! An endpoint that is read page by page: chains of pages, one for each part of the cursor, and each parent.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,31 +7,39 @@ use jiff::Timestamp;
 
 use super::ahead::Ahead;
 use super::asking::Asked;
-use super::body::{self, Batch, Envelope, Unreadable};
+use super::body::{Envelope, Found, Unreadable};
+use super::children::Parent;
+use super::delivery::Delivery;
 use super::endpoint::Endpoint;
+use super::failure::Failure;
 use super::filter::Filter;
-use super::paging::{self, Guard, Next};
+use super::ledger::Ledger;
+use super::marks::Marks;
+use super::paging::{self, Guard, Next, Place};
 use super::position::Reached;
 use super::request::Request;
+use super::target::Target;
 use super::transport::Answer;
 use crate::error::{Error, Result};
-use crate::record::{Checkpoint, Event, Rows};
-use crate::source::BATCH_BYTES;
-use crate::source::documents::{Built, Chosen, Documents};
+use crate::record::{Checkpoint, Event};
 use crate::source::feed::{Outlet, Stop};
 
 /// Places are told of at most this often: each costs the definition of the columns.
 const BETWEEN_PLACES: Duration = Duration::from_millis(100);
 
+/// The reading of a stream.
 pub struct Pages {
     pub endpoint: Arc<Endpoint>,
     pub ahead: Ahead,
-    pub documents: Documents,
-    pub chosen: Chosen,
-    pub filter: Filter,
+    pub delivery: Delivery,
     pub reached: Reached,
-    /// Behind how many of the records at hand each page ends.
-    pub page_ends: Vec<usize>,
+    pub ledger: Ledger,
+    /// Of parents: what is new of each.
+    pub marks: Marks,
+    /// When it began: nothing later is asked for.
+    pub now: Timestamp,
+    /// When a place was told of last.
+    pub told: Instant,
 }
 
 impl Pages {
@@ -46,84 +53,152 @@ impl Pages {
     }
 
     async fn send_all(&mut self, outlet: &Outlet) -> Result<(), Stop> {
-        outlet.send(Event::Rows(Rows::none(self.documents.table().clone()))).await?;
-        let mut batch = Batch::new(BATCH_BYTES);
+        self.delivery.announce(outlet).await?;
+        match self.endpoint.children.is_some() {
+            true => self.parents(outlet).await?,
+            false => self.chains(&[], outlet).await?,
+        }
+        self.tell(outlet).await
+    }
+
+    /// Reads the chains of every parent, in the parents' order: what lies before one was read.
+    async fn parents(&mut self, outlet: &Outlet) -> Result<(), Stop> {
+        let endpoint = self.endpoint.clone();
+        let Some(children) = &endpoint.children else { return Ok(()) };
+        let parents = children.parents(self.ahead.asker()).await?;
+        let begun = self.reached.parent.take();
+        let is_open = self.reached.next.is_some();
+        let is_left = |parent: &&Parent| match &begun {
+            Some(begun) => *parent > begun || (*parent == begun && is_open),
+            None => true,
+        };
+        let left: Vec<&Parent> = parents.iter().filter(is_left).collect();
+        for (at, parent) in left.iter().copied().enumerate() {
+            if begun.as_ref() != Some(parent) && !self.enter(parent)? {
+                continue;
+            }
+            self.reached.parent = Some(parent.clone());
+            let added = children.columns.iter().cloned().zip(parent.iter().cloned());
+            self.delivery.added = added.collect();
+            let following = left[at + 1..].iter().take(self.ahead.width()).map(|parent| self.first(parent));
+            let following: Vec<_> = following.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+            self.chains(&following, outlet).await?;
+            // Which of its records are new is known once they are looked at.
+            if self.endpoint.incremental.is_some() {
+                self.delivery.flush(outlet).await?;
+                self.marks.leave(parent, self.reached.mark.take(), &self.delivery.filter)?;
+            }
+            if self.told.elapsed() >= BETWEEN_PLACES {
+                self.tell(outlet).await?;
+            }
+        }
+        self.reached =
+            Reached { cursor: self.reached.cursor.take(), begun: self.reached.begun.take(), ..Reached::default() };
+        if self.endpoint.incremental.is_some() {
+            self.delivery.filter = Filter::All;
+        }
+        self.marks.keep(children.most, &parents);
+        Ok(())
+    }
+
+    /// The first page of a parent, where there is anything new to ask for.
+    fn first(&self, parent: &Parent) -> Result<Option<Target>> {
+        let window = match &self.endpoint.incremental {
+            Some(settings) => match settings.first(self.marks.of_parent(parent).as_ref(), self.now)? {
+                Some(window) => Some(window),
+                None => return Ok(None),
+            },
+            None => None,
+        };
+        Ok(Some(Target { parent: Some(parent.clone()), window, place: self.endpoint.paging.first() }))
+    }
+
+    /// Begins a parent; `false` where there is nothing new to ask for.
+    fn enter(&mut self, parent: &Parent) -> Result<bool> {
+        let Some(first) = self.first(parent)? else { return Ok(false) };
+        if let Some(settings) = &self.endpoint.incremental {
+            self.delivery.filter = self.marks.filter(parent, settings)?;
+        }
+        self.reached.mark = self.marks.of_parent(parent).map(|mark| mark.0);
+        (self.reached.window, self.reached.next) = (first.window, Some(first.place));
+        (self.reached.pages, self.reached.records) = (0, 0);
+        Ok(true)
+    }
+
+    /// Reads one chain after the other, for as long as there are parts of the cursor.
+    async fn chains(&mut self, following: &[Target], outlet: &Outlet) -> Result<(), Stop> {
         loop {
-            self.chain(&mut batch, outlet).await?;
-            let goes_on = self.turn()?;
-            self.send(&mut batch, outlet).await?;
-            outlet.send(Event::Checkpoint(self.checkpoint()?)).await?;
-            if !goes_on {
+            self.chain(following, outlet).await?;
+            if self.endpoint.incremental.is_some() {
+                // What is high is known of records that were looked at.
+                self.delivery.flush(outlet).await?;
+            }
+            if !self.turn()? {
                 return Ok(());
+            }
+            if self.told.elapsed() >= BETWEEN_PLACES {
+                self.tell(outlet).await?;
             }
         }
     }
 
     /// Reads pages up to the last one.
-    async fn chain(&mut self, batch: &mut Batch, outlet: &Outlet) -> Result<(), Stop> {
-        let (mut guard, mut told, mut size) = (Guard::default(), Instant::now(), 0);
+    async fn chain(&mut self, following: &[Target], outlet: &Outlet) -> Result<(), Stop> {
+        let (mut guard, mut size) = (Guard::default(), 0);
         if let Some(window) = &self.reached.window {
-            self.filter.begin(window);
+            self.delivery.filter.begin(window);
         }
         while let Some(place) = self.reached.next.clone() {
-            let (request, asked) = self.ahead.get(&place, self.reached.window.as_ref(), size).await?;
+            let target = Target { parent: self.reached.parent.clone(), window: self.reached.window.clone(), place };
+            let (request, asked) = self.ahead.get(&target, size, following).await?;
             let (next, records) = match asked {
                 Asked::Page(answer, envelope) => {
-                    let page = Page::of(&request, &answer, envelope);
-                    let last = self.take(*answer, batch, outlet).await?;
-                    (
-                        page.next(&self.endpoint, (&place, last), self.reached.records, &mut guard)?,
-                        page.envelope.records,
-                    )
+                    let page = Page::of(&request, &answer, envelope, self.ahead.asker().auth.secrets());
+                    let last = self.delivery.take(*answer, outlet).await?;
+                    let next = page.next(&self.endpoint, (&target.place, last), self.reached.records, &mut guard)?;
+                    self.ledger.page(page.records());
+                    (next, page.records())
                 }
-                Asked::Nothing => (Next::End, 0),
-                Asked::Failed(failure) => return Err(failure.error(&request).into()),
+                Asked::Nothing => {
+                    self.ledger.page(0);
+                    (Next::End, 0)
+                }
+                Asked::Failed(failure) => (self.skip(target.clone(), &request, &failure, size)?, size),
             };
             size = records;
             self.reached.pages += 1;
             self.reached.records += records;
             self.reached.next = match next {
                 Next::At(place) => Some(place),
-                Next::End => return Ok(self.reached.next = None),
+                Next::End => {
+                    self.ahead.leave(&target);
+                    return Ok(self.reached.next = None);
+                }
             };
-            if told.elapsed() >= BETWEEN_PLACES {
-                self.send(batch, outlet).await?;
-                outlet.send(Event::Checkpoint(self.checkpoint()?)).await?;
-                told = Instant::now();
+            if self.told.elapsed() >= BETWEEN_PLACES {
+                self.tell(outlet).await?;
             }
         }
         Ok(())
     }
 
-    /// Takes a page's records. What the last one has in the field that the next page may begin behind.
-    async fn take(&mut self, answer: Answer, batch: &mut Batch, outlet: &Outlet) -> Result<Option<String>, Stop> {
-        let in_memory = answer.body.in_memory().is_some();
-        let mut records =
-            body::records(answer.body, self.endpoint.format, &self.endpoint.wanted).map_err(unreadable)?;
-        let mut last = None;
-        loop {
-            let ended = if in_memory {
-                records.read(batch)
-            } else {
-                let mut filled = std::mem::take(batch);
-                let read = tokio::task::spawn_blocking(move || {
-                    let ended = records.read(&mut filled);
-                    (records, filled, ended)
-                });
-                let ended;
-                (records, *batch, ended) =
-                    read.await.map_err(|panic| Error::bug(format!("reading an answer ended: {panic}")))?;
-                ended
-            };
-            if let (Some(field), Some(record)) = (&self.endpoint.keyset_field, batch.records().last()) {
-                last = body::text(record, field);
-            }
-            if ended.map_err(unreadable)?.is_some() {
-                self.page_ends.push(batch.len());
-                return Ok(last);
-            }
-            self.send(batch, outlet).await?;
+    /// Leaves out a page that failed, where that may be and where it can be told what comes behind it.
+    fn skip(&mut self, target: Target, request: &Request, failure: &Failure, size: u64) -> Result<Next> {
+        let Some(skip) = self.endpoint.skip.filter(|_| failure.may_be_skipped()) else {
+            return Err(failure.error(request));
+        };
+        let next = self.endpoint.paging.behind(&target.place, size);
+        // Another chain follows: of the next part of the cursor, or of the next parent.
+        let others_follow = match &target.window {
+            // Without an end, the next run would ask for what is behind the page as well.
+            Some(window) => window.until.is_some(),
+            None => target.parent.is_some(),
+        };
+        if next.is_none() && !others_follow {
+            return Err(failure.error(request));
         }
+        self.ledger.fail((target, request), failure, next.is_none(), skip)?;
+        Ok(next.map_or(Next::End, Next::At))
     }
 
     /// What comes behind a chain of pages: where everything was read up to its end, the next part of the cursor.
@@ -131,9 +206,10 @@ impl Pages {
         let Some(settings) = &self.endpoint.incremental else { return Ok(false) };
         let next = match &self.reached.window {
             Some(window) => {
-                let mark = window.until.clone().or_else(|| self.filter.high(self.reached.mark.as_deref()));
+                let high = || self.delivery.filter.high(self.reached.mark.as_deref());
+                let mark = window.until.clone().or_else(high);
                 self.reached.mark = mark.or_else(|| self.reached.mark.take());
-                settings.next(window, Timestamp::now())?
+                settings.next(window, self.now)?
             }
             None => None,
         };
@@ -143,70 +219,40 @@ impl Pages {
         Ok(self.reached.window.is_some())
     }
 
-    /// Sends the records that are at hand.
-    async fn send(&mut self, batch: &mut Batch, outlet: &Outlet) -> Result<(), Stop> {
-        let mut kept: Vec<Cow<'_, [u8]>> = Vec::with_capacity(batch.len());
-        let mut ends = std::mem::take(&mut self.page_ends).into_iter().peekable();
-        for (at, record) in batch.records().enumerate() {
-            while ends.next_if(|end| *end <= at).is_some() {
-                self.filter.turn();
-            }
-            if self.filter.keeps(record)? {
-                kept.push(self.chosen.of(record).map_err(|_| Error::bug("a record is no BSON"))?);
-            }
-        }
-        ends.for_each(|_| self.filter.turn());
-        let kept: Vec<&[u8]> = kept.iter().map(|record| &**record).collect();
-        for group in kept.chunks(self.documents.most_rows()) {
-            let Built { batch, refused } = self.documents.rows(group)?;
-            let beside = match self.documents.quarantine_table().cloned().filter(|_| !refused.is_empty()) {
-                Some(table) => {
-                    tracing::warn!(
-                        table = table.name,
-                        records = refused.len(),
-                        "records do not fit what is declared: they are in the quarantine"
-                    );
-                    Some(Rows { batch: self.documents.quarantine(group, &refused)?, table })
-                }
-                None => None,
-            };
-            outlet.send(Event::Rows(Rows { table: self.documents.table().clone(), batch })).await?;
-            if let Some(rows) = beside {
-                outlet.send(Event::Rows(rows)).await?;
-            }
-        }
-        batch.clear();
+    /// Hands on what is at hand, and says where reading goes on.
+    async fn tell(&mut self, outlet: &Outlet) -> Result<(), Stop> {
+        self.delivery.flush(outlet).await?;
+        outlet.send(Event::Checkpoint(self.checkpoint()?)).await?;
+        self.told = Instant::now();
         Ok(())
     }
 
     fn checkpoint(&mut self) -> Result<Checkpoint> {
-        let state = self.filter.state(&self.reached, self.documents.state()?)?;
+        let mut state = self.delivery.filter.state(&self.reached, self.delivery.documents.state()?)?;
+        state["ledger"] = self.ledger.state()?;
+        if self.endpoint.children.is_some() && self.endpoint.incremental.is_some() {
+            state["parents"] = self.marks.state();
+        }
         Ok(Checkpoint { position: self.reached.position()?, state })
     }
 }
 
-/// Has the columns know the first records of a page.
-pub async fn observe(answer: Answer, endpoint: &Endpoint, documents: &mut Documents) -> Result<()> {
-    let mut batch = Batch::new(BATCH_BYTES);
-    let mut records = body::records(answer.body, endpoint.format, &endpoint.wanted).map_err(unreadable)?;
-    records.read(&mut batch).map_err(unreadable)?;
-    documents.observe(batch.records())
-}
-
-fn unreadable(why: Unreadable) -> Error {
+pub fn unreadable(why: Unreadable) -> Error {
     Error::data(format!("the answer {why}"))
 }
 
 /// What is kept of a page while its records are taken.
-struct Page {
+pub struct Page {
     url: url::Url,
     headers: reqwest::header::HeaderMap,
     digest: u64,
     envelope: Envelope,
+    /// Names of parameters that hold secrets.
+    secrets: Vec<String>,
 }
 
 impl Page {
-    fn of(request: &Request, answer: &Answer, envelope: Envelope) -> Self {
+    pub fn of(request: &Request, answer: &Answer, envelope: Envelope, secrets: Vec<String>) -> Self {
         use std::hash::{DefaultHasher, Hasher};
         let mut hasher = DefaultHasher::new();
         match answer.body.in_memory() {
@@ -214,13 +260,19 @@ impl Page {
             // Two such pages that are the same are not known for it.
             None => hasher.write_u128(uuid::Uuid::now_v7().as_u128()),
         }
-        Self { url: request.full_url(), headers: answer.headers.clone(), digest: hasher.finish(), envelope }
+        let (url, headers, digest) = (request.full_url(), answer.headers.clone(), hasher.finish());
+        Self { url, headers, digest, envelope, secrets }
     }
 
-    fn next(
+    pub fn records(&self) -> u64 {
+        self.envelope.records
+    }
+
+    /// What comes behind it; `read` is how many records the pages before it had.
+    pub fn next(
         &self,
         endpoint: &Endpoint,
-        (place, last_key): (&paging::Place, Option<String>),
+        (place, last_key): (&Place, Option<String>),
         read: u64,
         guard: &mut Guard,
     ) -> Result<Next> {
@@ -232,7 +284,19 @@ impl Page {
             records: self.envelope.records,
             last_key,
             digest: self.digest,
+            secrets: &self.secrets,
         };
-        endpoint.paging.after(place, &page, read, guard)
+        let next = endpoint.paging.after(place, &page, read, guard)?;
+        if let (Next::End, 0, Some(path)) = (&next, read, endpoint.paging.next_in_body())
+            && *endpoint.value(&self.envelope, path) == Found::Absent
+            && endpoint.paging.may_be_full(page.records, endpoint.children.is_none())
+        {
+            tracing::warn!(
+                path,
+                records = page.records,
+                "the first page says nothing of a next one, and is taken for the only one: see whether that path is right"
+            );
+        }
+        Ok(next)
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::children::Parent;
 use super::incremental::{Incremental, Window};
 use super::paging::Place;
 use crate::error::{Error, Kind, Result};
@@ -11,10 +12,13 @@ use crate::record::{Mode, Position};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reached {
-    /// Of incremental reading: what the mark is of.
+    /// Of incremental reading: what the marks are of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    /// Everything up to here was delivered.
+    /// Of a stream that is read for each record of another: the one that is being read. Those before it are done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
+    /// Everything up to here was delivered; of the parent, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mark: Option<String>,
     /// What is being read of the cursor.

@@ -7,6 +7,8 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value as Json;
 use url::Url;
 
+use super::paging::is_secret;
+
 /// What stands in a query as it is. Of all ways to write one, only this is read alike by everybody: a space as `%20`, which
 /// a plus sign is not to those that sign requests.
 const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -114,6 +116,18 @@ impl Request {
                 url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish().into()
             }
         });
+    }
+
+    /// For people: `GET /orders?page=17`, without values of parameters that are secret. Of a body it shows nothing.
+    pub fn shown(&self) -> String {
+        let is_secret = |name: &str| is_secret(name) || self.added.query.iter().any(|added| added == name);
+        let pair = |(name, value): &(String, String)| match is_secret(name) {
+            true => format!("{name}=…"),
+            false => format!("{name}={value}"),
+        };
+        let query: Vec<_> = self.query.iter().map(pair).collect();
+        let mark = if query.is_empty() { "" } else { "?" };
+        format!("{} {}{mark}{}", self.method, self.url.path(), query.join("&"))
     }
 
     /// The secrets that it was signed with: whatever it is answered with may repeat them.

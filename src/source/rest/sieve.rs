@@ -156,6 +156,26 @@ impl Sieve {
         Ok(seen)
     }
 
+    /// As [`Sieve::seen`], where only some of what was delivered was asked for again.
+    pub fn seen_besides(&self, mark: &Mark) -> Result<Seen> {
+        let from = self.settings.looks_from(mark)?;
+        let mut seen = self.seen.clone();
+        for (of, digest) in &self.near {
+            if of.order(&from) != Ordering::Less {
+                seen.add(*digest, self.settings.max_ties);
+            }
+        }
+        Ok(seen)
+    }
+
+    /// As [`Sieve::state`], where only some of what was delivered was asked for again.
+    pub fn state_besides(&mut self, reached: &Reached) -> Result<Json> {
+        match &reached.mark {
+            Some(mark) if reached.next.is_none() => Ok(self.seen_besides(&Mark(mark.clone()))?.state()),
+            _ => self.state(reached),
+        }
+    }
+
     /// For the commit log: what is delivered. Within a window, that is what the runs before delivered and is still to come
     /// again, and what this one has; behind its last one, what later runs get again.
     pub fn state(&mut self, reached: &Reached) -> Result<Json> {

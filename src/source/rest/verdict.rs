@@ -62,12 +62,12 @@ pub fn judge(answer: &Answer, endpoint: &Endpoint, secrets: &[String]) -> Verdic
             wait,
         );
     }
+    if holds(&endpoint.renew_when) {
+        return unauthorized(refused(format!("the answer ({status}) is one of `renew_when`"), Kind::Denied));
+    }
     match answer.status.as_u16() {
         200..=299 => success(answer, endpoint, looked),
-        401 => Verdict::Unauthorized(Failure {
-            hint: Some("The server does not accept the credentials: look at `auth` and its keys."),
-            ..refused("the server answers 401 (Unauthorized)".to_owned(), Kind::Denied)
-        }),
+        401 => unauthorized(refused("the server answers 401 (Unauthorized)".to_owned(), Kind::Denied)),
         403 => Verdict::Failed(Failure {
             hint: Some(
                 "These credentials may not read this: have it granted to them, or set `retry_when` where the API means \"slow down\" by it.",
@@ -83,6 +83,13 @@ pub fn judge(answer: &Answer, endpoint: &Endpoint, secrets: &[String]) -> Verdic
         }),
         _ => Verdict::Failed(refused(named(answer.status), Kind::Data)),
     }
+}
+
+fn unauthorized(failure: Failure) -> Verdict {
+    Verdict::Unauthorized(Failure {
+        hint: Some("The server does not accept the credentials: look at `auth` and its keys."),
+        ..failure
+    })
 }
 
 fn named(status: StatusCode) -> String {

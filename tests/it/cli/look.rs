@@ -178,7 +178,7 @@ fn check_leaves_nothing_behind() {
     let before = tree(folder.path());
     let said = with(&folder, "check", &deep).expect(0).out;
     assert_eq!(tree(folder.path()), before, "{said}");
-    assert!(said.contains("tidemark.db, table version 2; the first run makes it"), "{said}");
+    assert!(said.contains("tidemark.db, table version 3; the first run makes it"), "{said}");
 
     with(&folder, "run", &deep).expect(0);
     fs::create_dir(folder.join("empty")).unwrap();

@@ -22,7 +22,7 @@ fn every_record_arrives_once() {
     for (at, (fault, share)) in faults.into_iter().enumerate() {
         server.behave(Rule::new(fault).chance(share, at as u64));
     }
-    let keys = "path = /cursor\nrecords = data\npagination = cursor\nnext_cursor = next_cursor\npage_size_param = limit\npage_size = 20\n\
+    let keys = "path = /cursor\nrecords = data\npagination = cursor\nnext_cursor = meta.next_cursor\npage_size_param = limit\npage_size = 20\n\
                 retry_when = error.code in 4, 17\ncommit_interval = 200ms";
     let folder = folder(&server, "silence_timeout = 500ms", keys);
     let mut chance = Chance::new();

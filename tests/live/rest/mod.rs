@@ -1,5 +1,7 @@
 //! APIs: every way of pages, and a server that misbehaves. The server is in this process: nothing has to be started for it.
 
+mod children;
+mod failed;
 mod incremental;
 mod killed;
 mod paging;
@@ -24,6 +26,11 @@ fn config(server: &Server, source: &str, stream: &str) -> String {
          [stream api]\nsource = web\ndestination = lake\n{stream}\n",
         server.url("")
     )
+}
+
+/// Whether anything was published.
+fn has_files(folder: &Folder) -> bool {
+    folder.start("files api").end().code == Some(0)
 }
 
 /// The lines of the live files.

@@ -1,6 +1,6 @@
 //! What goes wrong now and then is asked for again; what goes wrong for good is an error by name.
 
-use super::{assert_records, folder};
+use super::{assert_records, folder, has_files};
 use crate::api::{Fault, Length, Limit, Rule, Server, Settings, Shape, Tell};
 
 const PAGES: &str =
@@ -25,7 +25,7 @@ fn fails(fault: Fault, code: i32, said: &str) {
     let folder = folder(&server, "silence_timeout = 500ms\nrequest_retries = 2", &keys);
     let (_, text) = folder.run("run", code);
     assert!(text.contains(said), "{text}");
-    assert!(folder.live_files("api").is_empty(), "half of it is there");
+    assert!(!has_files(&folder), "half of it is there");
 }
 
 #[test]

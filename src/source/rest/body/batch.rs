@@ -19,17 +19,14 @@ impl Batch {
         self.ends.len()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
     pub fn is_full(&self) -> bool {
         self.bytes.len() >= self.most
     }
 
-    /// How many bytes its records have.
-    pub fn bytes(&self) -> usize {
-        self.bytes.len()
+    /// The last record.
+    pub fn last(&self) -> Option<&[u8]> {
+        let (&end, before) = self.ends.split_last()?;
+        Some(&self.bytes[before.last().copied().unwrap_or_default()..end])
     }
 
     /// The records in their order.

@@ -30,6 +30,7 @@ impl Limit {
         let within = within.trim();
         let within = match within.starts_with(|c: char| c.is_ascii_digit()) {
             true => crate::config::parse_duration(within)?,
+            false if within.is_empty() => return None,
             false => crate::config::parse_duration(&format!("1{within}"))?,
         };
         let requests = requests.trim().parse().ok().filter(|requests| (1..=1_000_000).contains(requests))?;

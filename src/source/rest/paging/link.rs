@@ -8,10 +8,24 @@ use crate::error::{Error, Result};
 use crate::source::rest::request::Request;
 
 /// Parameters that hold a token wherever they are, in lower case.
-const SECRET: [&str; 8] = ["access_token", "api_key", "apikey", "auth_token", "client_secret", "key", "sig", "token"];
+const SECRET: [&str; 12] = [
+    "access_token",
+    "api_key",
+    "apikey",
+    "auth_token",
+    "client_secret",
+    "key",
+    "password",
+    "secret",
+    "session",
+    "sig",
+    "signature",
+    "token",
+];
 
-/// The place that a link leads to, by the page that it stood in. Refuses one that leads to another server.
-pub fn place(link: &str, from: &Url) -> Result<Place> {
+/// The place that a link leads to, by the page that it stood in, without parameters of the names that are `secret`. Refuses one that leads to
+/// another server.
+pub fn place(link: &str, from: &Url, secret: &[String]) -> Result<Place> {
     let hint =
         "A next link is followed on the server that it came from only, since what signs requests is for that one.";
     let to = from.join(link).map_err(|_| Error::data("the next link is no URL"))?;
@@ -21,7 +35,10 @@ pub fn place(link: &str, from: &Url) -> Result<Place> {
     let mut text = to.path().to_owned();
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     let mut is_empty = true;
-    for (name, value) in to.query_pairs().filter(|(name, _)| !is_secret(name)) {
+    for (name, value) in to
+        .query_pairs()
+        .filter(|(name, _)| !is_secret(name) && !secret.iter().any(|secret| name.eq_ignore_ascii_case(secret)))
+    {
         query.append_pair(&name, &value);
         is_empty = false;
     }
@@ -43,7 +60,8 @@ pub fn apply(link: &str, request: &mut Request) -> Result<()> {
     Ok(())
 }
 
-fn is_secret(name: &str) -> bool {
+/// Whether a parameter of this name holds a token wherever it is.
+pub fn is_secret(name: &str) -> bool {
     SECRET.iter().any(|secret| name.eq_ignore_ascii_case(secret))
 }
 
@@ -106,12 +124,12 @@ mod tests {
     fn links_are_kept_without_their_tokens_and_followed_again() {
         let from = url("https://api.example.com/v1/ads?limit=10");
         let link = "https://api.example.com/v1/ads?access_token=HUSH&limit=10&after=Qf%2Fx%3D&Token=HUSH";
-        let Place::Link(kept) = place(link, &from).unwrap() else { panic!("another place") };
+        let Place::Link(kept) = place(link, &from, &[]).unwrap() else { panic!("another place") };
         assert_eq!(kept, "/v1/ads?limit=10&after=Qf%2Fx%3D");
         let mut request = Request::get(url("https://api.example.com/v1/ads"));
         apply(&kept, &mut request).unwrap();
         assert_eq!(request.full_url().as_str(), "https://api.example.com/v1/ads?limit=10&after=Qf%2Fx%3D");
-        let relative = place("?after=2", &from).unwrap();
+        let relative = place("?after=2&My_Sig=HUSH", &from, &["my_sig".to_owned()]).unwrap();
         assert_eq!(relative, Place::Link("/v1/ads?after=2".to_owned()));
     }
 
@@ -121,10 +139,10 @@ mod tests {
         for link in
             ["https://evil.example.net/v1/ads", "http://api.example.com/v1/ads", "https://api.example.com:444/x"]
         {
-            let error = place(link, &from).unwrap_err();
+            let error = place(link, &from, &[]).unwrap_err();
             assert!(error.message().contains("another server") && !error.to_string().contains("evil"), "{error}");
         }
-        assert!(place("https://[", &from).is_err());
+        assert!(place("https://[", &from, &[]).is_err());
     }
 
     #[test]

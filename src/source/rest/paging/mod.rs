@@ -10,6 +10,7 @@ use url::Url;
 
 pub use self::guard::Guard;
 pub use self::keys::KEYS;
+pub use self::link::is_secret;
 pub use self::place::Place;
 use super::request::Request;
 use crate::config::Section;
@@ -76,6 +77,8 @@ pub struct Page<'a> {
     pub last_key: Option<String>,
     /// A digest of its whole body.
     pub digest: u64,
+    /// Names of parameters that hold secrets, besides those that always do.
+    pub secrets: &'a [String],
 }
 
 /// What comes after a page.
@@ -119,14 +122,25 @@ impl Paging {
 
     /// The paths of the body that it goes by.
     pub fn wanted(&self) -> impl Iterator<Item = &str> {
-        let next = match &self.kind {
+        let said = [&self.total, &self.has_more, &self.last_page];
+        self.next_in_body().into_iter().chain(said.into_iter().filter_map(|path| path.as_deref()))
+    }
+
+    /// The path of the body that the next page is found by.
+    pub fn next_in_body(&self) -> Option<&str> {
+        match &self.kind {
             Kind::Cursor { from: From::Body(path), .. } | Kind::Link(From::Body(path)) => Some(path),
             _ => None,
-        };
-        [next, self.total.as_ref(), self.has_more.as_ref(), self.last_page.as_ref()]
-            .into_iter()
-            .flatten()
-            .map(String::as_str)
+        }
+    }
+
+    /// Whether a page with so many records may be one that others follow; `unknown` is the answer where nobody said how many a
+    /// page has.
+    pub fn may_be_full(&self, records: u64, unknown: bool) -> bool {
+        match self.size.as_ref().and_then(|size| size.records.parse::<u64>().ok()) {
+            Some(size) => records >= size,
+            None => unknown && records > 0,
+        }
     }
 
     /// Whether it goes by a field of the records.
@@ -149,6 +163,16 @@ impl Paging {
             Place::Page(number) => Some(Place::Page(number + 1)),
             Place::Offset(offset) if size > 0 => Some(Place::Offset(offset + i64::try_from(size).ok()?)),
             _ => None,
+        }
+    }
+
+    /// The page behind one that is not here and never will be; `size` is how many records the page before it had. `None` where
+    /// only the page itself could tell.
+    pub fn behind(&self, place: &Place, size: u64) -> Option<Place> {
+        let is_full = || self.size.as_ref().is_some_and(|of| of.records.parse() == Ok(size));
+        match place {
+            Place::Offset(_) if !is_full() => None,
+            _ => self.ahead(place, size),
         }
     }
 
@@ -197,7 +221,9 @@ impl Paging {
                 (records > 0).then(|| Place::Offset(offset.saturating_add(records)))
             }
             (Kind::Cursor { from, .. }, _) => from.text(page).map(Place::Cursor),
-            (Kind::Link(from), _) => from.text(page).map(|link| link::place(&link, page.url)).transpose()?,
+            (Kind::Link(from), _) => {
+                from.text(page).map(|link| link::place(&link, page.url, page.secrets)).transpose()?
+            }
             (Kind::Keyset { .. }, _) => match (page.records, &page.last_key) {
                 (0, _) => None,
                 (_, Some(key)) => Some(Place::After(key.clone())),

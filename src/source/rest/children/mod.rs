@@ -1,0 +1,143 @@
+//! Streams that are read once for each record of another: parents, and their children.
+
+mod keys;
+mod template;
+mod templates;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use url::Url;
+
+pub use self::keys::KEYS;
+pub use self::templates::Templates;
+use super::ahead::Ahead;
+use super::asking::{Asked, Asker};
+use super::body::{self, Batch};
+use super::endpoint::Endpoint;
+use super::pages::{Page, unreadable};
+use super::paging::{Guard, Next};
+use super::target::Target;
+use crate::config::Section;
+use crate::error::{Error, Result};
+use crate::record::Mode;
+use crate::source::{BATCH_BYTES, masking};
+
+/// What tells a parent: the values of the fields that `for_each` names.
+pub type Parent = Vec<String>;
+
+/// How a stream's parents are found.
+pub struct Children {
+    /// The stream of the parents.
+    of: String,
+    /// The fields of a parent, as paths.
+    fields: Vec<String>,
+    /// The columns that have their values.
+    pub columns: Vec<String>,
+    parents: Arc<Endpoint>,
+    pub most: usize,
+}
+
+impl Children {
+    /// `None` where the stream is read once. `base` is the server's URL.
+    pub fn of(section: &Section, base: &Url) -> Result<Option<Self>> {
+        let wrong = |message: String| section.error("for_each", message);
+        let named = section.list("for_each");
+        let Some((of, _)) = named.first().and_then(|first| first.split_once('.')) else {
+            return match named.first() {
+                None => Ok(None),
+                Some(first) => {
+                    Err(wrong(format!("is `{first}`: name a stream and a field of its records, such as `{first}.id`")))
+                }
+            };
+        };
+        let mut fields = Vec::new();
+        for one in &named {
+            match one.strip_prefix(of).and_then(|rest| rest.strip_prefix('.')).filter(|field| !field.is_empty()) {
+                Some(field) => fields.push(field.to_owned()),
+                None => return Err(wrong(format!("names `{one}` beside fields of {of}: all must be of one stream"))),
+            }
+        }
+        let parents = section.sibling(of).ok_or_else(|| {
+            wrong(format!("is of a stream {of}, and the same source has none"))
+                .hint("Add the section of that stream: its keys say how its records are read.")
+        })?;
+        if parents.is_set("for_each") {
+            return Err(wrong(format!("is of {of}, which has a `for_each` itself: one level is read")));
+        }
+        let path = parents.get("query").ok_or_else(|| wrong(format!("is of {of}, which has no `path`")))?;
+        let columns: Vec<_> = fields.iter().map(|field| format!("{of}_{}", field.replace('.', "_"))).collect();
+        masking::refuse(section, "for_each", columns.iter().map(String::as_str))?;
+        Ok(Some(Self {
+            of: of.to_owned(),
+            parents: Arc::new(Endpoint::of(parents, (base, path), Mode::Full)?),
+            most: usize::try_from(section.integer("max_parents")?).unwrap_or(usize::MAX),
+            fields,
+            columns,
+        }))
+    }
+
+    /// What places for values are named.
+    pub fn names(&self) -> Vec<String> {
+        self.fields.iter().map(|field| format!("{}.{field}", self.of)).collect()
+    }
+
+    /// The same with their values of a parent.
+    pub fn values<'p>(&self, parent: &'p Parent) -> Vec<(String, &'p str)> {
+        self.names().into_iter().zip(parent.iter().map(String::as_str)).collect()
+    }
+
+    /// All parents there are, each once, in the order of their values.
+    pub async fn parents(&self, asker: &Arc<Asker>) -> Result<Vec<Parent>> {
+        let mut found = BTreeSet::new();
+        let mut ahead = Ahead::new(asker.clone(), self.parents.clone(), 1);
+        let (mut guard, mut read) = (Guard::default(), 0);
+        let mut next = Some(Target::at(self.parents.paging.first()));
+        while let Some(target) = next.take() {
+            let (request, asked) = ahead.get(&target, 0, &[]).await?;
+            let (answer, envelope) = match asked {
+                Asked::Page(answer, envelope) => (answer, envelope),
+                Asked::Nothing => break,
+                Asked::Failed(failure) => return Err(failure.error(&request)),
+            };
+            let page = Page::of(&request, &answer, envelope, asker.auth.secrets());
+            let last = self.collect(*answer, &mut found).await?;
+            let records = page.records();
+            if let Next::At(place) = page.next(&self.parents, (&target.place, last), read, &mut guard)? {
+                next = Some(Target::at(place));
+            }
+            read += records;
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    async fn collect(&self, answer: super::transport::Answer, found: &mut BTreeSet<Parent>) -> Result<Option<String>> {
+        let mut records = body::records(answer.body, self.parents.format, &self.parents.wanted).map_err(unreadable)?;
+        let (mut batch, mut last) = (Batch::new(BATCH_BYTES), None);
+        loop {
+            batch.clear();
+            let ended = records.read(&mut batch).map_err(unreadable)?;
+            for record in batch.records() {
+                found.insert(self.parent(record)?);
+                last = self.parents.keyset_field.as_ref().and_then(|field| body::text(record, field));
+            }
+            if found.len() > self.most {
+                return Err(Error::config(format!("{} has more than {} records (`max_parents`)", self.of, self.most))
+                    .hint("Raise `max_parents`, or have the parents' stream read fewer (`param.NAME`)."));
+            }
+            if ended.is_some() {
+                return Ok(last);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn parent(&self, record: &[u8]) -> Result<Parent> {
+        let value = |field: &String| {
+            body::text(record, field).filter(|text| !text.is_empty()).ok_or_else(|| {
+                Error::data(format!("a record of {} has nothing at `{field}`, which `for_each` names", self.of))
+            })
+        };
+        self.fields.iter().map(value).collect()
+    }
+}

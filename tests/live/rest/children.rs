@@ -1,0 +1,98 @@
+//! Streams that are read once for each record of another.
+
+use std::collections::BTreeMap;
+
+use super::{config, lines};
+use crate::api::{Fault, Rule, Server, Settings, record};
+use crate::kill::suite::Chance;
+use crate::program::Folder;
+
+const PARENTS: &str = "[stream campaigns]\nsource = web\ndestination = lake\npath = /campaigns\nrecords = data\npagination = cursor\n\
+                       next_cursor = paging.after\nnext_cursor_param = after\npage_size_param = limit\npage_size = 10\n";
+
+const CHILDREN: &str = "path = /campaigns/{campaigns.id}/insights\nfor_each = campaigns.id\nrecords = data\npagination = cursor\n\
+                        next_cursor = paging.after\nnext_cursor_param = after\npage_size_param = limit\npage_size = 40\n";
+
+fn folder(server: &Server, more: &str) -> Folder {
+    Folder::new(&format!("{}\n{PARENTS}", config(server, "", &format!("{CHILDREN}{more}"))))
+}
+
+fn server() -> Server {
+    Server::with(Settings { campaigns: 25, days: 90, ..Settings::default() })
+}
+
+/// By campaign and date, what there must be of so many days, each once.
+fn assert_days(folder: &Folder, campaigns: u64, days: u64) {
+    let mut found: BTreeMap<(u64, String), u64> = BTreeMap::new();
+    for line in lines(folder) {
+        let day: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(day["campaigns_id"], day["campaign_id"], "{line}");
+        let key = (day["campaign_id"].as_str().unwrap().parse().unwrap(), day["date"].as_str().unwrap().to_owned());
+        assert!(found.insert(key, day["impressions"].as_u64().unwrap()).is_none(), "{line} is there twice");
+    }
+    let first: jiff::civil::Date = "2026-01-01".parse().unwrap();
+    for campaign in 1..=campaigns {
+        for day in 0..days {
+            let date = first + jiff::Span::new().days(day as i64);
+            let impressions = found.remove(&(campaign, date.to_string()));
+            assert_eq!(impressions, Some(record::mix(campaign, day) % 100_000), "{campaign} {date}");
+        }
+    }
+    assert!(found.is_empty(), "{} too many", found.len());
+}
+
+#[test]
+fn each_parent_has_its_own() {
+    for more in ["", "concurrency = 6", "primary_key = date"] {
+        let server = server();
+        let folder = folder(&server, more);
+        folder.run("run api", 0);
+        assert_days(&folder, 25, 90);
+        assert_eq!(server.seen().requests, 3 + 25 * 3, "{more}");
+    }
+}
+
+#[test]
+fn each_parent_has_its_own_mark() {
+    let server = server();
+    server.set("days", 30);
+    let keys = "mode = incremental\ncursor = date\ncursor_param = since\nstart = 2026-01-01";
+    let folder = folder(&server, keys);
+    folder.run("run api", 0);
+    assert_days(&folder, 25, 30);
+    server.set("days", 33);
+    server.set("campaigns", 27);
+    folder.run("run api", 0);
+    assert_days(&folder, 27, 33);
+    folder.run("run api", 0);
+    assert_days(&folder, 27, 33);
+}
+
+#[test]
+fn a_killed_run_goes_on_at_its_parent() {
+    let server = Server::with(Settings { campaigns: 300, days: 90, ..Settings::default() });
+    server.behave(Rule::new(Fault::Late { seconds: 0.002 }));
+    let folder = folder(&server, "commit_interval = 200ms");
+    let (mut chance, mut killed) = (Chance::new(), 0);
+    for _ in 0..5 {
+        let after = std::time::Duration::from_millis(400 + chance.below(800) as u64);
+        killed += u64::from(folder.start("run api").kill(after).killed);
+    }
+    folder.run("run api", 0);
+    assert_days(&folder, 300, 90);
+    assert!(killed > 1, "{killed} kills hit a run at work");
+}
+
+#[test]
+fn what_cannot_be_is_refused() {
+    let server = server();
+    let refused = |stream: &str, said: &str| {
+        let folder = Folder::new(&format!("{}\n{PARENTS}", config(&server, "", stream)));
+        let (_, text) = folder.run("check", 78);
+        assert!(text.contains(said), "{text}");
+    };
+    refused("path = /x/{campaigns.id}", "which `for_each` does not name");
+    refused("path = /x\nfor_each = campaigns.id", "is of no use");
+    refused("path = /x/{other.id}\nfor_each = other.id", "is of a stream other");
+    refused("path = /x/{campaigns.id}\nfor_each = campaigns", "name a stream and a field");
+}

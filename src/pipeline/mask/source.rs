@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::record::{Checkpoint, Range, Table};
 use crate::source::masking::Masks;
 use crate::source::{
-    self, Chunks, Conditions, Description, Listing, Outlook, Reader, Selection, Source, Stream, Wanted,
+    self, Chunks, Conditions, Description, Failures, Listing, Outlook, Reader, Selection, Source, Stream, Wanted,
 };
 
 /// The source of a `[source]` section of this kind, with the masks of its streams.
@@ -53,6 +53,21 @@ impl MaskedSource {
             }
         }
         Ok(Ok(()))
+    }
+
+    fn masked(&self, stream: &Stream, reader: Box<dyn Reader>) -> Result<Box<dyn Reader>> {
+        let masks = masks(stream)?;
+        if masks.is_empty() {
+            return Ok(reader);
+        }
+        Ok(Box::new(Masking {
+            reader,
+            masks,
+            mode: stream.selection.mode,
+            stream: stream.id.whole(),
+            warned: self.warned.clone(),
+            tables: BTreeMap::new(),
+        }))
     }
 }
 
@@ -133,18 +148,14 @@ impl Source for MaskedSource {
     }
 
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
-        let masks = masks(stream)?;
-        let reader = self.source.open(stream, after).await?;
-        if masks.is_empty() {
-            return Ok(reader);
-        }
-        Ok(Box::new(Masking {
-            reader,
-            masks,
-            mode: stream.selection.mode,
-            stream: stream.id.whole(),
-            warned: self.warned.clone(),
-            tables: BTreeMap::new(),
-        }))
+        self.masked(stream, self.source.open(stream, after).await?)
+    }
+
+    fn failures(&self, stream: &Stream, state: &Value) -> Result<Failures> {
+        self.source.failures(stream, state)
+    }
+
+    async fn open_failed(&self, stream: &Stream, at: &Checkpoint) -> Result<Box<dyn Reader>> {
+        self.masked(stream, self.source.open_failed(stream, at).await?)
     }
 }

@@ -86,3 +86,20 @@ fn a_window_that_fails_is_closed_by_itself() {
     folder.run("run", 0);
     assert_eq!(ids(), (1..=1800).collect::<Vec<_>>());
 }
+
+#[test]
+fn what_is_asked_for_again_is_masked_too() {
+    let server = Server::new();
+    server.behave(Rule::new(Fault::Status(500)).with("page", 4).named("page 4"));
+    let keys = format!("{PAGES}\nmask.name = redact\nmask.address.city = drop");
+    let folder = folder(&server, "request_retries = 0", &keys);
+    folder.run("run", 3);
+    server.clear();
+    folder.run("retry api", 0);
+    let lines = super::lines(&folder);
+    assert_eq!(lines.len(), 1000);
+    for line in lines {
+        let record: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert!(record["name"] == "***" && record["address"]["city"].is_null(), "{line}");
+    }
+}

@@ -239,3 +239,26 @@ fn variables_have_both_names() {
     let error = section.error("columns", "is wrong");
     assert_eq!(error.message(), "TIDEMARK_STREAM_ORDERS_FIELDS: [stream orders] `fields` is wrong");
 }
+
+/// A stream has the keys of its source, its destination, the formats and `[pipeline]` side by side, so that what one of them
+/// takes over would be read by another.
+#[test]
+fn no_two_keys_of_a_stream_have_one_name() {
+    let registry = tidemark::pipeline::registry();
+    for source in registry.sources {
+        for destination in registry.destinations {
+            let groups = [
+                registry.stream_keys,
+                registry.source_stream_keys,
+                source.stream_keys,
+                destination.stream_keys,
+                registry.format_keys,
+                registry.pipeline_stream_keys,
+            ];
+            let mut names: Vec<_> = groups.into_iter().flatten().map(|key| key.name).collect();
+            names.sort_unstable();
+            let twice: Vec<_> = names.windows(2).filter(|pair| pair[0] == pair[1]).collect();
+            assert!(twice.is_empty(), "{} into {}: {twice:?}", source.name, destination.name);
+        }
+    }
+}

@@ -1,4 +1,5 @@
-//! The command: makes or changes the shop, runs its pipeline as `run` does, and says what happened and what to try.
+//! The command: makes or changes the shop, runs its pipeline as `run` does, and says what happened and what to try; the
+//! same of an API.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +16,7 @@ use crate::pipeline::{self, Request};
 /// How many runs to look back for one that was done.
 const RUNS: usize = 20;
 
-/// Gives the exit code: that of the run.
+/// Gives the exit code: that of the first run that is not all done.
 pub async fn command(console: &Console, folder: &Path) -> Result<u8> {
     let path = folder.to_owned();
     let prepared = tokio::task::spawn_blocking(move || prepare(&path)).await;
@@ -27,10 +28,16 @@ pub async fn command(console: &Console, folder: &Path) -> Result<u8> {
     let summary = run::run(console, config, Request::default()).await;
     let program = std::env::args().next().unwrap_or_else(|| "tidemark".to_owned());
     console.print(&outcome(&prepared, &summary, &before));
-    if summary.exit_code == 0 {
+    let exit_code = summary.exit_code;
+    #[cfg(feature = "rest")]
+    let exit_code = match exit_code {
+        0 => super::reviews::run(console, folder).await?.exit_code,
+        failed => failed,
+    };
+    if exit_code == 0 {
         console.print(&next(&program, folder, &prepared));
     }
-    Ok(summary.exit_code)
+    Ok(exit_code)
 }
 
 /// The rows of each stream's last run that was done.
@@ -65,7 +72,12 @@ fn outcome(prepared: &Prepared, summary: &Summary, before: &BTreeMap<String, u64
         out.push_str(&table(&["table", ">before", ">inserted", ">updated", ">deleted", ">now"], &rows));
         out.push('\n');
     }
-    out.push_str(&summary.table());
+    out + &described(summary)
+}
+
+/// A line for each stream, and why those failed that did.
+pub(super) fn described(summary: &Summary) -> String {
+    let mut out = summary.table();
     for stream in &summary.streams {
         if let Some(error) = &stream.error {
             out.push_str(&format!("\n{}: {error}\n", stream.stream));

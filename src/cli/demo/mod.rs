@@ -1,9 +1,14 @@
 //! `tidemark demo`: a small shop in a SQLite file and a `pipeline.conf` that copies it, for a first look without any
-//! server. A later call on the same folder changes some rows, so that there is something to pick up.
+//! server. A later call on the same folder changes some rows, so that there is something to pick up. Beside it a small API,
+//! which the demo serves itself, and which becomes files too.
 
+#[cfg(feature = "rest")]
+mod api;
 mod chance;
 mod changes;
 mod command;
+#[cfg(feature = "rest")]
+mod reviews;
 mod rows;
 mod shop;
 

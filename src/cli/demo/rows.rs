@@ -7,7 +7,7 @@ use rusqlite::{Statement, params};
 use super::chance::Chance;
 
 /// Names of many scripts and directions, and of what CSV must quote.
-const GIVEN: [&str; 16] = [
+pub const GIVEN: [&str; 16] = [
     "Ada",
     "Zoë",
     "Łukasz",
@@ -54,7 +54,8 @@ const NOTES: [&str; 9] = [
     "NULL",
 ];
 const STATUS: [&str; 6] = ["delivered", "delivered", "delivered", "shipped", "paid", "cancelled"];
-const ITEMS: [(&str, &str); 10] = [
+/// What the shop sells, by its stock-keeping unit.
+pub const ITEMS: [(&str, &str); 10] = [
     ("TEA-001", "Green tea, 250 g"),
     ("TEA-002", "Earl Grey ☕"),
     ("CUP-010", "Cup, 0.3 l"),

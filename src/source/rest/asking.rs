@@ -100,10 +100,15 @@ impl Asker {
             }
             let wait = asked.unwrap_or_else(|| self.patience.wait(attempts - 1));
             let (path, reason) = (request.url.path(), &failure.reason);
-            tracing::debug!(path, reason, attempts, wait_seconds = wait.as_secs_f64(), "asking again");
+            let wait_seconds = wait.as_secs_f64();
+            tracing::debug!(path, reason, attempts, wait_seconds, "asking again");
             match asked {
-                // It is the server that wants to be left alone, by all.
-                Some(_) => self.pace.pause(wait),
+                // It is the server that wants to be left alone, by all. One line for all of them.
+                Some(_) => {
+                    if self.pace.pause(wait) {
+                        tracing::info!(path, reason, wait_seconds, "the server asks to wait");
+                    }
+                }
                 None => tokio::time::sleep(wait).await,
             }
         }

@@ -40,12 +40,12 @@ pub const KEYS: &[Key] = &[
     )
     .default("1"),
     Key::new(
-        "format",
+        "response_format",
         Value::OneOf(&["json", "json_lines", "csv", "xml"]),
         "How answers are written. Of CSV the first line names the columns.",
     )
     .default("json"),
-    Key::new("csv_delimiter", Value::Text, "Of `format = csv`.").default(","),
+    Key::new("response_delimiter", Value::Text, "Of `response_format = csv`.").default(","),
     Key::new(
         "records",
         Value::Checked("path (`data`, `$.result[*].items`)", |text| match Path::parse(text) {
@@ -189,12 +189,12 @@ pub fn check(section: &Section) -> Result<()> {
 }
 
 fn format(section: &Section) -> Result<Format> {
-    Ok(match section.text("format")? {
+    Ok(match section.text("response_format")? {
         "json_lines" => Format::Lines,
-        "csv" => match section.text("csv_delimiter")?.as_bytes() {
+        "csv" => match section.text("response_delimiter")?.as_bytes() {
             [delimiter] => Format::Csv { delimiter: *delimiter },
             b"\\t" => Format::Csv { delimiter: b'\t' },
-            _ => return Err(section.error("csv_delimiter", "must be one character, or `\\t`")),
+            _ => return Err(section.error("response_delimiter", "must be one character, or `\\t`")),
         },
         "xml" => Format::Xml,
         _ => Format::Json,

@@ -74,3 +74,31 @@ fn another_folder_can_be_named_and_other_peoples_are_refused() {
     assert!(refused.err.contains("was not made by `tidemark demo`"), "{}", refused.err);
     assert!(!folder.join("shop.db").exists());
 }
+
+/// The API refuses whatever comes before the time that it said: one refusal is one wait that was long enough.
+#[cfg(feature = "rest")]
+#[test]
+fn an_api_that_wants_to_be_left_alone_is_waited_for() {
+    use std::collections::BTreeSet;
+
+    let folder = folder();
+    for _ in 0..2 {
+        let ended = folder.run("demo").expect(0);
+        assert!(ended.out.contains("Of 11 requests, 1 met 429"), "{}", ended.out);
+        assert!(ended.out.contains("1,000 reviews are in the files, each once."), "{}", ended.out);
+        assert_eq!(number(line(&ended.out, "reviews")[3]), 1_000);
+        let waits: Vec<_> = ended.err.lines().filter(|line| line.contains("the server asks to wait")).collect();
+        let [wait] = waits[..] else { panic!("{waits:?}") };
+        for part in ["INFO", "path=\"/reviews\"", "429", "wait_seconds=1.0"] {
+            assert!(wait.contains(part) && !wait.contains("page="), "{part} in: {wait}");
+        }
+        let listed = folder.run("files reviews -c tidemark-demo/reviews.conf").expect(0);
+        let text: String = listed.out.lines().map(|file| std::fs::read_to_string(file).unwrap()).collect();
+        let id = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["id"].as_u64().unwrap();
+        let ids: BTreeSet<_> = text.lines().map(id).collect();
+        assert!(text.lines().count() == 1_000 && ids.into_iter().eq(1..=1_000));
+    }
+    // What its file says of itself.
+    folder.run("status -c tidemark-demo/reviews.conf").expect(0);
+    folder.run("run -c tidemark-demo/reviews.conf").expect(2);
+}

@@ -54,12 +54,14 @@ pub struct Pace {
 struct Windows {
     limits: Vec<(Limit, VecDeque<Instant>)>,
     paused_until: Option<Instant>,
+    /// How long a server has asked us to wait, of what is in `paused_until`.
+    asked_until: Option<Instant>,
 }
 
 impl Pace {
     pub fn new(limits: Vec<Limit>) -> Self {
         let limits = limits.into_iter().map(|limit| (limit, VecDeque::new())).collect();
-        Self { queue: Queue::default(), windows: Mutex::new(Windows { limits, paused_until: None }) }
+        Self { queue: Queue::default(), windows: Mutex::new(Windows { limits, ..Windows::default() }) }
     }
 
     /// Waits until a request may be sent.
@@ -75,10 +77,14 @@ impl Pace {
         }
     }
 
-    /// Nobody sends anything for so long.
-    pub fn pause(&self, wait: Duration) {
-        let mut windows = self.windows();
-        windows.paused_until = windows.paused_until.max(Instant::now().checked_add(wait));
+    /// A server asks that nobody sends anything for so long. Says whether this begins a pause: not where it goes on with one
+    /// that the answer to another request began, and not where it ends at once.
+    pub fn pause(&self, wait: Duration) -> bool {
+        let (mut windows, now) = (self.windows(), Instant::now());
+        let is_begun = windows.asked_until.is_some_and(|until| until > now);
+        windows.asked_until = windows.asked_until.max(now.checked_add(wait));
+        windows.paused_until = windows.paused_until.max(windows.asked_until);
+        !is_begun && !wait.is_zero()
     }
 
     /// Takes note of what an answer says of the requests that are left. `busy` is how many others are under way, which count
@@ -88,7 +94,8 @@ impl Pace {
             && left.requests <= busy as u64
             && let Some(wait) = left.reset
         {
-            self.pause(wait);
+            let mut windows = self.windows();
+            windows.paused_until = windows.paused_until.max(Instant::now().checked_add(wait));
         }
     }
 
@@ -164,5 +171,21 @@ mod tests {
         pace.pause(Duration::from_secs(1));
         let times = sent(pace, 3).await;
         assert!(times.iter().all(|at| (3000..3100).contains(at)), "{times:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_begins_once_however_many_hear_of_it() {
+        let pace = Arc::new(Pace::new(Vec::new()));
+        // What is left of a window is told with the answer that asks for the pause, and is not what it begins with.
+        let nothing_left = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1")];
+        let header = |(name, value): (&'static str, &'static str)| {
+            (reqwest::header::HeaderName::from_static(name), reqwest::header::HeaderValue::from_static(value))
+        };
+        pace.learn(&nothing_left.map(header).into_iter().collect(), 0);
+        assert!(pace.pause(Duration::from_secs(1)) && !pace.pause(Duration::from_secs(2)));
+        sent(pace.clone(), 1).await;
+        assert!(pace.pause(Duration::from_secs(1)), "another one");
+        sent(pace.clone(), 1).await;
+        assert!(!pace.pause(Duration::ZERO), "none at all");
     }
 }

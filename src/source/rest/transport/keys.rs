@@ -8,7 +8,7 @@ pub const KEYS: &[Key] = &[
         "proxy",
         Value::Url,
         "The proxy to go through, with its user and password if it asks for them. Where absent, `HTTPS_PROXY`, `HTTP_PROXY` \
-         and `ALL_PROXY` say it. `NO_PROXY` names those who are reached without one, either way.",
+         and `ALL_PROXY` say it, but for a server on this machine. `NO_PROXY` names those who are reached without one, either way.",
     )
     .secret()
     .example("http://proxy.example.com:3128"),

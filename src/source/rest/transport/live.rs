@@ -12,7 +12,7 @@ use super::redirect::Hop;
 use super::{Answer, Broken, Transport, What, content, receiving};
 use crate::config::Section;
 use crate::error::{Error, Result};
-use crate::net::tls::Tls;
+use crate::net::tls::{Tls, is_this_machine};
 use crate::source::rest::request::Request;
 
 /// Connections to a server, kept and used again.
@@ -37,6 +37,9 @@ impl Live {
         if let Some(url) = section.get("proxy") {
             let proxy = Proxy::all(url).map_err(|_| section.error("proxy", "must be the URL of a proxy"))?;
             builder = builder.proxy(proxy.no_proxy(NoProxy::from_env()));
+        } else if base_url.host_str().is_some_and(is_this_machine) {
+            // To a proxy elsewhere that would be another machine.
+            builder = builder.no_proxy();
         }
         let client = builder.build().map_err(|e| Error::bug(format!("the HTTP client cannot be made: {e}")))?;
         Ok(Self { client, timeout })

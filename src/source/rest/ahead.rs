@@ -39,6 +39,11 @@ impl Ahead {
         Self { asker, endpoint, width: width.max(1), under_way: VecDeque::new() }
     }
 
+    /// For those who ask for something else of the same server.
+    pub fn asker(&self) -> &Arc<Asker> {
+        &self.asker
+    }
+
     /// What a page came to. `size` is how many records pages have had, by which it is told where later ones are. What was asked
     /// for ahead and turns out to be none of the pages is given up.
     pub async fn get(&mut self, place: &Place, window: Option<&Window>, size: u64) -> Result<(Request, Asked)> {

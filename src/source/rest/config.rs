@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::pace::Limit;
-use super::{auth, endpoint, incremental, paging, transport};
+use super::{auth, endpoint, incremental, paging, report, transport};
 use crate::config::{Key, Kind, Section, Value};
 use crate::error::Result;
 use crate::net::tls;
@@ -57,8 +57,10 @@ const KEYS: &[Key] = &[
 ];
 
 const STREAM_KEYS: &[Key] = &joined::<
-    { endpoint::KEYS.len() + paging::KEYS.len() + incremental::KEYS.len() + document_keys::KEYS.len() },
->(&[endpoint::KEYS, paging::KEYS, incremental::KEYS, document_keys::KEYS]);
+    {
+        endpoint::KEYS.len() + paging::KEYS.len() + report::KEYS.len() + incremental::KEYS.len() + document_keys::KEYS.len()
+    },
+>(&[endpoint::KEYS, paging::KEYS, report::KEYS, incremental::KEYS, document_keys::KEYS]);
 
 /// A checked `[source]` section.
 pub struct Settings {

@@ -66,7 +66,10 @@ impl Pages {
             self.filter.begin(window);
         }
         while let Some(place) = self.reached.next.clone() {
-            let (request, asked) = self.ahead.get(&place, self.reached.window.as_ref(), size).await?;
+            let (request, asked) = match self.endpoint.report {
+                Some(_) => self.report(batch, outlet).await?,
+                None => self.ahead.get(&place, self.reached.window.as_ref(), size).await?,
+            };
             let (next, records) = match asked {
                 Asked::Page(answer, envelope) => {
                     let page = Page::of(&request, &answer, envelope);
@@ -144,7 +147,7 @@ impl Pages {
     }
 
     /// Sends the records that are at hand.
-    async fn send(&mut self, batch: &mut Batch, outlet: &Outlet) -> Result<(), Stop> {
+    pub async fn send(&mut self, batch: &mut Batch, outlet: &Outlet) -> Result<(), Stop> {
         let mut kept: Vec<Cow<'_, [u8]>> = Vec::with_capacity(batch.len());
         let mut ends = std::mem::take(&mut self.page_ends).into_iter().peekable();
         for (at, record) in batch.records().enumerate() {
@@ -179,7 +182,8 @@ impl Pages {
         Ok(())
     }
 
-    fn checkpoint(&mut self) -> Result<Checkpoint> {
+    /// Behind what was sent.
+    pub fn checkpoint(&mut self) -> Result<Checkpoint> {
         let state = self.filter.state(&self.reached, self.documents.state()?)?;
         Ok(Checkpoint { position: self.reached.position()?, state })
     }

@@ -20,6 +20,7 @@ use super::faults::Faults;
 use super::{Answer, Body, Broken, Transport, What};
 use crate::error::{Error, Result};
 use crate::source::rest::request::Request;
+use crate::source::rest::signed_link::{SignedLink, without_queries};
 
 /// What stands in place of a secret.
 const HIDDEN: &str = "HIDDEN";
@@ -49,7 +50,10 @@ type Asked = (String, String, Vec<(String, String)>, Option<String>);
 
 fn asked(request: &Request) -> Asked {
     let is_kept = |(name, _): &&(String, String)| !request.added.query.contains(name);
-    let query = request.query.iter().filter(is_kept).cloned().collect();
+    let query = match request.link {
+        SignedLink::Followed => Vec::new(),
+        _ => request.query.iter().filter(is_kept).cloned().collect(),
+    };
     let sent = request.body.as_ref().map(|body| String::from_utf8_lossy(body).into_owned());
     (request.method.to_string(), request.url.path().to_owned(), query, sent)
 }
@@ -90,6 +94,7 @@ impl Transport for Recording {
         let secrets = request.secrets();
         let (method, path, query, sent) = asked(request);
         let (body, base64) = match String::from_utf8(bytes) {
+            Ok(text) if request.link == SignedLink::Told => (Some(without_queries(&hide(text, &secrets))), None),
             Ok(text) => (Some(hide(text, &secrets)), None),
             Err(not_text) => (None, Some(STANDARD.encode(not_text.into_bytes()))),
         };

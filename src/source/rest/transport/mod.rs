@@ -13,6 +13,7 @@ mod redirect;
 pub mod server;
 #[cfg(test)]
 mod tests;
+mod unpacking;
 
 use std::fmt;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use reqwest::header::HeaderMap;
 
 pub use self::body::{Body, Spool};
 pub use self::live::Live;
+pub use self::unpacking::unpacked;
 use super::request::Request;
 
 /// Sends a request once, and takes its answer to the end.

@@ -58,7 +58,11 @@ const KEYS: &[Key] = &[
 
 const STREAM_KEYS: &[Key] = &joined::<
     {
-        endpoint::KEYS.len() + paging::KEYS.len() + report::KEYS.len() + incremental::KEYS.len() + document_keys::KEYS.len()
+        endpoint::KEYS.len()
+            + paging::KEYS.len()
+            + report::KEYS.len()
+            + incremental::KEYS.len()
+            + document_keys::KEYS.len()
     },
 >(&[endpoint::KEYS, paging::KEYS, report::KEYS, incremental::KEYS, document_keys::KEYS]);
 

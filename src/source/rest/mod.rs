@@ -189,7 +189,9 @@ impl Source for Rest {
     async fn describe(&self, stream: &Stream) -> Result<Description> {
         let endpoint = self.endpoint(&stream.selection)?;
         if endpoint.report.is_some() {
-            let note = "No report is ordered for this: columns that are not declared are as the records will have them.".to_owned();
+            let note =
+                "No report is ordered for this: columns that are not declared are as the records will have them."
+                    .to_owned();
             return Ok(Description { table: self.documents(stream, None)?.table().clone(), notes: vec![note] });
         }
         let window =

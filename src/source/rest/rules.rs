@@ -190,7 +190,8 @@ mod tests {
 
     #[test]
     fn those_of_the_body_are_left_out_with_what_is_joined_to_them() {
-        let rules = Rules::parse("status = 420; status = 400 and error missing; header.x-state = busy; error exists").unwrap();
+        let rules =
+            Rules::parse("status = 420; status = 400 and error missing; header.x-state = busy; error exists").unwrap();
         assert_eq!(rules.without_body(), Rules::parse("status = 420; header.x-state = busy").unwrap());
     }
 

@@ -64,7 +64,8 @@ mod tests {
 
     #[test]
     fn what_is_left_of_an_answer_is_still_json() {
-        let told = serde_json::json!({ "url": "https://a/b?a=\"\\&b=\n", "rows": 3, "more": ["x?y", null] }).to_string();
+        let told =
+            serde_json::json!({ "url": "https://a/b?a=\"\\&b=\n", "rows": 3, "more": ["x?y", null] }).to_string();
         let kept: serde_json::Value = serde_json::from_str(&without_queries(&told)).unwrap();
         assert_eq!((kept["url"].as_str(), kept["rows"].as_u64()), (Some("https://a/b?HIDDEN"), Some(3)));
     }

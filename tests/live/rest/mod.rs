@@ -3,6 +3,7 @@
 mod incremental;
 mod killed;
 mod paging;
+mod reports;
 mod trouble;
 
 use std::collections::BTreeMap;

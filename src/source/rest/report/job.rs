@@ -65,7 +65,11 @@ impl Job<'_> {
         };
         let Some(id) = text(&self.answers.order, &envelope, &self.report.id) else {
             let reason = format!("the answer has no `{}`, which `report_id` names", self.report.id);
-            return Ok(Placed::Not(Asked::Failed(unsaid(&answer, reason, "Look at `report_id`: it is a path in the answer to the order."))));
+            return Ok(Placed::Not(Asked::Failed(unsaid(
+                &answer,
+                reason,
+                "Look at `report_id`: it is a path in the answer to the order.",
+            ))));
         };
         let ordered = Ordered { id: id.to_owned(), of: Ordered::digest(request), at: Timestamp::now().to_string() };
         tracing::info!(report = ordered.id, path = request.shown_path(), "ordered a report");
@@ -109,14 +113,23 @@ impl Job<'_> {
         self.report.timeout.saturating_sub(since)
     }
 
-    async fn fetch(&self, ordered: &Ordered, asked: &Request, (answer, envelope): (&Answer, &Envelope)) -> Result<Outcome> {
+    async fn fetch(
+        &self,
+        ordered: &Ordered,
+        asked: &Request,
+        (answer, envelope): (&Answer, &Envelope),
+    ) -> Result<Outcome> {
         let request = match &self.report.file {
             File::Path(path) => file::at_path(self.endpoint, &with_id(path, &ordered.id)),
             File::Url(path) => match text(&self.answers.status, envelope, path) {
                 Some(link) => file::at_link(self.endpoint, link, &asked.url),
                 None => {
                     let reason = format!("it is done, and the answer has no `{path}`, which `report_url` names");
-                    let failure = unsaid(answer, reason, "Look at `report_url`: it is a path in the answer that says that it is done.");
+                    let failure = unsaid(
+                        answer,
+                        reason,
+                        "Look at `report_url`: it is a path in the answer that says that it is done.",
+                    );
                     return Ok(Outcome::Came(Asked::Failed(of(ordered, failure))));
                 }
             },
@@ -148,7 +161,8 @@ impl Job<'_> {
 
     fn late(&self, ordered: &Ordered, state: &str) -> Failure {
         let seconds = self.report.timeout.as_secs_f64();
-        let hint = "Set a longer `report_timeout`, or look whether the state is one of `report_done` or `report_failed`.";
+        let hint =
+            "Set a longer `report_timeout`, or look whether the state is one of `report_done` or `report_failed`.";
         let failure = Failure::passing(format!("it is still {state} after {seconds} s (`report_timeout`)"));
         of(ordered, Failure { hint: Some(hint), ..failure })
     }

@@ -54,8 +54,7 @@ const TEMPLATE: Value = Value::Checked("path with `{id}`", |text| match text.con
 });
 
 /// What says nothing without `report_id`. The others may stand in a source's section, for those of its streams that are reports.
-const ONLY_WITH_ID: [&str; 5] =
-    ["report_status_path", "report_status", "report_done", "report_url", "report_path"];
+const ONLY_WITH_ID: [&str; 5] = ["report_status_path", "report_status", "report_done", "report_url", "report_path"];
 
 /// What the section says of reports, but for where they are; `None` where its stream is no report.
 pub(super) fn of(section: &Section) -> Result<Option<Report>> {
@@ -71,13 +70,16 @@ pub(super) fn of(section: &Section) -> Result<Option<Report>> {
     let needed = |key: &str, what: &str| {
         section.get(key).ok_or_else(|| section.error("report_id", format!("needs `{key}`: {what}")))
     };
-    let status_path = needed("report_status_path", "the path that tells how far the report is, such as `/reports/{id}`")?;
+    let status_path =
+        needed("report_status_path", "the path that tells how far the report is, such as `/reports/{id}`")?;
     let state = needed("report_status", "where that answer has the state, such as `status`")?;
     needed("report_done", "the states that mean that the file is there, such as `DONE`")?;
     let file = match (section.get("report_url"), section.get("report_path")) {
         (Some(path), None) => File::Url(path.to_owned()),
         (None, Some(path)) => File::Path(path.to_owned()),
-        (Some(_), Some(_)) => return Err(section.error("report_path", "stands in place of `report_url`: leave one of them out")),
+        (Some(_), Some(_)) => {
+            return Err(section.error("report_path", "stands in place of `report_url`: leave one of them out"));
+        }
         (None, None) => {
             return Err(section.error(
                 "report_id",

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::job::{Job, Outcome, Placed};
 use super::Ordered;
+use super::job::{Job, Outcome, Placed};
 use crate::error::Error;
 use crate::record::Event;
 use crate::source::feed::{Outlet, Stop};
@@ -20,7 +20,9 @@ impl Pages {
     /// anew, once, where it came to nothing.
     pub async fn report(&mut self, batch: &mut Batch, outlet: &Outlet) -> Result<(Request, Asked), Stop> {
         let endpoint = self.endpoint.clone();
-        let Some((report, answers)) = &endpoint.report else { return Err(Error::bug("the stream is no report").into()) };
+        let Some((report, answers)) = &endpoint.report else {
+            return Err(Error::bug("the stream is no report").into());
+        };
         let request = endpoint.request(&endpoint.paging.first(), self.reached.window.as_ref())?;
         let asker = self.ahead.asker().clone();
         let job = Job { asker: &asker, endpoint: &endpoint, report, answers };

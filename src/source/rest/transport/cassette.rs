@@ -238,6 +238,43 @@ mod tests {
         assert_eq!(unknown.what, What::Refused);
     }
 
+    /// Tells a link that is a permission, and answers what follows it.
+    struct Files;
+
+    #[async_trait]
+    impl Transport for Files {
+        async fn send(&self, request: &Request) -> Result<Answer, Broken> {
+            let body = match request.link {
+                SignedLink::Followed => "id\n1\n",
+                _ => r#"{"url":"https:\/\/files.example.net\/1.csv?a=1\u0026sig=s3cr3t"}"#,
+            };
+            let (headers, body) = (HeaderMap::new(), Body::Memory(body.into()));
+            Ok(Answer { status: StatusCode::OK, headers, body, took: Duration::ZERO })
+        }
+    }
+
+    fn following(link: &str) -> Request {
+        Request { link: SignedLink::Followed, ..Request::get(Url::parse(link).unwrap()) }
+    }
+
+    #[tokio::test]
+    async fn links_that_are_permissions_are_kept_without_their_queries_and_found_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("answers.jsonl");
+        let recording = Recording::to(&path, Arc::new(Files)).unwrap();
+        let status = Request { link: SignedLink::Told, ..request("1") };
+        recording.send(&status).await.unwrap();
+        recording.send(&following("https://files.example.net/1.csv?a=1&sig=s3cr3t")).await.unwrap();
+        let mut own = following("https://api.example.com/1.csv");
+        own.query.push(("sig".into(), "s3cr3t".into()));
+        recording.send(&own).await.unwrap();
+        assert!(!std::fs::read_to_string(&path).unwrap().contains("s3cr3t"));
+        let replay = Replay::of(&path, Faults::default()).unwrap();
+        let told: serde_json::Value = serde_json::from_str(&text(&replay.send(&status).await.unwrap())).unwrap();
+        let file = replay.send(&following(told["url"].as_str().unwrap())).await.unwrap();
+        assert_eq!(text(&file), "id\n1\n");
+    }
+
     #[tokio::test]
     async fn files_that_are_none_are_refused_by_line() {
         let file = tempfile::NamedTempFile::new().unwrap();

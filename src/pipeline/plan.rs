@@ -83,7 +83,7 @@ const STREAM_KEYS: &[Key] = &[
     Key::new(
         "commit_bytes",
         Wants::Bytes,
-        "or after this much data. A full load is committed at the end of each chunk: these keys change nothing there.",
+        "or after this much data. A full load is committed at the end of each chunk, of an API between pages as well.",
     )
     .default("1 GiB"),
     Key::new("idle_interval", Wants::Duration, "A position without rows is committed at most this often.")

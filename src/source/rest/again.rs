@@ -13,6 +13,7 @@ use super::marks::Marks;
 use super::pages::Page;
 use super::paging::{Guard, Next};
 use super::position::Reached;
+use super::report;
 use super::sieve::Sieve;
 use super::target::Target;
 use crate::error::Result;
@@ -81,7 +82,7 @@ impl Again {
         let (mut guard, mut read) = (Guard::default(), 0);
         loop {
             let request = self.endpoint.request(&target)?;
-            let (answer, envelope) = match self.asker.ask(&request, &self.endpoint).await? {
+            let (answer, envelope) = match report::ask(&self.asker, &self.endpoint, &request).await? {
                 Asked::Page(answer, envelope) => (answer, envelope),
                 Asked::Nothing => break,
                 Asked::Failed(failure) if failure.may_be_skipped() => {
@@ -107,7 +108,8 @@ impl Again {
                 Next::End => break,
             }
         }
-        Ok(self.ledger.close(id))
+        self.ledger.close(id);
+        Ok(())
     }
 
     fn leave(&mut self, target: &Target) -> Result<()> {

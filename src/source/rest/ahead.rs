@@ -42,6 +42,7 @@ impl Ahead {
         self.width
     }
 
+    /// For those who ask for something else of the same server.
     pub fn asker(&self) -> &Arc<Asker> {
         &self.asker
     }

@@ -10,7 +10,7 @@ use super::endpoint::Endpoint;
 use super::failure::Failure;
 use super::pace::Pace;
 use super::request::Request;
-use super::transport::{Answer, Transport};
+use super::transport::{self, Answer, Transport};
 use super::verdict::{self, Verdict};
 use crate::config::Section;
 use crate::error::{Error, Kind, Result};
@@ -99,7 +99,7 @@ impl Asker {
                 return Ok(Asked::Failed(failure));
             }
             let wait = asked.unwrap_or_else(|| self.patience.wait(attempts - 1));
-            let (path, reason) = (request.url.path(), &failure.reason);
+            let (path, reason) = (request.shown_path(), &failure.reason);
             let wait_seconds = wait.as_secs_f64();
             tracing::debug!(path, reason, attempts, wait_seconds, "asking again");
             match asked {
@@ -122,6 +122,10 @@ impl Asker {
         let others = busy.others();
         drop(busy);
         let answer = match sent {
+            Ok(answer) => transport::unpacked(answer).await,
+            broken => broken,
+        };
+        let answer = match answer {
             Ok(answer) => answer,
             Err(broken) => {
                 let failure = Failure::of(broken);

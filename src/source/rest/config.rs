@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::pace::Limit;
-use super::{auth, children, endpoint, incremental, paging, transport};
+use super::{auth, children, endpoint, incremental, paging, report, transport};
 use crate::config::{Key, Kind, Section, Value};
 use crate::error::Result;
 use crate::net::tls;
@@ -56,15 +56,17 @@ const KEYS: &[Key] = &[
     ),
 ];
 
-const STREAM_KEYS: &[Key] = &joined::<
-    {
-        endpoint::KEYS.len()
-            + paging::KEYS.len()
-            + incremental::KEYS.len()
-            + children::KEYS.len()
-            + document_keys::KEYS.len()
-    },
->(&[endpoint::KEYS, paging::KEYS, incremental::KEYS, children::KEYS, document_keys::KEYS]);
+const STREAM_KEYS: &[Key] =
+    &joined::<
+        {
+            endpoint::KEYS.len()
+                + paging::KEYS.len()
+                + report::KEYS.len()
+                + incremental::KEYS.len()
+                + children::KEYS.len()
+                + document_keys::KEYS.len()
+        },
+    >(&[endpoint::KEYS, paging::KEYS, report::KEYS, incremental::KEYS, children::KEYS, document_keys::KEYS]);
 
 /// A checked `[source]` section.
 pub struct Settings {

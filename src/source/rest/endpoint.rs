@@ -1,5 +1,7 @@
 //! What a stream asks of its server: the keys of a `[stream]` section.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -9,11 +11,12 @@ use super::body::{Envelope, Format, Found, Path, Wanted};
 use super::children::{Children, Templates};
 use super::incremental::Incremental;
 use super::paging::Paging;
+use super::report::{Answers, Report};
 use super::request::{Params, Request};
 use super::rules::{Of, Rules};
 use super::target::Target;
 use crate::config::{Key, Section, Value};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::record::Mode;
 
 pub const KEYS: &[Key] = &[
@@ -63,7 +66,7 @@ pub const KEYS: &[Key] = &[
     .default("fail"),
     Key::new("retry_when", RULES, "Answers after which to wait and ask again, whatever their status: conditions on values of the body.")
         .example("error.code in 4, 17, 32, 613"),
-    Key::new("fail_when", RULES, "Answers that are failures, whatever their status.").example("status != ok"),
+    Key::new("fail_when", RULES, "Answers that are failures, whatever their status.").example("error exists"),
     Key::new("renew_when", RULES, "Answers that say that the credentials are no longer good, besides those with status 401: others are fetched then, and the request is sent once more.")
         .example("error.code = 190"),
     Key::new(
@@ -106,6 +109,10 @@ pub struct Endpoint {
     pub skip: Option<Skip>,
     /// Where it is read once for each record of another stream.
     pub children: Option<Children>,
+    /// Where the stream's one page is a file that has to be ordered. Its order is what [`Endpoint::request`] makes; all else here is of the
+    /// file.
+    pub report: Option<(Report, Answers)>,
+    base: Url,
 }
 
 /// How many requests may be left out.
@@ -114,42 +121,35 @@ pub struct Skip {
     pub most: usize,
 }
 
+/// Of `retry_when`, `fail_when`, `ignore_when` and `renew_when`.
+type AllRules = [Rules; 4];
+
 impl Endpoint {
     /// Of a stream's section; `base` is its server's URL.
     pub fn of(section: &Section, (base, path): (&Url, &str), mode: Mode) -> Result<Self> {
-        let children = Children::of(section, base)?;
-        let paging = Paging::of(section)?;
         let rules = |key: &str| {
             Rules::parse(section.get(key).unwrap_or_default()).map_err(|problem| section.error(key, problem))
         };
-        let (retry_when, fail_when, ignore_when) = (rules("retry_when")?, rules("fail_when")?, rules("ignore_when")?);
-        let renew_when = rules("renew_when")?;
-        let of_rules = [&retry_when, &fail_when, &ignore_when, &renew_when].into_iter().flat_map(Rules::of);
-        let of_rules = of_rules.filter_map(|of| if let Of::Body(path) = of { Some(path.as_str()) } else { None });
-        let mut paths: Vec<String> = paging.wanted().chain(of_rules).map(str::to_owned).collect();
-        paths.sort();
-        paths.dedup();
-        let parse = |path: &String| {
-            Path::parse(path).map_err(|problem| section.fault("records", format!("`{path}`: {problem}")))
-        };
-        let values = paths.iter().map(parse).collect::<Result<_>>()?;
+        let rules = [rules("retry_when")?, rules("fail_when")?, rules("ignore_when")?, rules("renew_when")?];
+        let children = Children::of(section, base)?;
+        let request = request(section, base, path)?;
+        let report = Report::of(section)?;
         let records = Path::parse(section.text("records")?).map_err(|problem| section.error("records", problem))?;
-        let wanted = Wanted::new(records, values).map_err(|problem| section.fault("records", problem))?;
+        let paging = Paging::of(section)?;
         let format = format(section)?;
-        format.check(&wanted).map_err(|problem| section.fault("records", problem))?;
+        let of_page = match (&report, format) {
+            // They are of what is asked on the way: a file of lines has nothing but records.
+            (Some(_), Format::Lines | Format::Csv { .. }) => rules.clone().map(Rules::without_body),
+            _ => rules.clone(),
+        };
+        let page = Self::judging(section, (base, request.clone()), (format, records), (&paging, &[]), of_page)?;
+        let report = report.map(|report| Self::answers(section, (base, request), &report, rules).map(|a| (report, a)));
         Ok(Self {
-            templates: Templates::of(section, (base, path), children.as_ref())?,
-            request: request(section, base, path)?,
-            format,
             keyset_field: section.get("keyset_field").filter(|_| paging.is_by_key()).map(str::to_owned),
-            paging,
             incremental: (mode == Mode::Incremental).then(|| Incremental::of(section)).transpose()?,
-            wanted,
-            paths,
-            retry_when,
-            fail_when,
-            ignore_when,
-            renew_when,
+            records_may_be_absent: section.text("records_absent")? == "empty",
+            report: report.transpose()?,
+            templates: Templates::of(section, (base, path), children.as_ref())?,
             skip: match section.text("on_error")? {
                 "keep_going" => {
                     Some(Skip { most: usize::try_from(section.integer("max_failures")?).unwrap_or(usize::MAX) })
@@ -157,8 +157,86 @@ impl Endpoint {
                 _ => None,
             },
             children,
-            records_may_be_absent: section.text("records_absent")? == "empty",
+            ..page
         })
+    }
+
+    /// What a report's order is answered with, and what is said of it later.
+    fn answers(
+        section: &Section,
+        (base, request): (&Url, Request),
+        report: &Report,
+        [retry_when, fail_when, ignore_when, renew_when]: AllRules,
+    ) -> Result<Answers> {
+        for (key, path) in report.paths() {
+            at(base, &path).map_err(|problem| section.error(key, problem))?;
+        }
+        let judging = |values: &[&str], rules: AllRules| {
+            let (format, records) = (Format::Json, Path::root());
+            let paging = Paging::of(section)?;
+            Self::judging(section, (base, request.clone()), (format, records), (&paging, values), rules).map(Arc::new)
+        };
+        // Of a report that is not known, say, nothing is left out in silence.
+        let of_status = [retry_when.clone(), fail_when.clone(), Rules::default(), renew_when.clone()];
+        Ok(Answers {
+            status: judging(&report.of_status(), of_status)?,
+            order: judging(&report.of_order(), [retry_when, fail_when, ignore_when, renew_when])?,
+        })
+    }
+
+    /// Answers of a format that are judged by these rules, and have these values looked for in them besides.
+    fn judging(
+        section: &Section,
+        (base, request): (&Url, Request),
+        (format, records): (Format, Path),
+        (paging, values): (&Paging, &[&str]),
+        rules: AllRules,
+    ) -> Result<Self> {
+        let of_rules = rules.iter().flat_map(Rules::of);
+        let of_rules = of_rules.filter_map(|of| if let Of::Body(path) = of { Some(path.as_str()) } else { None });
+        let wanted = paging.wanted().chain(values.iter().copied()).chain(of_rules);
+        let mut paths: Vec<String> = wanted.map(str::to_owned).collect();
+        paths.sort();
+        paths.dedup();
+        let parse = |path: &String| {
+            Path::parse(path).map_err(|problem| section.fault("records", format!("`{path}`: {problem}")))
+        };
+        let values = paths.iter().map(parse).collect::<Result<_>>()?;
+        let wanted = Wanted::new(records, values).map_err(|problem| section.fault("records", problem))?;
+        format.check(&wanted).map_err(|problem| section.fault("records", problem))?;
+        let [retry_when, fail_when, ignore_when, renew_when] = rules;
+        Ok(Self {
+            request,
+            templates: Templates::default(),
+            format,
+            keyset_field: None,
+            paging: paging.clone(),
+            incremental: None,
+            wanted,
+            paths,
+            retry_when,
+            fail_when,
+            ignore_when,
+            renew_when,
+            skip: None,
+            children: None,
+            records_may_be_absent: false,
+            report: None,
+            base: base.clone(),
+        })
+    }
+
+    /// A GET for another path of the same server, with what all its requests have, and without what is of this endpoint alone.
+    pub fn beside(&self, path: &str) -> Result<Request> {
+        let url = at(&self.base, path).map_err(|problem| Error::data(format!("a path {problem}")))?;
+        let mut request = at_url(url);
+        request.headers = self.request.headers.clone();
+        request.headers.remove(CONTENT_TYPE);
+        Ok(request)
+    }
+
+    pub fn is_of_server(&self, url: &Url) -> bool {
+        url.origin() == self.base.origin()
     }
 
     /// The request for a page.
@@ -202,9 +280,7 @@ fn format(section: &Section) -> Result<Format> {
 }
 
 fn request(section: &Section, base: &Url, path: &str) -> Result<Request> {
-    let mut request = Request::get(joined(section, base, path)?);
-    request.query = request.url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
-    request.url.set_query(None);
+    let mut request = at_url(at(base, path).map_err(|problem| section.error("query", problem))?);
     if section.text("method")? == "post" {
         request.method = Method::POST;
     }
@@ -235,19 +311,25 @@ fn request(section: &Section, base: &Url, path: &str) -> Result<Request> {
 }
 
 /// A path behind the server's URL. A whole URL must be of that server.
-pub fn joined(section: &Section, base: &Url, path: &str) -> Result<Url> {
-    let wrong = |message: &str| section.error("query", message);
+pub fn at(base: &Url, path: &str) -> Result<Url, &'static str> {
     let whole = match path.contains("://") {
-        true => Url::parse(path).map_err(|_| wrong("is no URL"))?,
+        true => Url::parse(path).map_err(|_| "is no URL")?,
         false => {
             let (base_text, path) = (base.as_str().trim_end_matches('/'), path.trim_start_matches('/'));
-            Url::parse(&format!("{base_text}/{path}")).map_err(|_| wrong("is no path of a URL"))?
+            Url::parse(&format!("{base_text}/{path}")).map_err(|_| "is no path of a URL")?
         }
     };
     match whole.origin() == base.origin() {
         true => Ok(whole),
-        false => Err(wrong("leads to another server than `base_url`")),
+        false => Err("leads to another server than `base_url`"),
     }
+}
+
+fn at_url(url: Url) -> Request {
+    let mut request = Request::get(url);
+    request.query = request.url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+    request.url.set_query(None);
+    request
 }
 
 fn headers(section: &Section, headers: &mut HeaderMap) -> Result<()> {

@@ -54,7 +54,7 @@ impl Failure {
     /// As the error that ends a run.
     pub fn error(&self, request: &Request) -> Error {
         let Self { reason, attempts, .. } = self;
-        let asked = format!("{} {}", request.method, request.url.path());
+        let asked = format!("{} {}", request.method, request.shown_path());
         let times = if *attempts > 1 { format!(" ({attempts} attempts)") } else { String::new() };
         let said = self.excerpt.as_ref().map(|excerpt| format!(": {excerpt}")).unwrap_or_default();
         let error = Error::new(self.kind, format!("{asked}: {reason}{times}{said}"));

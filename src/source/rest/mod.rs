@@ -2,7 +2,8 @@
 //!
 //! A request ([`request`]) is signed ([`auth`]), paced ([`pace`]), sent ([`transport`]) and judged ([`verdict`]) until it has come to
 //! something ([`asking`]); what comes after a page its own words tell ([`paging`]); its records ([`body`]) become rows as all documents do
-//! ([`documents`](super::documents)). A page is there to its end before a row of it is handed on.
+//! ([`documents`](super::documents)). A page is there to its end before a row of it is handed on. Where the server makes a file of what is
+//! asked for, that is the page ([`report`]).
 
 mod again;
 mod ahead;
@@ -22,9 +23,11 @@ mod pace;
 mod pages;
 mod paging;
 mod position;
+mod report;
 mod request;
 mod rules;
 mod sieve;
+mod signed_link;
 mod target;
 mod transport;
 mod verdict;
@@ -222,6 +225,12 @@ impl Source for Rest {
 
     async fn describe(&self, stream: &Stream) -> Result<Description> {
         let endpoint = self.endpoint(&stream.selection)?;
+        if endpoint.report.is_some() {
+            let note =
+                "No report is ordered for this: columns that are not declared are as the records will have them."
+                    .to_owned();
+            return Ok(Description { table: self.documents(stream, None)?.table().clone(), notes: vec![note] });
+        }
         let asker = self.asker().await?;
         let window =
             endpoint.incremental.as_ref().map(|settings| settings.first(None, Timestamp::now())).transpose()?.flatten();

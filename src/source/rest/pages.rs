@@ -150,7 +150,10 @@ impl Pages {
         }
         while let Some(place) = self.reached.next.clone() {
             let target = Target { parent: self.reached.parent.clone(), window: self.reached.window.clone(), place };
-            let (request, asked) = self.ahead.get(&target, size, following).await?;
+            let (request, asked) = match self.endpoint.report {
+                Some(_) => self.report(&target, outlet).await?,
+                None => self.ahead.get(&target, size, following).await?,
+            };
             let (next, records) = match asked {
                 Asked::Page(answer, envelope) => {
                     let page = Page::of(&request, &answer, envelope, self.ahead.asker().auth.secrets());
@@ -172,7 +175,8 @@ impl Pages {
                 Next::At(place) => Some(place),
                 Next::End => {
                     self.ahead.leave(&target);
-                    return Ok(self.reached.next = None);
+                    self.reached.next = None;
+                    return Ok(());
                 }
             };
             if self.told.elapsed() >= BETWEEN_PLACES {
@@ -220,7 +224,7 @@ impl Pages {
     }
 
     /// Hands on what is at hand, and says where reading goes on.
-    async fn tell(&mut self, outlet: &Outlet) -> Result<(), Stop> {
+    pub async fn tell(&mut self, outlet: &Outlet) -> Result<(), Stop> {
         self.delivery.flush(outlet).await?;
         outlet.send(Event::Checkpoint(self.checkpoint()?)).await?;
         self.told = Instant::now();

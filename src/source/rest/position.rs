@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::children::Parent;
 use super::incremental::{Incremental, Window};
 use super::paging::Place;
+use super::report::Ordered;
 use crate::error::{Error, Kind, Result};
 use crate::record::{Mode, Position};
 
@@ -27,6 +28,9 @@ pub struct Reached {
     /// The next page; none behind the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Place>,
+    /// What was ordered for it, and is waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<Ordered>,
     /// How many pages and records have been read since it was begun.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub pages: u64,
@@ -98,6 +102,10 @@ mod tests {
         let position = reached.position().unwrap();
         assert_eq!(position.as_value()["next"], json!({ "page": 17 }));
         assert_eq!(Reached::of(&position, None).unwrap(), reached);
+        let of = "0123".to_owned();
+        let report = Some(Ordered { id: "17".to_owned(), of, at: "2026-01-01T00:00:00Z".to_owned() });
+        let waiting = Reached { report, ..reached };
+        assert_eq!(Reached::of(&waiting.position().unwrap(), None).unwrap(), waiting);
         assert_eq!(Reached::of(&Position::new(json!({ "read_at": 1 })), None).unwrap_err().kind(), Kind::Lost);
     }
 }

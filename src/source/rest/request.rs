@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use url::Url;
 
 use super::paging::is_secret;
+use super::signed_link::SignedLink;
 
 /// What stands in a query as it is. Of all ways to write one, only this is read alike by everybody: a space as `%20`, which
 /// a plus sign is not to those that sign requests.
@@ -20,7 +21,7 @@ const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b
 #[derive(Clone)]
 pub struct Request {
     pub method: Method,
-    /// Without a query.
+    /// Without a query, but for a link that has to be followed as it is written.
     pub url: Url,
     /// Parameters of the query, in their order, repeated ones too; encoded when it is sent.
     pub query: Vec<(String, String)>,
@@ -32,6 +33,7 @@ pub struct Request {
     pub follows: bool,
     /// What it was signed with.
     pub added: Added,
+    pub link: SignedLink,
 }
 
 /// Names of what [`Auth`](super::auth::Auth) has added to a request: what no other origin gets to see.
@@ -66,8 +68,8 @@ impl Params {
 
 impl Request {
     pub fn get(url: Url) -> Self {
-        let (query, headers, added) = (Vec::new(), HeaderMap::new(), Added::default());
-        Self { method: Method::GET, url, query, headers, body: None, params: Params::Query, follows: true, added }
+        let (query, headers, added, link) = (Vec::new(), HeaderMap::new(), Added::default(), SignedLink::None);
+        Self { method: Method::GET, url, query, headers, body: None, params: Params::Query, follows: true, added, link }
     }
 
     pub fn post(url: Url, content_type: &'static str, body: impl Into<Bytes>) -> Self {
@@ -82,9 +84,18 @@ impl Request {
         if !self.query.is_empty() {
             let encode = |text| utf8_percent_encode(text, IN_QUERY);
             let pairs = self.query.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value)));
-            url.set_query(Some(&pairs.collect::<Vec<_>>().join("&")));
+            let written = url.query().map(str::to_owned);
+            url.set_query(Some(&written.into_iter().chain(pairs).collect::<Vec<_>>().join("&")));
         }
         url
+    }
+
+    /// What of its URL may be shown.
+    pub fn shown_path(&self) -> &str {
+        match self.link {
+            SignedLink::Followed => "(the file's link)",
+            _ => self.url.path(),
+        }
     }
 
     /// Adds a parameter, beside those of its name that are there.
@@ -127,7 +138,7 @@ impl Request {
         };
         let query: Vec<_> = self.query.iter().map(pair).collect();
         let mark = if query.is_empty() { "" } else { "?" };
-        format!("{} {}{mark}{}", self.method, self.url.path(), query.join("&"))
+        format!("{} {}{mark}{}", self.method, self.shown_path(), query.join("&"))
     }
 
     /// The secrets that it was signed with: whatever it is answered with may repeat them.
@@ -137,7 +148,20 @@ impl Request {
         let words = headers.flat_map(|value| value.split_whitespace().skip(1).chain([value]));
         let query =
             self.query.iter().filter(|(name, _)| self.added.query.contains(name)).map(|(_, value)| value.as_str());
-        words.chain(query).filter(|word| word.len() >= 4).map(str::to_owned).collect()
+        let words = words.chain(query).filter(|word| word.len() >= 4).map(str::to_owned);
+        words.chain(self.permissions()).collect()
+    }
+
+    /// Of a link that is a permission, what makes it one: its longer values, as they are written and as they are meant.
+    fn permissions(&self) -> Vec<String> {
+        if self.link != SignedLink::Followed {
+            return Vec::new();
+        }
+        let url = self.full_url();
+        let written = url.query().unwrap_or_default().split(['&', '=']).map(str::to_owned);
+        let meant = url.query_pairs().map(|(_, value)| value.into_owned());
+        // Dates and words are in the file too, where nobody wants them hidden.
+        written.chain(meant).filter(|value| value.len() >= 12).collect()
     }
 
     /// Adds a header that is a secret, in place of those of its name.
@@ -181,7 +205,7 @@ impl std::fmt::Debug for Request {
         let query: Vec<_> = self.query.iter().map(|(name, _)| name).collect();
         let headers: Vec<_> = self.headers.keys().collect();
         let mut shown = f.debug_struct("Request");
-        shown.field("method", &self.method).field("path", &self.url.path());
+        shown.field("method", &self.method).field("path", &self.shown_path());
         shown.field("query", &query).field("headers", &headers).finish_non_exhaustive()
     }
 }
@@ -243,6 +267,16 @@ mod tests {
         assert_eq!(form.body.unwrap(), "a=1&page=2&a=3");
         assert_eq!(Params::of_body(Some(b"[1]")), None);
         assert_eq!(Params::of_body(Some(b"a=1")), Some(Params::Form));
+    }
+
+    #[test]
+    fn a_link_that_is_a_permission_goes_out_as_it_is_written_and_is_not_shown() {
+        let written = "https://files.example.net/t0ken/a.csv?e=60&sig=ab%2bcdefghijkl+m%3D&x";
+        let link = Request { link: SignedLink::Followed, ..Request::get(Url::parse(written).unwrap()) };
+        assert_eq!(link.full_url().as_str(), written);
+        assert_eq!(link.secrets(), ["ab%2bcdefghijkl+m%3D", "ab+cdefghijkl m="]);
+        assert!(!link.shown_path().contains("t0ken"));
+        assert!(!format!("{link:?}").contains("sig="), "{link:?}");
     }
 
     #[test]

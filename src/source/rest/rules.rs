@@ -55,6 +55,12 @@ impl Rules {
         self.0.is_empty()
     }
 
+    /// Those that look at nothing of a body.
+    pub fn without_body(self) -> Self {
+        let looks = |all: &Vec<Condition>| all.iter().any(|condition| matches!(condition.of, Of::Body(_)));
+        Self(self.0.into_iter().filter(|all| !looks(all)).collect())
+    }
+
     /// What they look at.
     pub fn of(&self) -> impl Iterator<Item = &Of> {
         self.0.iter().flatten().map(|condition| &condition.of)
@@ -180,6 +186,13 @@ mod tests {
         assert!(hold("error missing", &[]) && !hold("error missing", &error));
         let ready = [(Of::Header("x-state".to_owned()), "busy")];
         assert!(hold("header.X-State != ready", &ready) && !hold("header.x-state != ready", &[]));
+    }
+
+    #[test]
+    fn those_of_the_body_are_left_out_with_what_is_joined_to_them() {
+        let rules =
+            Rules::parse("status = 420; status = 400 and error missing; header.x-state = busy; error exists").unwrap();
+        assert_eq!(rules.without_body(), Rules::parse("status = 420; header.x-state = busy").unwrap());
     }
 
     #[test]

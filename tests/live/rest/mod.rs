@@ -6,6 +6,7 @@ mod failed;
 mod incremental;
 mod killed;
 mod paging;
+mod reports;
 mod trouble;
 
 use std::collections::BTreeMap;

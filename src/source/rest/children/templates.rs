@@ -5,14 +5,14 @@ use url::Url;
 use super::Children;
 use super::template::{For, Template};
 use crate::config::Section;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::source::rest::endpoint;
 use crate::source::rest::request::Request;
 
 /// How requests are filled for each parent.
 #[derive(Debug, Clone, Default)]
 pub struct Templates {
-    path: Option<(Section, Url, Template)>,
+    path: Option<(Url, Template)>,
     query: bool,
     body: Option<For>,
 }
@@ -27,7 +27,7 @@ impl Templates {
             })
         };
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        let path = template("query", path)?.map(|of| (section.clone(), base.clone(), of));
+        let path = template("query", path)?.map(|of| (base.clone(), of));
         let mut has_query = template("query", query)?.is_some();
         for (name, text) in section.members("param.") {
             has_query |= template(&format!("param.{name}"), text)?.is_some();
@@ -46,8 +46,9 @@ impl Templates {
 
     /// Has a request ask for what a parent has.
     pub fn fill(&self, request: &mut Request, values: &[(String, &str)]) -> Result<()> {
-        if let Some((section, base, path)) = &self.path {
-            request.url = endpoint::joined(section, base, &path.fill(values, For::Path)?)?;
+        if let Some((base, path)) = &self.path {
+            let path = path.fill(values, For::Path)?;
+            request.url = endpoint::at(base, &path).map_err(|problem| Error::data(format!("a path {problem}")))?;
         }
         if self.query {
             for (_, text) in &mut request.query {

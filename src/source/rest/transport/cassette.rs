@@ -7,7 +7,6 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::Engine;
@@ -20,6 +19,7 @@ use super::faults::Faults;
 use super::{Answer, Body, Broken, Transport, What};
 use crate::error::{Error, Result};
 use crate::source::rest::request::Request;
+use crate::source::rest::signed_link::{SignedLink, without_queries};
 
 /// What stands in place of a secret.
 const HIDDEN: &str = "HIDDEN";
@@ -49,7 +49,10 @@ type Asked = (String, String, Vec<(String, String)>, Option<String>);
 
 fn asked(request: &Request) -> Asked {
     let is_kept = |(name, _): &&(String, String)| !request.added.query.contains(name);
-    let query = request.query.iter().filter(is_kept).cloned().collect();
+    let query = match request.link {
+        SignedLink::Followed => Vec::new(),
+        _ => request.query.iter().filter(is_kept).cloned().collect(),
+    };
     let sent = request.body.as_ref().map(|body| String::from_utf8_lossy(body).into_owned());
     (request.method.to_string(), request.url.path().to_owned(), query, sent)
 }
@@ -90,6 +93,7 @@ impl Transport for Recording {
         let secrets = request.secrets();
         let (method, path, query, sent) = asked(request);
         let (body, base64) = match String::from_utf8(bytes) {
+            Ok(text) if request.link == SignedLink::Told => (Some(without_queries(&hide(text, &secrets))), None),
             Ok(text) => (Some(hide(text, &secrets)), None),
             Err(not_text) => (None, Some(STANDARD.encode(not_text.into_bytes()))),
         };
@@ -175,7 +179,7 @@ impl Line {
             (None, None) => Vec::new(),
         };
         let status = StatusCode::from_u16(self.status).map_err(|_| odd("a status that is none"))?;
-        Ok(Answer { status, headers, body: Body::Memory(body.into()), took: Duration::ZERO })
+        Ok(Answer { status, headers, body: Body::Memory(body.into()) })
     }
 }
 
@@ -196,7 +200,7 @@ mod tests {
             headers.insert("x-next", HeaderValue::from_str(&query).unwrap());
             headers.insert(SET_COOKIE, HeaderValue::from_static("session=1"));
             let body = Body::Memory(format!(r#"{{"next":"?{query}"}}"#).into());
-            Ok(Answer { status: StatusCode::OK, headers, body, took: Duration::ZERO })
+            Ok(Answer { status: StatusCode::OK, headers, body })
         }
     }
 
@@ -231,6 +235,43 @@ mod tests {
         }
         let unknown = replay.send(&request("3")).await.unwrap_err();
         assert_eq!(unknown.what, What::Refused);
+    }
+
+    /// Tells a link that is a permission, and answers what follows it.
+    struct Files;
+
+    #[async_trait]
+    impl Transport for Files {
+        async fn send(&self, request: &Request) -> Result<Answer, Broken> {
+            let body = match request.link {
+                SignedLink::Followed => "id\n1\n",
+                _ => r#"{"url":"https:\/\/files.example.net\/1.csv?a=1\u0026sig=s3cr3t"}"#,
+            };
+            let (headers, body) = (HeaderMap::new(), Body::Memory(body.into()));
+            Ok(Answer { status: StatusCode::OK, headers, body })
+        }
+    }
+
+    fn following(link: &str) -> Request {
+        Request { link: SignedLink::Followed, ..Request::get(Url::parse(link).unwrap()) }
+    }
+
+    #[tokio::test]
+    async fn links_that_are_permissions_are_kept_without_their_queries_and_found_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("answers.jsonl");
+        let recording = Recording::to(&path, Arc::new(Files)).unwrap();
+        let status = Request { link: SignedLink::Told, ..request("1") };
+        recording.send(&status).await.unwrap();
+        recording.send(&following("https://files.example.net/1.csv?a=1&sig=s3cr3t")).await.unwrap();
+        let mut own = following("https://api.example.com/1.csv");
+        own.query.push(("sig".into(), "s3cr3t".into()));
+        recording.send(&own).await.unwrap();
+        assert!(!std::fs::read_to_string(&path).unwrap().contains("s3cr3t"));
+        let replay = Replay::of(&path, Faults::default()).unwrap();
+        let told: serde_json::Value = serde_json::from_str(&text(&replay.send(&status).await.unwrap())).unwrap();
+        let file = replay.send(&following(told["url"].as_str().unwrap())).await.unwrap();
+        assert_eq!(text(&file), "id\n1\n");
     }
 
     #[tokio::test]

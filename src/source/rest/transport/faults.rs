@@ -2,7 +2,6 @@
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::time::Duration;
 
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
@@ -86,7 +85,7 @@ impl Fault {
             if status == StatusCode::TOO_MANY_REQUESTS {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("0"));
             }
-            Ok(Answer { status, headers, body: Body::Memory(body.into()), took: Duration::ZERO })
+            Ok(Answer { status, headers, body: Body::Memory(body.into()) })
         };
         match self {
             Fault::Status(status) => said(status, r#"{"error":"a fault of the replay"}"#),

@@ -1,6 +1,6 @@
 //! Requests over the network.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderValue};
@@ -46,7 +46,6 @@ impl Live {
     }
 
     async fn answer(&self, request: &Request) -> Result<Answer, Broken> {
-        let begun = Instant::now();
         let mut hop = Hop::first(request);
         loop {
             let response = self.once(&hop).await?;
@@ -54,7 +53,7 @@ impl Live {
                 true => hop.next(response.status(), response.headers())?,
                 false => None,
             };
-            let Some(next) = next else { break answered(response, begun).await };
+            let Some(next) = next else { break answered(response).await };
             hop = next;
         }
     }
@@ -80,12 +79,12 @@ impl Transport for Live {
     }
 }
 
-async fn answered(response: Response, begun: Instant) -> Result<Answer, Broken> {
+async fn answered(response: Response) -> Result<Answer, Broken> {
     let (status, mut headers) = (response.status(), response.headers().clone());
     let body = receiving::whole(response).await?;
     headers.remove(CONTENT_ENCODING);
     headers.remove(CONTENT_LENGTH);
-    Ok(Answer { status, headers, body, took: begun.elapsed() })
+    Ok(Answer { status, headers, body })
 }
 
 /// As the section says. Where it speaks no TLS, a redirect may still lead to a server that does, which is verified: a

@@ -13,9 +13,9 @@ mod redirect;
 pub mod server;
 #[cfg(test)]
 mod tests;
+mod unpacking;
 
 use std::fmt;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::StatusCode;
@@ -23,6 +23,7 @@ use reqwest::header::HeaderMap;
 
 pub use self::body::{Body, Spool};
 pub use self::live::Live;
+pub use self::unpacking::unpacked;
 use super::request::Request;
 
 /// Sends a request once, and takes its answer to the end.
@@ -41,8 +42,6 @@ pub struct Answer {
     /// Without `Content-Encoding` and `Content-Length`, which are no longer true of the body.
     pub headers: HeaderMap,
     pub body: Body,
-    /// From the sending to the body's end.
-    pub took: Duration,
 }
 
 /// Shows no header and nothing of the body: either may have a secret.
@@ -91,11 +90,4 @@ pub enum What {
     NoRoom,
     /// It cannot be sent as it is: more redirects than are followed, a header that is none.
     Refused,
-}
-
-impl What {
-    /// Whether the same request may be answered another time.
-    pub fn is_passing(self) -> bool {
-        !matches!(self, What::Untrusted | What::Refused)
-    }
 }

@@ -10,7 +10,7 @@ use super::content::{Coding, decoded};
 use super::{Body, Broken, What};
 
 /// What a body may take in memory; beyond that it goes to a file.
-const IN_MEMORY: usize = 4 << 20;
+pub(super) const IN_MEMORY: usize = 4 << 20;
 
 /// How many pieces may wait for their decoding or writing: what bounds memory where a server is faster than the disk.
 const WAITING: usize = 4;
@@ -58,7 +58,7 @@ async fn aside(mut response: Response, begun: Bytes, mut length: Length, codings
     came.and(body)
 }
 
-async fn blocking(work: impl FnOnce() -> Result<Body, Broken> + Send + 'static) -> Result<Body, Broken> {
+pub(super) async fn blocking(work: impl FnOnce() -> Result<Body, Broken> + Send + 'static) -> Result<Body, Broken> {
     let ended = |_| Broken::new(What::CutOff, "the program is ending");
     tokio::task::spawn_blocking(work).await.map_err(ended)?
 }

@@ -1,0 +1,121 @@
+//! The keys of reports.
+
+use super::{File, Report, States};
+use crate::config::{Key, Section, Value};
+use crate::error::Result;
+use crate::source::rest::body::Path;
+use crate::source::rest::paging;
+
+pub const KEYS: &[Key] = &[
+    Key::new(
+        "report_id",
+        PATH,
+        "Of an API that makes a file before one can fetch it: where the answer to `path`, the order, has the report's id. The report is asked \
+         for until it is done, and its file, in `response_format`, is the stream's one page.",
+    )
+    .example("id"),
+    Key::new("report_status_path", TEMPLATE, "The path, behind `base_url`, that tells how far a report is. `{id}` stands for the id.")
+        .example("/reports/{id}"),
+    Key::new("report_status", PATH, "Where that answer, which is JSON, has the state.").example("status"),
+    Key::new("report_done", Value::List, "The states that mean that the file is there.").example("DONE"),
+    Key::new(
+        "report_failed",
+        Value::List,
+        "The states that mean that there will be no file. A report in any other state is waited for.",
+    )
+    .default("FAILED, EXPIRED, CANCELLED, ERROR"),
+    Key::new(
+        "report_url",
+        PATH,
+        "Where the answer that says that it is done has the file's URL. That may be on another server, which gets nothing that requests are \
+         signed with; its query is kept nowhere and never shown.",
+    )
+    .example("url"),
+    Key::new("report_path", TEMPLATE, "In place of `report_url`: the path of the file behind `base_url`, with `{id}`.")
+        .example("/reports/{id}/download"),
+    Key::new(
+        "report_poll",
+        Value::Duration,
+        "The wait before a report is asked for, which grows by half each time. Where the server says how long to wait (Retry-After), it is that.",
+    )
+    .default("5s"),
+    Key::new("report_poll_most", Value::Duration, "It does not grow beyond this.").default("1m"),
+    Key::new("report_timeout", Value::Duration, "A report that is not done so long after its order has failed.").default("2h"),
+];
+
+const PATH: Value = Value::Checked("path (`id`, `job.id`)", |text| match Path::parse(text) {
+    Ok(path) if !path.steps().is_empty() && !path.has_each() => Ok(()),
+    _ => Err("must be the path of one value, such as `id` or `job.id`"),
+});
+
+const TEMPLATE: Value = Value::Checked("path with `{id}`", |text| match text.contains(super::ID) {
+    true => Ok(()),
+    false => Err("must have `{id}` in it, where the report's id goes, such as `/reports/{id}`"),
+});
+
+/// What says nothing without `report_id`. The others may stand in a source's section, for those of its streams that are reports.
+const ONLY_WITH_ID: [&str; 5] = ["report_status_path", "report_status", "report_done", "report_url", "report_path"];
+
+/// What the section says of reports, but for where they are; `None` where its stream is no report.
+pub(super) fn of(section: &Section) -> Result<Option<Report>> {
+    let Some(id) = section.get("report_id") else {
+        return match ONLY_WITH_ID.into_iter().find(|key| section.is_set(key)) {
+            Some(key) => Err(section
+                .error(key, "needs `report_id`: where the answer to the order has the report's id")
+                .hint("Reports need `report_id`, `report_status_path`, `report_status`, `report_done`, and `report_url` or `report_path`.")),
+            None => Ok(None),
+        };
+    };
+    refuse_pages(section)?;
+    let needed = |key: &str, what: &str| {
+        section.get(key).ok_or_else(|| section.error("report_id", format!("needs `{key}`: {what}")))
+    };
+    let status_path =
+        needed("report_status_path", "the path that tells how far the report is, such as `/reports/{id}`")?;
+    let state = needed("report_status", "where that answer has the state, such as `status`")?;
+    needed("report_done", "the states that mean that the file is there, such as `DONE`")?;
+    let file = match (section.get("report_url"), section.get("report_path")) {
+        (Some(path), None) => File::Url(path.to_owned()),
+        (None, Some(path)) => File::Path(path.to_owned()),
+        (Some(_), Some(_)) => {
+            return Err(section.error("report_path", "stands in place of `report_url`: leave one of them out"));
+        }
+        (None, None) => {
+            return Err(section.error(
+                "report_id",
+                "needs `report_url`, where the answer has the file's URL, or `report_path`, the file's path, such as `/reports/{id}/download`",
+            ));
+        }
+    };
+    let states = States { done: section.list("report_done"), failed: section.list("report_failed") };
+    if let Some(both) = states.failed.iter().find(|state| states.is_done(state)) {
+        return Err(section.error("report_failed", format!("has `{both}`, which `report_done` has too")));
+    }
+    let (wait, longest_wait) = (section.duration("report_poll")?, section.duration("report_poll_most")?);
+    if wait.is_zero() {
+        return Err(section.error("report_poll", "must be longer than nothing: a server is not asked without a pause"));
+    }
+    Ok(Some(Report {
+        id: id.to_owned(),
+        status_path: status_path.to_owned(),
+        state: state.to_owned(),
+        states,
+        file,
+        wait,
+        longest_wait: longest_wait.max(wait),
+        timeout: section.duration("report_timeout")?,
+    }))
+}
+
+/// A report is one page.
+fn refuse_pages(section: &Section) -> Result<()> {
+    if section.text("pagination")? != "none" {
+        return Err(section
+            .error("pagination", "cannot stand with `report_id`: a report is one file, which has no pages")
+            .hint("Leave `pagination` out. What the order asks for is said by `param.NAME` and `body`."));
+    }
+    match paging::KEYS.iter().find(|key| key.name != "pagination" && section.is_set(key.name)) {
+        Some(key) => Err(section.error(key.name, "is of pages, and a report (`report_id`) has none: leave it out")),
+        None => Ok(()),
+    }
+}

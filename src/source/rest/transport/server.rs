@@ -13,12 +13,10 @@ use url::Url;
 /// What was asked.
 #[derive(Debug, Clone)]
 pub struct Asked {
-    pub method: String,
     /// With its query.
     pub path: String,
     /// By their names in lower case.
     pub headers: BTreeMap<String, String>,
-    pub body: Vec<u8>,
 }
 
 /// What happens on the connection then.
@@ -128,7 +126,7 @@ async fn next(stream: &mut TcpStream, read: &mut Vec<u8>) -> io::Result<Option<A
     read.drain(..end + 4);
     let mut lines = text.lines();
     let mut first = lines.next().unwrap_or_default().split(' ').map(str::to_owned);
-    let (method, path) = (first.next().unwrap_or_default(), first.next().unwrap_or_default());
+    let path = first.nth(1).unwrap_or_default();
     let header = |line: &str| line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.to_owned()));
     let headers: BTreeMap<_, _> = lines.filter_map(header).collect();
     let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
@@ -137,5 +135,6 @@ async fn next(stream: &mut TcpStream, read: &mut Vec<u8>) -> io::Result<Option<A
             return Ok(None);
         }
     }
-    Ok(Some(Asked { method, path, headers, body: read.drain(..length).collect() }))
+    read.drain(..length);
+    Ok(Some(Asked { path, headers }))
 }

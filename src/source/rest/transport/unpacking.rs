@@ -45,7 +45,6 @@ fn unpack(body: Body) -> Result<Body, Broken> {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-    use std::time::Duration;
 
     use reqwest::StatusCode;
     use reqwest::header::HeaderMap;

@@ -331,6 +331,9 @@ pub struct Conditions {
     pub bytes_a_day: Option<u64>,
 }
 
+/// Makes a source whose answers come as the exchange says.
+pub type MakeOver = fn(&Section, &Exchange) -> Result<Box<dyn Source>>;
+
 /// How a source is made from its section.
 pub struct Maker {
     pub kind: Kind,
@@ -345,7 +348,7 @@ pub struct Maker {
     pub make: fn(&Section) -> Result<Box<dyn Source>>,
     /// The same of a source whose answers can be kept in a file and come out of one. Makes or reads that file, so that what
     /// is wrong with it is said first of all.
-    pub exchange: Option<fn(&Section, &Exchange) -> Result<Box<dyn Source>>>,
+    pub exchange: Option<MakeOver>,
 }
 
 /// A batch is handed on at this many rows,

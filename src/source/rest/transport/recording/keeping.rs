@@ -60,6 +60,10 @@ impl Sheet {
         self.reel.has_end()
     }
 
+    fn secrets(&self, request: &Request) -> Vec<String> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).with(request)
+    }
+
     fn write(&self, line: &impl Serialize) -> io::Result<()> {
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
@@ -98,8 +102,7 @@ impl Recording {
 impl Transport for Recording {
     async fn send(&self, request: &Request) -> Result<Answer, Broken> {
         let sheet = self.sheet.clone();
-        let secrets = sheet.known.lock().unwrap_or_else(PoisonError::into_inner).with(request);
-        let asked = Asked::of(request, &secrets);
+        let asked = Asked::of(request, &sheet.secrets(request));
         if !sheet.reel.take() {
             sheet.write(&Line::cut(asked)).map_err(|error| not_kept(&error))?;
             return Err(Broken::cut());
@@ -109,6 +112,8 @@ impl Transport for Recording {
             sheet.reel.give_back();
         }
         let answer = answer?;
+        // Other requests may have brought new ones meanwhile.
+        let secrets = sheet.secrets(request);
         // A large body is in a file, and all of it is looked through.
         let kept = tokio::task::spawn_blocking(move || {
             let kept = sheet.keep(asked, &answer, &secrets);

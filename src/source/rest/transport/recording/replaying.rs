@@ -49,11 +49,15 @@ impl Replay {
         let mut text = Vec::new();
         while reader.read_until(b'\n', &mut text).map_err(|error| wrong(error.to_string()))? > 0 {
             number += 1;
+            let line = line(&text);
             if text.iter().all(u8::is_ascii_whitespace) {
+                // People leave such lines behind.
             } else if begun.is_none() {
                 begun = Some(Head::parse(&text).map_err(wrong)?);
+            } else if line.is_err() && !text.ends_with(b"\n") {
+                tracing::warn!(file = %path.display(), "the recording ends within an answer, which is left out");
             } else {
-                let (asked, has_answer) = line(&text)
+                let (asked, has_answer) = line
                     .map_err(|place| wrong(format!("line {number}, column {place}: is no answer that was kept")))?
                     .asked();
                 let answer = Spot::Answer { start, bytes: text.len() };

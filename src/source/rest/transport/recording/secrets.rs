@@ -59,7 +59,7 @@ impl Signed {
                 _ if *name == COOKIE => signed.cookies(value),
                 Some(("AWS4-HMAC-SHA256", fields)) => signed.signature(fields),
                 Some((scheme, encoded)) if scheme.eq_ignore_ascii_case("basic") => signed.basic(encoded.trim()),
-                Some((_, token)) => signed.lasting.extend([token.trim().to_owned(), value.to_owned()]),
+                Some((_, token)) => signed.token(value, token.trim()),
                 None => signed.lasting.push(value.to_owned()),
             }
         }
@@ -71,6 +71,12 @@ impl Signed {
         }
         signed.lasting.retain(|text| text.len() >= SHORTEST);
         signed
+    }
+
+    /// `Bearer TOKEN`, `Token token="TOKEN"`.
+    fn token(&mut self, value: &str, token: &str) {
+        let named = token.split_once('=').map(|(_, value)| value.trim_matches(['=', '"']).to_owned());
+        self.lasting.extend([value.to_owned(), token.to_owned()].into_iter().chain(named));
     }
 
     fn cookies(&mut self, value: &str) {
@@ -141,6 +147,8 @@ mod tests {
             of(&with_header(AUTHORIZATION, "Basic cmVhZGVyOnBhc3M6d29yZA==")),
             ["cmVhZGVyOnBhc3M6d29yZA==", "pass:word"]
         );
+        let named = of(&with_header(AUTHORIZATION, "Token token=\"t0ken\""));
+        assert!(named.contains(&"t0ken".to_owned()), "{named:?}");
         assert_eq!(of(&with_header(COOKIE, "a=b; session=t0ken=")), ["t0ken="]);
         let signature =
             "AWS4-HMAC-SHA256 Credential=AKID/20260101/eu/x/aws4_request, SignedHeaders=host, Signature=5f0a9c";

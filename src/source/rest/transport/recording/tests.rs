@@ -149,6 +149,8 @@ fn files_that_are_none_are_refused_by_line() {
         Replay::of(&path, Faults::default()).map(drop).unwrap_err().message().to_owned()
     };
     assert!(refused(format!("{head}\n{{\"method\":\"s3cret\"}}\n")).contains("line 3, column "));
+    std::fs::write(&path, format!("{head}{{\"method\":\"GE")).unwrap();
+    assert!(Replay::of(&path, Faults::default()).is_ok(), "who recorded it was killed");
     assert!(refused(head.replace("\"version\":1", "\"version\":2")).contains("version 2"));
     assert!(
         refused("id,name\n1,s3cret\n".to_owned())

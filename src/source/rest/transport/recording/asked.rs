@@ -7,6 +7,7 @@ use super::HIDDEN;
 use super::hiding::hidden;
 use crate::source::rest::paging::is_secret;
 use crate::source::rest::request::{Params, Request};
+use crate::source::rest::signed_link::SignedLink;
 
 /// Which request an answer is for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -26,6 +27,8 @@ impl Asked {
         let mut query: Vec<(String, String)> = request
             .query
             .iter()
+            // A link that is a permission has nothing else in its query.
+            .filter(|_| request.link != SignedLink::Followed)
             .filter(|(name, _)| !is_added(name) && !is_secret(name))
             .map(|(name, value)| (name.clone(), hidden(value, secrets)))
             .filter(|(_, value)| value != HIDDEN)

@@ -15,6 +15,7 @@ use super::secrets::Known;
 use crate::error::{Error, Result};
 use crate::source::Reel;
 use crate::source::rest::request::Request;
+use crate::source::rest::signed_link::SignedLink;
 use crate::source::rest::transport::{Answer, Broken, Transport, What};
 
 /// The file of a recording, which grows with each answer: killed, it has those that came.
@@ -79,8 +80,8 @@ impl Sheet {
         Ok(())
     }
 
-    fn keep(&self, asked: Asked, answer: &Answer, secrets: &[String]) -> io::Result<()> {
-        self.write(&Line::of(asked, answer, secrets)?)?;
+    fn keep(&self, asked: Asked, answer: &Answer, secrets: &[String], link: SignedLink) -> io::Result<()> {
+        self.write(&Line::of(asked, answer, secrets, link)?)?;
         self.reel.kept();
         Ok(())
     }
@@ -113,10 +114,10 @@ impl Transport for Recording {
         }
         let answer = answer?;
         // Other requests may have brought new ones meanwhile.
-        let secrets = sheet.secrets(request);
+        let (secrets, link) = (sheet.secrets(request), request.link);
         // A large body is in a file, and all of it is looked through.
         let kept = tokio::task::spawn_blocking(move || {
-            let kept = sheet.keep(asked, &answer, &secrets);
+            let kept = sheet.keep(asked, &answer, &secrets, link);
             kept.map(|()| answer).map_err(|error| not_kept(&error))
         });
         kept.await.map_err(|_| Broken::new(What::CutOff, "the program is ending"))?

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::asked::Asked;
 use super::hiding::hide;
 use super::secrets::is_kept;
+use crate::source::rest::signed_link::{SignedLink, without_queries};
 use crate::source::rest::transport::{Answer, Body, Broken, What};
 
 /// What the first line says, for people.
@@ -83,11 +84,12 @@ impl Line {
         (Asked { method, path, query, sent }.ordered(), status.is_some())
     }
 
-    /// Reads the whole body, which blocks where it is a file.
-    pub fn of(asked: Asked, answer: &Answer, secrets: &[String]) -> io::Result<Self> {
+    /// Reads the whole body, which blocks where it is a file. `link` says whether that may tell a link that is a permission.
+    pub fn of(asked: Asked, answer: &Answer, secrets: &[String], link: SignedLink) -> io::Result<Self> {
         let mut bytes = Vec::new();
         answer.body.reader()?.read_to_end(&mut bytes)?;
         let (body, base64) = match String::from_utf8(hide(bytes, secrets)) {
+            Ok(text) if link == SignedLink::Told => (Some(without_queries(&text)), None),
             Ok(text) => (Some(text), None),
             Err(not_text) => (None, Some(STANDARD.encode(not_text.into_bytes()))),
         };

@@ -10,6 +10,7 @@ use reqwest::header::{
 
 use crate::source::rest::paging::is_secret;
 use crate::source::rest::request::Request;
+use crate::source::rest::signed_link::SignedLink;
 
 /// A shorter text is a secret of nobody, and stands in many places where it means something else.
 const SHORTEST: usize = 4;
@@ -62,6 +63,9 @@ impl Signed {
                 Some((_, token)) => signed.token(value, token.trim()),
                 None => signed.lasting.push(value.to_owned()),
             }
+        }
+        if request.link == SignedLink::Followed {
+            signed.passing.extend(request.secrets());
         }
         for (name, value) in &request.query {
             let is_added = request.added.query.contains(name);

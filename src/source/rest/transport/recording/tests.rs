@@ -1,6 +1,5 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::StatusCode;
@@ -11,6 +10,7 @@ use super::{Recording, Replay, Sheet};
 use crate::error::Result;
 use crate::source::Reel;
 use crate::source::rest::request::Request;
+use crate::source::rest::signed_link::SignedLink;
 use crate::source::rest::transport::faults::Faults;
 use crate::source::rest::transport::{Answer, Body, Broken, Transport, What};
 
@@ -29,7 +29,7 @@ impl Transport for Echo {
             false => format!(r#"{{"next":"?{query}"}}"#).into_bytes(),
         };
         let body = Body::Memory(body.into());
-        Ok(Answer { status: StatusCode::OK, headers, body, took: Duration::ZERO })
+        Ok(Answer { status: StatusCode::OK, headers, body })
     }
 }
 
@@ -136,6 +136,43 @@ async fn fields_of_a_body_are_hidden_by_their_names() {
     let kept = std::fs::read_to_string(&path).unwrap();
     assert!(!kept.contains("k3y"), "{kept}");
     assert!(replay(&path).send(&post(r#"{"in":{"api_key":""},"page":1}"#)).await.is_ok());
+}
+
+/// Tells a link that is a permission, and answers what follows it.
+struct Files;
+
+#[async_trait]
+impl Transport for Files {
+    async fn send(&self, request: &Request) -> Result<Answer, Broken> {
+        let body = match request.link {
+            SignedLink::Followed => "id\n1\n",
+            _ => r#"{"url":"https:\/\/files.example.net\/1.csv?a=1\u0026sig=s3cr3t"}"#,
+        };
+        let (headers, body) = (HeaderMap::new(), Body::Memory(body.into()));
+        Ok(Answer { status: StatusCode::OK, headers, body })
+    }
+}
+
+fn following(link: &str) -> Request {
+    Request { link: SignedLink::Followed, ..Request::get(Url::parse(link).unwrap()) }
+}
+
+#[tokio::test]
+async fn links_that_are_permissions_are_kept_without_their_queries_and_found_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder);
+    let recording = Recording::new(Arc::new(Files), Arc::new(Sheet::create(&path, "", Arc::default()).unwrap()));
+    let status = Request { link: SignedLink::Told, ..request("1") };
+    recording.send(&status).await.unwrap();
+    recording.send(&following("https://files.example.net/1.csv?a=1&sig=s3cr3t")).await.unwrap();
+    let mut own = following("https://api.example.com/1.csv");
+    own.query.push(("sig".into(), "s3cr3t".into()));
+    recording.send(&own).await.unwrap();
+    assert!(!std::fs::read_to_string(&path).unwrap().contains("s3cr3t"));
+    let replay = replay(&path);
+    let told: serde_json::Value = serde_json::from_str(&text(&replay.send(&status).await.unwrap())).unwrap();
+    let file = replay.send(&following(told["url"].as_str().unwrap())).await.unwrap();
+    assert_eq!(text(&file), "id\n1\n");
 }
 
 #[test]

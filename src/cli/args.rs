@@ -36,6 +36,8 @@ pub enum Command {
     Run(Run),
     /// Ask again for exactly what failed of a stream, and close it; the last line of standard output sums up in JSON
     Retry(Retry),
+    /// Keep what an API answers a stream in a file, without credentials, for `run --replay`; write nothing else
+    Record(Record),
     /// Show what a run would do, with estimates and the exact SQL; write nothing
     Plan(Plan),
     /// Try the file, each connection, grant and destination; show how each column will arrive
@@ -89,6 +91,20 @@ pub struct Run {
     /// Cut what is read again into windows of this size (`1d`, or a number), which are read side by side
     #[arg(long, value_name = "STEP", requires = "streams", conflicts_with_all = ["plan", "full_refresh", "mode"])]
     pub step: Option<String>,
+    /// Answer the requests of an API's stream out of this file, as `tidemark record` made it, in place of the server
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "streams",
+        conflicts_with_all = ["plan", "take_over", "adopt_destination", "continuous", "snapshot", "from", "until", "step"]
+    )]
+    pub replay: Option<PathBuf>,
+    /// Where a replay goes: a folder that gets what the stream's destination would get, and a job log
+    #[arg(long, value_name = "DIR", requires = "replay")]
+    pub into: Option<PathBuf>,
+    /// Faults that a replay meets, each with its share of the requests: `429 10%, reset 5%, seed 7`
+    #[arg(long, value_name = "FAULTS", requires = "replay")]
+    pub faults: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -96,6 +112,17 @@ pub struct Retry {
     /// Streams whose failed requests are asked for again, by name or pattern (`*` and `?`)
     #[arg(value_name = "STREAM", required = true)]
     pub streams: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Record {
+    /// The stream to read from its beginning
+    pub stream: String,
+    /// The file to make, which must not be there yet
+    pub file: PathBuf,
+    /// Keep this many pages at most: a replay takes what lies behind them for nothing
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub pages: Option<u64>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -250,6 +277,30 @@ mod tests {
         assert!(read.quiet);
         let Command::Status(status) = read.command else { panic!("no status") };
         assert_eq!((status.json, status.runs, status.stream), (true, Some(3), None));
+    }
+
+    #[test]
+    fn reads_a_recording_and_its_replay() {
+        let Command::Record(record) = args("tidemark record orders a.jsonl --pages 3").unwrap().command else {
+            panic!("no recording")
+        };
+        assert_eq!((record.stream.as_str(), record.file, record.pages), ("orders", "a.jsonl".into(), Some(3)));
+        let line = ["tidemark", "run", "orders", "--replay", "a.jsonl", "--into", "d", "--faults", "429 10%, reset 5%"];
+        let Command::Run(run) = parse(line.map(OsString::from)).unwrap().command else { panic!("no run") };
+        assert_eq!(
+            (run.replay, run.into, run.faults.as_deref()),
+            (Some("a.jsonl".into()), Some("d".into()), Some("429 10%, reset 5%"))
+        );
+        for line in [
+            "record orders",
+            "record orders a.jsonl --pages 0",
+            "run --replay a.jsonl --into d",
+            "run orders --into d",
+            "run orders --faults x",
+            "run orders --replay a.jsonl --into d --take-over",
+        ] {
+            assert_eq!(args(&format!("tidemark {line}")).unwrap_err().exit_code(), 2, "{line}");
+        }
     }
 
     #[test]

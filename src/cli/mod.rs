@@ -9,6 +9,7 @@ mod failed;
 mod log_line;
 mod plan;
 mod progress;
+mod record;
 pub mod run;
 mod show;
 mod signals;
@@ -42,8 +43,13 @@ pub async fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     // Whoever only looks need not have the source's password.
     let load_to_look = || Config::load_to_look(&config, &pipeline::registry(), &environment);
     let done = match args.command {
-        Command::Run(wanted) => return run::command(&console, load(), &environment, wanted).await,
+        Command::Run(wanted) => {
+            // Neither has whoever asks no server.
+            let config = if wanted.replay.is_some() { load_to_look() } else { load() };
+            return run::command(&console, config, &environment, wanted).await;
+        }
         Command::Retry(wanted) => return run::retry(&console, load(), wanted).await,
+        Command::Record(wanted) => record::command(&console, load(), &wanted).await,
         Command::Plan(wanted) => plan::command(&console, load(), &environment, wanted).await,
         Command::Check(wanted) => check::command(&console, &config, load(), &wanted).await,
         Command::Status(wanted) => status::command(&console, load_to_look(), &wanted).await,

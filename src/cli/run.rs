@@ -9,7 +9,7 @@ use super::summary::Summary;
 use super::{Console, args, progress, signals::Signals};
 use crate::config::{Config, Environment};
 use crate::error::{Error, Result};
-use crate::pipeline::{self, Notice, Observer, Planned, Request, Stop, StreamReport};
+use crate::pipeline::{self, Notice, Observer, Planned, Replay, Request, Stop, StreamReport};
 use crate::record::{Mode, StreamId};
 use crate::source::Wanted;
 
@@ -47,6 +47,8 @@ async fn summed_up(console: &Console, wanted: Result<(Config, What)>) -> u8 {
 /// What is to be run.
 enum What {
     Streams(Request),
+    /// Out of a file, into a folder.
+    Replay(Request, Replay),
     Parts(Planned, BTreeSet<usize>),
     /// What failed of these streams.
     Failed(Vec<String>),
@@ -54,10 +56,11 @@ enum What {
 
 impl What {
     fn of(wanted: args::Run, environment: &Environment) -> Result<Self> {
+        let replay = replay_of(&wanted)?;
         if let (Some(file), Some(args::Parts(numbers))) = (&wanted.plan, wanted.part) {
             return Ok(What::Parts(read_plan(file)?, numbers));
         }
-        Ok(What::Streams(Request {
+        let request = Request {
             streams: wanted.streams,
             mode: wanted.mode,
             run_type: if wanted.mode.is_none() { run_type(environment)? } else { None },
@@ -67,8 +70,22 @@ impl What {
             continuous: wanted.continuous,
             snapshot: wanted.snapshot,
             backfill: wanted_window(wanted.from, wanted.until, wanted.step),
-        }))
+        };
+        Ok(match replay {
+            Some(replay) => What::Replay(request, replay),
+            None => What::Streams(request),
+        })
     }
+}
+
+fn replay_of(wanted: &args::Run) -> Result<Option<Replay>> {
+    let Some(file) = wanted.replay.clone() else { return Ok(None) };
+    let into = wanted.into.clone().ok_or_else(|| {
+        Error::config("--replay needs --into DIR").hint(
+            "What is read out of a recording goes into a folder of its own, so that it is never delivered as real: name a new one.",
+        )
+    })?;
+    Ok(Some(Replay { file, into, faults: wanted.faults.clone() }))
 }
 
 fn wanted_window(from: Option<String>, until: Option<String>, step: Option<String>) -> Option<Wanted> {
@@ -114,6 +131,7 @@ async fn run_what(console: &Console, config: Config, what: What) -> Summary {
     let mut running = tokio::spawn(async move {
         match what {
             What::Streams(request) => pipeline::run(&config, &request, observer, stop).await,
+            What::Replay(request, replay) => pipeline::replay(config, &request, &replay, observer, stop).await,
             What::Failed(streams) => pipeline::retry(&config, &streams, observer, stop).await,
             What::Parts(planned, numbers) => pipeline::run_parts(&config, &planned, &numbers, observer, stop).await,
         }

@@ -141,6 +141,11 @@ impl Section {
         }
     }
 
+    /// As [`Section::have`], about all keys.
+    pub fn have_all(&self) -> Result<()> {
+        self.have(self.refused.keys().map(String::as_str))
+    }
+
     pub(super) fn names(&self) -> &Names {
         &self.names
     }

@@ -165,7 +165,7 @@ async fn files_there(scope: &Scope<'_>, place: &dyn Place, section: &StreamSecti
 
 async fn check_source(scope: &Scope<'_>, places: &mut Places, writers: &mut Writers, name: &str) -> Vec<Finding> {
     let connected = async {
-        let source = make_source(scope.config, name)?;
+        let source = make_source(scope.config, name, None)?;
         source.identity().await?;
         Ok(source)
     };

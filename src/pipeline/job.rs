@@ -8,7 +8,7 @@ use super::stream::{self, Sources};
 use super::{Notice, StreamReport};
 use crate::config::Section;
 use crate::error::Result;
-use crate::source::Source;
+use crate::source::{Exchange, Source};
 
 /// A stream that is ready to run.
 pub struct Job {
@@ -35,13 +35,14 @@ pub struct SourceMaker {
     pub shared: Arc<dyn Source>,
     pub kind: String,
     pub section: Section,
+    pub exchange: Option<Exchange>,
 }
 
 impl Sources for SourceMaker {
     fn source(&self, attempt: u32) -> Result<Arc<dyn Source>> {
         match attempt {
             0 => Ok(self.shared.clone()),
-            _ => mask::make(&self.kind, &self.section),
+            _ => mask::make(&self.kind, &self.section, self.exchange.as_ref()),
         }
     }
 }

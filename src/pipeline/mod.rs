@@ -18,6 +18,8 @@ mod plan;
 mod planned;
 mod readings;
 mod rebuild;
+mod record;
+mod replay;
 mod retry;
 mod sequence;
 mod session;
@@ -43,6 +45,8 @@ use self::plan::{Around, Plan};
 pub use self::planned::{Planned, PlannedPart, PlannedStream, plan, plan_stream, run_part, run_parts};
 pub use self::readings::Readings;
 pub use self::rebuild::{Rebuilt, Retold, rebuild};
+pub use self::record::{Recorded, record};
+pub use self::replay::{Replay, replay};
 pub use self::retry::{retry, retry_stream};
 pub use self::sequence::{Numbering, SEQ};
 pub use self::session::{Session, Totals};
@@ -181,10 +185,13 @@ pub async fn run(
     observer: Arc<dyn Observer>,
     stop: Stop,
 ) -> Result<Vec<StreamReport>> {
-    let plan = Plan::of(config, request)?;
+    run_plan(&Plan::of(config, request)?, observer, stop).await
+}
+
+async fn run_plan(plan: &Plan<'_>, observer: Arc<dyn Observer>, stop: Stop) -> Result<Vec<StreamReport>> {
     let around = Around { job_log: plan.job_log().await?, observer, stop };
     let (jobs, mut reports) = plan.jobs(&around).await;
-    if let Some(wanted) = &request.backfill {
+    if let Some(wanted) = &plan.request.backfill {
         // One after the other: the windows of each are read side by side.
         for job in jobs {
             reports.push(if is_beginning(&job, wanted) { job.run().await } else { backfill::run(job, wanted).await });

@@ -26,7 +26,7 @@ use crate::error::{Context, Error, Result};
 use crate::format;
 use crate::job_log::{self, JobLog, NewRun, RunEnd, RunState};
 use crate::record::{Mode, StreamId};
-use crate::source::{self, Following, Listing, Selection, Source, Stream, What};
+use crate::source::{self, Exchange, Following, Listing, Selection, Source, Stream, What};
 
 /// Keys of `[pipeline]`.
 const KEYS: &[Key] = &[
@@ -138,12 +138,13 @@ pub struct Around {
 /// The sections of the streams that are wanted, with what they share. Nothing is connected yet.
 pub struct Plan<'a> {
     config: &'a Config,
-    request: Request,
+    pub request: Request,
     pub wanted: Vec<&'a StreamSection>,
     /// How many streams are at work at once, and how many readings over all of them.
     pub parallel: usize,
     memory: Arc<Memory>,
     readings: BTreeMap<&'a str, Readings>,
+    exchange: Option<Exchange>,
 }
 
 impl<'a> Plan<'a> {
@@ -166,7 +167,12 @@ impl<'a> Plan<'a> {
         let memory = Memory::new(config.pipeline.bytes("max_memory")?, at_once);
         let parallel = usize::try_from(parallel).unwrap_or(1);
         let readings = readings(config, &wanted, parallel)?;
-        Ok(Self { config, request: request.clone(), wanted, parallel, memory, readings })
+        Ok(Self { config, request: request.clone(), wanted, parallel, memory, readings, exchange: None })
+    }
+
+    /// The same, with answers of its sources from elsewhere.
+    pub fn over(self, exchange: Exchange) -> Self {
+        Self { exchange: Some(exchange), ..self }
     }
 
     pub async fn job_log(&self) -> Result<Arc<dyn JobLog>> {
@@ -178,7 +184,8 @@ impl<'a> Plan<'a> {
         let mut sources = BTreeMap::new();
         for stream in &self.wanted {
             if !sources.contains_key(stream.source.as_str()) {
-                sources.insert(stream.source.as_str(), make_source(self.config, &stream.source)?);
+                sources
+                    .insert(stream.source.as_str(), make_source(self.config, &stream.source, self.exchange.as_ref())?);
             }
         }
         Ok(sources)
@@ -443,8 +450,8 @@ impl<'a> Plan<'a> {
             growing: Default::default(),
             shortfall: Mutex::default(),
         };
-        let sources =
-            SourceMaker { shared: source.clone(), kind: source_kind.clone(), section: source_section.clone() };
+        let (shared, exchange) = (source.clone(), self.exchange.clone());
+        let sources = SourceMaker { shared, kind: source_kind.clone(), section: source_section.clone(), exchange };
         Ok(Job { session, sources, retries: u32::try_from(keys.integer("retries")?).unwrap_or(0) })
     }
 }
@@ -468,9 +475,9 @@ fn readings<'a>(
     Ok(readings)
 }
 
-pub fn make_source(config: &Config, name: &str) -> Result<Arc<dyn Source>> {
+pub fn make_source(config: &Config, name: &str, exchange: Option<&Exchange>) -> Result<Arc<dyn Source>> {
     let (kind, section) = &config.sources[name];
-    mask::make(kind, section)
+    mask::make(kind, section, exchange)
 }
 
 /// The places of a run, one for each `[destination]`.

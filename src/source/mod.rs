@@ -6,6 +6,7 @@ mod changes;
 mod cursor;
 mod cut;
 pub mod documents;
+mod exchange;
 pub mod feed;
 pub mod following;
 mod keys;
@@ -32,6 +33,7 @@ use serde_json::Value;
 
 pub use self::cursor::Wanted;
 pub use self::cut::{Chunks, Consistency, Cut};
+pub use self::exchange::{Exchange, Reel};
 pub use self::following::{Following, What};
 pub use self::keys::{GENTLE_KEYS, STREAM_KEYS, joined};
 pub use self::listing::Listing;
@@ -329,6 +331,9 @@ pub struct Conditions {
     pub bytes_a_day: Option<u64>,
 }
 
+/// Makes a source whose answers come as the exchange says.
+pub type MakeOver = fn(&Section, &Exchange) -> Result<Box<dyn Source>>;
+
 /// How a source is made from its section.
 pub struct Maker {
     pub kind: Kind,
@@ -341,6 +346,9 @@ pub struct Maker {
     /// A table's name as its [`Stream`] will have it, as far as the source's section tells.
     pub table: fn(&Section, &str) -> Option<String>,
     pub make: fn(&Section) -> Result<Box<dyn Source>>,
+    /// The same of a source whose answers can be kept in a file and come out of one. Makes or reads that file, so that what
+    /// is wrong with it is said first of all.
+    pub exchange: Option<MakeOver>,
 }
 
 /// A batch is handed on at this many rows,
@@ -369,4 +377,23 @@ pub fn maker(kind: &str) -> Result<&'static Maker> {
         .copied()
         .find(|maker| maker.kind.name == kind)
         .ok_or_else(|| Error::bug(format!("no source of type {kind}")))
+}
+
+/// The source of a section of this kind. Its answers come as `exchange` says, or from its server where there is none.
+pub fn make(kind: &str, section: &Section, exchange: Option<&Exchange>) -> Result<Box<dyn Source>> {
+    let maker = maker(kind)?;
+    match (exchange, maker.exchange) {
+        (None, _) => (maker.make)(section),
+        (Some(exchange), Some(make)) => make(section, exchange),
+        (Some(_), None) => Err(keeps_no_answers(kind)),
+    }
+}
+
+fn keeps_no_answers(kind: &str) -> Error {
+    let keeping = SOURCES.iter().any(|maker| maker.exchange.is_some());
+    let hint = match keeping {
+        true => "Name a stream of an API (`type = rest`).",
+        false => "Those of APIs can be, and this program is built without them (feature `rest`).",
+    };
+    Error::config(format!("what a source of `type = {kind}` answers cannot be recorded or replayed")).hint(hint)
 }

@@ -9,6 +9,7 @@ mod names;
 mod overrides;
 mod plan;
 mod rebuild;
+mod recorded;
 mod resume;
 mod runs;
 mod secrets;

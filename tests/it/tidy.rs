@@ -32,6 +32,7 @@ const SHARED: &[&str] = &[
     "cursor",
     "cut",
     "documents",
+    "exchange",
     "failures",
     "feed",
     "following",

@@ -14,12 +14,14 @@ use crate::error::Result;
 use crate::record::{Checkpoint, Range, Table};
 use crate::source::masking::Masks;
 use crate::source::{
-    self, Chunks, Conditions, Description, Failures, Listing, Outlook, Reader, Selection, Source, Stream, Wanted,
+    self, Chunks, Conditions, Description, Exchange, Failures, Listing, Outlook, Reader, Selection, Source, Stream,
+    Wanted,
 };
 
-/// The source of a `[source]` section of this kind, with the masks of its streams.
-pub fn make(kind: &str, section: &Section) -> Result<Arc<dyn Source>> {
-    let source = (source::maker(kind)?.make)(section)?;
+/// The source of a `[source]` section of this kind, with the masks of its streams. Its answers come as `exchange` says, if
+/// anything.
+pub fn make(kind: &str, section: &Section, exchange: Option<&Exchange>) -> Result<Arc<dyn Source>> {
+    let source = source::make(kind, section, exchange)?;
     Ok(Arc::new(MaskedSource::of(source)))
 }
 

@@ -56,6 +56,7 @@ pub const MAKER: Maker = Maker {
     check_stream,
     table: |_, text| Some(text.to_owned()),
     make: |section| Ok(Box::new(Mongo::new(section)?)),
+    exchange: None,
 };
 
 fn check_mode(section: &Section, mode: Mode) -> Result<()> {

@@ -71,6 +71,7 @@ pub const MAKER: Maker = Maker {
         Name::parse(text, &database).ok().map(|name| name.written(&database))
     },
     make,
+    exchange: None,
 };
 
 fn check(section: &Section) -> Result<()> {

@@ -63,6 +63,7 @@ pub const MAKER: Maker = Maker {
     check_stream,
     table: |section, text| Name::parse(text, section.get("schema")?).ok().map(|name| name.display()),
     make: |section| Ok(Box::new(Postgres::new(section)?)),
+    exchange: None,
 };
 
 fn check_mode(section: &Section, mode: Mode) -> Result<()> {

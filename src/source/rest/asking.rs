@@ -10,7 +10,7 @@ use super::endpoint::Endpoint;
 use super::failure::Failure;
 use super::pace::Pace;
 use super::request::Request;
-use super::transport::{self, Answer, Transport};
+use super::transport::{self, Answer, Transport, What};
 use super::verdict::{self, Verdict};
 use crate::config::Section;
 use crate::error::{Error, Kind, Result};
@@ -127,6 +127,7 @@ impl Asker {
         };
         let answer = match answer {
             Ok(answer) => answer,
+            Err(broken) if broken.what == What::Cut => return Ok((credential, Judged::Nothing)),
             Err(broken) => {
                 let failure = Failure::of(broken);
                 // What is wrong with us, or with this machine, is so for all requests.

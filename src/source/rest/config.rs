@@ -77,7 +77,9 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// A file that was loaded to look need not have what only signs requests; what is used here it must.
     pub fn of(section: &Section) -> Result<Self> {
+        section.have(KEYS.iter().map(|key| key.name))?;
         let base_url = base_url(section)?;
         let limits = section.get("rate_limit").and_then(Limit::parse_all).unwrap_or_default();
         let host = base_url.host_str().unwrap_or_default().to_owned();

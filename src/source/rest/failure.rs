@@ -40,7 +40,7 @@ impl Failure {
                 (Kind::Config, Some("Set `tls_ca` to the authority that signed the server's certificate."))
             }
             What::NoRoom => (Kind::Unavailable, Some("Make room in the folder for temporary files (`TMPDIR`).")),
-            What::Refused => (Kind::Config, None),
+            What::Refused | What::Cut => (Kind::Config, None),
         };
         let is_of_one = !matches!(broken.what, What::Connect | What::NoRoom);
         Self { hint, is_of_one, ..Self::new(kind, broken.message) }

@@ -31,6 +31,7 @@ mod signed_link;
 mod target;
 mod transport;
 mod verdict;
+mod via;
 
 use std::sync::Arc;
 
@@ -54,7 +55,7 @@ use self::pages::Pages;
 use self::position::Reached;
 use self::sieve::Sieve;
 use self::target::Target;
-use self::transport::Live;
+use self::via::Via;
 use super::documents::{self, Chosen, Documents};
 use super::feed::Outlet;
 use super::{
@@ -72,7 +73,8 @@ pub const MAKER: Maker = Maker {
     check_mode,
     check_stream,
     table: |_, text| Some(text.to_owned()),
-    make: |section| Ok(Box::new(Rest::new(section)?)),
+    make: |section| Ok(Box::new(Rest::new(section, |_| Ok(Via::Server))?)),
+    exchange: Some(|section, exchange| Ok(Box::new(Rest::new(section, |settings| Via::of(exchange, settings))?))),
 };
 
 fn check_mode(section: &Section, mode: Mode) -> Result<()> {
@@ -104,19 +106,20 @@ fn check_stream(section: &Section) -> Result<()> {
 /// A server.
 struct Rest {
     settings: Settings,
+    via: Via,
     asker: OnceCell<Arc<Asker>>,
 }
 
 impl Rest {
-    fn new(section: &Section) -> Result<Self> {
-        Ok(Self { settings: Settings::of(section)?, asker: OnceCell::new() })
+    fn new(section: &Section, via: impl FnOnce(&Settings) -> Result<Via>) -> Result<Self> {
+        let settings = Settings::of(section)?;
+        Ok(Self { via: via(&settings)?, settings, asker: OnceCell::new() })
     }
 
     async fn asker(&self) -> Result<&Arc<Asker>> {
         let make = || async {
-            let Settings { section, base_url, limits, .. } = &self.settings;
-            let transport = Arc::new(Live::of(section, base_url)?);
-            let auth = auth::of(section, base_url, transport.clone())?;
+            let Settings { section, limits, .. } = &self.settings;
+            let (transport, auth) = self.via.connect(&self.settings)?;
             Ok(Arc::new(Asker::new(transport, auth, Pace::new(limits.clone()), Patience::of(section)?)))
         };
         self.asker.get_or_try_init(make).await
@@ -169,7 +172,12 @@ async fn nothing(table: Arc<Table>, outlet: &Outlet) -> Result<()> {
 }
 
 /// Where a stream goes on, and what it knows of the records that it has delivered; `None` where there is nothing to ask for.
-fn begin(endpoint: &Endpoint, stream: &Stream, after: Option<&Checkpoint>) -> Result<Option<(Reached, Filter)>> {
+fn begin(
+    endpoint: &Endpoint,
+    stream: &Stream,
+    after: Option<&Checkpoint>,
+    now: Timestamp,
+) -> Result<Option<(Reached, Filter)>> {
     let settings = endpoint.incremental.as_ref();
     let reached = after.map(|checkpoint| Reached::of(&checkpoint.position, settings)).transpose()?;
     let state = after.map_or(&Value::Null, |checkpoint| &checkpoint.state);
@@ -192,7 +200,7 @@ fn begin(endpoint: &Endpoint, stream: &Stream, after: Option<&Checkpoint>) -> Re
         return Ok(Some((reached, Filter::New(Box::new(sieve)))));
     }
     let mark = reached.mark.clone().map(Mark);
-    let Some(window) = settings.first(mark.as_ref(), Timestamp::now())? else { return Ok(None) };
+    let Some(window) = settings.first(mark.as_ref(), now)? else { return Ok(None) };
     (reached.window, reached.next) = (Some(window), Some(endpoint.paging.first()));
     Ok(Some((reached, Filter::New(Box::new(sieve)))))
 }
@@ -200,7 +208,12 @@ fn begin(endpoint: &Endpoint, stream: &Stream, after: Option<&Checkpoint>) -> Re
 #[async_trait]
 impl Source for Rest {
     async fn identity(&self) -> Result<Value> {
-        Ok(json!({ "type": config::KIND.name, "server": self.settings.identity }))
+        let mut identity = json!({ "type": config::KIND.name, "server": self.settings.identity });
+        // What a file answered is never gone on with as what the server did.
+        if self.via.is_replay() {
+            identity["replay"] = true.into();
+        }
+        Ok(identity)
     }
 
     async fn streams(&self, selections: &[Selection]) -> Result<Listing> {
@@ -233,7 +246,7 @@ impl Source for Rest {
         }
         let asker = self.asker().await?;
         let window =
-            endpoint.incremental.as_ref().map(|settings| settings.first(None, Timestamp::now())).transpose()?.flatten();
+            endpoint.incremental.as_ref().map(|settings| settings.first(None, self.via.now())).transpose()?.flatten();
         let mut delivery = self.delivery(stream, &endpoint, (None, Filter::All))?;
         let mut notes = Vec::new();
         let mut target = Target { window, ..Target::at(endpoint.paging.first()) };
@@ -275,7 +288,8 @@ impl Source for Rest {
             return Ok(feed::from_task(|outlet| async move { nothing(table, &outlet).await }));
         }
         let endpoint = self.endpoint(&stream.selection)?;
-        let Some((reached, filter)) = begin(&endpoint, stream, after)? else {
+        let now = self.via.now();
+        let Some((reached, filter)) = begin(&endpoint, stream, after, now)? else {
             return match after.cloned() {
                 Some(checkpoint) => Ok(feed::at_its_end(checkpoint)),
                 None => Err(Error::config(format!("stream {}: `start` is in the future", stream.id))),
@@ -284,9 +298,9 @@ impl Source for Rest {
         let state = after.map_or(&Value::Null, |checkpoint| &checkpoint.state);
         let delivery = self.delivery(stream, &endpoint, (after, filter))?;
         let width = usize::try_from(stream.selection.section.integer("concurrency")?).unwrap_or(1);
-        let ahead = Ahead::new(self.asker().await?.clone(), endpoint.clone(), width);
+        let ahead = Ahead::new(self.asker().await?.clone(), endpoint.clone(), self.via.width(width));
         let (ledger, marks) = (Ledger::of(state)?, Marks::of(state)?);
-        let (now, told) = (Timestamp::now(), std::time::Instant::now());
+        let told = std::time::Instant::now();
         let pages = Pages { endpoint, ahead, delivery, reached, ledger, marks, now, told };
         Ok(feed::from_task(|outlet| pages.read(outlet)))
     }

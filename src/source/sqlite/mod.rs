@@ -52,6 +52,7 @@ pub const MAKER: Maker = Maker {
     check_stream,
     table: |_, text| Some(catalog::own_name(text).to_owned()),
     make,
+    exchange: None,
 };
 
 fn check_stream(section: &Section) -> Result<()> {

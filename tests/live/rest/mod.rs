@@ -6,6 +6,7 @@ mod failed;
 mod incremental;
 mod killed;
 mod paging;
+mod recorded;
 mod reports;
 mod trouble;
 

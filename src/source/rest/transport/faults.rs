@@ -7,6 +7,10 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 
 use super::{Answer, Body, Broken, What};
+use crate::error::{Error, Result};
+
+const KNOWN: &str = "A fault is a status from 400 to 599, `timeout`, `reset`, `truncated`, `html` or `empty`, with its share of the requests; \
+                     `seed N` has the same requests meet them again: `429 10%, reset 5%, seed 7`.";
 
 /// Which faults come how often; none by default.
 #[derive(Debug, Default)]
@@ -30,22 +34,31 @@ pub enum Fault {
 }
 
 impl Faults {
-    /// `429 10%, reset 5%, seed 7`.
-    pub fn parse(text: &str) -> Option<Self> {
+    /// `429 10%, reset 5%, seed 7`: what `--faults` says.
+    pub fn parse(text: &str) -> Result<Self> {
         let mut faults = Self::default();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-            let (name, value) = part.split_once(char::is_whitespace)?;
-            let value = value.trim();
-            if name == "seed" {
-                faults.random = Mutex::new(value.parse().ok()?);
-                continue;
-            }
-            let percent: f64 = value.strip_suffix('%')?.trim().parse().ok()?;
-            faults.shares.push((Fault::parse(name)?, percent / 100.0));
+            faults.add(part).map_err(|problem| Error::config(format!("--faults: `{part}` {problem}")).hint(KNOWN))?;
         }
         let total: f64 = faults.shares.iter().map(|(_, share)| share).sum();
-        let is_share = faults.shares.iter().all(|(_, share)| (0.0..=1.0).contains(share));
-        (is_share && total <= 1.0).then_some(faults)
+        match total <= 1.0 {
+            true => Ok(faults),
+            false => Err(Error::config("--faults: their shares are more than 100% together").hint(KNOWN)),
+        }
+    }
+
+    fn add(&mut self, part: &str) -> Result<(), &'static str> {
+        let (name, value) = part.split_once(char::is_whitespace).unwrap_or((part, ""));
+        let value = value.trim();
+        if name == "seed" {
+            self.random = Mutex::new(value.parse().map_err(|_| "needs a whole number")?);
+            return Ok(());
+        }
+        let fault = Fault::parse(name).ok_or("is no fault")?;
+        let percent: Option<f64> = value.strip_suffix('%').and_then(|number| number.trim().parse().ok());
+        let percent = percent.filter(|percent| (0.0..=100.0).contains(percent));
+        self.shares.push((fault, percent.ok_or("needs a share, such as `10%`")? / 100.0));
+        Ok(())
     }
 
     /// The fault that the next request meets, if any.
@@ -119,7 +132,8 @@ mod tests {
     #[test]
     fn what_is_no_fault_is_refused() {
         for wrong in ["429", "200 5%", "reset 60%, empty 60%", "odd 5%", "reset 5", "seed x", "429 -1%"] {
-            assert!(Faults::parse(wrong).is_none(), "{wrong}");
+            let error = Faults::parse(wrong).unwrap_err().to_string();
+            assert!(error.starts_with("--faults: ") && error.contains("`truncated`"), "{wrong}: {error}");
         }
     }
 }

@@ -1,13 +1,13 @@
 //! How requests get to their server: over the network, or out of a file that keeps what a real run was answered.
 
 mod body;
-mod cassette;
 mod content;
 mod failure;
 mod faults;
 pub mod keys;
 mod live;
 mod receiving;
+mod recording;
 mod redirect;
 #[cfg(test)]
 pub mod server;
@@ -22,7 +22,9 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 
 pub use self::body::{Body, Spool};
+pub use self::faults::Faults;
 pub use self::live::Live;
+pub use self::recording::{Recording, Replay, Sheet};
 pub use self::unpacking::unpacked;
 use super::request::Request;
 
@@ -63,6 +65,11 @@ impl Broken {
     pub fn new(what: What, message: impl Into<String>) -> Self {
         Self { what, message: message.into() }
     }
+
+    /// The recording ends before this request.
+    pub fn cut() -> Self {
+        Self::new(What::Cut, "the recording ends before it")
+    }
 }
 
 impl fmt::Display for Broken {
@@ -88,6 +95,8 @@ pub enum What {
     Encoding,
     /// There is no room for a large body in the folder for temporary files.
     NoRoom,
-    /// It cannot be sent as it is: more redirects than are followed, a header that is none.
+    /// It cannot be sent as it is: more redirects than are followed, a header that is none. Of a replay: its file has no answer.
     Refused,
+    /// It lies behind the place where a recording was cut: there it is taken for nothing.
+    Cut,
 }

@@ -14,11 +14,13 @@ TARGET_PEAK = 64 << 20
 
 @dataclass
 class Line(Pair):
-    """One tool's runs over `records`; `form` is what it reads into. `begin` is how long a run for the first page alone took."""
+    """One tool's runs over `records`; `form` is what it reads into. `begin` is how long a run for the first page alone took;
+    `flaw` is what is wrong with its files although all records are in them."""
 
     records: int = 0
     limit: int = 0
     begin: float = 0.0
+    flaw: str = ""
 
     def rate(self) -> float:
         return self.records / self.wall()
@@ -106,6 +108,8 @@ def write(head: list[str], sections: list[Section]) -> str:
         parts.append(figures(section))
         if met := targets(section):
             parts += ["Targets:", bullets(met)]
+        if flaws := [f"{line.tool} into {line.form}: {line.flaw}" for line in section.lines if line.flaw]:
+            parts += ["Measured, but not as it should be:", bullets(flaws)]
         if failed := [f"{line.tool} into {line.form}: {line.failure}" for line in section.lines if line.failure]:
             parts += ["Not measured:", bullets(failed)]
     return "\n\n".join(parts) + "\n"

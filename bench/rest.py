@@ -19,7 +19,7 @@ import report
 import rest_report
 import rest_tools
 import tools
-from environment import HERE, SINGER, SINGER_TARGET, TABLES
+from environment import HERE, SINGER, SINGER_TARGET, TABLES, Environment
 from rest_api import JOBS, Api, serve
 from rest_report import Line, Section
 from rest_tools import Reader
@@ -111,7 +111,7 @@ def bench(section: Section, readers: list[Reader], api: Api, options: argparse.N
                 say(f"  {rest_report.told(line)}")
 
 
-def prepare(api: Api, readers: list[Reader], missing: dict, options: argparse.Namespace) -> Section:
+def prepare(api: Api, readers: list[Reader], missing: dict[Environment, dict[str, str]], options: argparse.Namespace) -> Section:
     """What is to be measured with one job: the floor first. Every page is made meanwhile, and kept."""
     load = os.getloadavg()[0]
     records = int(options.records * api.job.share)
@@ -143,8 +143,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # stops what was started, as an interrupt does
     say("installing the tools")
     missing = {environment: environment.install() for environment in (TABLES, SINGER, SINGER_TARGET)}
-    if "duckdb" in missing[TABLES]:
-        raise SystemExit(f"cannot be installed: duckdb: {missing[TABLES]['duckdb']}")
+    if gone := {"duckdb", "pyarrow"} & missing[TABLES].keys():
+        raise SystemExit(f"cannot be installed: {', '.join(f'{name}: {missing[TABLES][name]}' for name in gone)}")
     readers = [reader for reader in rest_tools.peers() if reader.name in options.tools]
     head = [f"{date.today()}: {report.machine()}", f"`{command_line(options)}`"]
     if "tidemark" in options.tools:

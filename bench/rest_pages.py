@@ -1,6 +1,6 @@
-"""rest_pages.py URL LIMIT FIELD...: asks for all pages behind /cursor, one after the other, on one connection. Without a field it throws
+"""rest_pages.py URL LIMIT [FIELD]: asks for all pages behind /cursor, one after the other, on one connection. Without a field it throws
 them away: the floor, what the server takes and a client that only looks for the next cursor. With one it prints, as JSON, what must
-arrive of them (rest_check.DIGEST): by Python's own decoder, in exact numbers."""
+arrive of them (rest_check.DIGEST) and their bytes: by Python's own decoder, in exact numbers."""
 
 import http.client
 import json

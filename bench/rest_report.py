@@ -1,7 +1,6 @@
 """What reading the API took, as Markdown that also reads well on a terminal."""
 
 from dataclasses import dataclass
-from statistics import median
 
 from measure import own_peak
 from report import Pair, bullets, megabytes, table
@@ -104,7 +103,8 @@ def write(head: list[str], sections: list[Section]) -> str:
         bodies = f"bodies in {', '.join(job.encodings)}" if job.encodings else "bodies not compressed"
         each = f"{section.size / max(section.records, 1):.0f} bytes each"
         pages = -(-section.records // job.limit)
-        parts.append(f"{job.about[0].upper()}{job.about[1:]}: {section.records:,} records, {each}, in {pages:,} pages; {bodies}; load average {section.load:.1f}.")
+        about = f"{job.about[0].upper()}{job.about[1:]}: {section.records:,} records, {each}, in {pages:,} pages"
+        parts.append(f"{about}; {bodies}; load average {section.load:.1f}.")
         parts.append(figures(section))
         if met := targets(section):
             parts += ["Targets:", bullets(met)]
@@ -118,4 +118,4 @@ def write(head: list[str], sections: list[Section]) -> str:
 def told(line: Line) -> str:
     """The last run, for whoever watches."""
     run = line.runs[-1]
-    return f"{line.tool} into {line.form}: {run.wall:.2f} s (median {median(each.wall for each in line.runs):.2f}), CPU {run.cpu:.1f} s, peak {run.peak / 2**20:.0f} MiB"
+    return f"{line.tool} into {line.form}: {run.wall:.2f} s (median {line.wall():.2f}), CPU {run.cpu:.1f} s, peak {run.peak / 2**20:.0f} MiB"

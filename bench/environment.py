@@ -78,3 +78,6 @@ def package(requirement: str) -> str:
 TABLES = Environment("bench", "requirements.txt")
 # those that read change logs; rivet is among the others
 CHANGES = Environment("bench-changes", "requirements-changes.txt")
+# taps, and targets: each in an environment of its own, as Singer has it
+SINGER = Environment("bench-singer", "requirements-singer.txt")
+SINGER_TARGET = Environment("bench-singer-target", "requirements-singer-target.txt")

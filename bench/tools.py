@@ -32,17 +32,18 @@ class Tool:
     note: str = ""
 
 
-def build(profile: str) -> Path:
-    """Builds tidemark, and gives its program."""
+def build(profile: str, *which: str) -> Path:
+    """Builds tidemark, or what cargo calls `which`, and gives its program."""
+    argv = ["cargo", "build", "--locked", "--profile", profile, *(which or ("--bin", "tidemark"))]
     done = subprocess.run(
-        ["cargo", "build", "--locked", "--profile", profile, "--bin", "tidemark", "--message-format", "json-render-diagnostics"],
+        [*argv, "--message-format", "json-render-diagnostics"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
         check=False,
     )
     if done.returncode != 0:
-        raise SystemExit("tidemark does not build; --bin takes a program that is there, --tools leaves it out")
+        raise SystemExit(f"{which[-1] if which else 'tidemark'} does not build; --bin takes a program that is there, --tools leaves it out")
     messages = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     return Path(next(message["executable"] for message in messages if message.get("executable")))
 

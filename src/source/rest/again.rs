@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::asking::{Asked, Asker};
+use super::children::Parent;
 use super::delivery::Delivery;
 use super::endpoint::Endpoint;
 use super::filter::Filter;
@@ -63,7 +64,7 @@ impl Again {
         }
         let Some(settings) = &self.endpoint.incremental else { return Ok(()) };
         self.delivery.filter = match &target.parent {
-            Some(parent) if self.reached.parent.as_ref() != Some(parent) => self.marks.filter(parent, settings)?,
+            Some(parent) if !self.is_within(parent) => self.marks.filter(parent, settings)?,
             _ => {
                 let mut sieve = Sieve::new(settings.clone(), Seen::of(&self.state["delivered"])?);
                 sieve.go_on(&self.state["delivered"])?;
@@ -92,7 +93,7 @@ impl Again {
                 Asked::Failed(failure) => return Err(failure.error(&request).into()),
             };
             let page = Page::of(&request, &answer, envelope, self.asker.auth.secrets());
-            let last = self.delivery.take(*answer, outlet).await?;
+            let seen = self.delivery.take(*answer, outlet).await?;
             if target == entry.target {
                 self.ledger.came(page.records())
             } else {
@@ -101,7 +102,7 @@ impl Again {
             if !entry.rest {
                 break;
             }
-            let next = page.next(&self.endpoint, (&target.place, last), read, &mut guard)?;
+            let next = page.next(&self.endpoint, (&target.place, seen), read, &mut guard)?;
             read += page.records();
             match next {
                 Next::At(place) => target.place = place,
@@ -112,11 +113,14 @@ impl Again {
         Ok(())
     }
 
+    /// Whether the position lies within a parent's pages.
+    fn is_within(&self, parent: &Parent) -> bool {
+        self.reached.parent.as_ref() == Some(parent) && self.reached.next.is_some()
+    }
+
     fn leave(&mut self, target: &Target) -> Result<()> {
         match (&target.parent, &self.delivery.filter) {
-            (Some(parent), Filter::New(sieve)) if self.reached.parent.as_ref() != Some(parent) => {
-                self.marks.note(parent, sieve)
-            }
+            (Some(parent), Filter::New(sieve)) if !self.is_within(parent) => self.marks.note(parent, sieve),
             _ => self.delivery.filter.add_to_state(&self.reached, &mut self.state),
         }
     }

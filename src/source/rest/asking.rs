@@ -98,6 +98,8 @@ impl Asker {
             if attempts > self.patience.retries {
                 return Ok(Asked::Failed(failure));
             }
+            // Who says "now", or a time that is past, says nothing of use.
+            let asked = asked.filter(|asked| !asked.is_zero());
             let wait = asked.unwrap_or_else(|| self.patience.wait(attempts - 1));
             let (path, reason) = (request.shown_path(), &failure.reason);
             let wait_seconds = wait.as_secs_f64();

@@ -1,6 +1,7 @@
 //! Records of pages on their way to rows.
 
 use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 
 use super::body::{self, Batch};
@@ -29,6 +30,15 @@ pub struct Delivery {
     pub added: Arc<[(String, String)]>,
 }
 
+/// What is known of a page whose records were taken.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// What the last record has in the field that the next page may begin behind.
+    pub last_key: Option<String>,
+    /// Of all records.
+    pub digest: u64,
+}
+
 /// A page, or the part of one that is at hand.
 struct Taken {
     /// Behind how many of the records at hand it ends.
@@ -42,18 +52,23 @@ impl Delivery {
         Self { endpoint, documents, chosen, filter, batch, pages: Vec::new(), added }
     }
 
-    /// Says which columns there are.
+    /// Says which columns there are, where any is known.
     pub async fn announce(&self, outlet: &Outlet) -> Result<(), Stop> {
+        // A table that has no columns yet is none: its files could not be read.
+        if self.documents.table().schema.fields().is_empty() {
+            return Ok(());
+        }
         outlet.send(Event::Rows(Rows::none(self.documents.table().clone()))).await.map_err(Stop::from)
     }
 
-    /// Takes a page's records. What the last one has in the field that the next page may begin behind.
-    pub async fn take(&mut self, answer: Answer, outlet: &Outlet) -> Result<Option<String>, Stop> {
+    /// Takes a page's records.
+    pub async fn take(&mut self, answer: Answer, outlet: &Outlet) -> Result<Seen, Stop> {
         let in_memory = answer.body.in_memory().is_some();
         let mut records =
             body::records(answer.body, self.endpoint.format, &self.endpoint.wanted).map_err(unreadable)?;
-        let mut last = None;
+        let (mut last_key, mut hasher) = (None, DefaultHasher::new());
         loop {
+            let before = self.batch.len();
             let ended = if in_memory {
                 records.read(&mut self.batch)
             } else {
@@ -68,12 +83,13 @@ impl Delivery {
                 ended
             };
             if let (Some(field), Some(record)) = (&self.endpoint.keyset_field, self.batch.last()) {
-                last = body::text(record, field);
+                last_key = body::text(record, field);
             }
+            self.batch.records().skip(before).for_each(|record| hasher.write(record));
             let ended = ended.map_err(unreadable)?.is_some();
             self.pages.push(Taken { end: self.batch.len(), added: self.added.clone() });
             if ended {
-                return Ok(last);
+                return Ok(Seen { last_key, digest: hasher.finish() });
             }
             self.send(outlet, false).await?;
         }

@@ -150,12 +150,7 @@ impl Endpoint {
             records_may_be_absent: section.text("records_absent")? == "empty",
             report: report.transpose()?,
             templates: Templates::of(section, (base, path), children.as_ref())?,
-            skip: match section.text("on_error")? {
-                "keep_going" => {
-                    Some(Skip { most: usize::try_from(section.integer("max_failures")?).unwrap_or(usize::MAX) })
-                }
-                _ => None,
-            },
+            skip: skip(section, mode)?,
             children,
             ..page
         })
@@ -258,6 +253,19 @@ impl Endpoint {
         let at = self.paths.iter().position(|known| known == path);
         at.and_then(|at| envelope.values.get(at)).unwrap_or(ABSENT)
     }
+}
+
+fn skip(section: &Section, mode: Mode) -> Result<Option<Skip>> {
+    if section.text("on_error")? != "keep_going" {
+        return Ok(None);
+    }
+    // What a later run reads again, or reads on behind, would come with it and once more with a retry.
+    if mode == Mode::Incremental && (!section.is_set("until_param") || section.is_set("lookback")) {
+        return Err(section
+            .error("on_error", "is `keep_going`, which an incremental stream takes with `until_param` and without `lookback` alone")
+            .hint("Then each window is asked for once, and a retry brings what it lacks. Otherwise leave it out: the next run goes on where this one ends."));
+    }
+    Ok(Some(Skip { most: usize::try_from(section.integer("max_failures")?).unwrap_or(usize::MAX) }))
 }
 
 /// Checks what single keys do not tell.

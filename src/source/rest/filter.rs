@@ -32,6 +32,14 @@ impl Filter {
         }
     }
 
+    /// A chain of pages was read to its end.
+    pub fn check(&mut self) -> Result<()> {
+        match self {
+            Filter::New(sieve) => sieve.check(),
+            _ => Ok(()),
+        }
+    }
+
     /// The next page's records follow.
     pub fn turn(&mut self) {
         if let Filter::Repeats(repeats) = self {

@@ -120,7 +120,9 @@ impl Rest {
         let make = || async {
             let Settings { section, limits, .. } = &self.settings;
             let (transport, auth) = self.via.connect(&self.settings)?;
-            Ok(Arc::new(Asker::new(transport, auth, Pace::new(limits.clone()), Patience::of(section)?)))
+            let patience = Patience::of(section)?;
+            let pace = Pace::new(limits.clone(), patience.longest_wait);
+            Ok(Arc::new(Asker::new(transport, auth, pace, patience)))
         };
         self.asker.get_or_try_init(make).await
     }

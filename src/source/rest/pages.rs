@@ -9,7 +9,7 @@ use super::ahead::Ahead;
 use super::asking::Asked;
 use super::body::{Envelope, Found, Unreadable};
 use super::children::Parent;
-use super::delivery::Delivery;
+use super::delivery::{Delivery, Seen};
 use super::endpoint::Endpoint;
 use super::failure::Failure;
 use super::filter::Filter;
@@ -132,6 +132,7 @@ impl Pages {
             if self.endpoint.incremental.is_some() {
                 // What is high is known of records that were looked at.
                 self.delivery.flush(outlet).await?;
+                self.delivery.filter.check()?;
             }
             if !self.turn()? {
                 return Ok(());
@@ -157,8 +158,8 @@ impl Pages {
             let (next, records) = match asked {
                 Asked::Page(answer, envelope) => {
                     let page = Page::of(&request, &answer, envelope, self.ahead.asker().auth.secrets());
-                    let last = self.delivery.take(*answer, outlet).await?;
-                    let next = page.next(&self.endpoint, (&target.place, last), self.reached.records, &mut guard)?;
+                    let seen = self.delivery.take(*answer, outlet).await?;
+                    let next = page.next(&self.endpoint, (&target.place, seen), self.reached.records, &mut guard)?;
                     self.ledger.page(page.records());
                     (next, page.records())
                 }
@@ -193,11 +194,7 @@ impl Pages {
         };
         let next = self.endpoint.paging.behind(&target.place, size);
         // Another chain follows: of the next part of the cursor, or of the next parent.
-        let others_follow = match &target.window {
-            // Without an end, the next run would ask for what is behind the page as well.
-            Some(window) => window.until.is_some(),
-            None => target.parent.is_some(),
-        };
+        let others_follow = target.window.is_some() || target.parent.is_some();
         if next.is_none() && !others_follow {
             return Err(failure.error(request));
         }
@@ -249,7 +246,6 @@ pub fn unreadable(why: Unreadable) -> Error {
 pub struct Page {
     url: url::Url,
     headers: reqwest::header::HeaderMap,
-    digest: u64,
     envelope: Envelope,
     /// Names of parameters that hold secrets.
     secrets: Vec<String>,
@@ -257,15 +253,7 @@ pub struct Page {
 
 impl Page {
     pub fn of(request: &Request, answer: &Answer, envelope: Envelope, secrets: Vec<String>) -> Self {
-        use std::hash::{DefaultHasher, Hasher};
-        let mut hasher = DefaultHasher::new();
-        match answer.body.in_memory() {
-            Some(bytes) => hasher.write(bytes),
-            // Two such pages that are the same are not known for it.
-            None => hasher.write_u128(uuid::Uuid::now_v7().as_u128()),
-        }
-        let (url, headers, digest) = (request.full_url(), answer.headers.clone(), hasher.finish());
-        Self { url, headers, digest, envelope, secrets }
+        Self { url: request.full_url(), headers: answer.headers.clone(), envelope, secrets }
     }
 
     pub fn records(&self) -> u64 {
@@ -276,23 +264,32 @@ impl Page {
     pub fn next(
         &self,
         endpoint: &Endpoint,
-        (place, last_key): (&Place, Option<String>),
+        (place, seen): (&Place, Seen),
         read: u64,
         guard: &mut Guard,
     ) -> Result<Next> {
-        let value = |path: &str| endpoint.value(&self.envelope, path).text().map(str::to_owned);
+        let value = |path: &str| match endpoint.value(&self.envelope, path) {
+            Found::Bool(false) if endpoint.paging.next_in_body() == Some(path) => None,
+            found => found.text().map(str::to_owned),
+        };
         let page = paging::Page {
             url: &self.url,
             headers: &self.headers,
             value: &value,
             records: self.envelope.records,
-            last_key,
-            digest: self.digest,
+            last_key: seen.last_key,
+            digest: seen.digest,
             secrets: &self.secrets,
         };
+        let found = endpoint.paging.next_in_body().map(|path| (path, endpoint.value(&self.envelope, path)));
+        if let Some((path, Found::Nested | Found::Bool(true))) = found {
+            return Err(Error::data(format!(
+                "`{path}` of the answer is no text or number, and the next page is found by it"
+            ))
+            .hint("Name the field within it that tells the next page, such as `paging.next.href`."));
+        }
         let next = endpoint.paging.after(place, &page, read, guard)?;
-        if let (Next::End, 0, Some(path)) = (&next, read, endpoint.paging.next_in_body())
-            && *endpoint.value(&self.envelope, path) == Found::Absent
+        if let (Next::End, 0, Some((path, Found::Absent))) = (&next, read, found)
             && endpoint.paging.may_be_full(page.records, endpoint.children.is_none())
         {
             tracing::warn!(

@@ -148,7 +148,8 @@ impl Request {
         let words = headers.flat_map(|value| value.split_whitespace().skip(1).chain([value]));
         let query =
             self.query.iter().filter(|(name, _)| self.added.query.contains(name)).map(|(_, value)| value.as_str());
-        let words = words.chain(query).filter(|word| word.len() >= 4).map(str::to_owned);
+        let query = query.flat_map(|value| [value.to_owned(), utf8_percent_encode(value, IN_QUERY).to_string()]);
+        let words = words.map(str::to_owned).chain(query).filter(|word| word.len() >= 4);
         words.chain(self.permissions()).collect()
     }
 

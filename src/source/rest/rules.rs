@@ -51,10 +51,6 @@ impl Rules {
         alternatives.map(all).collect::<Result<_, _>>().map(Self)
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Those that look at nothing of a body.
     pub fn without_body(self) -> Self {
         let looks = |all: &Vec<Condition>| all.iter().any(|condition| matches!(condition.of, Of::Body(_)));

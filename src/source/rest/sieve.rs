@@ -82,11 +82,13 @@ pub struct Sieve {
     near: Vec<(Mark, u128)>,
     /// Records without a value that are left out.
     pub nulls: u64,
+    /// Records whose digests found no room.
+    forgotten: u64,
 }
 
 impl Sieve {
     pub fn new(settings: Incremental, seen: Seen) -> Self {
-        Self { settings, floor: None, seen, high: None, near: Vec::new(), nulls: 0 }
+        Self { settings, floor: None, seen, high: None, near: Vec::new(), nulls: 0, forgotten: 0 }
     }
 
     /// The records of a window follow.
@@ -110,8 +112,16 @@ impl Sieve {
                 .hint("`null_cursor = skip` leaves such records out, `read` has them in every run.")),
             };
         };
-        if self.floor.as_ref().is_some_and(|floor| mark.order(floor) == Ordering::Less) {
-            return Ok(false);
+        match self.floor.as_ref().map(|floor| mark.compare(floor)) {
+            Some(Some(Ordering::Less)) => return Ok(false),
+            Some(None) => {
+                return Err(Error::data(format!(
+                    "values of `{}`, which `cursor` names, cannot be compared with where reading begins: one is a text, the other a time or a number",
+                    self.settings.cursor
+                ))
+                .hint("Take a field whose values are times (ISO 8601, or since 1970) or numbers, and write `start` in the same way."));
+            }
+            _ => {}
         }
         let digest = digest(record, self.settings.digest_key);
         let is_new = !self.seen.take(digest);
@@ -123,6 +133,25 @@ impl Sieve {
             self.forget()?;
         }
         Ok(is_new)
+    }
+
+    /// Tells of records without a value that were left out, and refuses a cursor that none of them has: it may be misspelt.
+    pub fn check(&mut self) -> Result<()> {
+        let (nulls, cursor) = (std::mem::take(&mut self.nulls), &self.settings.cursor);
+        if nulls > 0 && self.high.is_none() {
+            return Err(Error::data(format!("none of {nulls} records has anything at `{cursor}`, which `cursor` names"))
+                .hint("Is it the field's path, such as `meta.updated_at`? `null_cursor = read` has such records in every run."));
+        }
+        if nulls > 0 {
+            tracing::warn!(cursor, records = nulls, "records that have nothing at the cursor are left out");
+        }
+        if self.forgotten > 0 {
+            tracing::warn!(
+                records = self.forgotten,
+                "more records than `max_ties` lie where the next run looks again: some come once more then"
+            );
+        }
+        Ok(())
     }
 
     /// The greatest value that a record had.
@@ -139,6 +168,7 @@ impl Sieve {
         let most = self.settings.max_ties.max(1000);
         if self.near.len() > most {
             self.near.sort_by(|a, b| b.0.order(&a.0));
+            self.forgotten += (self.near.len() - most) as u64;
             self.near.truncate(most);
         }
         Ok(())
@@ -269,6 +299,24 @@ mod tests {
             .map(|record| second.keeps(record).unwrap())
             .collect();
         assert_eq!(kept, [false, false, false, true, true]);
+    }
+
+    #[test]
+    fn numbers_that_are_times_are_compared_with_times() {
+        let mut sieve = sieve(&[], Seen::default());
+        sieve.begin(&Window { from: Some("2024-01-01".to_owned()), until: None });
+        let at = |value: &str| record(&format!(r#"{{"meta":{{"at":{value}}}}}"#));
+        assert!(sieve.keeps(&at("1709300000")).unwrap() && !sieve.keeps(&at("1600000000")).unwrap());
+        assert!(sieve.keeps(&at("\"01/03/2024\"")).is_err());
+    }
+
+    #[test]
+    fn a_cursor_that_no_record_has_is_an_error() {
+        let none = record(r#"{"n":1}"#);
+        let mut sieve = sieve(&[], Seen::default());
+        assert!(!sieve.keeps(&none).unwrap() && sieve.check().unwrap_err().message().starts_with("none of 1 records"));
+        assert!(sieve.keeps(&at(1, "01")).unwrap() && !sieve.keeps(&none).unwrap());
+        sieve.check().unwrap();
     }
 
     #[test]

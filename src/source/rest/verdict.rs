@@ -44,13 +44,24 @@ pub fn judge(answer: &Answer, endpoint: &Endpoint, secrets: &[String]) -> Verdic
     let envelope = looked.as_ref().ok();
     let status = answer.status.as_u16().to_string();
     let value = |of: &Of| value(of, &status, &answer.headers, endpoint, envelope);
-    let holds = |rules: &Rules| !rules.is_empty() && rules.hold(value);
+    // Of a body that cannot be read, or is none, nobody knows what is missing in it.
+    let is_read = envelope.is_some_and(|envelope| !matches!(envelope.what, What::Empty | What::Null));
+    let holds = |rules: &Rules| match is_read {
+        true => rules.hold(value),
+        false => rules.clone().without_body().hold(value),
+    };
     if holds(&endpoint.ignore_when) {
         return Verdict::Nothing;
     }
     let refused = |reason: String, kind| {
-        let head = answer.body.head(HEAD).unwrap_or_default();
-        Failure { status: Some(answer.status), excerpt: excerpt(&head, secrets), ..Failure::new(kind, reason) }
+        // What may have records is not shown.
+        let is_error = match envelope {
+            Some(envelope) => envelope.records == 0,
+            None => !answer.status.is_success(),
+        };
+        let head = answer.body.head(HEAD).ok().filter(|_| is_error);
+        let excerpt = head.and_then(|head| excerpt(&head, secrets));
+        Failure { status: Some(answer.status), excerpt, ..Failure::new(kind, reason) }
     };
     if holds(&endpoint.fail_when) {
         return Verdict::Failed(refused(format!("the answer ({status}) is one of `fail_when`"), Kind::Data));

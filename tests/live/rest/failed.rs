@@ -21,7 +21,7 @@ fn pages_that_fail_are_left_out_and_asked_for_again() {
     let (_, said) = folder.run("run", 3);
     assert!(said.contains("2 of 11 requests failed"), "{said}");
     assert_records(&folder, Shape::Rich, without(&[4, 7]));
-    let status = folder.print("status api");
+    let status = folder.print("status --stream api");
     assert!(status.contains("GET /numbered?per_page=100&page=4") && status.contains("500"), "{status}");
 
     server.repair("page 4");

@@ -71,7 +71,7 @@ fn every_record_arrives_once() {
     killed(&folder, kills, 3);
     let is_gone = |id: &u64| gone.contains(&((id - 1) / 20 + 1));
     assert_records(&folder, Shape::Rich, (1..=pages * 20).filter(|id| !is_gone(id)));
-    let status = folder.print("status api");
+    let status = folder.print("status --stream api");
     assert!(gone.iter().all(|page| status.contains(&format!("page={page} "))), "{status}");
 
     server.repair("gone");

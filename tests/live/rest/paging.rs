@@ -45,6 +45,25 @@ fn by_cursor() {
 }
 
 #[test]
+fn nothing_is_nothing() {
+    let server = Server::with(Settings { records: 0, ..Settings::default() });
+    for format in ["json", "parquet", "csv"] {
+        let folder = folder(&server, "", &format!("path = /numbered\nrecords = data\nformat = {format}"));
+        folder.run("run", 0);
+        assert!(folder.live_files("api").is_empty());
+    }
+}
+
+/// The path of `next_cursor` is wrong: that there is one page is told, and that the key may be wrong.
+#[test]
+fn a_first_page_without_a_next_one_is_told_of() {
+    let server = Server::new();
+    let folder = folder(&server, "", "path = /cursor\nrecords = data\npagination = cursor\nnext_cursor = next");
+    let (_, said) = folder.run("run", 0);
+    assert!(said.contains("is taken for the only one"), "{said}");
+}
+
+#[test]
 fn by_link_and_by_key() {
     assert_eq!(reads("/linked", "pagination = link\npage_size_param = per_page\npage_size = 100"), 11);
     let keys = "records = data\npagination = keyset\nkeyset_field = id\nkeyset_param = since_id\npage_size_param = limit\npage_size = 100";
@@ -81,7 +100,7 @@ fn circles_and_pages_that_stand_still_are_errors() {
         assert!(!has_files(&folder), "half of it is there");
     };
     fails("path = /cycle\nrecords = data\npagination = link\nnext_link = next", "in a circle");
-    fails("path = /numbered/stuck\nrecords = data\npagination = page", "the same as the one before it");
+    fails("path = /numbered/stuck\nrecords = data\npagination = page", "the same records as one shortly before it");
     fails("path = /numbered\nrecords = dat", "has nothing at `dat`");
     fails("path = /numbered\nrecords = data\npagination = page\nhas_more = more", "has no `more`");
 }

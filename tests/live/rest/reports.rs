@@ -126,7 +126,7 @@ fn reports_that_come_to_nothing_say_so() {
         let folder = folder(&server, "", &format!("{}\nretries = 0\n{more}", keys("json", order)));
         let (_, text) = folder.run("run", code);
         assert!(text.contains(said), "{text}");
-        assert!(folder.live_files("api").is_empty());
+        assert!(!super::has_files(&folder));
     };
     fails("", r#"{"fail":true,"polls":0}"#, 75, "report 1: it is FAILED, which is one of `report_failed`");
     fails("report_timeout = 2s", r#"{"polls":100}"#, 75, "report 1: it is still RUNNING after 2 s (`report_timeout`)");
@@ -182,7 +182,7 @@ fn killed(server: &Server, order: &str) -> Folder {
 fn a_killed_run_is_gone_on_with_and_nothing_is_ordered_anew() {
     let server = Server::new();
     let folder = killed(&server, r#"{"rows":500,"polls":5}"#);
-    assert!(folder.live_files("api").is_empty());
+    assert!(!super::has_files(&folder));
     folder.run("run", 0);
     assert_records(&folder, Shape::Small, 1..=500);
     let seen = server.seen();

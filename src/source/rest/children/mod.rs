@@ -5,6 +5,7 @@ mod template;
 mod templates;
 
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 
 use url::Url;
@@ -14,6 +15,7 @@ pub use self::templates::Templates;
 use super::ahead::Ahead;
 use super::asking::{Asked, Asker};
 use super::body::{self, Batch};
+use super::delivery::Seen;
 use super::endpoint::Endpoint;
 use super::pages::{Page, unreadable};
 use super::paging::{Guard, Next};
@@ -65,6 +67,9 @@ impl Children {
         if parents.is_set("for_each") {
             return Err(wrong(format!("is of {of}, which has a `for_each` itself: one level is read")));
         }
+        if parents.is_set("report_id") {
+            return Err(wrong(format!("is of {of}, whose records come by reports: parents are read page by page")));
+        }
         let path = parents.get("query").ok_or_else(|| wrong(format!("is of {of}, which has no `path`")))?;
         let columns: Vec<_> = fields.iter().map(|field| format!("{of}_{}", field.replace('.', "_"))).collect();
         masking::refuse(section, "for_each", columns.iter().map(String::as_str))?;
@@ -101,9 +106,9 @@ impl Children {
                 Asked::Failed(failure) => return Err(failure.error(&request)),
             };
             let page = Page::of(&request, &answer, envelope, asker.auth.secrets());
-            let last = self.collect(*answer, &mut found).await?;
+            let seen = self.collect(*answer, &mut found).await?;
             let records = page.records();
-            if let Next::At(place) = page.next(&self.parents, (&target.place, last), read, &mut guard)? {
+            if let Next::At(place) = page.next(&self.parents, (&target.place, seen), read, &mut guard)? {
                 next = Some(Target::at(place));
             }
             read += records;
@@ -111,22 +116,23 @@ impl Children {
         Ok(found.into_iter().collect())
     }
 
-    async fn collect(&self, answer: super::transport::Answer, found: &mut BTreeSet<Parent>) -> Result<Option<String>> {
+    async fn collect(&self, answer: super::transport::Answer, found: &mut BTreeSet<Parent>) -> Result<Seen> {
         let mut records = body::records(answer.body, self.parents.format, &self.parents.wanted).map_err(unreadable)?;
-        let (mut batch, mut last) = (Batch::new(BATCH_BYTES), None);
+        let (mut batch, mut seen, mut hasher) = (Batch::new(BATCH_BYTES), Seen::default(), DefaultHasher::new());
         loop {
             batch.clear();
             let ended = records.read(&mut batch).map_err(unreadable)?;
             for record in batch.records() {
                 found.insert(self.parent(record)?);
-                last = self.parents.keyset_field.as_ref().and_then(|field| body::text(record, field));
+                hasher.write(record);
+                seen.last_key = self.parents.keyset_field.as_ref().and_then(|field| body::text(record, field));
             }
             if found.len() > self.most {
                 return Err(Error::config(format!("{} has more than {} records (`max_parents`)", self.of, self.most))
                     .hint("Raise `max_parents`, or have the parents' stream read fewer (`param.NAME`)."));
             }
             if ended.is_some() {
-                return Ok(last);
+                return Ok(Seen { digest: hasher.finish(), ..seen });
             }
             tokio::task::yield_now().await;
         }

@@ -43,6 +43,11 @@ impl Template {
         let mut text = self.0.clone();
         for (name, value) in values {
             let place = format!("{{{name}}}");
+            // A form has it as forms have braces.
+            let written_place = format!("%7B{name}%7D");
+            if of == For::Form {
+                text = text.replace(&written_place, &place);
+            }
             if !text.contains(&place) {
                 continue;
             }

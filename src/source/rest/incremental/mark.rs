@@ -27,15 +27,31 @@ impl Mark {
         &self.0
     }
 
-    /// Which comes first: times by time, numbers by size, everything else by its text.
-    pub fn order(&self, other: &Self) -> Ordering {
-        match (self.read(), other.read()) {
-            (Some(Read::Time(a)), Some(Read::Time(b))) => a.cmp(&b),
+    /// Which comes first: times by time, a number and a time too, numbers by size, texts as they are. `None` where one is a text and
+    /// the other is not.
+    pub fn compare(&self, other: &Self) -> Option<Ordering> {
+        Some(match (self.read(), other.read()) {
             (Some(Read::Number(a)), Some(Read::Number(b))) => match whole(&self.0).zip(whole(&other.0)) {
                 Some((a, b)) => a.cmp(&b),
                 None => a.total_cmp(&b),
             },
-            _ => self.0.cmp(&other.0),
+            (Some(_), Some(_)) => self.time()?.cmp(&other.time()?),
+            (None, None) => self.0.cmp(&other.0),
+            _ => return None,
+        })
+    }
+
+    /// As [`Mark::compare`], of any two.
+    pub fn order(&self, other: &Self) -> Ordering {
+        self.compare(other).unwrap_or_else(|| self.0.cmp(&other.0))
+    }
+
+    /// A time, as this value is one: in seconds or milliseconds since 1970 where this is a number.
+    pub fn like(&self, at: Timestamp, text: impl Fn(Timestamp) -> String) -> String {
+        match self.read() {
+            Some(Read::Number(number)) if number >= MILLIS => at.as_millisecond().to_string(),
+            Some(Read::Number(_)) => at.as_second().to_string(),
+            _ => text(at),
         }
     }
 
@@ -207,6 +223,9 @@ mod tests {
             assert_eq!(mark(less).order(&mark(more)), Ordering::Less, "{less} {more}");
             assert_eq!(mark(more).order(&mark(less)), Ordering::Greater, "{less} {more}");
         }
+        assert_eq!(mark("1709300000").order(&mark("2024-01-01")), Ordering::Greater);
+        assert_eq!(mark("1709300000000").order(&mark("2024-03-01T13:33:20Z")), Ordering::Equal);
+        assert_eq!(mark("01/03/2024").compare(&mark("2024-01-01")), None);
         assert_eq!(mark("2024-01-31T01:00:00+01:00").order(&mark("2024-01-31T00:00:00Z")), Ordering::Equal);
     }
 

@@ -23,13 +23,13 @@ pub struct Incremental {
     /// The path of the field in a record.
     pub cursor: String,
     param: Option<String>,
-    until_param: Option<String>,
+    pub until_param: Option<String>,
     /// The end that is asked for is the last value, and not the one behind it.
     until_is_inclusive: bool,
     format: Format,
     start: Option<Mark>,
     step: Option<Duration>,
-    lookback: Option<Lookback>,
+    pub lookback: Option<Lookback>,
     pub nulls: Nulls,
     /// Of the digests of records, by which they are known again.
     pub digest_key: (u64, u64),
@@ -135,7 +135,8 @@ impl Incremental {
         if end <= begin {
             return Ok(None);
         }
-        Ok(Some(Window { from: from.map(|mark| mark.0), until: Some(self.text(end)) }))
+        let until = from.as_ref().map_or_else(|| self.text(end), |from| from.like(end, |at| self.text(at)));
+        Ok(Some(Window { from: from.map(|mark| mark.0), until: Some(until) }))
     }
 
     /// A bound as positions have it.

@@ -48,6 +48,8 @@ pub struct Pace {
     /// Held by the request whose turn comes next, while it waits: the others queue behind it, in the order in which they came.
     queue: Queue<()>,
     windows: Mutex<Windows>,
+    /// However long headers say that there is nothing left.
+    longest_wait: Duration,
 }
 
 #[derive(Default)]
@@ -58,10 +60,13 @@ struct Windows {
     asked_until: Option<Instant>,
 }
 
+/// Shorter waits are not told of.
+const TOLD_OF: Duration = Duration::from_secs(10);
+
 impl Pace {
-    pub fn new(limits: Vec<Limit>) -> Self {
+    pub fn new(limits: Vec<Limit>, longest_wait: Duration) -> Self {
         let limits = limits.into_iter().map(|limit| (limit, VecDeque::new())).collect();
-        Self { queue: Queue::default(), windows: Mutex::new(Windows { limits, ..Windows::default() }) }
+        Self { queue: Queue::default(), windows: Mutex::new(Windows { limits, ..Windows::default() }), longest_wait }
     }
 
     /// Waits until a request may be sent.
@@ -94,8 +99,12 @@ impl Pace {
             && left.requests <= busy as u64
             && let Some(wait) = left.reset
         {
-            let mut windows = self.windows();
-            windows.paused_until = windows.paused_until.max(Instant::now().checked_add(wait));
+            let (mut windows, now) = (self.windows(), Instant::now());
+            let wait = wait.min(self.longest_wait);
+            if windows.paused_until.is_none_or(|until| until <= now) && wait >= TOLD_OF {
+                tracing::info!(wait_seconds = wait.as_secs_f64(), "the server's limit is used up: all requests wait");
+            }
+            windows.paused_until = windows.paused_until.max(now.checked_add(wait));
         }
     }
 
@@ -156,7 +165,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn no_stretch_of_time_has_more_than_it_may() {
         let limits = Limit::parse_all("10/s, 25/10s").unwrap();
-        let times = sent(Arc::new(Pace::new(limits)), 60).await;
+        let times = sent(Arc::new(Pace::new(limits, Duration::from_secs(3600))), 60).await;
         for (at, _) in times.iter().enumerate() {
             assert!(times.get(at + 10).is_none_or(|later| later - times[at] >= 1000), "{times:?}");
             assert!(times.get(at + 25).is_none_or(|later| later - times[at] >= 10_000), "{times:?}");
@@ -166,7 +175,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_holds_all() {
-        let pace = Arc::new(Pace::new(Vec::new()));
+        let pace = Arc::new(Pace::new(Vec::new(), Duration::from_secs(3600)));
         pace.pause(Duration::from_secs(3));
         pace.pause(Duration::from_secs(1));
         let times = sent(pace, 3).await;
@@ -175,7 +184,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_begins_once_however_many_hear_of_it() {
-        let pace = Arc::new(Pace::new(Vec::new()));
+        let pace = Arc::new(Pace::new(Vec::new(), Duration::from_secs(3600)));
         // What is left of a window is told with the answer that asks for the pause, and is not what it begins with.
         let nothing_left = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1")];
         let header = |(name, value): (&'static str, &'static str)| {

@@ -1,6 +1,6 @@
 //! Knows where we were, so that pages that lead in a circle are an error and not an endless job.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::Place;
@@ -8,6 +8,12 @@ use crate::error::{Error, Result};
 
 /// More pages than this are not remembered one by one.
 const MOST: usize = 1 << 20;
+
+/// So many pages back, the same records are noticed.
+const LAST: usize = 8;
+
+/// More pages without records than this do not follow one another.
+const MOST_EMPTY: u64 = 1000;
 
 /// The pages of one chain, in their order.
 #[derive(Debug, Default)]
@@ -18,7 +24,10 @@ pub struct Guard {
     /// Beyond those that are remembered: one page, kept for twice as long each time, which a circle of any length comes back to.
     kept: Option<(u64, u64)>,
     keep_until: u64,
-    last_body: Option<u64>,
+    /// Digests of the records of the last pages.
+    last_pages: VecDeque<u64>,
+    /// How many pages had no records, up to now.
+    empty: u64,
 }
 
 impl Guard {
@@ -47,9 +56,22 @@ impl Guard {
         Ok(())
     }
 
-    /// Whether the page before had the same body.
-    pub fn is_same_body(&mut self, digest: u64) -> bool {
-        self.last_body.replace(digest) == Some(digest)
+    /// Whether one of the last pages had the same records; notes those of this one.
+    pub fn is_same_page(&mut self, digest: u64) -> bool {
+        if self.last_pages.contains(&digest) {
+            return true;
+        }
+        if self.last_pages.len() == LAST {
+            self.last_pages.pop_front();
+        }
+        self.last_pages.push_back(digest);
+        false
+    }
+
+    /// Whether there were too many pages without a record, one after the other.
+    pub fn is_desert(&mut self, records: u64) -> bool {
+        self.empty = if records == 0 { self.empty + 1 } else { 0 };
+        self.empty > MOST_EMPTY
     }
 }
 
@@ -81,8 +103,9 @@ mod tests {
     }
 
     #[test]
-    fn the_same_body_twice_is_noticed() {
+    fn the_same_records_twice_are_noticed() {
         let mut guard = Guard::default();
-        assert!(!guard.is_same_body(1) && !guard.is_same_body(2) && guard.is_same_body(2) && !guard.is_same_body(1));
+        assert!(!guard.is_same_page(1) && !guard.is_same_page(2) && guard.is_same_page(2) && guard.is_same_page(1));
+        assert!((3..20).all(|digest| !guard.is_same_page(digest)) && !guard.is_same_page(1));
     }
 }

@@ -205,17 +205,20 @@ impl Paging {
     /// An error where the answer does not say what it was to say, or leads back to where we were.
     pub fn after(&self, place: &Place, page: &Page<'_>, read: u64, guard: &mut Guard) -> Result<Next> {
         let is_numbered = matches!(place, Place::Page(_) | Place::Offset(_));
-        if is_numbered && page.records > 0 && guard.is_same_body(page.digest) {
-            return Err(Error::data(format!("{} is the same as the one before it", place.shown())).hint(
+        if is_numbered && page.records > 0 && guard.is_same_page(page.digest) {
+            return Err(Error::data(format!("{} has the same records as one shortly before it", place.shown())).hint(
                 "Does the server know the parameter? Look at `page_param` (or `offset_param`) and `pagination`.",
             ));
         }
         if self.is_last(place, page, read + page.records)? {
             return Ok(Next::End);
         }
+        let goes_on = self.says_more(place);
         let next = match (&self.kind, place) {
             (Kind::Once, _) => None,
-            (Kind::Number { .. }, Place::Page(number)) => (page.records > 0).then(|| Place::Page(number + 1)),
+            (Kind::Number { .. }, Place::Page(number)) => {
+                (page.records > 0 || goes_on && !guard.is_desert(page.records)).then(|| Place::Page(number + 1))
+            }
             (Kind::Offset { .. }, Place::Offset(offset)) => {
                 let records = i64::try_from(page.records).unwrap_or(i64::MAX);
                 (records > 0).then(|| Place::Offset(offset.saturating_add(records)))
@@ -233,9 +236,24 @@ impl Paging {
             },
             _ => None,
         };
-        let Some(next) = next else { return Ok(Next::End) };
+        let Some(next) = next else {
+            if goes_on {
+                return Err(Error::data(format!("the answer says that there is more behind {}, and not where", place.shown()))
+                    .hint("It has no records, or no next page, and `has_more` or `last_page` say that it is not the last. Look at these keys, or ask again later."));
+            }
+            if let Some(path) = &self.total {
+                let (read, total) = (read + page.records, (page.value)(path));
+                tracing::warn!(read, total, "the pages end before there were as many records as `total` says");
+            }
+            return Ok(Next::End);
+        };
         guard.go(&next)?;
         Ok(Next::At(next))
+    }
+
+    /// Of a page that is not the last by what it says: whether it has said so.
+    fn says_more(&self, place: &Place) -> bool {
+        self.has_more.is_some() || (self.last_page.is_some() && matches!(place, Place::Page(_)))
     }
 
     /// Whether the answer says that there is nothing more.

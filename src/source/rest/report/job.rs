@@ -85,7 +85,7 @@ impl Job<'_> {
         let until = Instant::now() + self.left(ordered);
         let (mut wait, mut own) = (first, self.report.wait);
         loop {
-            sleep_until((Instant::now() + wait).min(until)).await;
+            sleep_until(Instant::now().checked_add(wait).map_or(until, |at| at.min(until))).await;
             let (answer, envelope) = match self.asker.ask(&request, &self.answers.status).await? {
                 Asked::Page(answer, envelope) => (answer, envelope),
                 Asked::Failed(failure) => return Ok(unanswered(ordered, failure)),

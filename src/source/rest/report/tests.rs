@@ -87,7 +87,7 @@ async fn outcome(script: &Arc<Script>, more: &[(&str, &str)], known: Option<Orde
     let auth = auth::of(&section, &Url::parse(BASE).unwrap(), script.clone())?;
     let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
     let patience = Patience { retries: 2, first_wait: second, longest_wait: minute };
-    let asker = Asker::new(script.clone(), auth, Pace::new(Vec::new()), patience);
+    let asker = Asker::new(script.clone(), auth, Pace::new(Vec::new(), minute), patience);
     let (report, answers) = endpoint.report.as_ref().unwrap();
     let job = Job { asker: &asker, endpoint: &endpoint, report, answers };
     if let Some(known) = known {

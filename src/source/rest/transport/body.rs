@@ -24,10 +24,6 @@ impl Body {
         }
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// All of it, where it is in memory.
     pub fn in_memory(&self) -> Option<&Bytes> {
         match self {

@@ -111,7 +111,11 @@ impl Source for Pages {
     async fn open_failed(&self, _: &Stream, at: &Checkpoint) -> Result<Box<dyn Reader>> {
         let failed = at.state["failed"].as_array().unwrap();
         let ask = failed.iter().map(|failed| failed["page"].as_i64().unwrap()).collect();
-        Ok(Box::new(self.reader(ask, at.state.clone(), Some(at.position.as_value().clone()))))
+        let mut reader = self.reader(ask, at.state.clone(), Some(at.position.as_value().clone()));
+        if reader.ask.is_empty() {
+            reader.events.push_back(Event::Checkpoint(at.clone()));
+        }
+        Ok(Box::new(reader))
     }
 }
 

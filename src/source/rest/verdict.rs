@@ -55,10 +55,7 @@ pub fn judge(answer: &Answer, endpoint: &Endpoint, secrets: &[String]) -> Verdic
     }
     let refused = |reason: String, kind| {
         // What may have records is not shown.
-        let is_error = match envelope {
-            Some(envelope) => envelope.records == 0,
-            None => !answer.status.is_success(),
-        };
+        let is_error = !answer.status.is_success() || envelope.is_some_and(|envelope| envelope.records == 0);
         let head = answer.body.head(HEAD).ok().filter(|_| is_error);
         let excerpt = head.and_then(|head| excerpt(&head, secrets));
         Failure { status: Some(answer.status), excerpt, ..Failure::new(kind, reason) }

@@ -50,7 +50,13 @@ fn nothing_is_nothing() {
     for format in ["json", "parquet", "csv"] {
         let folder = folder(&server, "", &format!("path = /numbered\nrecords = data\nformat = {format}"));
         folder.run("run", 0);
-        assert!(folder.live_files("api").is_empty());
+        assert!(!has_files(&folder));
+        server.set("records", 10);
+        folder.run("run", 0);
+        assert!(has_files(&folder));
+        server.set("records", 0);
+        folder.run("run", 0);
+        assert!(!has_files(&folder), "{format}: what was there before still is");
     }
 }
 

@@ -281,7 +281,9 @@ async fn no_error_has_a_links_query() {
     let told = failure(outcome(&script, &[], None).await.unwrap());
     assert!(told.reason.contains("403") && told.excerpt.is_none(), "{told:?}");
     let told = failure(outcome(&script, &[("fail_when", "state = DONE")], None).await.unwrap());
-    let excerpt = told.excerpt.unwrap();
+    assert!(told.excerpt.is_none(), "{told:?}");
+    let script = Script::new(move |_, _| answer(400, &format!(r#"{{"url":"{link}"}}"#)));
+    let excerpt = failure(outcome(&script, &[], None).await.unwrap()).excerpt.unwrap();
     assert!(excerpt.contains("a.csv?") && !excerpt.contains("0123456789"), "{excerpt}");
 }
 

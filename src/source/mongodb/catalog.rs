@@ -49,7 +49,7 @@ impl Collection {
         Some(Self {
             name,
             kind,
-            uuid: uuid.filter(|_| kind != Kind::View).map(|uuid| hex(uuid.bytes)),
+            uuid: uuid.filter(|_| kind != Kind::View).map(|uuid| hex::encode(uuid.bytes)),
             keeps_images: keeps.is_some_and(|keeps| keeps.get_bool("enabled").unwrap_or(false)),
         })
     }
@@ -63,10 +63,6 @@ impl Collection {
     fn is_internal(&self) -> bool {
         self.name.starts_with("system.")
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// All of them, by name, but for the server's own.
@@ -173,14 +169,16 @@ pub async fn count(server: &Server, collection: &Collection) -> Result<Option<u6
     cell.get_or_try_init(ask).await.copied()
 }
 
-/// How many bytes a document has, on average over the whole collection, where the server tells without reading any.
+/// Milliseconds within which sizes are told, or not: MongoDB has them at hand, others count, and a run can do without.
+const SIZES_WITHIN: i32 = 200;
+
+/// How many bytes a document has, on average over the whole collection, where the server tells within [`SIZES_WITHIN`].
 pub async fn document_bytes(server: &Server, collection: &Collection) -> Result<Option<u64>> {
     // Of a time series it tells of buckets, which are many documents each.
     if matches!(collection.kind, Kind::View | Kind::TimeSeries) {
         return Ok(None);
     }
-    // MongoDB has it at hand; others count.
-    let told = server.try_run(doc! { "collStats": &collection.name, "maxTimeMS": 200 }).await?;
+    let told = server.try_run(doc! { "collStats": &collection.name, "maxTimeMS": SIZES_WITHIN }).await?;
     Ok(told.ok().and_then(|told| told.get("avgObjSize").and_then(number)).filter(|bytes| *bytes > 0))
 }
 

@@ -23,6 +23,10 @@ const OURS: CapabilityFlags = CapabilityFlags::CLIENT_PROTOCOL_41
 const MAX_PACKET: u32 = 1 << 30;
 const UTF8MB4_GENERAL_CI: u8 = 45;
 
+/// How long the server's random bytes are, which a login answers.
+const NONCE: usize = 20;
+const ED25519_NONCE: usize = 32;
+
 /// What the server's greeting says.
 struct Greeting {
     capabilities: CapabilityFlags,
@@ -95,7 +99,7 @@ fn greeting(payload: &[u8], wants_tls: bool) -> Result<Greeting, Failure> {
     let version = packet.maria_db_server_version_parsed().or_else(|| packet.server_version_parsed());
     let mut nonce = [packet.scramble_1_ref(), packet.scramble_2_ref().unwrap_or_default()].concat();
     // A zero ends it.
-    nonce.resize(20, 0);
+    nonce.resize(NONCE, 0);
     let plugin = match packet.auth_plugin() {
         Some(AuthPlugin::CachingSha2Password) => AuthPlugin::CachingSha2Password,
         // For any other the server asks when it knows who logs in.
@@ -118,7 +122,9 @@ fn switch(payload: &[u8], user: &str, greeting: &mut Greeting) -> Result<(), Fai
             return Err(Failure::Login { user: user.to_owned(), method });
         }
     };
-    greeting.nonce = request.plugin_data().to_vec();
+    // A nonce ends with a zero, except Ed25519's, of which the last byte may be one: the parser takes either away.
+    greeting.nonce = payload.splitn(2, |&byte| byte == 0).nth(1).unwrap_or_default().to_vec();
+    greeting.nonce.truncate(if greeting.plugin == AuthPlugin::Ed25519 { ED25519_NONCE } else { NONCE });
     Ok(())
 }
 
@@ -141,4 +147,29 @@ async fn send_password(packets: &mut Packets, password: &str, nonce: &[u8], is_p
     let encrypted = std::panic::catch_unwind(|| crypto::encrypt(&password, &key));
     let encrypted = encrypted.map_err(|_| Failure::Protocol("a public key"))?;
     packets.send(|out| out.extend_from_slice(&encrypted)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nonce_of(method: &str, data: &[u8]) -> Vec<u8> {
+        let plugin = AuthPlugin::MysqlNativePassword;
+        let mut greeting =
+            Greeting { capabilities: CapabilityFlags::empty(), version: (0, 0, 0), nonce: Vec::new(), plugin };
+        let payload = [&[0xfe], method.as_bytes(), &[0], data].concat();
+        switch(&payload, "user", &mut greeting).unwrap();
+        greeting.nonce
+    }
+
+    #[test]
+    fn a_nonce_may_have_a_zero_as_its_last_byte() {
+        let nonce = [&[7; 31][..], &[0]].concat();
+        assert_eq!(nonce_of("client_ed25519", &nonce), nonce, "one login in 256 is refused otherwise");
+        for method in ["mysql_native_password", "caching_sha2_password"] {
+            let ended = [&[7; 20][..], &[0]].concat();
+            assert_eq!(nonce_of(method, &ended), [7; 20], "{method}");
+            assert_eq!(nonce_of(method, &ended[..20]), [7; 20], "{method}");
+        }
+    }
 }

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Place, Settings, Wanted, Window};
+use super::{Wanted, Window};
 use crate::config::parse_duration;
 use crate::error::{Error, Result};
-use crate::record::Checkpoint;
 
 /// The values of a cursor's first column. Those that go in and come out are in the form of marks.
 #[async_trait]
@@ -84,16 +83,10 @@ pub fn places(from: i128, end: i128, step: i128, most: usize) -> impl Iterator<I
     std::iter::successors(next(&from), next).take(most)
 }
 
-/// The windows of what is wanted. `mark` is where the stream has come to.
-pub async fn cut(
-    axis: &mut dyn Axis,
-    settings: &Settings,
-    wanted: &Wanted,
-    mark: Option<&Checkpoint>,
-) -> Result<Vec<Window>> {
+/// The windows of what is wanted. `mark` is the whole cursor up to which the stream has come.
+pub async fn cut(axis: &mut dyn Axis, wanted: &Wanted, mark: Option<Vec<String>>) -> Result<Vec<Window>> {
     let from = read(axis, "--from", wanted.from.as_deref()).await?;
     let until = read(axis, "--until", wanted.until.as_deref()).await?;
-    let mark = Place::of(mark, settings)?.mark;
     let Some(end) = until.clone().or_else(|| mark.as_ref()?.first().cloned()) else {
         return Err(Error::config("the stream has no mark yet: say with `--until` where the window ends"));
     };
@@ -151,8 +144,6 @@ async fn borders(axis: &mut dyn Axis, from: &str, end: &str, step: &Step) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Section;
-    use crate::source::cursor::KEYS;
 
     /// Numbers, of which 10 is the least.
     struct Numbers(Option<Steps>);
@@ -187,15 +178,9 @@ mod tests {
     }
 
     async fn windows(steps: Option<Steps>, wanted: [Option<&str>; 3], mark: Option<&str>) -> Result<String> {
-        let keys = KEYS.iter().collect();
-        let settings = Settings::of(&Section::of_keys("stream s", keys, &[("cursor", "id")]).unwrap()).unwrap();
         let [from, until, step] = wanted.map(|text| text.map(str::to_owned));
-        let mark = mark.map(|mark| {
-            let place = Place { mark: Some(vec![mark.to_owned()]), ..Place::beginning(&settings) };
-            Checkpoint::from(place.position().unwrap())
-        });
         let wanted = Wanted { from, until, step };
-        let windows = cut(&mut Numbers(steps), &settings, &wanted, mark.as_ref()).await?;
+        let windows = cut(&mut Numbers(steps), &wanted, mark.map(|mark| vec![mark.to_owned()])).await?;
         let end = |window: &Window| match (&window.until, &window.to) {
             (Some(until), _) => format!("{until})"),
             (None, to) => format!("{}]", to.as_ref().unwrap().join(",")),

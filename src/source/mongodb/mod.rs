@@ -244,7 +244,8 @@ impl Source for Mongo {
             Some(class) => class,
             None => query::class_of_mark(mark, &settings)?,
         };
-        let windows = cursor::cut(&mut Looked { looking, class }, &settings, wanted, mark).await?;
+        let windows =
+            cursor::cut(&mut Looked { looking, class }, wanted, cursor::Place::of(mark, &settings)?.mark).await?;
         windows.iter().map(cursor::Window::range).collect()
     }
 

@@ -190,7 +190,8 @@ impl Source for Mysql {
         let plan = Plan::of(&mut reader, &self.settings, stream).await?;
         let ordered = Ordered::of(&mut reader, &plan, &settings).await?;
         let mut axis = Looked { reader: &mut reader, plan: &plan, ordered };
-        let windows = cursor::cut(&mut axis, &settings, wanted, mark).await.at(|| plan.named())?;
+        let windows =
+            cursor::cut(&mut axis, wanted, cursor::Place::of(mark, &settings)?.mark).await.at(|| plan.named())?;
         reader.close().await;
         windows.iter().map(cursor::Window::range).collect()
     }

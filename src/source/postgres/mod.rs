@@ -316,7 +316,7 @@ impl Source for Postgres {
         let plan = Plan::make(&session, stream).await?;
         let ordered = Ordered::of(&session, &plan, &settings).await?;
         let mut axis = Looked { session: &session, plan: &plan, ordered };
-        let windows = cursor::cut(&mut axis, &settings, wanted, mark).await?;
+        let windows = cursor::cut(&mut axis, wanted, cursor::Place::of(mark, &settings)?.mark).await?;
         self.give_back(session).await?;
         windows.iter().map(cursor::Window::range).collect()
     }

@@ -32,6 +32,7 @@ mod target;
 mod transport;
 mod verdict;
 mod via;
+mod windows;
 
 use std::sync::Arc;
 
@@ -59,8 +60,8 @@ use self::via::Via;
 use super::documents::{self, Chosen, Documents};
 use super::feed::Outlet;
 use super::{
-    Chunks, Consistency, Description, Failures, Listing, Maker, Reader, Selection, Source, Stream, Tables, feed,
-    masking,
+    Chunks, Consistency, Description, Failures, Listing, Maker, Reader, Selection, Source, Stream, Tables, Wanted,
+    feed, masking,
 };
 use crate::config::Section;
 use crate::error::{Error, Result};
@@ -127,11 +128,11 @@ impl Rest {
         self.asker.get_or_try_init(make).await
     }
 
-    fn endpoint(&self, selection: &Selection) -> Result<Arc<Endpoint>> {
+    fn endpoint(&self, selection: &Selection) -> Result<Endpoint> {
         let Tables::Query(path) = &selection.tables else {
             return Err(selection.section.fault("query", "`path` is missing: the endpoint's, behind `base_url`"));
         };
-        Endpoint::of(&selection.section, (&self.settings.base_url, path), selection.mode).map(Arc::new)
+        Endpoint::of(&selection.section, (&self.settings.base_url, path), selection.mode)
     }
 
     fn delivery(
@@ -239,7 +240,7 @@ impl Source for Rest {
     }
 
     async fn describe(&self, stream: &Stream) -> Result<Description> {
-        let endpoint = self.endpoint(&stream.selection)?;
+        let endpoint = Arc::new(self.endpoint(&stream.selection)?);
         if endpoint.report.is_some() {
             let note =
                 "No report is ordered for this: columns that are not declared are as the records will have them."
@@ -273,6 +274,10 @@ impl Source for Rest {
         Ok(Description { table: delivery.documents.table().clone(), notes })
     }
 
+    async fn windows(&self, stream: &Stream, wanted: &Wanted, mark: Option<&Checkpoint>) -> Result<Vec<Range>> {
+        windows::cut(&self.endpoint(&stream.selection)?, wanted, mark).await
+    }
+
     /// Nothing is loaded before a stream that is begun anew: it reads all of it itself.
     async fn hand_over(&self, stream: &Stream, _: Chunks) -> Result<Chunks> {
         let endpoint = self.endpoint(&stream.selection)?;
@@ -280,17 +285,21 @@ impl Source for Rest {
             return Err(Error::bug("a load is handed over to no cursor"));
         };
         let place = Reached::following(settings).position()?.into();
-        let ranges = vec![Range::new(json!({ "nothing": true }))];
+        let ranges = vec![windows::nothing()];
         Ok(Chunks { ranges, handover: Some(place), ..Chunks::whole(Consistency::Chunk) })
     }
 
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
-        if stream.range.is_some() {
-            let table = self.documents(stream, None)?.table().clone();
-            return Ok(feed::from_task(|outlet| async move { nothing(table, &outlet).await }));
-        }
-        let endpoint = self.endpoint(&stream.selection)?;
-        let now = self.via.now();
+        let endpoint = match &stream.range {
+            Some(range) if *range == windows::nothing() => {
+                let table = self.documents(stream, None)?.table().clone();
+                return Ok(feed::from_task(|outlet| async move { nothing(table, &outlet).await }));
+            }
+            Some(window) => windows::within(self.endpoint(&stream.selection)?, window)?,
+            None => self.endpoint(&stream.selection)?,
+        };
+        let endpoint = Arc::new(endpoint);
+        let now = endpoint.incremental.as_ref().map_or(self.via.now(), |settings| settings.until(self.via.now()));
         let Some((reached, filter)) = begin(&endpoint, stream, after, now)? else {
             return match after.cloned() {
                 Some(checkpoint) => Ok(feed::at_its_end(checkpoint)),
@@ -312,7 +321,7 @@ impl Source for Rest {
     }
 
     async fn open_failed(&self, stream: &Stream, at: &Checkpoint) -> Result<Box<dyn Reader>> {
-        let endpoint = self.endpoint(&stream.selection)?;
+        let endpoint = Arc::new(self.endpoint(&stream.selection)?);
         let ledger = Ledger::of(&at.state)?;
         // A load that nothing was to be asked for has none, and neither has what is handed over to.
         if stream.range.is_some() || ledger.open().is_empty() {

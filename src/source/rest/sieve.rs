@@ -100,6 +100,8 @@ impl Sieve {
     pub fn keeps(&mut self, record: &[u8]) -> Result<bool> {
         let Some(mark) = text(record, &self.settings.cursor).map(Mark) else {
             return match self.settings.nulls {
+                // It lies in no window.
+                Nulls::Read if self.settings.is_window() => Ok(false),
                 Nulls::Read => Ok(true),
                 Nulls::Skip => {
                     self.nulls += 1;
@@ -122,6 +124,9 @@ impl Sieve {
                 .hint("Take a field whose values are times (ISO 8601, or since 1970) or numbers, and write `start` in the same way."));
             }
             _ => {}
+        }
+        if self.settings.is_beyond(&mark) {
+            return Ok(false);
         }
         let digest = digest(record, self.settings.digest_key);
         let is_new = !self.seen.take(digest);

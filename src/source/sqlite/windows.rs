@@ -16,7 +16,7 @@ use super::plan::{Plan, Scope};
 use super::probe::Looking;
 use super::query::Query;
 use crate::error::{Error, Result};
-use crate::record::{Checkpoint, Range};
+use crate::record::Range;
 use crate::source::cursor::{self, Axis, Place, Step, Steps, Wanted, Window, places};
 
 impl Query {
@@ -28,8 +28,7 @@ impl Query {
         let mark = Place::of(self.after.as_ref(), &self.settings)?.mark;
         let kind = kind(&mut connection, path, &self.plan, &ordered, mark.as_deref())?;
         let mut axis = Looked { reader: &mut connection, path, plan: &self.plan, ordered: &ordered, kind };
-        let after: Option<&Checkpoint> = self.after.as_ref();
-        let windows = Handle::current().block_on(cursor::cut(&mut axis, &self.settings, wanted, after))?;
+        let windows = Handle::current().block_on(cursor::cut(&mut axis, wanted, mark))?;
         windows.iter().map(Window::range).collect()
     }
 }

@@ -69,6 +69,22 @@ fn each_parent_has_its_own_mark() {
 }
 
 #[test]
+fn a_window_is_read_again_of_each_parent() {
+    let server = server();
+    server.set("days", 30);
+    let keys = "mode = incremental\ncursor = date\ncursor_param = since\nstart = 2026-01-01";
+    let folder = folder(&server, keys);
+    folder.run("run api", 0);
+    let (_, said) = folder.run("run api --from 2026-01-05", 2);
+    assert!(said.contains("`--until` is missing"), "{said}");
+    folder.run("run api --from 2026-01-05 --until 2026-01-08", 0);
+    let lines = lines(&folder);
+    assert_eq!(lines.len(), 25 * 33);
+    let again = ["2026-01-05", "2026-01-06", "2026-01-07"];
+    assert_eq!(lines.iter().filter(|line| again.iter().any(|day| line.contains(day))).count(), 25 * 6);
+}
+
+#[test]
 fn a_killed_run_goes_on_at_its_parent() {
     let server = Server::with(Settings { campaigns: 300, days: 90, ..Settings::default() });
     server.behave(Rule::new(Fault::Late { seconds: 0.002 }));

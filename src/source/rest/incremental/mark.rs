@@ -46,6 +46,16 @@ impl Mark {
         self.compare(other).unwrap_or_else(|| self.0.cmp(&other.0))
     }
 
+    /// Whether it is written as a time, rather than as a number.
+    pub fn is_written_time(&self) -> bool {
+        matches!(self.read(), Some(Read::Time(_)))
+    }
+
+    /// The number that it is, where it is a whole one.
+    pub fn whole(&self) -> Option<i128> {
+        whole(&self.0)
+    }
+
     /// A time, as this value is one: in seconds or milliseconds since 1970 where this is a number.
     pub fn like(&self, at: Timestamp, text: impl Fn(Timestamp) -> String) -> String {
         match self.read() {

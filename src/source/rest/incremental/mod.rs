@@ -27,14 +27,24 @@ pub struct Incremental {
     /// The end that is asked for is the last value, and not the one behind it.
     until_is_inclusive: bool,
     format: Format,
-    start: Option<Mark>,
+    /// Where the first window begins.
+    pub start: Option<Mark>,
     step: Option<Duration>,
+    /// Of a window that is read again: where it ends.
+    end: Option<End>,
     pub lookback: Option<Lookback>,
     pub nulls: Nulls,
     /// Of the digests of records, by which they are known again.
     pub digest_key: (u64, u64),
     /// How many of these are kept.
     pub max_ties: usize,
+}
+
+/// The end of what is read again.
+#[derive(Debug, Clone)]
+enum End {
+    Before(Mark),
+    At(Mark),
 }
 
 /// A part of the cursor, from a value on, and before another one where the end is asked for.
@@ -83,11 +93,57 @@ impl Incremental {
             format,
             start,
             step,
+            end: None,
             lookback: general.lookback,
             nulls: general.nulls,
             digest_key: masking::digest_key(section),
             max_ties: general.max_ties,
         })
+    }
+
+    /// The same, of what is between the ends of a window alone.
+    pub fn within(&self, window: &cursor::Window) -> Self {
+        let last = window.to.as_ref().and_then(|to| to.first());
+        let end = match (&window.until, last) {
+            (Some(until), _) => Some(End::Before(Mark(until.clone()))),
+            (None, Some(last)) => Some(End::At(Mark(last.clone()))),
+            (None, None) => None,
+        };
+        let start = window.from.clone().map(Mark).or_else(|| self.start.clone());
+        Self { start, end, lookback: None, ..self.clone() }
+    }
+
+    /// Up to when is asked for: up to `now`, or to the end of the window that is read again.
+    pub fn until(&self, now: Timestamp) -> Timestamp {
+        let unit = self.format.unit();
+        let behind = |at| floor(at, unit).checked_add(SignedDuration::try_from(unit).unwrap_or_default()).unwrap_or(at);
+        match &self.end {
+            // What the unit has beyond the end is left out when it is there.
+            Some(End::Before(mark)) => {
+                mark.time().map_or(now, |at| if floor(at, unit) == at { at } else { behind(at) })
+            }
+            Some(End::At(mark)) => mark.time().map_or(now, behind),
+            None => now,
+        }
+    }
+
+    /// Whether a value lies behind what is to be read.
+    pub fn is_beyond(&self, mark: &Mark) -> bool {
+        match &self.end {
+            Some(End::Before(end)) => mark.order(end).is_ge(),
+            Some(End::At(end)) => mark.order(end).is_gt(),
+            None => false,
+        }
+    }
+
+    /// Whether a part of the cursor is read again, besides what is new.
+    pub fn is_window(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// Whether the server is told values as times.
+    pub fn sends_times(&self) -> bool {
+        self.format != Format::AsIs
     }
 
     /// What is to be asked for first, where everything up to the mark was delivered; `None` where there is nothing yet.
@@ -140,7 +196,7 @@ impl Incremental {
     }
 
     /// A bound as positions have it.
-    fn text(&self, at: Timestamp) -> String {
+    pub fn text(&self, at: Timestamp) -> String {
         match self.format.unit() >= Duration::from_secs(86_400) {
             true => at.strftime("%Y-%m-%d").to_string(),
             false => at.to_string(),
@@ -168,9 +224,10 @@ impl Incremental {
 
     /// The least value that a record of the window has; those below were delivered.
     pub fn floor(&self, window: &Window) -> Option<Mark> {
-        // A server that is asked by days gives whole days.
+        // A server that is asked by days gives whole days. Windows that are read again meet at their ends, and have nothing in common.
         let from = Mark(window.from.clone()?);
-        match from.time().filter(|_| self.format.unit() >= Duration::from_secs(86_400)) {
+        let is_by_days = !self.is_window() && self.format.unit() >= Duration::from_secs(86_400);
+        match from.time().filter(|_| is_by_days) {
             Some(at) => Some(Mark(floor(at, self.format.unit()).to_string())),
             None => Some(from),
         }

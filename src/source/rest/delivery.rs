@@ -1,13 +1,12 @@
 //! Records of pages on their way to rows.
 
 use std::borrow::Cow;
-use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 
-use super::body::{self, Batch};
+use super::body::Batch;
 use super::endpoint::Endpoint;
 use super::filter::Filter;
-use super::pages::unreadable;
+use super::records::{Records, Seen};
 use super::transport::Answer;
 use crate::error::{Error, Result};
 use crate::record::{Event, Rows};
@@ -28,15 +27,6 @@ pub struct Delivery {
     pages: Vec<Taken>,
     /// What the records of the pages to come have besides: names and values.
     pub added: Arc<[(String, String)]>,
-}
-
-/// What is known of a page whose records were taken.
-#[derive(Debug, Default)]
-pub struct Seen {
-    /// What the last record has in the field that the next page may begin behind.
-    pub last_key: Option<String>,
-    /// Of all records.
-    pub digest: u64,
 }
 
 /// A page, or the part of one that is at hand.
@@ -63,33 +53,12 @@ impl Delivery {
 
     /// Takes a page's records.
     pub async fn take(&mut self, answer: Answer, outlet: &Outlet) -> Result<Seen, Stop> {
-        let in_memory = answer.body.in_memory().is_some();
-        let mut records =
-            body::records(answer.body, self.endpoint.format, &self.endpoint.wanted).map_err(unreadable)?;
-        let (mut last_key, mut hasher) = (None, DefaultHasher::new());
+        let mut records = Records::of(answer, &self.endpoint)?;
         loop {
-            let before = self.batch.len();
-            let ended = if in_memory {
-                records.read(&mut self.batch)
-            } else {
-                let mut filled = std::mem::take(&mut self.batch);
-                let read = tokio::task::spawn_blocking(move || {
-                    let ended = records.read(&mut filled);
-                    (records, filled, ended)
-                });
-                let ended;
-                (records, self.batch, ended) =
-                    read.await.map_err(|panic| Error::bug(format!("reading an answer ended: {panic}")))?;
-                ended
-            };
-            if let (Some(field), Some(record)) = (&self.endpoint.keyset_field, self.batch.last()) {
-                last_key = body::text(record, field);
-            }
-            self.batch.records().skip(before).for_each(|record| hasher.write(record));
-            let ended = ended.map_err(unreadable)?.is_some();
+            let ended = records.read(&mut self.batch).await?;
             self.pages.push(Taken { end: self.batch.len(), added: self.added.clone() });
-            if ended {
-                return Ok(Seen { last_key, digest: hasher.finish() });
+            if let Some(seen) = ended {
+                return Ok(seen);
             }
             self.send(outlet, false).await?;
         }
@@ -97,9 +66,7 @@ impl Delivery {
 
     /// Has the columns know the first records of a page.
     pub async fn observe(&mut self, answer: Answer) -> Result<()> {
-        let mut records =
-            body::records(answer.body, self.endpoint.format, &self.endpoint.wanted).map_err(unreadable)?;
-        records.read(&mut self.batch).map_err(unreadable)?;
+        Records::of(answer, &self.endpoint)?.read(&mut self.batch).await?;
         let whole = |record| with(Cow::Borrowed(record), &self.added);
         let records: Vec<_> = self.batch.records().map(whole).collect::<Result<_>>()?;
         self.documents.observe(records.iter().map(|record| &**record))

@@ -23,6 +23,7 @@ mod pace;
 mod pages;
 mod paging;
 mod position;
+mod records;
 mod report;
 mod request;
 mod rules;

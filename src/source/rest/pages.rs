@@ -7,9 +7,9 @@ use jiff::Timestamp;
 
 use super::ahead::Ahead;
 use super::asking::Asked;
-use super::body::{Envelope, Found, Unreadable};
+use super::body::{Envelope, Found};
 use super::children::Parent;
-use super::delivery::{Delivery, Seen};
+use super::delivery::Delivery;
 use super::endpoint::Endpoint;
 use super::failure::Failure;
 use super::filter::Filter;
@@ -17,6 +17,7 @@ use super::ledger::Ledger;
 use super::marks::Marks;
 use super::paging::{self, Guard, Next, Place};
 use super::position::Reached;
+use super::records::Seen;
 use super::request::Request;
 use super::target::Target;
 use super::transport::Answer;
@@ -236,10 +237,6 @@ impl Pages {
         }
         Ok(Checkpoint { position: self.reached.position()?, state })
     }
-}
-
-pub fn unreadable(why: Unreadable) -> Error {
-    Error::data(format!("the answer {why}"))
 }
 
 /// What is kept of a page while its records are taken.

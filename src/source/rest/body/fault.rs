@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use crate::error::Error;
+
 /// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wrong {
@@ -77,6 +79,12 @@ impl From<Fault> for Unreadable {
 impl From<io::Error> for Unreadable {
     fn from(error: io::Error) -> Self {
         Unreadable::File(error)
+    }
+}
+
+impl From<Unreadable> for Error {
+    fn from(why: Unreadable) -> Self {
+        Error::data(format!("the answer {why}"))
     }
 }
 

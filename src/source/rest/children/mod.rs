@@ -5,7 +5,6 @@ mod template;
 mod templates;
 
 use std::collections::BTreeSet;
-use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 
 use url::Url;
@@ -15,11 +14,12 @@ pub use self::templates::Templates;
 use super::ahead::Ahead;
 use super::asking::{Asked, Asker};
 use super::body::{self, Batch};
-use super::delivery::Seen;
 use super::endpoint::Endpoint;
-use super::pages::{Page, unreadable};
+use super::pages::Page;
 use super::paging::{Guard, Next};
+use super::records::{Records, Seen};
 use super::target::Target;
+use super::transport::Answer;
 use crate::config::Section;
 use crate::error::{Error, Result};
 use crate::record::Mode;
@@ -116,23 +116,21 @@ impl Children {
         Ok(found.into_iter().collect())
     }
 
-    async fn collect(&self, answer: super::transport::Answer, found: &mut BTreeSet<Parent>) -> Result<Seen> {
-        let mut records = body::records(answer.body, self.parents.format, &self.parents.wanted).map_err(unreadable)?;
-        let (mut batch, mut seen, mut hasher) = (Batch::new(BATCH_BYTES), Seen::default(), DefaultHasher::new());
+    async fn collect(&self, answer: Answer, found: &mut BTreeSet<Parent>) -> Result<Seen> {
+        let mut records = Records::of(answer, &self.parents)?;
+        let mut batch = Batch::new(BATCH_BYTES);
         loop {
             batch.clear();
-            let ended = records.read(&mut batch).map_err(unreadable)?;
+            let ended = records.read(&mut batch).await?;
             for record in batch.records() {
                 found.insert(self.parent(record)?);
-                hasher.write(record);
-                seen.last_key = self.parents.keyset_field.as_ref().and_then(|field| body::text(record, field));
             }
             if found.len() > self.most {
                 return Err(Error::config(format!("{} has more than {} records (`max_parents`)", self.of, self.most))
                     .hint("Raise `max_parents`, or have the parents' stream read fewer (`param.NAME`)."));
             }
-            if ended.is_some() {
-                return Ok(Seen { digest: hasher.finish(), ..seen });
+            if let Some(seen) = ended {
+                return Ok(seen);
             }
             tokio::task::yield_now().await;
         }

@@ -1,0 +1,62 @@
+//! The records of an answer, a batch at a time.
+
+use std::hash::{DefaultHasher, Hasher};
+
+use super::body::{self, Batch};
+use super::endpoint::Endpoint;
+use super::transport::Answer;
+use crate::error::{Error, Result};
+
+/// Takes records out of an answer in their order.
+pub struct Records {
+    /// `None` while they are read on another thread.
+    body: Option<Box<dyn body::Records>>,
+    is_file: bool,
+    keyset_field: Option<String>,
+    last_key: Option<String>,
+    digest: DefaultHasher,
+}
+
+/// What is known of a page whose records were taken.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// What the last record has in the field that the next page may begin behind.
+    pub last_key: Option<String>,
+    /// Of all records.
+    pub digest: u64,
+}
+
+impl Records {
+    pub fn of(answer: Answer, endpoint: &Endpoint) -> Result<Self> {
+        let is_file = answer.body.in_memory().is_none();
+        let body = Some(body::records(answer.body, endpoint.format, &endpoint.wanted)?);
+        let keyset_field = endpoint.keyset_field.clone();
+        Ok(Self { body, is_file, keyset_field, last_key: None, digest: DefaultHasher::new() })
+    }
+
+    /// Adds records until the batch is full. What is known of the page, where these were the last.
+    pub async fn read(&mut self, batch: &mut Batch) -> Result<Option<Seen>> {
+        let mut body = self.body.take().ok_or_else(|| Error::bug("an answer is read behind its end"))?;
+        let before = batch.len();
+        let ended = if self.is_file {
+            let mut filled = std::mem::take(batch);
+            let read = tokio::task::spawn_blocking(move || {
+                let ended = body.read(&mut filled);
+                (body, filled, ended)
+            });
+            let ended;
+            (body, *batch, ended) =
+                read.await.map_err(|panic| Error::bug(format!("reading an answer ended: {panic}")))?;
+            ended
+        } else {
+            body.read(batch)
+        };
+        self.body = Some(body);
+        let ended = ended?;
+        batch.records().skip(before).for_each(|record| self.digest.write(record));
+        if let (Some(field), Some(last)) = (&self.keyset_field, batch.last().filter(|_| batch.len() > before)) {
+            self.last_key = body::text(last, field);
+        }
+        Ok(ended.map(|_| Seen { last_key: self.last_key.take(), digest: self.digest.finish() }))
+    }
+}

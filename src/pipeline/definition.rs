@@ -36,6 +36,13 @@ const HARMLESS: &[&str] = &[
     "on_max_hold",
     "null_cursor",
     "max_ties",
+    // Of APIs: what is asked for again, and what is left out of pages to come.
+    "retry_when",
+    "renew_when",
+    "fail_when",
+    "on_error",
+    "max_failures",
+    "concurrency",
     // Of change logs, which no load is of.
     "snapshot",
     "on_lost",

@@ -42,8 +42,10 @@ impl Filter {
 
     /// The next page's records follow.
     pub fn turn(&mut self) {
-        if let Filter::Repeats(repeats) = self {
-            repeats.turn();
+        match self {
+            Filter::All => {}
+            Filter::Repeats(repeats) => repeats.turn(),
+            Filter::New(sieve) => sieve.turn(),
         }
     }
 

@@ -208,9 +208,14 @@ impl Pages {
         let Some(settings) = &self.endpoint.incremental else { return Ok(false) };
         let next = match &self.reached.window {
             Some(window) => {
-                let high = || self.delivery.filter.high(self.reached.mark.as_deref());
-                let mark = window.until.clone().or_else(high);
-                self.reached.mark = mark.or_else(|| self.reached.mark.take());
+                let high =
+                    self.delivery.filter.high(self.reached.mark.as_deref()).or_else(|| self.reached.mark.clone());
+                let mark = match self.endpoint.skip {
+                    // What has failed is closed by itself: nothing of the window may be asked for once more.
+                    Some(_) => window.until.clone().or(high),
+                    None => settings.mark_behind(window, high, self.now),
+                };
+                self.reached.mark = mark;
                 settings.next(window, self.now)?
             }
             None => None,

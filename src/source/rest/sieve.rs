@@ -47,7 +47,10 @@ impl Repeats {
 
     /// Whether the record is a row: it was not on this page or one before it, as it is.
     pub fn keeps(&mut self, record: &[u8]) -> bool {
-        let digest = digest(record, self.key);
+        self.keeps_digest(digest(record, self.key))
+    }
+
+    fn keeps_digest(&mut self, digest: u128) -> bool {
         let is_new = self.digests.insert(digest);
         if is_new {
             if self.pages.is_empty() {
@@ -84,11 +87,14 @@ pub struct Sieve {
     pub nulls: u64,
     /// Records whose digests found no room.
     forgotten: u64,
+    /// Where records have a key.
+    repeats: Option<Repeats>,
 }
 
 impl Sieve {
     pub fn new(settings: Incremental, seen: Seen) -> Self {
-        Self { settings, floor: None, seen, high: None, near: Vec::new(), nulls: 0, forgotten: 0 }
+        let repeats = settings.has_key.then(|| Repeats::new(settings.digest_key));
+        Self { settings, floor: None, seen, high: None, near: Vec::new(), nulls: 0, forgotten: 0, repeats }
     }
 
     /// The records of a window follow.
@@ -129,6 +135,9 @@ impl Sieve {
             return Ok(false);
         }
         let digest = digest(record, self.settings.digest_key);
+        if self.repeats.as_mut().is_some_and(|repeats| !repeats.keeps_digest(digest)) {
+            return Ok(false);
+        }
         let is_new = !self.seen.take(digest);
         if self.high.as_ref().is_none_or(|high| mark.order(high) == Ordering::Greater) {
             self.high = Some(mark.clone());
@@ -138,6 +147,13 @@ impl Sieve {
             self.forget()?;
         }
         Ok(is_new)
+    }
+
+    /// The next page's records follow.
+    pub fn turn(&mut self) {
+        if let Some(repeats) = &mut self.repeats {
+            repeats.turn();
+        }
     }
 
     /// Tells of records without a value that were left out, and refuses a cursor that none of them has: it may be misspelt.
@@ -233,6 +249,9 @@ impl Sieve {
         if let Some(high) = &self.high {
             state["high"] = json!(high.text());
         }
+        if let Some(repeats) = &self.repeats {
+            state["repeats"] = repeats.state();
+        }
         Ok(state)
     }
 
@@ -240,6 +259,9 @@ impl Sieve {
     pub fn go_on(&mut self, state: &Json) -> Result<()> {
         let broken = || Error::conflict("the digests of delivered records in the commit log cannot be read");
         self.high = state["high"].as_str().map(|high| Mark(high.to_owned()));
+        if let Some(repeats) = self.repeats.as_mut().filter(|_| !state["repeats"].is_null()) {
+            *repeats = Repeats::of(&state["repeats"], self.settings.digest_key)?;
+        }
         for (mark, digests) in state["near"].as_object().into_iter().flatten() {
             let bytes = STANDARD.decode(digests.as_str().unwrap_or_default()).map_err(|_| broken())?;
             let (digests, []) = bytes.as_chunks::<16>() else { return Err(broken()) };
@@ -256,6 +278,7 @@ mod tests {
     use crate::source::STREAM_KEYS;
     use crate::source::documents::write::{self, Dialect};
     use crate::source::rest::incremental::KEYS;
+    use crate::source::rest::paging::Place;
 
     fn record(json: &str) -> Vec<u8> {
         write::document(json, Dialect::Extended).unwrap()
@@ -304,6 +327,33 @@ mod tests {
             .map(|record| second.keeps(record).unwrap())
             .collect();
         assert_eq!(kept, [false, false, false, true, true]);
+    }
+
+    #[test]
+    fn of_a_day_that_is_asked_for_again_all_is_known() {
+        let record = |hour: u32| record(&format!(r#"{{"meta":{{"at":"2024-03-05T{hour}:00:00Z"}}}}"#));
+        let by_days = [("cursor_format", "date")];
+        let mut first = sieve(&by_days, Seen::default());
+        assert!(first.keeps(&record(10)).unwrap() && first.keeps(&record(22)).unwrap());
+        let mut second = sieve(&by_days, first.seen(&Mark("2024-03-05T22:00:00Z".to_owned())).unwrap());
+        second.begin(&Window { from: Some("2024-03-05T22:00:00Z".to_owned()), until: None });
+        let kept: Vec<bool> = [10, 22, 12, 23].map(|hour| second.keeps(&record(hour)).unwrap()).to_vec();
+        assert_eq!(kept, [false, false, true, true]);
+    }
+
+    #[test]
+    fn what_moves_to_the_next_page_comes_once_where_there_is_a_key() {
+        let pages = |more: &[(&str, &str)]| {
+            let mut sieve = sieve(more, Seen::default());
+            assert!(sieve.keeps(&at(1, "01")).unwrap() && sieve.keeps(&at(2, "01")).unwrap());
+            sieve.turn();
+            let state = sieve.state(&Reached { next: Some(Place::Page(2)), ..Reached::default() }).unwrap();
+            let mut later = super::tests::sieve(more, Seen::default());
+            later.go_on(&state).unwrap();
+            [sieve.keeps(&at(2, "01")).unwrap(), later.keeps(&at(2, "01")).unwrap(), later.keeps(&at(3, "01")).unwrap()]
+        };
+        assert_eq!(pages(&[("primary_key", "n")]), [false, false, true]);
+        assert_eq!(pages(&[]), [true, true, true]);
     }
 
     #[test]

@@ -60,9 +60,6 @@ pub fn judge(answer: &Answer, endpoint: &Endpoint, secrets: &[String]) -> Verdic
         let excerpt = head.and_then(|head| excerpt(&head, secrets));
         Failure { status: Some(answer.status), excerpt, ..Failure::new(kind, reason) }
     };
-    if holds(&endpoint.fail_when) {
-        return Verdict::Failed(refused(format!("the answer ({status}) is one of `fail_when`"), Kind::Data));
-    }
     if holds(&endpoint.retry_when) {
         let wait = pace::retry_after(&answer.headers);
         return Verdict::Again(
@@ -73,8 +70,16 @@ pub fn judge(answer: &Answer, endpoint: &Endpoint, secrets: &[String]) -> Verdic
     if holds(&endpoint.renew_when) {
         return unauthorized(refused(format!("the answer ({status}) is one of `renew_when`"), Kind::Denied));
     }
+    // Last, so that `error exists` may stand beside rules on some errors.
+    if holds(&endpoint.fail_when) {
+        return Verdict::Failed(refused(format!("the answer ({status}) is one of `fail_when`"), Kind::Data));
+    }
     match answer.status.as_u16() {
         200..=299 => success(answer, endpoint, looked),
+        // As GitHub says that its limit is reached.
+        403 if pace::retry_after(&answer.headers).is_some() => {
+            Verdict::Again(refused(named(answer.status), Kind::Unavailable), pace::retry_after(&answer.headers))
+        }
         401 => unauthorized(refused("the server answers 401 (Unauthorized)".to_owned(), Kind::Denied)),
         403 => Verdict::Failed(Failure {
             hint: Some(

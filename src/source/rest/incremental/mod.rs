@@ -33,7 +33,11 @@ pub struct Incremental {
     /// Of a window that is read again: where it ends.
     end: Option<End>,
     pub lookback: Option<Lookback>,
+    /// What is younger is not asked for yet.
+    settle: Duration,
     pub nulls: Nulls,
+    /// Records have a key: one that comes again on the next page is no other of the same content.
+    pub has_key: bool,
     /// Of the digests of records, by which they are known again.
     pub digest_key: (u64, u64),
     /// How many of these are kept.
@@ -46,6 +50,9 @@ enum End {
     Before(Mark),
     At(Mark),
 }
+
+/// What an hour ago was not there is taken for not there.
+const LAG: Duration = Duration::from_secs(3600);
 
 /// A part of the cursor, from a value on, and before another one where the end is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,7 +102,9 @@ impl Incremental {
             step,
             end: None,
             lookback: general.lookback,
+            settle: general.settle,
             nulls: general.nulls,
+            has_key: section.is_set("primary_key"),
             digest_key: masking::digest_key(section),
             max_ties: general.max_ties,
         })
@@ -113,7 +122,7 @@ impl Incremental {
         Self { start, end, lookback: None, ..self.clone() }
     }
 
-    /// Up to when is asked for: up to `now`, or to the end of the window that is read again.
+    /// Up to when is asked for: up to `now`, less what may still come, or to the end of the window that is read again.
     pub fn until(&self, now: Timestamp) -> Timestamp {
         let unit = self.format.unit();
         let behind = |at| floor(at, unit).checked_add(SignedDuration::try_from(unit).unwrap_or_default()).unwrap_or(at);
@@ -123,7 +132,7 @@ impl Incremental {
                 mark.time().map_or(now, |at| if floor(at, unit) == at { at } else { behind(at) })
             }
             Some(End::At(mark)) => mark.time().map_or(now, behind),
-            None => now,
+            None => SignedDuration::try_from(self.settle).map_or(now, |settle| now.checked_sub(settle).unwrap_or(now)),
         }
     }
 
@@ -162,6 +171,20 @@ impl Incremental {
             Some(until) => self.window(Some(Mark(until.clone())), now),
             None => Ok(None),
         }
+    }
+
+    /// The mark behind a window that was read to its end, in which `high` is the greatest value. What is asked for until just now
+    /// may not have been all there: the server's clock may be behind ours, and its lists behind its records.
+    pub fn mark_behind(&self, window: &Window, high: Option<String>, now: Timestamp) -> Option<String> {
+        let Some(until) = window.until.clone().map(Mark) else { return high };
+        let lag = now.checked_sub(SignedDuration::try_from(LAG).unwrap_or_default()).unwrap_or(now);
+        if self.is_window() || until.time().is_none_or(|until| until <= lag) {
+            return Some(until.0);
+        }
+        let lag = Mark(until.like(floor(lag, self.format.unit()), |at| self.text(at)));
+        let later = |a: Mark, b: Mark| if a.order(&b).is_lt() { b } else { a };
+        let known = [high.map(Mark), window.from.clone().map(Mark)].into_iter().flatten().fold(lag, later);
+        Some(if known.order(&until).is_lt() { known.0 } else { until.0 })
     }
 
     fn not_before_start(&self, mark: Mark) -> Mark {
@@ -226,19 +249,25 @@ impl Incremental {
     pub fn floor(&self, window: &Window) -> Option<Mark> {
         // A server that is asked by days gives whole days. Windows that are read again meet at their ends, and have nothing in common.
         let from = Mark(window.from.clone()?);
-        let is_by_days = !self.is_window() && self.format.unit() >= Duration::from_secs(86_400);
-        match from.time().filter(|_| is_by_days) {
-            Some(at) => Some(Mark(floor(at, self.format.unit()).to_string())),
-            None => Some(from),
+        Some(if self.is_window() { from } else { self.of_day(from) })
+    }
+
+    /// Where it is asked for by days: the beginning of the day.
+    fn of_day(&self, mark: Mark) -> Mark {
+        let unit = self.format.unit();
+        match mark.time().filter(|_| unit >= Duration::from_secs(86_400)) {
+            Some(at) => Mark(mark.like(floor(at, unit), |at| at.to_string())),
+            None => mark,
         }
     }
 
     /// From which value on later runs look again, once the mark is there.
     pub fn looks_from(&self, mark: &Mark) -> Result<Mark> {
-        match &self.lookback {
-            Some(lookback) => mark.back(lookback),
-            None => Ok(mark.clone()),
-        }
+        let from = match &self.lookback {
+            Some(lookback) => mark.back(lookback)?,
+            None => mark.clone(),
+        };
+        Ok(self.of_day(from))
     }
 }
 
@@ -323,6 +352,22 @@ mod tests {
         };
         assert_eq!(asked(&[]), "since=2024-03-01&until=2024-03-05");
         assert_eq!(asked(&[("until_inclusive", "yes")]), "since=2024-03-01&until=2024-03-04");
+    }
+
+    #[test]
+    fn what_was_not_there_yet_is_asked_for_again() {
+        let settings = of(&[("cursor_param", "a"), ("until_param", "b"), ("start", "2024-03-05T00:00:00Z")]).unwrap();
+        let mark = |from: &str, until: &str, high: Option<&str>| {
+            let window = Window { from: Some(from.to_owned()), until: Some(until.to_owned()) };
+            settings.mark_behind(&window, high.map(str::to_owned), now()).unwrap()
+        };
+        let (begin, end) = ("2024-03-05T00:00:00Z", "2024-03-05T12:30:40Z");
+        assert_eq!(mark(begin, "2024-03-05T11:00:00Z", None), "2024-03-05T11:00:00Z");
+        assert_eq!(mark(begin, end, Some("2024-03-05T12:10:00+00:00")), "2024-03-05T12:10:00+00:00");
+        assert_eq!(mark(begin, end, Some("2024-03-05T10:10:00Z")), "2024-03-05T11:30:45Z");
+        assert_eq!(mark(begin, end, None), "2024-03-05T11:30:45Z");
+        assert_eq!(mark("2024-03-05T12:00:00Z", end, None), "2024-03-05T12:00:00Z");
+        assert_eq!(mark(begin, end, Some("2024-03-05T23:00:00Z")), end);
     }
 
     #[test]

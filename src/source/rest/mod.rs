@@ -61,8 +61,8 @@ use self::via::Via;
 use super::documents::{self, Chosen, Documents};
 use super::feed::Outlet;
 use super::{
-    Chunks, Consistency, Description, Failures, Listing, Maker, Reader, Selection, Source, Stream, Tables, Wanted,
-    feed, masking,
+    Chunks, Consistency, Description, Failures, Listing, Maker, Outlook, Reader, Selection, Source, Stream, Tables,
+    Wanted, feed, masking,
 };
 use crate::config::Section;
 use crate::error::{Error, Result};
@@ -134,6 +134,36 @@ impl Rest {
             return Err(selection.section.fault("query", "`path` is missing: the endpoint's, behind `base_url`"));
         };
         Endpoint::of(&selection.section, (&self.settings.base_url, path), selection.mode)
+    }
+
+    /// The endpoint as it is read for a range, and up to when; `None` where nothing is to be read.
+    fn opened(&self, stream: &Stream, range: Option<&Range>) -> Result<Option<(Arc<Endpoint>, Timestamp)>> {
+        let endpoint = self.endpoint(&stream.selection)?;
+        let endpoint = match range {
+            Some(range) if *range == windows::nothing() => return Ok(None),
+            Some(window) => windows::within(endpoint, window)?,
+            None => endpoint,
+        };
+        let now = endpoint.incremental.as_ref().map_or(self.via.now(), |settings| settings.until(self.via.now()));
+        Ok(Some((Arc::new(endpoint), now)))
+    }
+
+    /// What would be asked for first.
+    fn first_request(
+        &self,
+        stream: &Stream,
+        range: Option<&Range>,
+        after: Option<&Checkpoint>,
+    ) -> Result<Option<String>> {
+        let Some((endpoint, now)) = self.opened(stream, range)? else { return Ok(None) };
+        let Some((reached, _)) = begin(&endpoint, stream, after, now)? else { return Ok(None) };
+        let of_children = || endpoint.incremental.as_ref().map(|settings| settings.first(None, now)).transpose();
+        let window = match reached.window {
+            Some(window) => Some(window),
+            None => of_children()?.flatten(),
+        };
+        let target = Target { window, ..Target::at(reached.next.unwrap_or_else(|| endpoint.paging.first())) };
+        Ok(Some(endpoint.request(&target)?.shown()))
     }
 
     fn delivery(
@@ -290,17 +320,18 @@ impl Source for Rest {
         Ok(Chunks { ranges, handover: Some(place), ..Chunks::whole(Consistency::Chunk) })
     }
 
-    async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
-        let endpoint = match &stream.range {
-            Some(range) if *range == windows::nothing() => {
-                let table = self.documents(stream, None)?.table().clone();
-                return Ok(feed::from_task(|outlet| async move { nothing(table, &outlet).await }));
-            }
-            Some(window) => windows::within(self.endpoint(&stream.selection)?, window)?,
-            None => self.endpoint(&stream.selection)?,
+    async fn outlook(&self, stream: &Stream, ranges: &[Option<Range>], after: Option<&Checkpoint>) -> Result<Outlook> {
+        let first = |range: &Option<Range>| {
+            self.first_request(stream, range.as_ref(), after).map(|request| request.into_iter().collect())
         };
-        let endpoint = Arc::new(endpoint);
-        let now = endpoint.incremental.as_ref().map_or(self.via.now(), |settings| settings.until(self.via.now()));
+        Ok(Outlook { statements: ranges.iter().map(first).collect::<Result<_>>()?, ..Outlook::default() })
+    }
+
+    async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
+        let Some((endpoint, now)) = self.opened(stream, stream.range.as_ref())? else {
+            let table = self.documents(stream, None)?.table().clone();
+            return Ok(feed::from_task(|outlet| async move { nothing(table, &outlet).await }));
+        };
         let Some((reached, filter)) = begin(&endpoint, stream, after, now)? else {
             return match after.cloned() {
                 Some(checkpoint) => Ok(feed::at_its_end(checkpoint)),

@@ -50,7 +50,6 @@ impl Again {
         for entry in self.ledger.open().to_vec() {
             self.enter(&entry.target)?;
             self.ask(&entry, outlet).await?;
-            self.delivery.flush(outlet).await?;
             self.leave(&entry.target)?;
             outlet.send(Event::Checkpoint(self.checkpoint()?)).await?;
         }
@@ -72,7 +71,7 @@ impl Again {
             }
         };
         if let Some(window) = &target.window {
-            self.delivery.filter.begin(window);
+            self.delivery.filter.resume(window);
         }
         Ok(())
     }
@@ -109,6 +108,8 @@ impl Again {
                 Next::End => break,
             }
         }
+        self.delivery.flush(outlet).await?;
+        self.delivery.filter.check(false)?;
         self.ledger.close(id);
         Ok(())
     }

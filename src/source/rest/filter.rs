@@ -18,9 +18,18 @@ pub enum Filter {
 }
 
 impl Filter {
-    pub fn begin(&mut self, window: &Window) {
+    /// The records of a window follow, from its first page on.
+    pub fn begin(&mut self, window: &Window) -> Result<()> {
+        match self {
+            Filter::New(sieve) => sieve.begin(window),
+            Filter::All | Filter::Repeats(_) => Ok(()),
+        }
+    }
+
+    /// More records of a window follow.
+    pub fn resume(&mut self, window: &Window) {
         if let Filter::New(sieve) = self {
-            sieve.begin(window);
+            sieve.resume(window);
         }
     }
 
@@ -32,10 +41,10 @@ impl Filter {
         }
     }
 
-    /// A chain of pages was read to its end.
-    pub fn check(&mut self) -> Result<()> {
+    /// A chain of pages was read to its end; `is_first` where nothing was delivered before.
+    pub fn check(&mut self, is_first: bool) -> Result<()> {
         match self {
-            Filter::New(sieve) => sieve.check(),
+            Filter::New(sieve) => sieve.check(is_first),
             _ => Ok(()),
         }
     }

@@ -133,7 +133,7 @@ impl Pages {
             if self.endpoint.incremental.is_some() {
                 // What is high is known of records that were looked at.
                 self.delivery.flush(outlet).await?;
-                self.delivery.filter.check()?;
+                self.delivery.filter.check(self.reached.mark.is_none())?;
             }
             if !self.turn()? {
                 return Ok(());
@@ -148,7 +148,10 @@ impl Pages {
     async fn chain(&mut self, following: &[Target], outlet: &Outlet) -> Result<(), Stop> {
         let (mut guard, mut size) = (Guard::default(), 0);
         if let Some(window) = &self.reached.window {
-            self.delivery.filter.begin(window);
+            match self.reached.pages {
+                0 => self.delivery.filter.begin(window)?,
+                _ => self.delivery.filter.resume(window),
+            }
         }
         while let Some(place) = self.reached.next.clone() {
             let target = Target { parent: self.reached.parent.clone(), window: self.reached.window.clone(), place };

@@ -79,12 +79,16 @@ pub struct Sieve {
     floor: Option<Mark>,
     /// Those of the runs before that are asked for again.
     seen: Seen,
+    /// Those of the window before that this one has as well: servers may take either end for a part of both.
+    border: Seen,
     /// The greatest value so far.
     high: Option<Mark>,
     /// Records that a later run may get again, with their values.
     near: Vec<(Mark, u128)>,
-    /// Records without a value that are left out.
-    pub nulls: u64,
+    /// Of this window: records without a value that are left out, those that lie below it, and whether any lies in it.
+    nulls: u64,
+    below: u64,
+    has_any: bool,
     /// Records whose digests found no room.
     forgotten: u64,
     /// Where records have a key.
@@ -94,12 +98,37 @@ pub struct Sieve {
 impl Sieve {
     pub fn new(settings: Incremental, seen: Seen) -> Self {
         let repeats = settings.has_key.then(|| Repeats::new(settings.digest_key));
-        Self { settings, floor: None, seen, high: None, near: Vec::new(), nulls: 0, forgotten: 0, repeats }
+        Self {
+            settings,
+            floor: None,
+            seen,
+            border: Seen::default(),
+            high: None,
+            near: Vec::new(),
+            nulls: 0,
+            below: 0,
+            has_any: false,
+            forgotten: 0,
+            repeats,
+        }
     }
 
     /// The records of a window follow.
-    pub fn begin(&mut self, window: &Window) {
+    pub fn begin(&mut self, window: &Window) -> Result<()> {
+        self.resume(window);
+        self.border = Seen::default();
+        if let Some(from) = &self.floor {
+            for (_, digest) in self.near.iter().filter(|(mark, _)| mark.order(from).is_ge()) {
+                self.border.add(*digest, usize::MAX);
+            }
+        }
+        self.forget()
+    }
+
+    /// More records of a window follow.
+    pub fn resume(&mut self, window: &Window) {
         self.floor = self.settings.floor(window);
+        (self.nulls, self.below, self.has_any) = (0, 0, false);
     }
 
     /// Whether the record is a row.
@@ -121,7 +150,10 @@ impl Sieve {
             };
         };
         match self.floor.as_ref().map(|floor| mark.compare(floor)) {
-            Some(Some(Ordering::Less)) => return Ok(false),
+            Some(Some(Ordering::Less)) => {
+                self.below += 1;
+                return Ok(false);
+            }
             Some(None) => {
                 return Err(Error::data(format!(
                     "values of `{}`, which `cursor` names, cannot be compared with where reading begins: one is a text, the other a time or a number",
@@ -138,7 +170,8 @@ impl Sieve {
         if self.repeats.as_mut().is_some_and(|repeats| !repeats.keeps_digest(digest)) {
             return Ok(false);
         }
-        let is_new = !self.seen.take(digest);
+        self.has_any = true;
+        let is_new = !self.seen.take(digest) && !self.border.take(digest);
         if self.high.as_ref().is_none_or(|high| mark.order(high) == Ordering::Greater) {
             self.high = Some(mark.clone());
         }
@@ -156,15 +189,28 @@ impl Sieve {
         }
     }
 
-    /// Tells of records without a value that were left out, and refuses a cursor that none of them has: it may be misspelt.
-    pub fn check(&mut self) -> Result<()> {
-        let (nulls, cursor) = (std::mem::take(&mut self.nulls), &self.settings.cursor);
-        if nulls > 0 && self.high.is_none() {
+    /// A window was read to its end: tells of records that were left out, and refuses a cursor that none of them has, or that lies
+    /// elsewhere than what was asked for. `is_first`: nothing was delivered before.
+    pub fn check(&mut self, is_first: bool) -> Result<()> {
+        let (nulls, below) = (std::mem::take(&mut self.nulls), std::mem::take(&mut self.below));
+        let cursor = &self.settings.cursor;
+        if nulls > 0 && !self.has_any {
             return Err(Error::data(format!("none of {nulls} records has anything at `{cursor}`, which `cursor` names"))
                 .hint("Is it the field's path, such as `meta.updated_at`? `null_cursor = read` has such records in every run."));
         }
         if nulls > 0 {
             tracing::warn!(cursor, records = nulls, "records that have nothing at the cursor are left out");
+        }
+        if below > 0 && self.settings.asks_from() {
+            if is_first && !self.has_any {
+                return Err(Error::data(format!("all of {below} records lie before what was asked for, by `{cursor}`, which `cursor` names"))
+                    .hint("Is `start` written as the field's values are? `cursor_format` says how the server is asked, and numbers are seconds or milliseconds since 1970 where times are asked for."));
+            }
+            tracing::warn!(
+                cursor,
+                records = below,
+                "records that lie before what was asked for are left out: they were read earlier, or the cursor's values are no times of UTC"
+            );
         }
         if self.forgotten > 0 {
             tracing::warn!(
@@ -252,6 +298,10 @@ impl Sieve {
         if let Some(repeats) = &self.repeats {
             state["repeats"] = repeats.state();
         }
+        let border = self.border.state();
+        if !border.is_null() {
+            state["border"] = border;
+        }
         Ok(state)
     }
 
@@ -259,6 +309,7 @@ impl Sieve {
     pub fn go_on(&mut self, state: &Json) -> Result<()> {
         let broken = || Error::conflict("the digests of delivered records in the commit log cannot be read");
         self.high = state["high"].as_str().map(|high| Mark(high.to_owned()));
+        self.border = Seen::of(&state["border"])?;
         if let Some(repeats) = self.repeats.as_mut().filter(|_| !state["repeats"].is_null()) {
             *repeats = Repeats::of(&state["repeats"], self.settings.digest_key)?;
         }
@@ -320,7 +371,7 @@ mod tests {
         assert_eq!(first.high().unwrap().text(), "2024-03-04");
         let seen = first.seen(&Mark("2024-03-04".to_owned())).unwrap();
         let mut second = sieve(&[("lookback", "2d")], seen);
-        second.begin(&Window { from: Some("2024-03-02".to_owned()), until: None });
+        second.begin(&Window { from: Some("2024-03-02".to_owned()), until: None }).unwrap();
         // A server that gives more than it is asked for; what was read; what has changed; what came late.
         let kept: Vec<bool> = [at(1, "01"), at(2, "04"), at(3, "03"), at(9, "03"), at(10, "02")]
             .iter()
@@ -336,7 +387,7 @@ mod tests {
         let mut first = sieve(&by_days, Seen::default());
         assert!(first.keeps(&record(10)).unwrap() && first.keeps(&record(22)).unwrap());
         let mut second = sieve(&by_days, first.seen(&Mark("2024-03-05T22:00:00Z".to_owned())).unwrap());
-        second.begin(&Window { from: Some("2024-03-05T22:00:00Z".to_owned()), until: None });
+        second.begin(&Window { from: Some("2024-03-05T22:00:00Z".to_owned()), until: None }).unwrap();
         let kept: Vec<bool> = [10, 22, 12, 23].map(|hour| second.keeps(&record(hour)).unwrap()).to_vec();
         assert_eq!(kept, [false, false, true, true]);
     }
@@ -359,7 +410,7 @@ mod tests {
     #[test]
     fn numbers_that_are_times_are_compared_with_times() {
         let mut sieve = sieve(&[], Seen::default());
-        sieve.begin(&Window { from: Some("2024-01-01".to_owned()), until: None });
+        sieve.begin(&Window { from: Some("2024-01-01".to_owned()), until: None }).unwrap();
         let at = |value: &str| record(&format!(r#"{{"meta":{{"at":{value}}}}}"#));
         assert!(sieve.keeps(&at("1709300000")).unwrap() && !sieve.keeps(&at("1600000000")).unwrap());
         assert!(sieve.keeps(&at("\"01/03/2024\"")).is_err());
@@ -369,9 +420,46 @@ mod tests {
     fn a_cursor_that_no_record_has_is_an_error() {
         let none = record(r#"{"n":1}"#);
         let mut sieve = sieve(&[], Seen::default());
-        assert!(!sieve.keeps(&none).unwrap() && sieve.check().unwrap_err().message().starts_with("none of 1 records"));
+        assert!(
+            !sieve.keeps(&none).unwrap() && sieve.check(true).unwrap_err().message().starts_with("none of 1 records")
+        );
         assert!(sieve.keeps(&at(1, "01")).unwrap() && !sieve.keeps(&none).unwrap());
-        sieve.check().unwrap();
+        sieve.check(false).unwrap();
+        // Of a later window too.
+        sieve.begin(&Window { from: Some("2024-03-02".to_owned()), until: None }).unwrap();
+        assert!(!sieve.keeps(&none).unwrap() && sieve.check(false).is_err());
+    }
+
+    #[test]
+    fn what_lies_before_what_was_asked_for_is_told() {
+        let mut sieve = sieve(&[], Seen::default());
+        let window = Window { from: Some("2024-03-02".to_owned()), until: None };
+        sieve.begin(&window).unwrap();
+        assert!(!sieve.keeps(&at(1, "01")).unwrap());
+        assert!(sieve.check(true).unwrap_err().message().contains("lie before what was asked for"));
+        sieve.begin(&window).unwrap();
+        assert!(!sieve.keeps(&at(1, "01")).unwrap() && sieve.keeps(&at(2, "03")).unwrap());
+        sieve.check(true).unwrap();
+    }
+
+    #[test]
+    fn what_two_windows_have_comes_once() {
+        let window = |from: &str, until: &str| Window { from: Some(from.to_owned()), until: Some(until.to_owned()) };
+        let mut sieve = sieve(&[], Seen::default());
+        sieve.begin(&window("2024-03-01", "2024-03-03")).unwrap();
+        // A server that takes the end for a part of it; without a key, records may be the same.
+        for record in [at(1, "01"), at(3, "03"), at(3, "03")] {
+            assert!(sieve.keeps(&record).unwrap());
+        }
+        sieve.begin(&window("2024-03-03", "2024-03-05")).unwrap();
+        let state = sieve.state(&Reached { next: Some(Place::Page(2)), ..Reached::default() }).unwrap();
+        let kept =
+            |sieve: &mut Sieve| [at(3, "03"), at(3, "03"), at(3, "03"), at(4, "03")].map(|r| sieve.keeps(&r).unwrap());
+        assert_eq!(kept(&mut sieve), [false, false, true, true]);
+        let mut later = super::tests::sieve(&[], Seen::default());
+        later.go_on(&state).unwrap();
+        later.resume(&window("2024-03-03", "2024-03-05"));
+        assert_eq!(kept(&mut later), [false, false, true, true]);
     }
 
     #[test]

@@ -59,6 +59,7 @@ impl Mark {
     /// A time, as this value is one: in seconds or milliseconds since 1970 where this is a number.
     pub fn like(&self, at: Timestamp, text: impl Fn(Timestamp) -> String) -> String {
         match self.read() {
+            _ if compact(&self.0).is_some() => at.strftime("%Y%m%d").to_string(),
             Some(Read::Number(number)) if number >= MILLIS => at.as_millisecond().to_string(),
             Some(Read::Number(_)) => at.as_second().to_string(),
             _ => text(at),
@@ -80,6 +81,11 @@ impl Mark {
                 .hint("It is a duration such as `10m` for times, and a whole number for numbers (of seconds, where they are times).")
         };
         match self.read() {
+            Some(Read::Number(_)) if compact(&self.0).is_some() && by.number.is_none() => {
+                let back = SignedDuration::try_from(by.time.ok_or_else(wrong)?).map_err(|_| wrong())?;
+                let at = self.time().and_then(|at| at.checked_sub(back).ok()).ok_or_else(wrong)?;
+                Ok(Self(self.like(at, |at| at.to_string())))
+            }
             Some(Read::Time(micros)) => {
                 let back = by.time.ok_or_else(wrong)?;
                 let at = Timestamp::from_microsecond(micros).map_err(|_| wrong())?;
@@ -101,8 +107,11 @@ impl Mark {
         }
     }
 
-    /// As a time, if it is one; a number is one in seconds, or milliseconds, since 1970.
+    /// As a time, if it is one; a number is one in seconds, or milliseconds, since 1970, or a day such as `20240131`.
     pub fn time(&self) -> Option<Timestamp> {
+        if let Some(day) = compact(&self.0) {
+            return TimeZone::UTC.to_timestamp(day.to_datetime(Default::default())).ok();
+        }
         match self.read()? {
             Read::Time(micros) => Timestamp::from_microsecond(micros).ok(),
             Read::Number(number) if number >= MILLIS => Timestamp::from_millisecond(number as i64).ok(),
@@ -119,6 +128,16 @@ const MILLIS: f64 = 1e11;
 fn number(text: &str) -> Option<f64> {
     let is_number = text.starts_with(|c: char| c.is_ascii_digit() || c == '-');
     text.parse::<f64>().ok().filter(|number| is_number && number.is_finite())
+}
+
+/// `20240131`: as seconds since 1970 it would be a day of that year.
+fn compact(text: &str) -> Option<Date> {
+    let text = text.trim();
+    let is_day =
+        text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit()) && matches!(&text[..2], "19" | "20" | "21");
+    let part = |range: std::ops::Range<usize>| text.get(range)?.parse::<i16>().ok();
+    let (year, month, day) = (part(0..4).filter(|_| is_day)?, part(4..6)?, part(6..8)?);
+    Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()
 }
 
 fn whole(text: &str) -> Option<i128> {
@@ -200,12 +219,26 @@ impl Format {
         match self {
             Format::Date => Duration::from_secs(86_400),
             Format::EpochMillis => Duration::from_millis(1),
-            Format::Pattern(pattern)
-                if !pattern.contains("%H") && !pattern.contains("%T") && !pattern.contains("%s") =>
-            {
-                Duration::from_secs(86_400)
+            Format::Pattern(pattern) => {
+                let has = |one_of: &[&str]| one_of.iter().any(|part| pattern.contains(part));
+                Duration::from_secs(match () {
+                    () if has(&["%S", "%T", "%s", "%r", "%c", "%X"]) => 1,
+                    () if has(&["%M", "%R"]) => 60,
+                    () if has(&["%H", "%I", "%k", "%l"]) => 3600,
+                    () => 86_400,
+                })
             }
-            _ => Duration::from_secs(1),
+            Format::AsIs | Format::Iso | Format::Epoch => Duration::from_secs(1),
+        }
+    }
+
+    /// Whether it is fine enough for windows: not of months.
+    pub fn tells_days(&self) -> bool {
+        match self {
+            Format::Pattern(pattern) => {
+                ["%d", "%e", "%j", "%F", "%D", "%x", "%c", "%s"].iter().any(|part| pattern.contains(part))
+            }
+            _ => true,
         }
     }
 }
@@ -229,6 +262,8 @@ mod tests {
             ("2024-01-31T00:00:00+0000", "2024-01-31T00:00:01Z"),
             ("2024-01-31 10:00:00", "2024-01-31T10:00:00.5Z"),
             ("a", "b"),
+            ("20240131", "20240201"),
+            ("20240131", "2024-02-01"),
         ] {
             assert_eq!(mark(less).order(&mark(more)), Ordering::Less, "{less} {more}");
             assert_eq!(mark(more).order(&mark(less)), Ordering::Greater, "{less} {more}");
@@ -253,6 +288,7 @@ mod tests {
         assert_eq!(back("1700000000", "1h").unwrap(), "1699996400");
         assert_eq!(back("1700000000000", "1s").unwrap(), "1699999999000");
         assert_eq!(back("500", "100").unwrap(), "400");
+        assert_eq!(back("20240301", "1d").unwrap(), "20240229");
         assert!(back("abc", "1d").is_err());
     }
 
@@ -267,6 +303,10 @@ mod tests {
         assert_eq!(write("epoch_ms", at), "1709289000000");
         assert_eq!(write("%d/%m/%Y", at), "01/03/2024");
         assert_eq!(write("iso", "1709289000"), "2024-03-01T10:30:00Z");
+        assert_eq!(write("%Y%m%d", "20240301"), "20240301");
+        let unit = |format: &str| Format::parse(format).unwrap().unit().as_secs();
+        assert_eq!(["%Y-%m-%d", "%Y-%m-%d %H", "%Y-%m-%d %H:%M", "%FT%T", "iso"].map(unit), [86_400, 3600, 60, 1, 1]);
+        assert!(Format::parse("%F").unwrap().tells_days() && !Format::parse("%Y-%m").unwrap().tells_days());
         assert!(Format::parse("odd").is_none());
         assert!(Format::parse("iso").unwrap().write(&mark("abc")).is_err());
     }

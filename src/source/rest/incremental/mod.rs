@@ -51,6 +51,9 @@ enum End {
     At(Mark),
 }
 
+const DAY: Duration = Duration::from_secs(86_400);
+const ONE_DAY: SignedDuration = SignedDuration::from_hours(24);
+
 /// What an hour ago was not there is taken for not there.
 const LAG: Duration = Duration::from_secs(3600);
 
@@ -82,6 +85,9 @@ impl Incremental {
             if step < format.unit() {
                 return Err(section.error("step", "is shorter than what `cursor_format` tells apart"));
             }
+        }
+        if until_param.is_some() && !format.tells_days() {
+            return Err(section.error("cursor_format", "tells no days apart, and `until_param` asks for windows"));
         }
         if until_param.is_some() && general.start.is_none() {
             return Err(section.error("until_param", "needs `start`: where the first window begins"));
@@ -150,6 +156,11 @@ impl Incremental {
         self.end.is_some()
     }
 
+    /// Whether the server is told from where on.
+    pub fn asks_from(&self) -> bool {
+        self.param.is_some()
+    }
+
     /// Whether the server is told values as times.
     pub fn sends_times(&self) -> bool {
         self.format != Format::AsIs
@@ -207,7 +218,8 @@ impl Incremental {
         let end = match self.step {
             Some(step) => {
                 let step = SignedDuration::try_from(step).map_err(|_| Error::config("`step` is too long"))?;
-                begin.checked_add(step).unwrap_or(whole).min(whole)
+                // Ends are what the server can be told, so that windows meet.
+                begin.checked_add(step).map_or(whole, |end| floor(end, self.format.unit())).min(whole)
             }
             None => whole,
         };
@@ -220,7 +232,7 @@ impl Incremental {
 
     /// A bound as positions have it.
     pub fn text(&self, at: Timestamp) -> String {
-        match self.format.unit() >= Duration::from_secs(86_400) {
+        match self.format.unit() >= DAY {
             true => at.strftime("%Y-%m-%d").to_string(),
             false => at.to_string(),
         }
@@ -234,10 +246,9 @@ impl Incremental {
         if let (Some(param), Some(until)) = (&self.until_param, &window.until) {
             let until = Mark(until.clone());
             let until = match until.time().filter(|_| self.until_is_inclusive) {
-                Some(at) => {
-                    let unit = SignedDuration::try_from(self.format.unit()).unwrap_or(SignedDuration::from_secs(1));
-                    self.format.of_time(at.checked_sub(unit).unwrap_or(at))
-                }
+                // Of days, the last one. Of moments, the end itself: what is there, both windows have.
+                Some(at) if self.format.unit() >= DAY => self.format.of_time(at.checked_sub(ONE_DAY).unwrap_or(at)),
+                Some(at) => self.format.of_time(at),
                 None => self.format.write(&until)?,
             };
             request.set_param(param, until);
@@ -255,7 +266,7 @@ impl Incremental {
     /// Where it is asked for by days: the beginning of the day.
     fn of_day(&self, mark: Mark) -> Mark {
         let unit = self.format.unit();
-        match mark.time().filter(|_| unit >= Duration::from_secs(86_400)) {
+        match mark.time().filter(|_| unit >= DAY) {
             Some(at) => Mark(mark.like(floor(at, unit), |at| at.to_string())),
             None => mark,
         }

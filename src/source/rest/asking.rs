@@ -12,6 +12,7 @@ use super::pace::Pace;
 use super::request::Request;
 use super::transport::{self, Answer, Transport, What};
 use super::verdict::{self, Verdict};
+use crate::backoff::Backoff;
 use crate::config::Section;
 use crate::error::{Error, Kind, Result};
 
@@ -19,25 +20,20 @@ use crate::error::{Error, Kind, Result};
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
     pub retries: u32,
-    pub first_wait: Duration,
-    /// However long a server asks to wait.
-    pub longest_wait: Duration,
+    /// The waits before these, where the server does not say how long to wait. It may not ask for a longer one than the longest.
+    pub backoff: Backoff,
 }
 
 impl Patience {
     pub fn of(section: &Section) -> Result<Self> {
         Ok(Self {
             retries: u32::try_from(section.integer("request_retries")?).unwrap_or(u32::MAX),
-            first_wait: section.duration("retry_wait")?,
-            longest_wait: section.duration("longest_wait")?,
+            backoff: Backoff {
+                first: section.duration("retry_wait")?,
+                longest: section.duration("longest_wait")?,
+                jitter: 0.5,
+            },
         })
-    }
-
-    /// The wait before a retry: it doubles with each, and is anything from half of that to all of it.
-    fn wait(&self, retry: u32) -> Duration {
-        let wait = self.first_wait.saturating_mul(1 << retry.min(16)).min(self.longest_wait);
-        let random = uuid::Uuid::now_v7().as_u64_pair().1 as u32;
-        wait.mul_f64(0.5 + f64::from(random) / f64::from(u32::MAX) / 2.0)
     }
 }
 
@@ -87,7 +83,7 @@ impl Asker {
                 Judged::Again(failure, asked) => (failure, asked),
             };
             failure.attempts = attempts;
-            if let Some(asked) = asked.filter(|asked| *asked > self.patience.longest_wait) {
+            if let Some(asked) = asked.filter(|asked| *asked > self.patience.backoff.longest) {
                 let seconds = asked.as_secs();
                 failure.reason = format!(
                     "{}, and asks to wait for {seconds} s, which `longest_wait` does not allow",
@@ -100,7 +96,7 @@ impl Asker {
             }
             // Who says "now", or a time that is past, says nothing of use.
             let asked = asked.filter(|asked| !asked.is_zero());
-            let wait = asked.unwrap_or_else(|| self.patience.wait(attempts - 1));
+            let wait = asked.unwrap_or_else(|| self.patience.backoff.wait(attempts));
             let (path, reason) = (request.shown_path(), &failure.reason);
             let wait_seconds = wait.as_secs_f64();
             tracing::debug!(path, reason, attempts, wait_seconds, "asking again");

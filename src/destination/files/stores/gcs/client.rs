@@ -10,8 +10,8 @@ use reqwest::{RequestBuilder, StatusCode};
 use serde::Deserialize;
 
 use super::auth::Auth;
-use super::backoff::Backoff;
 use super::settings::Settings;
+use super::tries;
 use crate::error::{Error, Result};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -80,11 +80,11 @@ impl Client {
         request: Request<'_>,
         build: impl Fn(&reqwest::Client) -> RequestBuilder + Send + Sync,
     ) -> Result<Answer> {
-        let (mut backoff, mut renewed) = (Backoff::default(), false);
+        let (mut tries, mut renewed) = (tries(), false);
         loop {
             match self.send_once(request, &build, &mut renewed).await? {
                 Ok(answer) => return Ok(answer),
-                Err((error, asked)) => backoff.pause(error, asked).await?,
+                Err((error, asked)) => tries.pause(error, asked).await?,
             }
         }
     }

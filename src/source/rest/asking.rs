@@ -8,7 +8,7 @@ use super::auth::{Auth, Credential};
 use super::body::Envelope;
 use super::endpoint::Endpoint;
 use super::failure::Failure;
-use super::pace::Pace;
+use super::pace::{self, Pace};
 use super::request::Request;
 use super::transport::{self, Answer, Transport, What};
 use super::verdict::{self, Verdict};
@@ -83,12 +83,8 @@ impl Asker {
                 Judged::Again(failure, asked) => (failure, asked),
             };
             failure.attempts = attempts;
-            if let Some(asked) = asked.filter(|asked| *asked > self.patience.backoff.longest) {
-                let seconds = asked.as_secs();
-                failure.reason = format!(
-                    "{}, and asks to wait for {seconds} s, which `longest_wait` does not allow",
-                    failure.reason
-                );
+            if let Some(reason) = asked.and_then(|asked| pace::too_long(asked, self.patience.backoff.longest)) {
+                failure.reason = format!("{}, and {reason}", failure.reason);
                 return Ok(Asked::Failed(failure));
             }
             if attempts > self.patience.retries {

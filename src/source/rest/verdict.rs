@@ -82,7 +82,7 @@ pub fn judge(answer: &Answer, endpoint: &Endpoint, secrets: &[String]) -> Verdic
             ),
             ..refused("the server answers 403 (Forbidden)".to_owned(), Kind::Denied)
         }),
-        408 | 425 | 429 | 500 | 502..=504 | 507 | 509 | 520..=527 | 529 | 530 => {
+        _ if answer.is_transient() => {
             Verdict::Again(refused(named(answer.status), Kind::Unavailable), pace::retry_after(&answer.headers))
         }
         404 | 410 => Verdict::Failed(Failure {

@@ -86,7 +86,7 @@ async fn outcome(script: &Arc<Script>, more: &[(&str, &str)], known: Option<Orde
     let section = section(&[&URL[..], &ALL[..], more].concat());
     let endpoint = Arc::new(endpoint(&section)?);
     let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
-    let auth = auth::of(&section, &Url::parse(BASE).unwrap(), script.clone())?;
+    let auth = auth::of(&section, &Url::parse(BASE).unwrap(), script.clone(), minute)?;
     let patience = Patience { retries: 2, backoff: Backoff { first: second, longest: minute, jitter: 0.5 } };
     let asker = Asker::new(script.clone(), auth, Pace::new(Vec::new(), minute), patience);
     let (report, answers) = endpoint.report.as_ref().unwrap();

@@ -15,7 +15,7 @@ const USES: &[(&str, &[&str])] = &[
     ("format", &["record", "config", "error"]),
     ("net", &["config", "error"]),
     ("source", &["net", "record", "config", "backoff", "error"]),
-    ("destination", &["format", "record", "config", "backoff", "error"]),
+    ("destination", &["format", "net", "record", "config", "backoff", "error"]),
     ("job_log", &["net", "record", "config", "error"]),
     ("pipeline", &["source", "destination", "job_log", "format", "net", "record", "config", "backoff", "error"]),
     ("cli", &["pipeline", "source", "destination", "job_log", "format", "net", "record", "config", "backoff", "error"]),

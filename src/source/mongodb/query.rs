@@ -208,7 +208,7 @@ impl Query {
     ) -> Result<(), Stop> {
         let kept: Vec<_> = group.iter().map(|document| self.plan.chosen.of(document)).collect::<Result<_>>()?;
         let kept: Vec<&[u8]> = kept.iter().map(|document| &**document).collect();
-        let (rows, beside) = rows::of(documents, &kept)?;
+        let (rows, beside) = documents.split(&kept)?;
         if let Some(rows) = beside {
             outlet.send(Event::Rows(rows)).await?;
         }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use super::auth::{Auth, Credential};
 use super::body::Envelope;
@@ -70,17 +69,17 @@ impl Asker {
             let (credential, verdict) = self.once(request, endpoint).await?;
             attempts += 1;
             let (mut failure, asked) = match verdict {
-                Judged::Page(answer, envelope) => return Ok(Asked::Page(answer, envelope)),
-                Judged::Nothing => return Ok(Asked::Nothing),
-                Judged::Unauthorized(failure) => {
+                Verdict::Page(answer, envelope) => return Ok(Asked::Page(answer, envelope)),
+                Verdict::Nothing => return Ok(Asked::Nothing),
+                Verdict::Unauthorized(failure) => {
                     if !has_renewed && self.auth.refused(credential).await? {
                         has_renewed = true;
                         continue;
                     }
                     return Err(Failure { attempts, ..failure }.error(request));
                 }
-                Judged::Failed(failure) => return Ok(Asked::Failed(Failure { attempts, ..failure })),
-                Judged::Again(failure, asked) => (failure, asked),
+                Verdict::Failed(failure) => return Ok(Asked::Failed(Failure { attempts, ..failure })),
+                Verdict::Again(failure, asked) => (failure, asked),
             };
             failure.attempts = attempts;
             if let Some(reason) = asked.and_then(|asked| pace::too_long(asked, self.patience.backoff.longest)) {
@@ -108,7 +107,7 @@ impl Asker {
         }
     }
 
-    async fn once(&self, request: &Request, endpoint: &Arc<Endpoint>) -> Result<(Credential, Judged)> {
+    async fn once(&self, request: &Request, endpoint: &Arc<Endpoint>) -> Result<(Credential, Verdict)> {
         let mut signed = request.clone();
         let credential = self.auth.sign(&mut signed).await?;
         let busy = Busy::count(&self.busy);
@@ -121,12 +120,12 @@ impl Asker {
         };
         let answer = match answer {
             Ok(answer) => answer,
-            Err(broken) if broken.what == What::Cut => return Ok((credential, Judged::Nothing)),
+            Err(broken) if broken.what == What::Cut => return Ok((credential, Verdict::Nothing)),
             Err(broken) => {
                 let failure = Failure::of(broken);
                 // What is wrong with us, or with this machine, is so for all requests.
                 return match failure.kind {
-                    Kind::Unavailable => Ok((credential, Judged::Again(failure, None))),
+                    Kind::Unavailable => Ok((credential, Verdict::Again(failure, None))),
                     _ => Err(failure.error(request)),
                 };
             }
@@ -134,36 +133,15 @@ impl Asker {
         self.pace.learn(&answer.headers, others);
         let secrets = signed.secrets();
         let judged = match answer.body.in_memory() {
-            Some(_) => Judged::of(verdict::judge(&answer, endpoint, &secrets), answer),
+            Some(_) => verdict::judge(answer, endpoint, &secrets),
             None => {
                 let endpoint = endpoint.clone();
-                let judge = move || Judged::of(verdict::judge(&answer, &endpoint, &secrets), answer);
+                let judge = move || verdict::judge(answer, &endpoint, &secrets);
                 let judged = tokio::task::spawn_blocking(judge).await;
                 judged.map_err(|panic| Error::bug(format!("looking at an answer ended: {panic}")))?
             }
         };
         Ok((credential, judged))
-    }
-}
-
-/// A verdict, with the answer where it is a page.
-enum Judged {
-    Page(Box<Answer>, Envelope),
-    Nothing,
-    Unauthorized(Failure),
-    Again(Failure, Option<Duration>),
-    Failed(Failure),
-}
-
-impl Judged {
-    fn of(verdict: Verdict, answer: Answer) -> Self {
-        match verdict {
-            Verdict::Page(envelope) => Judged::Page(Box::new(answer), envelope),
-            Verdict::Nothing => Judged::Nothing,
-            Verdict::Unauthorized(failure) => Judged::Unauthorized(failure),
-            Verdict::Again(failure, wait) => Judged::Again(failure, wait),
-            Verdict::Failed(failure) => Judged::Failed(failure),
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::tally::ends_run;
-use crate::error::Error;
+use crate::error::{Error, Kind, count};
 use crate::record::{Commit, FailedRequest, SetAside, Shortfall, StreamId, add_aside};
 
 /// How much of a stream came, as its newest commits tell it.
@@ -125,7 +125,27 @@ pub(super) fn short(commit: &Commit, share: Option<&Share>) -> Shortfall {
 
 /// That as the error of a run that has come to its end.
 pub(super) fn error(stream: &str, short: &Shortfall) -> Option<Error> {
-    short.error(&format!("tidemark retry {}", StreamId::parse(stream).name()))
+    partial(short, &format!("tidemark retry {}", StreamId::parse(stream).name()))
+}
+
+/// With what a run ends that is done but for a rest; `None` where nothing is left. `again` is the command that asks for the failed
+/// requests once more.
+pub fn partial(short: &Shortfall, again: &str) -> Option<Error> {
+    let (failed, rows) = (short.failures.failed.len() as u64, short.aside.values().sum::<u64>());
+    let mut words = Vec::new();
+    if failed > 0 {
+        let all = short.failures.requests.max(failed);
+        let (requests, them) = if all == 1 { ("request", "it") } else { ("requests", "them") };
+        let (failed, all) = (count(failed), count(all));
+        words.push(format!("{failed} of {all} {requests} failed; `{again}` asks for {them} again"));
+    }
+    if rows > 0 {
+        let tables: Vec<_> =
+            short.aside.iter().filter(|(_, rows)| **rows > 0).map(|(table, _)| table.as_str()).collect();
+        let verb = if rows == 1 { "row is" } else { "rows are" };
+        words.push(format!("{} {verb} in {}", count(rows), tables.join(", ")));
+    }
+    (!words.is_empty()).then(|| Error::new(Kind::Partial, words.join("; ")))
 }
 
 /// With what the run of `commit` ended, if this was its last.
@@ -136,6 +156,7 @@ pub(super) fn end(stream: &str, commit: &Commit, share: Option<&Share>) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Failures;
 
     fn failed(id: &str, attempts: u32) -> FailedRequest {
         FailedRequest {
@@ -163,5 +184,22 @@ mod tests {
             changes.keep.iter().map(|kept| (kept.failed.id.as_str(), kept.run_id.as_str(), kept.is_known)).collect();
         assert_eq!(kept, [("again", "r1", true), ("new", "r2", false)]);
         assert_eq!(changes.close, ["gone"]);
+    }
+
+    #[test]
+    fn what_is_short_is_said_in_a_sentence() {
+        let said = |short: &Shortfall| partial(short, "tidemark retry orders").map(|error| error.to_string());
+        let mut short = Shortfall::default();
+        assert_eq!(said(&short), None);
+        short.failures =
+            Failures { requests: 10_002, records: 9, failed: vec![failed("1", 3), failed("2", 3), failed("3", 3)] };
+        assert_eq!(said(&short).unwrap(), "3 of 10,002 requests failed; `tidemark retry orders` asks for them again");
+        short.aside.insert("orders_quarantine".to_owned(), 12);
+        assert!(said(&short).unwrap().ends_with("asks for them again; 12 rows are in orders_quarantine"));
+        short.failures = Failures { requests: 9, ..Failures::default() };
+        assert_eq!(said(&short).unwrap(), "12 rows are in orders_quarantine");
+        assert_eq!(partial(&short, "").unwrap().kind(), Kind::Partial);
+        short.aside.insert("orders_quarantine".to_owned(), 0);
+        assert_eq!(said(&short), None);
     }
 }

@@ -1,10 +1,11 @@
 //! Tidemark copies tables, collections and API endpoints into files that data platforms load, exactly once.
 //!
-//! Use goes one way: `cli` → `pipeline` → `source`, `destination`, `job_log` → `format`, `net` → `config`, `record` → `error`.
+//! Use goes one way: `cli` → `pipeline` → `source`, `destination`, `job_log` → `format`, `net` → `config`, `record`, `backoff` → `error`.
 //! ARCHITECTURE.md says what each room is for.
 
 #![forbid(unsafe_code)]
 
+pub mod backoff;
 pub mod cli;
 pub mod config;
 pub mod destination;

@@ -5,9 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+pub use crate::error::count;
 use crate::pipeline::full_load_in_words;
-/// `1,234,567`
-pub use crate::record::grouped as count;
 
 /// `1 file`, `2 files`
 pub fn of(number: u64, noun: &str) -> String {

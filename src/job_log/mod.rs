@@ -24,7 +24,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::Serialize;
 
-pub use self::failures::{Failure, Share};
+pub use self::failures::{Failure, Share, partial};
 pub use self::tally::Told;
 use crate::config::{Key, Kind, Section, Value};
 use crate::error::{Error, Result};

@@ -350,7 +350,7 @@ impl<'a> Plan<'a> {
                 result => return result,
             };
             attempt += 1;
-            let wait = stream::wait_before(attempt);
+            let wait = stream::BACKOFF.wait(attempt);
             let id = StreamId::new(section.name.clone());
             around.observer.notice(&id, Notice::Retrying { error: error.clone(), wait, attempt });
             tokio::select! {

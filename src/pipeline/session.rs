@@ -12,7 +12,7 @@ use super::readings::Readings;
 use super::{Notice, Observer, Stop};
 use crate::destination::{Destination, Opening};
 use crate::error::{Error, Result};
-use crate::job_log::JobLog;
+use crate::job_log::{JobLog, partial};
 use crate::record::{Commit, Failures, Lag, Publication, SetAside, Shortfall, StreamId, Sub, add_aside};
 use crate::source::{Source, Stream};
 
@@ -124,7 +124,7 @@ impl Session {
             Some(Sub::Window(_)) => format!("tidemark run {name} --from … --until …"),
             _ => format!("tidemark retry {name}"),
         };
-        self.shortfall.lock().unwrap_or_else(PoisonError::into_inner).error(&again)
+        partial(&self.shortfall.lock().unwrap_or_else(PoisonError::into_inner), &again)
     }
 
     pub fn is_refresh(&self) -> bool {

@@ -14,6 +14,7 @@ use super::generation;
 use super::session::{Session, Totals};
 use super::standing::Standing;
 use super::{Notice, StreamReport, full, settle};
+use crate::backoff::Backoff;
 use crate::destination::Writer;
 use crate::error::{Error, Kind, Result};
 use crate::job_log::{Lease, NewRun, RunEnd, RunState};
@@ -22,11 +23,10 @@ use crate::source::{
     Chunks, Conditions, Consistency, Description, Failures, Listing, Outlook, Reader, Selection, Source, Stream, Wanted,
 };
 
-/// The wait before the first retry; it doubles with each.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// The waits before retries.
+pub const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(60), jitter: 0.25 };
 /// Connecting in vain takes less.
 const LASTING: Duration = Duration::from_secs(60);
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Gives the source of an attempt: at 0 the one that the run shares, then a new one.
 pub trait Sources: Send + Sync {
@@ -255,7 +255,7 @@ async fn retried(
             Err(error) => return Err(error),
         };
         (attempt, failures) = (attempt + 1, failures + 1);
-        let wait = wait_before(failures);
+        let wait = BACKOFF.wait(failures);
         session.notice(Notice::Retrying { error: error.clone(), wait, attempt: failures });
         // Whatever it waits for, its source's server may be keeping a log for it meanwhile.
         let guarded = async { tokio::join!(tokio::time::sleep(wait), source.guard(&session.stream)).1 };
@@ -266,13 +266,6 @@ async fn retried(
             lost = lease.lost() => return Err(lost),
         }
     }
-}
-
-/// Doubles, with up to a quarter off, so that many streams do not come back at the same moment.
-pub fn wait_before(attempt: u32) -> Duration {
-    let wait = FIRST_WAIT.saturating_mul(1 << (attempt - 1).min(6)).min(LONGEST_WAIT);
-    let random = uuid::Uuid::now_v7().as_bytes()[15];
-    wait - wait.mul_f64(f64::from(random) / 1024.0)
 }
 
 async fn once(session: &mut Session, source: &Shared<'_>, lease: &dyn Lease) -> Result<Outcome> {

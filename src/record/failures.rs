@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Kind};
-
 /// What of a stream came to nothing, as its source reads it out of a checkpoint's state. Free of secrets, and shown to
 /// people.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,49 +76,11 @@ pub struct Shortfall {
     pub aside: SetAside,
 }
 
-impl Shortfall {
-    /// As the error of a run that came to its end all the same; `None` where nothing is short. `again` is the command that
-    /// asks for the failed requests once more.
-    pub fn error(&self, again: &str) -> Option<Error> {
-        let (failed, rows) = (self.failures.failed.len() as u64, self.aside.values().sum::<u64>());
-        let mut words = Vec::new();
-        if failed > 0 {
-            let all = self.failures.requests.max(failed);
-            let (requests, them) = if all == 1 { ("request", "it") } else { ("requests", "them") };
-            words.push(format!(
-                "{} of {} {requests} failed; `{again}` asks for {them} again",
-                grouped(failed),
-                grouped(all)
-            ));
-        }
-        if rows > 0 {
-            let tables: Vec<_> =
-                self.aside.iter().filter(|(_, rows)| **rows > 0).map(|(table, _)| table.as_str()).collect();
-            let verb = if rows == 1 { "row is" } else { "rows are" };
-            words.push(format!("{} {verb} in {}", grouped(rows), tables.join(", ")));
-        }
-        (!words.is_empty()).then(|| Error::new(Kind::Partial, words.join("; ")))
-    }
-}
-
 /// Adds the rows of one to those of another.
 pub fn add_aside(all: &mut SetAside, more: &SetAside) {
     for (table, rows) in more {
         *all.entry(table.clone()).or_default() += rows;
     }
-}
-
-/// A number for people: `1,234,567`.
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 #[cfg(test)]
@@ -137,22 +97,6 @@ mod tests {
             attempts: 3,
             at: "2026-01-01T00:00:00Z".to_owned(),
         }
-    }
-
-    #[test]
-    fn what_is_short_is_said_in_a_sentence() {
-        let said = |short: &Shortfall| short.error("tidemark retry orders").map(|error| error.to_string());
-        let mut short = Shortfall::default();
-        assert_eq!(said(&short), None);
-        short.failures = Failures { requests: 10_002, records: 9, failed: vec![failed("1"), failed("2"), failed("3")] };
-        assert_eq!(said(&short).unwrap(), "3 of 10,002 requests failed; `tidemark retry orders` asks for them again");
-        short.aside.insert("orders_quarantine".to_owned(), 12);
-        assert!(said(&short).unwrap().ends_with("asks for them again; 12 rows are in orders_quarantine"));
-        short.failures = Failures { requests: 9, ..Failures::default() };
-        assert_eq!(said(&short).unwrap(), "12 rows are in orders_quarantine");
-        assert_eq!(short.error("").unwrap().kind(), Kind::Partial);
-        short.aside.insert("orders_quarantine".to_owned(), 0);
-        assert_eq!(said(&short), None);
     }
 
     #[test]

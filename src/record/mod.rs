@@ -17,7 +17,7 @@ pub use builder::BatchBuilder;
 pub use commit::{Commit, Generations, PartInfo, Publication, Seal};
 pub use datum::Datum;
 pub use event::{Checkpoint, Event, Rows};
-pub use failures::{FailedRequest, Failures, SetAside, Shortfall, add_aside, grouped};
+pub use failures::{FailedRequest, Failures, SetAside, Shortfall, add_aside};
 pub use lag::Lag;
 pub use position::{Position, Range};
 pub use table::{Mode, StreamId, Sub, Table};

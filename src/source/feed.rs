@@ -47,6 +47,15 @@ impl From<Error> for Stop {
     }
 }
 
+/// How a task ended, as far as anybody wants to know; `None` where its reader is gone, and nobody does.
+pub fn unless_closed<T>(ended: Result<T, Stop>) -> Result<Option<T>> {
+    match ended {
+        Ok(done) => Ok(Some(done)),
+        Err(Stop::Closed) => Ok(None),
+        Err(Stop::Failed(error)) => Err(error),
+    }
+}
+
 impl Outlet {
     /// Waits for room, then hands the event on.
     pub async fn send(&self, event: Event) -> Result<(), Closed> {

@@ -9,15 +9,16 @@ use clap::CommandFactory;
 /// Which rooms a room may use. Every room may use those that its own rooms use.
 const USES: &[(&str, &[&str])] = &[
     ("error", &[]),
+    ("backoff", &["error"]),
     ("record", &["error"]),
     ("config", &["error"]),
     ("format", &["record", "config", "error"]),
     ("net", &["config", "error"]),
-    ("source", &["net", "record", "config", "error"]),
-    ("destination", &["format", "record", "config", "error"]),
+    ("source", &["net", "record", "config", "backoff", "error"]),
+    ("destination", &["format", "net", "record", "config", "backoff", "error"]),
     ("job_log", &["net", "record", "config", "error"]),
-    ("pipeline", &["source", "destination", "job_log", "format", "net", "record", "config", "error"]),
-    ("cli", &["pipeline", "source", "destination", "job_log", "format", "net", "record", "config", "error"]),
+    ("pipeline", &["source", "destination", "job_log", "format", "net", "record", "config", "backoff", "error"]),
+    ("cli", &["pipeline", "source", "destination", "job_log", "format", "net", "record", "config", "backoff", "error"]),
 ];
 
 /// Rooms in which no sibling may know another.

@@ -1,15 +1,10 @@
 //! The statements on the tables `job_log_share` and `job_log_failure`.
 
-use std::collections::HashMap;
-
 use super::session::{Cell, Record};
 use super::sessions::Transaction;
 use crate::error::Result;
-use crate::job_log::failures::{Failure, Share};
+use crate::job_log::failures::{FAILURE, Failure, Kept, SHARE, Share, changes};
 use crate::record::FailedRequest;
-
-const SHARE: &str = "stream, run_id, seq, requests, records, failed, written, aside";
-const FAILURE: &str = "stream, id, request, status, reason, excerpt, attempts, failed_at, run_id, closed_at";
 
 pub async fn share(db: &mut Transaction<'_>, pipeline: &str, stream: &str) -> Result<Option<Share>> {
     let sql = format!("SELECT {SHARE} FROM job_log_share WHERE pipeline = ? AND stream = ? FOR UPDATE");
@@ -49,44 +44,43 @@ pub async fn note(
         stream.into(),
     ];
     db.query(sql, &values).await?;
-    let sql = format!("SELECT {FAILURE} FROM job_log_failure WHERE pipeline = ? AND stream = ? FOR UPDATE");
+    // Those that are closed stay for ever.
+    let sql = format!(
+        "SELECT {FAILURE} FROM job_log_failure WHERE pipeline = ? AND stream = ? AND closed_at IS NULL FOR UPDATE"
+    );
     let rows = db.query(&sql, &[pipeline.into(), stream.into()]).await?;
-    let known = rows.iter().map(failure_row).collect::<Result<Vec<_>>>()?;
-    let mut known: HashMap<String, Failure> = known.into_iter().map(|known| (known.failed.id.clone(), known)).collect();
-    for failed in open {
-        let before = known.remove(&failed.id);
-        if before.as_ref().is_none_or(|before| before.closed_at.is_some() || before.failed != *failed) {
-            keep(db, (pipeline, stream), &share.run_id, failed, before.as_ref()).await?;
-        }
+    let changes = changes(rows.iter().map(failure_row).collect::<Result<_>>()?, open, &share.run_id);
+    for kept in &changes.keep {
+        keep(db, (pipeline, stream), kept).await?;
     }
     let sql = "UPDATE job_log_failure SET closed_at = ? WHERE pipeline = ? AND stream = ? AND id = ?";
-    for (id, _) in known.iter().filter(|(_, known)| known.closed_at.is_none()) {
+    for id in &changes.close {
         db.query(sql, &[at, pipeline, stream, id.as_str()].map(Cell::from)).await?;
     }
     Ok(())
 }
 
-/// Keeps a request that is open. One of its id that is closed was another load's.
 async fn keep(
     db: &mut Transaction<'_>,
     (pipeline, stream): (&str, &str),
-    run: &str,
-    failed: &FailedRequest,
-    before: Option<&Failure>,
+    Kept { failed, run_id, is_known }: &Kept<'_>,
 ) -> Result<()> {
-    let sql = match before {
-        Some(_) => {
+    let is_there = *is_known || {
+        let sql = "SELECT id FROM job_log_failure WHERE pipeline = ? AND stream = ? AND id = ? FOR UPDATE";
+        !db.query(sql, &[pipeline, stream, failed.id.as_str()].map(Cell::from)).await?.is_empty()
+    };
+    let sql = match is_there {
+        true => {
             "UPDATE job_log_failure SET request = ?, status = ?, reason = ?, excerpt = ?, attempts = ?, failed_at = ?,
                 run_id = ?, closed_at = NULL
             WHERE pipeline = ? AND stream = ? AND id = ?"
         }
-        None => {
+        false => {
             "INSERT INTO job_log_failure
                 (request, status, reason, excerpt, attempts, failed_at, run_id, pipeline, stream, id)
             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         }
     };
-    let run = before.filter(|before| before.closed_at.is_none()).map_or(run, |before| &before.run_id);
     let values = [
         failed.request.as_str().into(),
         failed.status.map(u64::from).into(),
@@ -94,7 +88,7 @@ async fn keep(
         failed.excerpt.as_deref().into(),
         u64::from(failed.attempts).into(),
         failed.at.as_str().into(),
-        run.into(),
+        run_id.as_str().into(),
         pipeline.into(),
         stream.into(),
         failed.id.as_str().into(),

@@ -1,15 +1,10 @@
 //! The statements on the tables `job_log_share` and `job_log_failure`.
 
-use std::collections::HashMap;
-
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::runs::{signed, unsigned};
-use crate::job_log::failures::{Failure, Share};
+use crate::job_log::failures::{FAILURE, Failure, Kept, SHARE, Share, changes};
 use crate::record::FailedRequest;
-
-const SHARE: &str = "stream, run_id, seq, requests, records, failed, written, aside";
-const FAILURE: &str = "stream, id, request, status, reason, excerpt, attempts, failed_at, run_id, closed_at";
 
 pub(super) fn share(db: &Connection, pipeline: &str, stream: &str) -> Result<Option<Share>> {
     let sql = format!("SELECT {SHARE} FROM job_log_share WHERE pipeline = ?1 AND stream = ?2");
@@ -45,26 +40,17 @@ pub(super) fn note(
     let sql =
         format!("SELECT {FAILURE} FROM job_log_failure WHERE pipeline = ?1 AND stream = ?2 AND closed_at IS NULL");
     let known = db.prepare(&sql)?.query_map([pipeline, stream], failure_row)?.collect::<Result<Vec<_>>>()?;
-    let mut known: HashMap<String, FailedRequest> =
-        known.into_iter().map(|known| (known.failed.id.clone(), known.failed)).collect();
-    for failed in open {
-        if known.remove(&failed.id).as_ref() != Some(failed) {
-            keep(db, pipeline, stream, &share.run_id, failed)?;
-        }
-    }
+    let changes = changes(known, open, &share.run_id);
+    changes.keep.iter().try_for_each(|kept| keep(db, pipeline, stream, kept))?;
     let sql = "UPDATE job_log_failure SET closed_at = ?4 WHERE pipeline = ?1 AND stream = ?2 AND id = ?3";
-    known.keys().try_for_each(|id| db.execute(sql, [pipeline, stream, id.as_str(), at]).map(drop))
+    changes.close.iter().try_for_each(|id| db.execute(sql, [pipeline, stream, id, at]).map(drop))
 }
 
-/// Keeps a request that is open. One of its id that is closed was another load's.
-fn keep(db: &Connection, pipeline: &str, stream: &str, run: &str, failed: &FailedRequest) -> Result<()> {
+fn keep(db: &Connection, pipeline: &str, stream: &str, Kept { failed, run_id, .. }: &Kept<'_>) -> Result<()> {
     db.execute(
-        "INSERT INTO job_log_failure
+        "INSERT OR REPLACE INTO job_log_failure
             (pipeline, stream, id, request, status, reason, excerpt, attempts, failed_at, run_id)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-        ON CONFLICT (pipeline, stream, id) DO UPDATE
-        SET request = ?4, status = ?5, reason = ?6, excerpt = ?7, attempts = ?8, failed_at = ?9,
-            run_id = CASE WHEN closed_at IS NULL THEN run_id ELSE ?10 END, closed_at = NULL",
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         params![
             pipeline,
             stream,
@@ -75,7 +61,7 @@ fn keep(db: &Connection, pipeline: &str, stream: &str, run: &str, failed: &Faile
             failed.excerpt,
             failed.attempts,
             failed.at,
-            run
+            run_id
         ],
     )?;
     Ok(())

@@ -11,14 +11,14 @@ use super::super::generation::{Frozen, Generation};
 use super::super::session::Session;
 use super::super::stream;
 use super::{PlannedPart, new_plan};
+use crate::backoff::Backoff;
 use crate::error::{Error, Kind, Result};
 use crate::job_log::{Lease, NewRun, RunEnd, RunState};
 use crate::record::{Commit, Range, Seal};
 
 /// How long the stream's lease is waited for. Parts hold it for seconds; one whose machine died, for a minute.
 const PATIENCE: Duration = Duration::from_secs(90);
-const FIRST_WAIT: Duration = Duration::from_millis(50);
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), longest: Duration::from_secs(2), jitter: 0.5 };
 
 /// Where a stream stands, as a part of a plan sees it.
 pub enum Standing {
@@ -47,7 +47,7 @@ impl MainLog {
 
     /// Takes the stream's lease, waiting for whoever has it; or the load's position, where it is live or becomes so meanwhile.
     pub async fn lease(&mut self) -> Result<Result<Box<dyn Lease>, String>> {
-        let (until, mut wait) = (Instant::now() + PATIENCE, FIRST_WAIT);
+        let (until, mut refusals) = (Instant::now() + PATIENCE, 0);
         let mut stop = self.session.stop.clone();
         loop {
             if let Standing::Published(position) = self.stands().await? {
@@ -59,8 +59,9 @@ impl MainLog {
                 Err(error) if error.kind() == Kind::Conflict && Instant::now() < until => error,
                 Err(error) => return Err(error),
             };
+            refusals += 1;
             tokio::select! {
-                () = tokio::time::sleep(some_of(wait)) => wait = (wait * 2).min(LONGEST_WAIT),
+                () = tokio::time::sleep(BACKOFF.wait(refusals)) => {}
                 () = stop.requested() => return Err(held),
             }
         }
@@ -187,10 +188,4 @@ impl MainLog {
 pub fn lost(why: &str) -> Error {
     Error::new(Kind::Lost, format!("the load of the plan cannot come to its end: {why}"))
         .hint("Make a new plan with `tidemark plan --json`.")
-}
-
-/// Between half of it and all, so that many who wait do not come back at the same moment.
-fn some_of(wait: Duration) -> Duration {
-    let random = Uuid::now_v7().as_bytes()[15];
-    wait - wait.mul_f64(f64::from(random) / 512.0)
 }

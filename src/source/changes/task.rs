@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::{Begun, Chunks, Log, Place, Snapshot, Step};
 use crate::error::Result;
 use crate::record::{Checkpoint, Event};
-use crate::source::feed::{Outlet, Stop};
+use crate::source::feed::{self, Outlet, Stop};
 
 /// Till when a log is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,10 +32,7 @@ pub async fn follow(asked: Asked, log: &mut dyn Log, chunks: &mut dyn Chunks, ou
     let Asked { place, until } = asked;
     let now = Instant::now();
     let mut task = Task { place, until, log, chunks, outlet, not_before: now, not_yet: now, is_between: true };
-    match task.run().await {
-        Ok(()) | Err(Stop::Closed) => Ok(()),
-        Err(Stop::Failed(error)) => Err(error),
-    }
+    feed::unless_closed(task.run().await).map(drop)
 }
 
 struct Task<'a> {

@@ -10,7 +10,7 @@ use super::quarantine::{self, Refused};
 use super::settings::{InvalidText, OnMisfit, Schema, Settings};
 use super::{REST, bson, declared, infer, mend, whole};
 use crate::error::{Error, Result};
-use crate::record::Table;
+use crate::record::{Rows, Table};
 use crate::source::BATCH_ROWS;
 
 /// A table whose rows are documents, as its settings say.
@@ -165,6 +165,24 @@ impl Documents {
         };
         let built = build(self, documents);
         self.or_mended(built, documents, build)
+    }
+
+    /// The rows of documents, as they are sent: those of the table, and, where some are refused, those of the quarantine.
+    pub fn split(&mut self, documents: &[&[u8]]) -> Result<(Rows, Option<Rows>)> {
+        let Built { batch, refused } = self.rows(documents)?;
+        let rows = Rows { table: self.table().clone(), batch };
+        let beside = match self.quarantine_table().cloned() {
+            Some(table) if !refused.is_empty() => {
+                tracing::warn!(
+                    table = table.name,
+                    documents = refused.len(),
+                    "documents do not fit what is declared: they are in the quarantine"
+                );
+                Some(Rows { batch: self.quarantine(documents, &refused)?, table })
+            }
+            _ => None,
+        };
+        Ok((rows, beside))
     }
 
     /// What was built, or, where a text is not UTF-8 and the settings say so, what is built of documents whose texts are.

@@ -14,14 +14,14 @@ use super::probe::Looking;
 use super::replies::Replies;
 use super::rows;
 use super::seed::Seed;
-use crate::error::Result;
+use crate::error::{Context, Result};
 use crate::record::{Checkpoint, Event, Rows};
 use crate::source::BATCH_BYTES;
 use crate::source::cursor::{
     self, After, Bound, Grain, Handover, Nulls, Place, Reading, Settings, Sieve, Window, told,
 };
 use crate::source::documents::Documents;
-use crate::source::feed::{Outlet, Stop};
+use crate::source::feed::{self, Outlet, Stop};
 
 /// An incremental stream that is about to be read.
 pub struct Query {
@@ -48,10 +48,8 @@ struct Work {
 impl Query {
     /// Sends the table's announcement, the rows up to a bound that is safe, and checkpoints between them.
     pub async fn read(self, outlet: Arc<Outlet>) -> Result<()> {
-        match self.send_all(&outlet).await {
-            Ok(()) | Err(Stop::Closed) => Ok(()),
-            Err(Stop::Failed(error)) => Err(error.at(format!("collection {}", self.plan.collection.name))),
-        }
+        let sent = feed::unless_closed(self.send_all(&outlet).await);
+        sent.map(drop).at(|| format!("collection {}", self.plan.collection.name))
     }
 
     async fn send_all(&self, outlet: &Outlet) -> Result<(), Stop> {
@@ -210,7 +208,7 @@ impl Query {
     ) -> Result<(), Stop> {
         let kept: Vec<_> = group.iter().map(|document| self.plan.chosen.of(document)).collect::<Result<_>>()?;
         let kept: Vec<&[u8]> = kept.iter().map(|document| &**document).collect();
-        let (rows, beside) = rows::of(documents, &kept)?;
+        let (rows, beside) = documents.split(&kept)?;
         if let Some(rows) = beside {
             outlet.send(Event::Rows(rows)).await?;
         }

@@ -3,9 +3,9 @@
 use super::chosen::Chosen;
 use super::replies::Reply;
 use crate::error::Result;
-use crate::record::{Event, Rows};
+use crate::record::Event;
 use crate::source::BATCH_BYTES;
-use crate::source::documents::{Built, Documents};
+use crate::source::documents::Documents;
 use crate::source::feed::{Outlet, Stop};
 
 /// Bytes of documents that a reply is to have.
@@ -32,24 +32,6 @@ pub fn groups<'a, 'd>(documents: &'a [&'d [u8]], most: usize) -> impl Iterator<I
     })
 }
 
-/// What a group of documents comes to: rows, and those of the quarantine, where there are any.
-pub fn of(documents: &mut Documents, group: &[&[u8]]) -> Result<(Rows, Option<Rows>)> {
-    let Built { batch, refused } = documents.rows(group)?;
-    let rows = Rows { table: documents.table().clone(), batch };
-    let beside = match documents.quarantine_table().cloned() {
-        Some(table) if !refused.is_empty() => {
-            tracing::warn!(
-                table = table.name,
-                documents = refused.len(),
-                "documents do not fit what is declared: they are in the quarantine"
-            );
-            Some(Rows { batch: documents.quarantine(group, &refused)?, table })
-        }
-        _ => None,
-    };
-    Ok((rows, beside))
-}
-
 /// Sends the rows of a reply; how many documents there were. `chosen` leaves out what the server could not, or was not to.
 pub async fn send(
     documents: &mut Documents,
@@ -65,7 +47,7 @@ pub async fn send(
         None => whole,
     };
     for group in groups(&slices, documents.most_rows()) {
-        let (rows, beside) = of(documents, group)?;
+        let (rows, beside) = documents.split(group)?;
         outlet.send(Event::Rows(rows)).await?;
         if let Some(rows) = beside {
             outlet.send(Event::Rows(rows)).await?;

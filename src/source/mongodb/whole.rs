@@ -15,7 +15,7 @@ use super::seed::Seed;
 use crate::error::{Context, Result};
 use crate::record::{Event, Rows};
 use crate::source::documents::Documents;
-use crate::source::feed::{Outlet, Stop};
+use crate::source::feed::{self, Outlet, Stop};
 
 pub struct Whole {
     server: Arc<Server>,
@@ -47,11 +47,7 @@ impl Whole {
     /// Sends the table's announcement, its rows, and a checkpoint.
     pub async fn read(self, outlet: Arc<Outlet>) -> Result<()> {
         let name = self.plan.collection.name.clone();
-        match self.send_all(&outlet).await {
-            // Nobody listens any more: then nobody wants to know.
-            Ok(()) | Err(Stop::Closed) => Ok(()),
-            Err(Stop::Failed(error)) => Err(error.at(format!("collection {name}"))),
-        }
+        feed::unless_closed(self.send_all(&outlet).await).map(drop).at(|| format!("collection {name}"))
     }
 
     async fn send_all(mut self, outlet: &Outlet) -> Result<(), Stop> {

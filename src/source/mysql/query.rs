@@ -14,10 +14,10 @@ use super::plan::{Plan, Scope};
 use super::probe::{Looking, Server, is_innodb, sees_others};
 use super::sessions::Sessions;
 use super::snapshot::{check_columns, warn_of_warnings};
-use crate::error::Result;
+use crate::error::{Context, Result};
 use crate::record::{Checkpoint, Event, Rows};
 use crate::source::cursor::{self, Bound, Grain, Handover, Nulls, Place, Reading, Settings, Sieve, Window, told};
-use crate::source::feed::{Outlet, Stop};
+use crate::source::feed::{self, Outlet, Stop};
 use crate::source::keyset::Allowance;
 
 /// An incremental stream that is about to be read.
@@ -49,12 +49,9 @@ struct Work {
 impl Query {
     /// Sends the table's announcement, the rows up to a bound that is safe, and checkpoints between them.
     pub async fn read(mut self, outlet: Arc<Outlet>) -> Result<()> {
-        let end = match self.send_all(&outlet).await {
-            Ok(end) => end,
-            // Dropping the connection ends the statement.
-            Err(Stop::Closed) => return Ok(()),
-            Err(Stop::Failed(error)) => return Err(error.at(self.plan.named())),
-        };
+        let sent = feed::unless_closed(self.send_all(&outlet).await).at(|| self.plan.named())?;
+        // Dropping the connection ends the statement.
+        let Some(end) = sent else { return Ok(()) };
         self.close().await;
         // Nobody listens any more: then nobody wants to know.
         let _ = outlet.send(Event::Checkpoint(end)).await;

@@ -14,7 +14,7 @@ use super::plan::{Plan, Planned, Scope, Wire};
 use super::position;
 use crate::error::{Context, Error, Result};
 use crate::record::{Event, Rows};
-use crate::source::feed::{Outlet, Stop};
+use crate::source::feed::{self, Outlet, Stop};
 use crate::source::keyset::{Deadline, Key, Span, lost};
 use crate::source::{Stream, cursor};
 
@@ -88,15 +88,12 @@ impl Snapshot {
 
     /// Sends the table's announcement, its rows, and the checkpoint of its end.
     pub async fn read(mut self, outlet: &Outlet) -> Result<()> {
-        match self.send_all(outlet).await {
-            Ok(()) => {
-                self.running.connection.close().await;
-                Ok(())
-            }
-            // Dropping the connection ends the statement.
-            Err(Stop::Closed) => Ok(()),
-            Err(Stop::Failed(error)) => Err(error.at(self.running.plan.named())),
+        let sent = feed::unless_closed(self.send_all(outlet).await).at(|| self.running.plan.named())?;
+        // Where nobody listens any more, dropping the connection ends the statement.
+        if sent.is_some() {
+            self.running.connection.close().await;
         }
+        Ok(())
     }
 
     async fn send_all(&mut self, outlet: &Outlet) -> Result<(), Stop> {

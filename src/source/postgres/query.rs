@@ -12,13 +12,13 @@ use super::error;
 use super::name::literal;
 use super::plan::{Plan, Scope};
 use super::probe::{Looking, Server};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::record::{Checkpoint, Event, Rows};
 use crate::source::Stream;
 use crate::source::cursor::{
     self, Bound, Column, Expression, Grain, Handover, Nulls, Order, Place, Reading, Settings, Stray, Window, told,
 };
-use crate::source::feed::{Outlet, Stop};
+use crate::source::feed::{self, Outlet, Stop};
 use crate::source::keyset::Allowance;
 
 /// The cursor of a plan.
@@ -238,10 +238,7 @@ impl Query {
     /// Sends the table's announcement, the rows up to a bound that is safe, and checkpoints between them.
     pub async fn read(self, outlet: Arc<Outlet>) -> Result<()> {
         let table = self.plan.table.name.clone();
-        match self.send_all(&outlet).await {
-            Ok(()) | Err(Stop::Closed) => Ok(()),
-            Err(Stop::Failed(error)) => Err(error.at(format!("table {table}"))),
-        }
+        feed::unless_closed(self.send_all(&outlet).await).map(drop).at(|| format!("table {table}"))
     }
 
     async fn send_all(mut self, outlet: &Outlet) -> Result<(), Stop> {

@@ -13,7 +13,7 @@ use super::query::Ordered;
 use super::snapshot::Snapshot;
 use crate::error::{Context, Kind, Result};
 use crate::record::{Event, Rows};
-use crate::source::feed::{Outlet, Stop};
+use crate::source::feed::{self, Outlet, Stop};
 use crate::source::keyset::{Deadline, Span, lost};
 use crate::source::{Stream, cursor};
 
@@ -45,11 +45,7 @@ impl Whole {
     /// Sends the table's announcement, its rows, and a checkpoint at the moment of the first statement.
     pub async fn read(self, outlet: Arc<Outlet>) -> Result<()> {
         let name = self.running.plan.table.name.clone();
-        match self.send_all(&outlet).await {
-            // Nobody listens any more: then nobody wants to know.
-            Ok(()) | Err(Stop::Closed) => Ok(()),
-            Err(Stop::Failed(error)) => Err(error.at(format!("table {name}"))),
-        }
+        feed::unless_closed(self.send_all(&outlet).await).map(drop).at(|| format!("table {name}"))
     }
 
     async fn send_all(self, outlet: &Outlet) -> Result<(), Stop> {

@@ -20,7 +20,7 @@ use super::target::Target;
 use crate::error::Result;
 use crate::record::{Checkpoint, Event, Position};
 use crate::source::cursor::Seen;
-use crate::source::feed::{Outlet, Stop};
+use crate::source::feed::{self, Outlet, Stop};
 
 /// The reading of failed requests, at a position that stays.
 pub struct Again {
@@ -38,11 +38,7 @@ pub struct Again {
 impl Again {
     /// Sends the table's announcement, the rows that come now, and behind those of each request what is still open.
     pub async fn read(mut self, outlet: Arc<Outlet>) -> Result<()> {
-        match self.send_all(&outlet).await {
-            // Nobody listens any more: then nobody wants to know.
-            Ok(()) | Err(Stop::Closed) => Ok(()),
-            Err(Stop::Failed(error)) => Err(error),
-        }
+        feed::unless_closed(self.send_all(&outlet).await).map(drop)
     }
 
     async fn send_all(&mut self, outlet: &Outlet) -> Result<(), Stop> {

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use super::auth::{Auth, Credential};
 use super::body::Envelope;
 use super::endpoint::Endpoint;
 use super::failure::Failure;
-use super::pace::Pace;
+use super::pace::{self, Pace};
 use super::request::Request;
 use super::transport::{self, Answer, Transport, What};
 use super::verdict::{self, Verdict};
+use crate::backoff::Backoff;
 use crate::config::Section;
 use crate::error::{Error, Kind, Result};
 
@@ -19,25 +19,20 @@ use crate::error::{Error, Kind, Result};
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
     pub retries: u32,
-    pub first_wait: Duration,
-    /// However long a server asks to wait.
-    pub longest_wait: Duration,
+    /// The waits before these, where the server does not say how long to wait. It may not ask for a longer one than the longest.
+    pub backoff: Backoff,
 }
 
 impl Patience {
     pub fn of(section: &Section) -> Result<Self> {
         Ok(Self {
             retries: u32::try_from(section.integer("request_retries")?).unwrap_or(u32::MAX),
-            first_wait: section.duration("retry_wait")?,
-            longest_wait: section.duration("longest_wait")?,
+            backoff: Backoff {
+                first: section.duration("retry_wait")?,
+                longest: section.duration("longest_wait")?,
+                jitter: 0.5,
+            },
         })
-    }
-
-    /// The wait before a retry: it doubles with each, and is anything from half of that to all of it.
-    fn wait(&self, retry: u32) -> Duration {
-        let wait = self.first_wait.saturating_mul(1 << retry.min(16)).min(self.longest_wait);
-        let random = uuid::Uuid::now_v7().as_u64_pair().1 as u32;
-        wait.mul_f64(0.5 + f64::from(random) / f64::from(u32::MAX) / 2.0)
     }
 }
 
@@ -74,25 +69,21 @@ impl Asker {
             let (credential, verdict) = self.once(request, endpoint).await?;
             attempts += 1;
             let (mut failure, asked) = match verdict {
-                Judged::Page(answer, envelope) => return Ok(Asked::Page(answer, envelope)),
-                Judged::Nothing => return Ok(Asked::Nothing),
-                Judged::Unauthorized(failure) => {
+                Verdict::Page(answer, envelope) => return Ok(Asked::Page(answer, envelope)),
+                Verdict::Nothing => return Ok(Asked::Nothing),
+                Verdict::Unauthorized(failure) => {
                     if !has_renewed && self.auth.refused(credential).await? {
                         has_renewed = true;
                         continue;
                     }
                     return Err(Failure { attempts, ..failure }.error(request));
                 }
-                Judged::Failed(failure) => return Ok(Asked::Failed(Failure { attempts, ..failure })),
-                Judged::Again(failure, asked) => (failure, asked),
+                Verdict::Failed(failure) => return Ok(Asked::Failed(Failure { attempts, ..failure })),
+                Verdict::Again(failure, asked) => (failure, asked),
             };
             failure.attempts = attempts;
-            if let Some(asked) = asked.filter(|asked| *asked > self.patience.longest_wait) {
-                let seconds = asked.as_secs();
-                failure.reason = format!(
-                    "{}, and asks to wait for {seconds} s, which `longest_wait` does not allow",
-                    failure.reason
-                );
+            if let Some(reason) = asked.and_then(|asked| pace::too_long(asked, self.patience.backoff.longest)) {
+                failure.reason = format!("{}, and {reason}", failure.reason);
                 return Ok(Asked::Failed(failure));
             }
             if attempts > self.patience.retries {
@@ -100,7 +91,7 @@ impl Asker {
             }
             // Who says "now", or a time that is past, says nothing of use.
             let asked = asked.filter(|asked| !asked.is_zero());
-            let wait = asked.unwrap_or_else(|| self.patience.wait(attempts - 1));
+            let wait = asked.unwrap_or_else(|| self.patience.backoff.wait(attempts));
             let (path, reason) = (request.shown_path(), &failure.reason);
             let wait_seconds = wait.as_secs_f64();
             tracing::debug!(path, reason, attempts, wait_seconds, "asking again");
@@ -116,7 +107,7 @@ impl Asker {
         }
     }
 
-    async fn once(&self, request: &Request, endpoint: &Arc<Endpoint>) -> Result<(Credential, Judged)> {
+    async fn once(&self, request: &Request, endpoint: &Arc<Endpoint>) -> Result<(Credential, Verdict)> {
         let mut signed = request.clone();
         let credential = self.auth.sign(&mut signed).await?;
         let busy = Busy::count(&self.busy);
@@ -129,12 +120,12 @@ impl Asker {
         };
         let answer = match answer {
             Ok(answer) => answer,
-            Err(broken) if broken.what == What::Cut => return Ok((credential, Judged::Nothing)),
+            Err(broken) if broken.what == What::Cut => return Ok((credential, Verdict::Nothing)),
             Err(broken) => {
                 let failure = Failure::of(broken);
                 // What is wrong with us, or with this machine, is so for all requests.
                 return match failure.kind {
-                    Kind::Unavailable => Ok((credential, Judged::Again(failure, None))),
+                    Kind::Unavailable => Ok((credential, Verdict::Again(failure, None))),
                     _ => Err(failure.error(request)),
                 };
             }
@@ -142,36 +133,15 @@ impl Asker {
         self.pace.learn(&answer.headers, others);
         let secrets = signed.secrets();
         let judged = match answer.body.in_memory() {
-            Some(_) => Judged::of(verdict::judge(&answer, endpoint, &secrets), answer),
+            Some(_) => verdict::judge(answer, endpoint, &secrets),
             None => {
                 let endpoint = endpoint.clone();
-                let judge = move || Judged::of(verdict::judge(&answer, &endpoint, &secrets), answer);
+                let judge = move || verdict::judge(answer, &endpoint, &secrets);
                 let judged = tokio::task::spawn_blocking(judge).await;
                 judged.map_err(|panic| Error::bug(format!("looking at an answer ended: {panic}")))?
             }
         };
         Ok((credential, judged))
-    }
-}
-
-/// A verdict, with the answer where it is a page.
-enum Judged {
-    Page(Box<Answer>, Envelope),
-    Nothing,
-    Unauthorized(Failure),
-    Again(Failure, Option<Duration>),
-    Failed(Failure),
-}
-
-impl Judged {
-    fn of(verdict: Verdict, answer: Answer) -> Self {
-        match verdict {
-            Verdict::Page(envelope) => Judged::Page(Box::new(answer), envelope),
-            Verdict::Nothing => Judged::Nothing,
-            Verdict::Unauthorized(failure) => Judged::Unauthorized(failure),
-            Verdict::Again(failure, wait) => Judged::Again(failure, wait),
-            Verdict::Failed(failure) => Judged::Failed(failure),
-        }
     }
 }
 

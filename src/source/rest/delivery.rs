@@ -1,6 +1,7 @@
 //! Records of pages on their way to rows.
 
 use std::borrow::Cow;
+use std::iter;
 use std::sync::Arc;
 
 use super::body::Batch;
@@ -13,7 +14,7 @@ use crate::record::{Event, Rows};
 use crate::source::BATCH_BYTES;
 use crate::source::documents::bson::{self, kind};
 use crate::source::documents::chosen;
-use crate::source::documents::{Built, Chosen, Documents};
+use crate::source::documents::{Chosen, Documents};
 use crate::source::feed::{Outlet, Stop};
 
 /// Takes pages, and hands their records on as rows, a batch at a time.
@@ -101,32 +102,14 @@ impl Delivery {
         }
         let kept: Vec<&[u8]> = kept.iter().map(|record| &**record).collect();
         for group in kept.chunks(self.documents.most_rows()) {
-            rows(&mut self.documents, group, outlet).await?;
+            let (rows, beside) = self.documents.split(group)?;
+            for rows in iter::once(rows).chain(beside) {
+                outlet.send(Event::Rows(rows)).await?;
+            }
         }
         self.batch.clear();
         Ok(())
     }
-}
-
-/// Sends records as rows, and beside them those that do not fit.
-async fn rows(documents: &mut Documents, records: &[&[u8]], outlet: &Outlet) -> Result<(), Stop> {
-    let Built { batch, refused } = documents.rows(records)?;
-    let beside = match documents.quarantine_table().cloned().filter(|_| !refused.is_empty()) {
-        Some(table) => {
-            tracing::warn!(
-                table = table.name,
-                records = refused.len(),
-                "records do not fit what is declared: they are in the quarantine"
-            );
-            Some(Rows { batch: documents.quarantine(records, &refused)?, table })
-        }
-        None => None,
-    };
-    outlet.send(Event::Rows(Rows { table: documents.table().clone(), batch })).await?;
-    if let Some(rows) = beside {
-        outlet.send(Event::Rows(rows)).await?;
-    }
-    Ok(())
 }
 
 /// A record with fields more. One that it has itself stays as it is.

@@ -34,14 +34,7 @@ impl Failure {
 
     pub fn of(broken: Broken) -> Self {
         use super::transport::What;
-        let (kind, hint) = match broken.what {
-            What::Connect | What::Timeout | What::CutOff | What::Encoding => (Kind::Unavailable, None),
-            What::Untrusted => {
-                (Kind::Config, Some("Set `tls_ca` to the authority that signed the server's certificate."))
-            }
-            What::NoRoom => (Kind::Unavailable, Some("Make room in the folder for temporary files (`TMPDIR`).")),
-            What::Refused | What::Cut => (Kind::Config, None),
-        };
+        let (kind, hint) = broken.remedy();
         let is_of_one = !matches!(broken.what, What::Connect | What::NoRoom);
         Self { hint, is_of_one, ..Self::new(kind, broken.message) }
     }

@@ -123,7 +123,7 @@ impl Rest {
             let Settings { section, limits, .. } = &self.settings;
             let (transport, auth) = self.via.connect(&self.settings)?;
             let patience = Patience::of(section)?;
-            let pace = Pace::new(limits.clone(), patience.longest_wait);
+            let pace = Pace::new(limits.clone(), patience.backoff.longest);
             Ok(Arc::new(Asker::new(transport, auth, pace, patience)))
         };
         self.asker.get_or_try_init(make).await

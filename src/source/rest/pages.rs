@@ -23,7 +23,7 @@ use super::target::Target;
 use super::transport::Answer;
 use crate::error::{Error, Result};
 use crate::record::{Checkpoint, Event};
-use crate::source::feed::{Outlet, Stop};
+use crate::source::feed::{self, Outlet, Stop};
 
 /// Places are told of at most this often: each costs the definition of the columns.
 const BETWEEN_PLACES: Duration = Duration::from_millis(100);
@@ -46,11 +46,7 @@ pub struct Pages {
 impl Pages {
     /// Sends the table's announcement, rows, and places between pages.
     pub async fn read(mut self, outlet: Arc<Outlet>) -> Result<()> {
-        match self.send_all(&outlet).await {
-            // Nobody listens any more: then nobody wants to know.
-            Ok(()) | Err(Stop::Closed) => Ok(()),
-            Err(Stop::Failed(error)) => Err(error),
-        }
+        feed::unless_closed(self.send_all(&outlet).await).map(drop)
     }
 
     async fn send_all(&mut self, outlet: &Outlet) -> Result<(), Stop> {

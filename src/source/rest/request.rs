@@ -1,7 +1,7 @@
 //! A request as it is before anybody has signed it, and how it is shown.
 
 use bytes::Bytes;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value as Json;
@@ -9,10 +9,7 @@ use url::Url;
 
 use super::paging::is_secret;
 use super::signed_link::SignedLink;
-
-/// What stands in a query as it is. Of all ways to write one, only this is read alike by everybody: a space as `%20`, which
-/// a plus sign is not to those that sign requests.
-const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+use crate::net::ENCODED_IN_URLS;
 
 /// What is asked of a server.
 ///
@@ -82,7 +79,7 @@ impl Request {
     pub fn full_url(&self) -> Url {
         let mut url = self.url.clone();
         if !self.query.is_empty() {
-            let encode = |text| utf8_percent_encode(text, IN_QUERY);
+            let encode = |text| utf8_percent_encode(text, ENCODED_IN_URLS);
             let pairs = self.query.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value)));
             let written = url.query().map(str::to_owned);
             url.set_query(Some(&written.into_iter().chain(pairs).collect::<Vec<_>>().join("&")));
@@ -148,7 +145,7 @@ impl Request {
         let words = headers.flat_map(|value| value.split_whitespace().skip(1).chain([value]));
         let query =
             self.query.iter().filter(|(name, _)| self.added.query.contains(name)).map(|(_, value)| value.as_str());
-        let query = query.flat_map(|value| [value.to_owned(), utf8_percent_encode(value, IN_QUERY).to_string()]);
+        let query = query.flat_map(|value| [value.to_owned(), utf8_percent_encode(value, ENCODED_IN_URLS).to_string()]);
         let words = words.map(str::to_owned).chain(query).filter(|word| word.len() >= 4);
         words.chain(self.permissions()).collect()
     }

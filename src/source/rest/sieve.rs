@@ -243,20 +243,17 @@ impl Sieve {
 
     /// What later runs are to know again, where everything up to a mark is delivered.
     pub fn seen(&self, mark: &Mark) -> Result<Seen> {
-        let from = self.settings.looks_from(mark)?;
-        let mut seen = Seen::default();
-        for (of, digest) in &self.near {
-            if of.order(&from) != Ordering::Less {
-                seen.add(*digest, self.settings.max_ties);
-            }
-        }
-        Ok(seen)
+        self.with_near(Seen::default(), mark)
     }
 
     /// As [`Sieve::seen`], where only some of what was delivered was asked for again.
     pub fn seen_besides(&self, mark: &Mark) -> Result<Seen> {
+        self.with_near(self.seen.clone(), mark)
+    }
+
+    /// With those of this run that lie where a later one, from a mark on, looks again.
+    fn with_near(&self, mut seen: Seen, mark: &Mark) -> Result<Seen> {
         let from = self.settings.looks_from(mark)?;
-        let mut seen = self.seen.clone();
         for (of, digest) in &self.near {
             if of.order(&from) != Ordering::Less {
                 seen.add(*digest, self.settings.max_ties);

@@ -16,8 +16,8 @@ use crate::error::Kind;
 /// What is to be done about an answer.
 #[derive(Debug)]
 pub enum Verdict {
-    /// A page that is there to its end.
-    Page(Envelope),
+    /// A page that is there to its end, and what it says around its records.
+    Page(Box<Answer>, Envelope),
     /// `ignore_when` says that there is nothing.
     Nothing,
     /// The credentials are not accepted.
@@ -31,7 +31,7 @@ pub enum Verdict {
 const HEAD: usize = 2048;
 
 /// Judges an answer. It blocks where the body is a file. `secrets` are those that the request was signed with.
-pub fn judge(answer: &Answer, endpoint: &Endpoint, secrets: &[String]) -> Verdict {
+pub fn judge(answer: Answer, endpoint: &Endpoint, secrets: &[String]) -> Verdict {
     let looked = match body::look(&answer.body, endpoint.format, &endpoint.wanted) {
         Err(Unreadable::File(error)) => {
             return Verdict::Failed(Failure::passing(format!(
@@ -87,7 +87,7 @@ pub fn judge(answer: &Answer, endpoint: &Endpoint, secrets: &[String]) -> Verdic
             ),
             ..refused("the server answers 403 (Forbidden)".to_owned(), Kind::Denied)
         }),
-        408 | 425 | 429 | 500 | 502..=504 | 507 | 509 | 520..=527 | 529 | 530 => {
+        _ if answer.is_transient() => {
             Verdict::Again(refused(named(answer.status), Kind::Unavailable), pace::retry_after(&answer.headers))
         }
         404 | 410 => Verdict::Failed(Failure {
@@ -113,20 +113,20 @@ fn named(status: StatusCode) -> String {
 }
 
 /// An answer that says of itself that all is well.
-fn success(answer: &Answer, endpoint: &Endpoint, looked: Result<Envelope, Fault>) -> Verdict {
+fn success(answer: Answer, endpoint: &Endpoint, looked: Result<Envelope, Fault>) -> Verdict {
     let envelope = match looked {
         Ok(envelope) => envelope,
-        Err(fault) => return faulty(answer, fault),
+        Err(fault) => return faulty(&answer, fault),
     };
     if answer.status == StatusCode::NO_CONTENT {
-        return Verdict::Page(envelope);
+        return Verdict::Page(Box::new(answer), envelope);
     }
     let complaint = match envelope.what {
         // Some leave the list out where it is empty; whoever knows that of them says so.
         What::Absent | What::NullThere if endpoint.records_may_be_absent => None,
         what => what.complaint(endpoint.wanted.records()),
     };
-    let Some(complaint) = complaint else { return Verdict::Page(envelope) };
+    let Some(complaint) = complaint else { return Verdict::Page(Box::new(answer), envelope) };
     let failure =
         Failure { status: Some(answer.status), ..Failure::new(Kind::Data, format!("the answer {complaint}")) };
     match envelope.what {

@@ -40,7 +40,7 @@ impl Via {
         let Settings { section, base_url, .. } = settings;
         let live = Arc::new(Live::of(section, base_url)?);
         // Tokens are fetched beside the recording: nothing of that is kept.
-        let auth = auth::of(section, base_url, live.clone())?;
+        let auth = auth::of(section, base_url, live.clone(), section.duration("longest_wait")?)?;
         Ok(match self {
             Via::Recording(sheet) => (Arc::new(Recording::new(live, sheet.clone())), auth),
             _ => (live, auth),

@@ -17,12 +17,12 @@ use super::order::{Kind, Ordered};
 use super::plan::{Plan, Scope};
 use super::probe::{Forms, Looking};
 use super::snapshot::{add, failure};
-use crate::error::Result;
+use crate::error::{Context, Result};
 use crate::record::{BatchBuilder, Checkpoint, Datum, Event, Rows};
 use crate::source::cursor::{
     self, Bound, Grain, Handover, Nulls, Place, Probe, Reading, Settings, Sieve, Window, told,
 };
-use crate::source::feed::{Outlet, Stop};
+use crate::source::feed::{self, Outlet, Stop};
 use crate::source::{BATCH_BYTES, BATCH_ROWS, Outlook};
 
 /// An incremental stream that is about to be read.
@@ -51,15 +51,12 @@ struct Work {
 impl Query {
     /// Sends the table's announcement, the rows up to a bound that is safe, and checkpoints between them.
     pub fn read(self, outlet: &Outlet) -> Result<()> {
-        match self.send_all(outlet) {
+        let sent = feed::unless_closed(self.send_all(outlet)).at(|| format!("table {}", self.plan.name))?;
+        if let Some(end) = sent {
             // A closed outlet means that nobody wants to know.
-            Ok(end) => {
-                let _ = outlet.blocking_send(Event::Checkpoint(end));
-                Ok(())
-            }
-            Err(Stop::Closed) => Ok(()),
-            Err(Stop::Failed(error)) => Err(error.at(format!("table {}", self.plan.name))),
+            let _ = outlet.blocking_send(Event::Checkpoint(end));
         }
+        Ok(())
     }
 
     fn send_all(&self, outlet: &Outlet) -> Result<Checkpoint, Stop> {

@@ -12,16 +12,12 @@ use super::position;
 use super::types::Shape;
 use crate::error::{Error, Kind, Result};
 use crate::record::{BatchBuilder, Datum, Event, Position, Rows, StreamId, decimal};
-use crate::source::feed::{Outlet, Stop};
+use crate::source::feed::{self, Outlet, Stop};
 use crate::source::{BATCH_BYTES, BATCH_ROWS};
 
 /// Sends the announcement of the stream's table, its rows, and the checkpoint of its end. Blocks.
 pub fn read(outlet: &Outlet, path: &Path, loan: Loan, stream: &StreamId, plan: &Plan) -> Result<()> {
-    let position = match send_rows(outlet, path, &loan, plan) {
-        Ok(position) => position,
-        Err(Stop::Closed) => return Ok(()),
-        Err(Stop::Failed(error)) => return Err(error),
-    };
+    let Some(position) = feed::unless_closed(send_rows(outlet, path, &loan, plan))? else { return Ok(()) };
     // Lets go of the file's lock before the end is told: who has seen the end may write.
     loan.finish(stream);
     drop(loan);

@@ -1,6 +1,7 @@
 //! From the keys to what signs requests.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use reqwest::header::HeaderName;
@@ -12,6 +13,7 @@ use super::aws_chain::Chain;
 use super::bound::Bound;
 use super::client_credentials::ClientCredentials;
 use super::fixed::{Fixed, Nobody, basic};
+use super::issuer::Issuer;
 use super::keys::KEYS;
 use super::login::{How, Login, Token};
 use super::place::Place;
@@ -66,11 +68,16 @@ const TAKES: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// What signs the requests to the server of `base_url`, from [`KEYS`]. `transport` is what tokens are fetched over. Reads no
-/// file and connects to nothing.
-pub fn of(section: &Section, base_url: &Url, transport: Arc<dyn Transport>) -> Result<Arc<dyn Auth>> {
+/// What signs the requests to the server of `base_url`, from [`KEYS`]. `transport` is what tokens are fetched over; whoever
+/// gives them out may ask to wait for `longest_wait`. Reads no file and connects to nothing.
+pub fn of(
+    section: &Section,
+    base_url: &Url,
+    transport: Arc<dyn Transport>,
+    longest_wait: Duration,
+) -> Result<Arc<dyn Auth>> {
     let kind = section.text("auth")?;
-    let reader = Reader { section, kind };
+    let reader = Reader { section, kind, longest_wait };
     reader.refuse_others()?;
     let inner: Box<dyn Auth> = match kind {
         "header" => {
@@ -102,6 +109,7 @@ pub fn of(section: &Section, base_url: &Url, transport: Arc<dyn Transport>) -> R
 struct Reader<'s> {
     section: &'s Section,
     kind: &'s str,
+    longest_wait: Duration,
 }
 
 impl Reader<'_> {
@@ -162,7 +170,7 @@ impl Reader<'_> {
             basic: section.get("client_auth") == Some("basic"),
             form,
             grant_hint,
-            transport,
+            issuer: Issuer { transport, longest_wait: self.longest_wait },
         })
     }
 
@@ -216,7 +224,7 @@ impl Reader<'_> {
             fields: (self.need("username_field")?, self.need("password_field")?),
             token,
             lasts: section.is_set("token_lifetime").then(|| section.duration("token_lifetime")).transpose()?,
-            transport,
+            issuer: Issuer { transport, longest_wait: self.longest_wait },
         };
         Ok(Box::new(Tokens { tokens: Renewed::new(login), place }))
     }

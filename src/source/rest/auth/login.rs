@@ -1,6 +1,5 @@
 //! A login with user and password, and the token of the session that it opens.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,16 +8,14 @@ use serde_json::Value;
 use url::Url;
 use url::form_urlencoded::Serializer;
 
-use super::backoff::Backoff;
 use super::fixed::basic;
+use super::issuer::{Issuer, LONGEST_ANSWER};
 use super::place::Place;
 use super::renewed::{Fetch, Fetched};
 use super::secret::Secret;
 use crate::error::{Error, Result};
 use crate::source::rest::request::Request;
-use crate::source::rest::transport::{Answer, Broken, Transport, What};
-
-const LONGEST_ANSWER: usize = 1 << 20;
+use crate::source::rest::transport::Answer;
 
 pub struct Login {
     pub url: Url,
@@ -29,7 +26,7 @@ pub struct Login {
     pub fields: (String, String),
     pub token: Token,
     pub lasts: Option<Duration>,
-    pub transport: Arc<dyn Transport>,
+    pub issuer: Issuer,
 }
 
 /// How user and password are sent.
@@ -61,20 +58,9 @@ impl Fetch for Login {
     type Got = Secret;
 
     async fn fetch(&self) -> Result<Fetched<Secret>> {
-        let mut backoff = Backoff::default();
-        loop {
-            let error = match self.transport.send(&self.request()?).await {
-                Ok(answer) => match answer.status.as_u16() {
-                    408 | 425 | 429 | 500..=599 => Error::unavailable(format!("login: {}", answer.status.as_u16())),
-                    _ => return Ok(Fetched { credentials: self.token_of(&answer)?, lasts: self.lasts }),
-                },
-                Err(broken) => failed(&broken)?,
-            };
-            tracing::debug!(%error, "no login");
-            if !backoff.pause(None).await {
-                return Err(error);
-            }
-        }
+        let request = self.request()?;
+        let credentials = self.issuer.ask(("login", "login_path"), &request, |answer| self.token_of(answer)).await?;
+        Ok(Fetched { credentials, lasts: self.lasts })
     }
 }
 
@@ -109,10 +95,10 @@ impl Login {
 
     fn token_of(&self, answer: &Answer) -> Result<Secret> {
         let status = answer.status;
-        if status.is_client_error() {
+        if status.is_client_error() || status.is_server_error() {
             let message = format!("login: {}", status.as_u16());
             return Err(match status.as_u16() {
-                404 | 405 => Error::config(message).hint("Look at `login_path` and `login_send`."),
+                404 | 405 | 500.. => Error::config(message).hint("Look at `login_path` and `login_send`."),
                 _ => Error::denied(message)
                     .hint("Look at `username` and `password`, and at how `login_send` sends them."),
             });
@@ -143,18 +129,6 @@ impl Token {
             Token::Header(name) => format!("the header `{name}`"),
             Token::Cookie(name) => format!("the cookie `{name}`"),
         }
-    }
-}
-
-/// The error after which to try again; or the one that stays.
-fn failed(broken: &Broken) -> Result<Error> {
-    let message = format!("login: {broken}");
-    match broken.what {
-        What::Untrusted => {
-            Err(Error::config(message).hint("Name the authority that signed its certificate with `tls_ca`."))
-        }
-        What::Refused => Err(Error::config(message).hint("Look at `login_path`.")),
-        _ => Ok(Error::unavailable(message)),
     }
 }
 

@@ -2,11 +2,11 @@
 
 mod aws;
 mod aws_chain;
-mod backoff;
 mod bound;
 mod client_credentials;
 mod config;
 mod fixed;
+mod issuer;
 pub mod keys;
 mod login;
 mod place;

@@ -1,13 +1,18 @@
 //! OAuth 2 with a refresh token: a program that speaks for somebody who has logged in once.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
-use super::backoff::Backoff;
+use super::issuer::tries;
 use super::renewed::{Fetch, Fetched};
 use super::secret::Secret;
 use super::token_endpoint::TokenEndpoint;
 use super::token_store::{Draft, TokenStore};
 use crate::error::{Error, Result};
+
+/// No wait for a disk that is full is longer.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 pub struct RefreshToken {
     pub endpoint: TokenEndpoint,
@@ -37,7 +42,7 @@ impl Fetch for RefreshToken {
 
 /// There is no second copy of it: a disk that is full for a moment must not lose it.
 async fn keep(mut draft: Draft, text: Vec<u8>) -> Result<()> {
-    let mut backoff = Backoff::default();
+    let mut tries = tries(LONGEST_WAIT);
     loop {
         let (again, text_again) = (draft, text.clone());
         let work = move || {
@@ -49,8 +54,7 @@ async fn keep(mut draft: Draft, text: Vec<u8>) -> Result<()> {
         let (tried, kept) = tokio::task::spawn_blocking(work).await.map_err(ended)?;
         draft = tried;
         match kept {
-            Err(error) if !backoff.pause(None).await => return Err(error),
-            Err(_) => {}
+            Err(error) => tries.pause(error, None).await?,
             Ok(()) => return Ok(()),
         }
     }

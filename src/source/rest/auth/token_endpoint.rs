@@ -1,28 +1,21 @@
 //! Where OAuth 2 gives out tokens (RFC 6749).
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use reqwest::header::{ACCEPT, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT, HeaderValue};
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
-use super::backoff::Backoff;
 use super::fixed::basic;
+use super::issuer::{Issuer, LONGEST_ANSWER};
 use super::place::Place;
 use super::secret::Secret;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::source::rest::request::Request;
-use crate::source::rest::transport::{Answer, Broken, Transport, What};
-
-/// An answer is a few hundred bytes.
-const LONGEST_ANSWER: usize = 1 << 20;
-
-/// However long other requests may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::source::rest::transport::Answer;
 
 pub struct TokenEndpoint {
     pub url: Url,
@@ -34,7 +27,7 @@ pub struct TokenEndpoint {
     pub form: Vec<(String, String)>,
     /// What to do where the grant itself is refused.
     pub grant_hint: &'static str,
-    pub transport: Arc<dyn Transport>,
+    pub issuer: Issuer,
 }
 
 /// What it gives.
@@ -57,23 +50,8 @@ struct Told {
 impl TokenEndpoint {
     /// Asks for a token until it is given or refused.
     pub async fn ask(&self, grant: &[(&str, &str)]) -> Result<Granted> {
-        let mut backoff = Backoff::default();
-        loop {
-            let request = self.request(grant)?;
-            let too_long = || Broken::new(What::Timeout, format!("no answer within {} s", PATIENCE.as_secs()));
-            let sent = tokio::time::timeout(PATIENCE, self.transport.send(&request)).await;
-            let (error, asked) = match sent.unwrap_or_else(|_| Err(too_long())) {
-                Ok(answer) => match self.granted(&answer) {
-                    Ok(granted) => return Ok(granted),
-                    Err(error) => (error, retry_after(&answer.headers)),
-                },
-                Err(broken) => (self.failed(&broken), None),
-            };
-            tracing::debug!(%error, "no token");
-            if error.kind() != Kind::Unavailable || !backoff.pause(asked).await {
-                return Err(error);
-            }
-        }
+        let request = self.request(grant)?;
+        self.issuer.ask((&self.place(), "token_url"), &request, |answer| self.granted(answer)).await
     }
 
     fn request(&self, grant: &[(&str, &str)]) -> Result<Request> {
@@ -98,10 +76,7 @@ impl TokenEndpoint {
 
     fn granted(&self, answer: &Answer) -> Result<Granted> {
         let status = answer.status;
-        if matches!(status.as_u16(), 408 | 425 | 429 | 500..=599) {
-            return Err(Error::unavailable(format!("{}: {}", self.place(), status.as_u16())));
-        }
-        let unreadable = |e| self.failed(&Broken::new(What::NoRoom, format!("{e}")));
+        let unreadable = |e| Error::unavailable(format!("{}: its answer cannot be read: {e}", self.place()));
         let told = serde_json::from_slice::<Told>(&answer.body.head(LONGEST_ANSWER).map_err(unreadable)?);
         // What is wrong with it is not told: it may hold a token.
         let told = told.unwrap_or(Told { access_token: None, refresh_token: None, expires_in: None, error: None });
@@ -137,17 +112,6 @@ impl TokenEndpoint {
         }
     }
 
-    fn failed(&self, broken: &Broken) -> Error {
-        let message = format!("{}: {broken}", self.place());
-        match broken.what {
-            What::Untrusted => {
-                Error::config(message).hint("Name the authority that signed its certificate with `tls_ca`.")
-            }
-            What::Refused => Error::config(message).hint("Look at `token_url`."),
-            _ => Error::unavailable(message),
-        }
-    }
-
     /// Its host alone: a path or a query may be somebody's secret.
     fn place(&self) -> String {
         format!("no token from {}", self.url.host_str().unwrap_or("the token endpoint"))
@@ -167,8 +131,4 @@ fn code(error: &Value) -> Option<&str> {
 fn seconds(value: &Value) -> Option<Duration> {
     let seconds = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())?;
     Duration::try_from_secs_f64(seconds.min(1e9)).ok().filter(|lasts| !lasts.is_zero())
-}
-
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
 }

@@ -1,11 +1,9 @@
 //! Texts with places for the values of a parent: `/campaigns/{campaigns.id}/insights`.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 
 use crate::error::{Error, Result};
-
-/// What stands in a path as it is.
-const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+use crate::net::ENCODED_IN_URLS;
 
 /// A text, and the values that it is filled with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +53,7 @@ impl Template {
                 For::Path if *value == "." || *value == ".." => {
                     return Err(Error::data(format!("`{name}` is no part of a path in one of the records")));
                 }
-                For::Path | For::Form => utf8_percent_encode(value, IN_PATH).to_string(),
+                For::Path | For::Form => utf8_percent_encode(value, ENCODED_IN_URLS).to_string(),
                 For::Param => (*value).to_owned(),
                 For::Json => {
                     let quoted = serde_json::Value::from(*value).to_string();

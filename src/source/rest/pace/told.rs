@@ -19,6 +19,11 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     told.or_else(|| left(headers).filter(|left| left.requests == 0)?.reset)
 }
 
+/// Why a request has failed that is to wait for so long; `None` where it may.
+pub fn too_long(told: Duration, longest: Duration) -> Option<String> {
+    (told > longest).then(|| format!("asks to wait for {} s, which `longest_wait` does not allow", told.as_secs()))
+}
+
 /// What is left, by whichever headers tell.
 pub fn left(headers: &HeaderMap) -> Option<Left> {
     // The draft of the IETF: `"default";r=50;t=30`, earlier `limit=100, remaining=50, reset=30`.

@@ -14,7 +14,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use serde::{Deserialize, Serialize};
 
 pub use self::keys::KEYS;
@@ -24,12 +24,10 @@ use super::endpoint::Endpoint;
 use super::request::Request;
 use crate::config::Section;
 use crate::error::Result;
+use crate::net::ENCODED_IN_URLS;
 
 /// What stands for the id in a path.
 const ID: &str = "{id}";
-
-/// What an id has in a path as it is.
-const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// What a stream's section says of its reports.
 #[derive(Debug, Clone)]
@@ -151,7 +149,7 @@ fn short(state: &str) -> String {
 }
 
 fn with_id(template: &str, id: &str) -> String {
-    template.replace(ID, &utf8_percent_encode(id, IN_PATH).to_string())
+    template.replace(ID, &utf8_percent_encode(id, ENCODED_IN_URLS).to_string())
 }
 
 impl Ordered {

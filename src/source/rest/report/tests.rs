@@ -12,6 +12,7 @@ use url::Url;
 
 use super::job::{Job, Outcome, Placed};
 use super::*;
+use crate::backoff::Backoff;
 use crate::error::Kind;
 use crate::record::Mode;
 use crate::source::rest::asking::{Asked, Asker, Patience};
@@ -84,9 +85,9 @@ fn endpoint(section: &Section) -> crate::error::Result<Endpoint> {
 async fn outcome(script: &Arc<Script>, more: &[(&str, &str)], known: Option<Ordered>) -> crate::error::Result<Outcome> {
     let section = section(&[&URL[..], &ALL[..], more].concat());
     let endpoint = Arc::new(endpoint(&section)?);
-    let auth = auth::of(&section, &Url::parse(BASE).unwrap(), script.clone())?;
     let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
-    let patience = Patience { retries: 2, first_wait: second, longest_wait: minute };
+    let auth = auth::of(&section, &Url::parse(BASE).unwrap(), script.clone(), minute)?;
+    let patience = Patience { retries: 2, backoff: Backoff { first: second, longest: minute, jitter: 0.5 } };
     let asker = Asker::new(script.clone(), auth, Pace::new(Vec::new(), minute), patience);
     let (report, answers) = endpoint.report.as_ref().unwrap();
     let job = Job { asker: &asker, endpoint: &endpoint, report, answers };

@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::io;
 
 use super::{Broken, What};
+use crate::error::Kind;
 
 impl Broken {
     /// What the client says of a request that it sent, or of a body that it read.
@@ -23,6 +24,18 @@ impl Broken {
             // Its words may name a value.
             (What::Refused, _) => Broken::new(what, "the request cannot be sent as it is"),
             _ => Broken::new(what, reason(&error)),
+        }
+    }
+
+    /// What is to be done about it: by the kind, and in words where they help.
+    pub fn remedy(&self) -> (Kind, Option<&'static str>) {
+        match self.what {
+            What::Connect | What::Timeout | What::CutOff | What::Encoding => (Kind::Unavailable, None),
+            What::Untrusted => {
+                (Kind::Config, Some("Set `tls_ca` to the authority that signed the server's certificate."))
+            }
+            What::NoRoom => (Kind::Unavailable, Some("Make room in the folder for temporary files (`TMPDIR`).")),
+            What::Refused | What::Cut => (Kind::Config, None),
         }
     }
 

@@ -46,6 +46,15 @@ pub struct Answer {
     pub body: Body,
 }
 
+impl Answer {
+    /// Whether the same request may come to something else later, as far as the status tells: the server is busy, or restarts, or
+    /// what stands before it does not reach it.
+    pub fn is_transient(&self) -> bool {
+        let status = self.status.as_u16();
+        matches!(status, 408 | 425 | 429 | 500 | 502..=504 | 507 | 509 | 520..=527 | 529 | 530)
+    }
+}
+
 /// Shows no header and nothing of the body: either may have a secret.
 impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,9 +7,9 @@ use serde::Deserialize;
 use tokio::sync::{Mutex, OnceCell};
 use url::form_urlencoded::Serializer;
 
-use super::backoff::Backoff;
 use super::credentials::{Ask, Source, find};
 use super::settings::Credentials;
+use super::tries;
 use crate::error::{Error, Result};
 
 /// A token is not used in its last minutes: a request may take one.
@@ -64,7 +64,7 @@ impl Auth {
 }
 
 async fn fetch(http: &reqwest::Client, source: &Source) -> Result<Granted> {
-    let mut backoff = Backoff::default();
+    let mut tries = tries();
     loop {
         let Ask { url, form } = source.ask()?;
         let request = match form {
@@ -80,7 +80,7 @@ async fn fetch(http: &reqwest::Client, source: &Source) -> Result<Granted> {
             Err(e) if e.is_connect() && matches!(source, Source::Machine { .. }) => return Err(nowhere()),
             Err(e) => {
                 let error = Error::unavailable(format!("no token for {}: {}", source.describe(), e.without_url()));
-                backoff.pause(error, None).await?;
+                tries.pause(error, None).await?;
                 continue;
             }
         };
@@ -93,7 +93,7 @@ async fn fetch(http: &reqwest::Client, source: &Source) -> Result<Granted> {
         }
         let message = format!("no token for {}: {status}", source.describe());
         match status.as_u16() {
-            408 | 429 | 500..=599 => backoff.pause(Error::unavailable(message), None).await?,
+            408 | 429 | 500..=599 => tries.pause(Error::unavailable(message), None).await?,
             _ => {
                 return Err(Error::denied(message).hint(
                     "Renew the credentials, and look that the account and its key are still there and enabled.",

@@ -4,20 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{RequestBuilder, StatusCode};
 use serde::Deserialize;
 
 use super::auth::Auth;
-use super::backoff::Backoff;
 use super::settings::Settings;
+use super::tries;
 use crate::error::{Error, Result};
+use crate::net::ENCODED_IN_URLS;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// What stands in a URL's path as it is.
-const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 pub struct Client {
     pub settings: Settings,
@@ -61,17 +59,17 @@ impl Client {
     /// The URL of an object, or of the bucket's objects.
     pub fn objects(&self, name: Option<&str>) -> String {
         let Settings { endpoint, bucket, .. } = &self.settings;
-        let bucket = utf8_percent_encode(bucket, IN_PATH);
+        let bucket = utf8_percent_encode(bucket, ENCODED_IN_URLS);
         match name {
             None => format!("{endpoint}/storage/v1/b/{bucket}/o"),
-            Some(name) => format!("{endpoint}/storage/v1/b/{bucket}/o/{}", utf8_percent_encode(name, IN_PATH)),
+            Some(name) => format!("{endpoint}/storage/v1/b/{bucket}/o/{}", utf8_percent_encode(name, ENCODED_IN_URLS)),
         }
     }
 
     /// The URL that uploads go to.
     pub fn uploads(&self) -> String {
         let Settings { endpoint, bucket, .. } = &self.settings;
-        format!("{endpoint}/upload/storage/v1/b/{}/o", utf8_percent_encode(bucket, IN_PATH))
+        format!("{endpoint}/upload/storage/v1/b/{}/o", utf8_percent_encode(bucket, ENCODED_IN_URLS))
     }
 
     /// Sends a request until it is answered for good.
@@ -80,11 +78,11 @@ impl Client {
         request: Request<'_>,
         build: impl Fn(&reqwest::Client) -> RequestBuilder + Send + Sync,
     ) -> Result<Answer> {
-        let (mut backoff, mut renewed) = (Backoff::default(), false);
+        let (mut tries, mut renewed) = (tries(), false);
         loop {
             match self.send_once(request, &build, &mut renewed).await? {
                 Ok(answer) => return Ok(answer),
-                Err((error, asked)) => backoff.pause(error, asked).await?,
+                Err((error, asked)) => tries.pause(error, asked).await?,
             }
         }
     }

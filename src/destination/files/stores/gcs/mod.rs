@@ -4,7 +4,6 @@
 //! resumable session that shows nothing until its last piece.
 
 mod auth;
-mod backoff;
 mod client;
 mod credentials;
 mod object;
@@ -12,6 +11,7 @@ mod settings;
 mod upload;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -21,6 +21,7 @@ use serde::Deserialize;
 use self::client::{Client, Request};
 use self::settings::{KEYS, Settings};
 use super::Maker;
+use crate::backoff::{Backoff, Tries};
 use crate::config::Section;
 use crate::destination::files::store::{Created, Store, Upload};
 use crate::error::{Error, Result};
@@ -32,6 +33,14 @@ pub const MAKER: Maker = Maker {
 };
 
 const DELETES_AT_ONCE: usize = 8;
+
+/// However long a server asks to be left alone, it is the longest of these.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(250), longest: Duration::from_secs(32), jitter: 0.5 };
+
+/// Those of one request.
+fn tries() -> Tries {
+    Tries::new(BACKOFF, 6)
+}
 
 /// A bucket. Clones share the client.
 #[derive(Clone)]

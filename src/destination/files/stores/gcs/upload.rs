@@ -9,9 +9,9 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, LOCATION, RANGE};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use super::backoff::Backoff;
 use super::client::{Answer, Client, Request};
 use super::object::Sum;
+use super::tries;
 use crate::destination::files::store::Upload;
 use crate::error::{Error, Result};
 
@@ -194,7 +194,7 @@ impl Session {
         self.sum.add(&piece);
         let end = self.taken + piece.len() as u64;
         let total = if last { end.to_string() } else { "*".to_owned() };
-        let (mut backoff, mut ask) = (Backoff::default(), false);
+        let (mut tries, mut ask) = (tries(), false);
         loop {
             let range = match ask || piece.is_empty() {
                 true => format!("bytes */{total}"),
@@ -205,7 +205,7 @@ impl Session {
                 Ok(answer) => answer,
                 Err((error, asked)) => {
                     // Lost on its way there or back: the server knows how much it has.
-                    backoff.pause(error, asked).await?;
+                    tries.pause(error, asked).await?;
                     ask = true;
                     continue;
                 }
@@ -220,9 +220,9 @@ impl Session {
                         return Ok(None);
                     }
                     match self.taken > before {
-                        true => backoff.reset(),
+                        true => tries.reset(),
                         false if ask => {}
-                        false => backoff.pause(self.stuck("does not go on"), None).await?,
+                        false => tries.pause(self.stuck("does not go on"), None).await?,
                     }
                     ask = false;
                 }

@@ -2,10 +2,12 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use async_trait::async_trait;
 use futures_util::future::join_all;
+use tokio::time::Instant;
 
 use super::*;
-use crate::source::rest::transport::{Broken, What};
+use crate::source::rest::transport::{Answer, Broken, Transport, What};
 
 const CLIENT: [(&str, &str); 4] = [
     ("auth", "oauth2_client_credentials"),
@@ -61,6 +63,7 @@ async fn a_busy_token_endpoint_is_asked_again_and_a_refusal_stands() {
     for (status, said, kind, asked) in [
         (503, "s3cret", Kind::Unavailable, 5),
         (429, "{}", Kind::Unavailable, 5),
+        (501, "s3cret", Kind::Config, 1),
         (400, r#"{"error":"invalid_grant","error_description":"s3cret"}"#, Kind::Denied, 1),
         (401, r#"{"error":"invalid_client"}"#, Kind::Denied, 1),
         (401, "s3cret", Kind::Denied, 1),
@@ -147,11 +150,89 @@ async fn a_login_that_fails_says_why_and_shows_nothing() {
         (200, r#"{"error":"wrong password s3cret"}"#, Kind::Denied, 1),
         (200, r#"{"t":null}"#, Kind::Denied, 1),
         (502, "", Kind::Unavailable, 5),
+        (501, "s3cret", Kind::Config, 1),
     ] {
         let server = Scripted::new(move |_| answer(status, &[], said));
         let auth = auth(&[&LOGIN[..], &[("token_path", "t")]].concat(), server.clone()).unwrap();
         let error = signed(&auth).await.err().unwrap();
         assert_eq!((error.kind(), server.asked()), (kind, asked), "{error}");
         assert!(!error.to_string().contains("s3cret"), "{error}");
+    }
+}
+
+/// A client whose credentials an OAuth server gives out, and one who logs in. Both understand [`granted`].
+const BOTH: [&[(&str, &str)]; 2] = [
+    &CLIENT,
+    &[
+        ("auth", "login"),
+        ("login_path", "/auth/login"),
+        ("username", "reader"),
+        ("password", "s3cret"),
+        ("token_path", "access_token"),
+    ],
+];
+
+#[tokio::test(start_paused = true)]
+async fn whoever_gives_out_credentials_is_left_alone_for_as_long_as_it_asks() {
+    let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
+    for (header, least) in [
+        (("retry-after", "Sun, 06 Nov 1994 08:51:07 GMT"), 90),
+        (("retry-after", "89.5"), 89),
+        (("x-ratelimit-remaining", "0"), 100),
+    ] {
+        for values in BOTH {
+            let begun = Instant::now();
+            let server = Scripted::new(move |_| match begun.elapsed().as_secs() >= least {
+                true => answer(200, &[], &granted("t")),
+                false => answer(429, &[date, header, ("x-ratelimit-reset", "100")], "{}"),
+            });
+            signed(&auth(values, server.clone()).unwrap()).await.unwrap();
+            let waited = begun.elapsed().as_secs();
+            assert!(server.asked() == 2 && waited <= least + 1, "{header:?}: {} in {waited} s", server.asked());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_longer_than_may_be_asked_for_ends_it_at_once() {
+    for values in BOTH {
+        let server = Scripted::new(|_| answer(429, &[("retry-after", "601")], "s3cret"));
+        let error = signed(&auth(values, server.clone()).unwrap()).await.err().unwrap();
+        assert_eq!((error.kind(), server.asked()), (Kind::Unavailable, 1), "{error}");
+        let said = "429, and asks to wait for 601 s, which `longest_wait` does not allow";
+        assert!(error.message().ends_with(said), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_not_trusted_is_said_in_the_same_words_wherever_credentials_come_from() {
+    for values in BOTH {
+        let server = Scripted::new(|_| Err(Broken::new(What::Untrusted, "invalid peer certificate: UnknownIssuer")));
+        let error = signed(&auth(values, server.clone()).unwrap()).await.err().unwrap();
+        assert_eq!((error.kind(), server.asked()), (Kind::Config, 1), "{error}");
+        assert!(error.advice().is_some_and(|hint| hint.contains("`tls_ca`")), "{error}");
+    }
+}
+
+/// Takes requests, and never answers.
+struct Silent(AtomicUsize);
+
+#[async_trait]
+impl Transport for Silent {
+    async fn send(&self, _request: &Request) -> Result<Answer, Broken> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_never_answers_is_not_waited_for_without_an_end() {
+    for values in BOTH {
+        let silent = Arc::new(Silent(AtomicUsize::new(0)));
+        let section = Section::of_keys("source t", KEYS.iter().collect(), values).unwrap();
+        let auth = of(&section, &Url::parse(BASE).unwrap(), silent.clone(), LONGEST_WAIT).unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(3600), signed(&auth)).await;
+        let error = ended.expect("it waits for ever").err().unwrap();
+        assert_eq!((error.kind(), silent.0.load(Ordering::SeqCst)), (Kind::Unavailable, 5), "{error}");
     }
 }

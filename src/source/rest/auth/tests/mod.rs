@@ -4,6 +4,7 @@ mod fetched;
 mod rotation;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use url::Url;
 
@@ -16,9 +17,12 @@ use crate::source::rest::request::Request;
 
 const BASE: &str = "https://api.example.com/v1";
 
+/// For which whoever gives out credentials may ask.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
 fn auth(values: &[(&str, &str)], transport: Arc<Scripted>) -> Result<Arc<dyn Auth>> {
     let section = Section::of_keys("source t", KEYS.iter().collect(), values)?;
-    of(&section, &Url::parse(BASE).unwrap(), transport)
+    of(&section, &Url::parse(BASE).unwrap(), transport, LONGEST_WAIT)
 }
 
 fn unasked() -> Arc<Scripted> {

@@ -10,6 +10,7 @@ use super::endpoint::Endpoint;
 use super::failure::Failure;
 use super::pace::Pace;
 use super::request::Request;
+use super::secrets::Known;
 use super::transport::{self, Answer, Transport, What};
 use super::verdict::{self, Verdict};
 use crate::config::Section;
@@ -45,6 +46,8 @@ impl Patience {
 pub struct Asker {
     pub transport: Arc<dyn Transport>,
     pub auth: Arc<dyn Auth>,
+    /// What nobody may see of what is answered.
+    pub known: Arc<Known>,
     pub pace: Pace,
     pub patience: Patience,
     /// Requests under way.
@@ -62,8 +65,14 @@ pub enum Asked {
 }
 
 impl Asker {
-    pub fn new(transport: Arc<dyn Transport>, auth: Arc<dyn Auth>, pace: Pace, patience: Patience) -> Self {
-        Self { transport, auth, pace, patience, busy: AtomicUsize::new(0) }
+    pub fn new(
+        transport: Arc<dyn Transport>,
+        auth: Arc<dyn Auth>,
+        known: Arc<Known>,
+        pace: Pace,
+        patience: Patience,
+    ) -> Self {
+        Self { transport, auth, known, pace, patience, busy: AtomicUsize::new(0) }
     }
 
     /// An error where nothing that is asked would come to anything.
@@ -140,7 +149,7 @@ impl Asker {
             }
         };
         self.pace.learn(&answer.headers, others);
-        let secrets = signed.secrets();
+        let secrets = self.known.with(&signed).and(answer.permissions());
         let judged = match answer.body.in_memory() {
             Some(_) => Judged::of(verdict::judge(&answer, endpoint, &secrets), answer),
             None => {

@@ -16,6 +16,7 @@ use super::place::Place;
 use super::secret::Secret;
 use crate::error::{Error, Kind, Result};
 use crate::source::rest::request::Request;
+use crate::source::rest::secrets::Secrets;
 use crate::source::rest::transport::{Answer, Broken, Transport, What};
 
 /// An answer is a few hundred bytes.
@@ -63,7 +64,7 @@ impl TokenEndpoint {
             let too_long = || Broken::new(What::Timeout, format!("no answer within {} s", PATIENCE.as_secs()));
             let sent = tokio::time::timeout(PATIENCE, self.transport.send(&request)).await;
             let (error, asked) = match sent.unwrap_or_else(|_| Err(too_long())) {
-                Ok(answer) => match self.granted(&answer) {
+                Ok(answer) => match self.granted(&answer, grant) {
                     Ok(granted) => return Ok(granted),
                     Err(error) => (error, retry_after(&answer.headers)),
                 },
@@ -96,7 +97,7 @@ impl TokenEndpoint {
         Ok(request)
     }
 
-    fn granted(&self, answer: &Answer) -> Result<Granted> {
+    fn granted(&self, answer: &Answer, grant: &[(&str, &str)]) -> Result<Granted> {
         let status = answer.status;
         if matches!(status.as_u16(), 408 | 425 | 429 | 500..=599) {
             return Err(Error::unavailable(format!("{}: {}", self.place(), status.as_u16())));
@@ -111,12 +112,19 @@ impl TokenEndpoint {
                 refresh: told.refresh_token.filter(|token| !token.is_empty()).map(Secret::new),
                 lasts: told.expires_in.as_ref().and_then(seconds),
             }),
-            _ => Err(self.refused(status, told.error.as_ref().and_then(code))),
+            _ => Err(self.refused(status, told.error.as_ref().and_then(code), &self.sent(grant))),
         }
     }
 
+    /// What of a request is secret, or may be: whoever has words for a grant may repeat what it has.
+    fn sent(&self, grant: &[(&str, &str)]) -> Secrets {
+        let grant = grant.iter().filter(|(name, _)| *name != "grant_type").map(|(_, value)| (*value).to_owned());
+        let form = self.form.iter().filter(|(name, _)| name != "scope").map(|(_, value)| value.clone());
+        Secrets::of(grant.chain(form).chain(self.client_secret.iter().map(|secret| secret.expose().to_owned())))
+    }
+
     /// Some say with a 200 that they refuse.
-    fn refused(&self, status: StatusCode, code: Option<&str>) -> Error {
+    fn refused(&self, status: StatusCode, code: Option<&str>, sent: &Secrets) -> Error {
         let place = self.place();
         let Some(code) = code else {
             return match status.as_u16() {
@@ -125,7 +133,7 @@ impl TokenEndpoint {
                     .hint("Look at `token_url`: it must be where OAuth 2 gives out tokens, as JSON."),
             };
         };
-        let message = format!("{place}: {} {code}", status.as_u16());
+        let message = format!("{place}: {} {}", status.as_u16(), sent.hidden(code));
         match code {
             "invalid_grant" => Error::denied(message).hint(self.grant_hint),
             "temporarily_unavailable" | "slow_down" | "server_error" => Error::unavailable(message),

@@ -218,6 +218,12 @@ impl Section {
         }
     }
 
+    /// The values of those keys that are secret, as far as they are set.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        let is_secret = |name: &String| self.names.key(name).is_some_and(|key| key.secret);
+        self.values.iter().filter(move |(name, _)| is_secret(name)).map(|(_, written)| written.text.as_str())
+    }
+
     /// The members of a family (`default.`), each with its value, in the file's order: those of a section before those that
     /// it takes over. A member's name is what stands behind the dot, in the case in which it was written.
     pub fn members(&self, family: &str) -> impl Iterator<Item = (&str, &str)> {

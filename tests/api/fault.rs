@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::http::{Body, Delivery, End, Framing, Reply};
+use super::http::{Body, Delivery, End, Framing, Reply, Request};
 use super::limit::Tell;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,6 +20,10 @@ pub enum Fault {
     SlowDown { status: u16, tell: Tell, seconds: f64 },
     /// An error of a marketing API in the body: `status` is 400 or 200. 4, 17, 32 and 613 mean "slow down".
     BodyError { status: u16, code: u32 },
+    /// This status and this body.
+    Says { status: u16, text: String },
+    /// This status, and an error that repeats what the request was signed with, and what its query has, slashes escaped.
+    Echo { status: u16 },
     /// 200 and HTML, as a server has it whose session is over.
     LoginPage,
     /// 200 and nothing.
@@ -62,7 +68,7 @@ pub enum Length {
 
 impl Fault {
     /// What is answered in place of what was asked for, if it is.
-    pub fn instead(&self) -> Option<Reply> {
+    pub fn instead(&self, request: &Request) -> Option<Reply> {
         Some(match self {
             Self::Status(status) => Reply::error(*status, "fault", "it went wrong, as it was told to"),
             Self::SlowDown { status, tell, seconds } => {
@@ -71,6 +77,8 @@ impl Fault {
                 reply
             }
             Self::BodyError { status, code } => body_error(*status, *code),
+            Self::Says { status, text } => Reply::new(*status, "application/json", text.clone()),
+            Self::Echo { status } => echo(*status, request),
             Self::LoginPage => Reply::new(200, "text/html; charset=utf-8", LOGIN_PAGE),
             Self::Empty => Reply::new(200, "application/json", ""),
             Self::Null => Reply::new(200, "application/json", "null"),
@@ -124,6 +132,19 @@ impl Length {
             Self::Chunked => Framing::Chunked,
         }
     }
+}
+
+fn echo(status: u16, request: &Request) -> Reply {
+    let header = |name: &str| request.header(name).unwrap_or_default().to_owned();
+    let authorization = header("authorization");
+    let basic = authorization.strip_prefix("Basic ").and_then(|encoded| STANDARD.decode(encoded).ok());
+    let cookies = header("cookie");
+    let cookies = cookies.split("; ").filter_map(|cookie| cookie.split_once('=')).map(|(_, value)| value.to_owned());
+    let mut words: Vec<String> = request.query.iter().map(|(_, value)| value.clone()).chain(cookies).collect();
+    words.extend(basic.map(|pair| String::from_utf8(pair).unwrap()));
+    words.extend([header("x-api-key"), authorization]);
+    let error = json!({"error": format!("who are you?   {}", words.join(" "))});
+    Reply::new(status, "application/json", error.to_string().replace('/', "\\/"))
 }
 
 const LOGIN_PAGE: &str = "<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body><form action=\"/login\" \

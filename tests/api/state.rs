@@ -124,7 +124,7 @@ impl State {
             }
         }
         let fault = fault.map(|(_, fault)| fault);
-        let instead = fault.as_ref().and_then(Fault::instead);
+        let instead = fault.as_ref().and_then(|fault| fault.instead(request));
         let mut reply = instead.unwrap_or_else(|| routes::answer(self, request));
         if reply.status == 401 || reply.status == 403 {
             self.counts().refused_by_auth += 1;

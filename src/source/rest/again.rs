@@ -87,7 +87,7 @@ impl Again {
                 }
                 Asked::Failed(failure) => return Err(failure.error(&request).into()),
             };
-            let page = Page::of(&request, &answer, envelope, self.asker.auth.secrets());
+            let page = Page::of(&request, &answer, envelope, &self.asker);
             let seen = self.delivery.take(*answer, outlet).await?;
             if target == entry.target {
                 self.ledger.came(page.records())

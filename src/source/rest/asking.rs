@@ -9,6 +9,7 @@ use super::endpoint::Endpoint;
 use super::failure::Failure;
 use super::pace::{self, Pace};
 use super::request::Request;
+use super::secrets::Known;
 use super::transport::{self, Answer, Transport, What};
 use super::verdict::{self, Verdict};
 use crate::backoff::Backoff;
@@ -40,6 +41,8 @@ impl Patience {
 pub struct Asker {
     pub transport: Arc<dyn Transport>,
     pub auth: Arc<dyn Auth>,
+    /// What nobody may see of what is answered.
+    pub known: Arc<Known>,
     pub pace: Pace,
     pub patience: Patience,
     /// Requests under way.
@@ -57,8 +60,14 @@ pub enum Asked {
 }
 
 impl Asker {
-    pub fn new(transport: Arc<dyn Transport>, auth: Arc<dyn Auth>, pace: Pace, patience: Patience) -> Self {
-        Self { transport, auth, pace, patience, busy: AtomicUsize::new(0) }
+    pub fn new(
+        transport: Arc<dyn Transport>,
+        auth: Arc<dyn Auth>,
+        known: Arc<Known>,
+        pace: Pace,
+        patience: Patience,
+    ) -> Self {
+        Self { transport, auth, known, pace, patience, busy: AtomicUsize::new(0) }
     }
 
     /// An error where nothing that is asked would come to anything.
@@ -131,7 +140,7 @@ impl Asker {
             }
         };
         self.pace.learn(&answer.headers, others);
-        let secrets = signed.secrets();
+        let secrets = self.known.with(&signed).and(answer.permissions());
         let judged = match answer.body.in_memory() {
             Some(_) => verdict::judge(answer, endpoint, &secrets),
             None => {

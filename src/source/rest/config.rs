@@ -1,8 +1,11 @@
 //! The keys of a REST source.
 
+use std::sync::Arc;
+
 use url::Url;
 
 use super::pace::Limit;
+use super::secrets::Known;
 use super::{auth, children, endpoint, incremental, paging, report, transport};
 use crate::config::{Key, Kind, Section, Value};
 use crate::error::Result;
@@ -73,6 +76,7 @@ pub struct Settings {
     pub base_url: Url,
     pub limits: Vec<Limit>,
     pub identity: String,
+    pub known: Arc<Known>,
     pub section: Section,
 }
 
@@ -84,7 +88,7 @@ impl Settings {
         let limits = section.get("rate_limit").and_then(Limit::parse_all).unwrap_or_default();
         let host = base_url.host_str().unwrap_or_default().to_owned();
         let identity = section.get("identity").map_or(host, str::to_owned);
-        Ok(Self { base_url, limits, identity, section: section.clone() })
+        Ok(Self { base_url, limits, identity, known: Arc::new(Known::of(section)), section: section.clone() })
     }
 }
 

@@ -8,7 +8,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use super::body::{Envelope, Format, Found, Path, Wanted};
-use super::children::{Children, Templates};
+use super::children::{self, Children, Templates};
 use super::incremental::Incremental;
 use super::paging::Paging;
 use super::report::{Answers, Report};
@@ -18,6 +18,7 @@ use super::target::Target;
 use crate::config::{Key, Section, Value};
 use crate::error::{Error, Result};
 use crate::record::Mode;
+use crate::source::masking;
 
 pub const KEYS: &[Key] = &[
     Key::new("method", Value::OneOf(&["get", "post"]), "How it is asked.").default("get"),
@@ -105,6 +106,8 @@ pub struct Endpoint {
     pub ignore_when: Rules,
     pub renew_when: Rules,
     pub records_may_be_absent: bool,
+    /// Whether anything of the records is masked, or of those that it is read for: then nothing of a body is in any message.
+    pub is_masked: bool,
     /// Where requests that fail may be left out.
     pub skip: Option<Skip>,
     /// Where it is read once for each record of another stream.
@@ -216,6 +219,7 @@ impl Endpoint {
             skip: None,
             children: None,
             records_may_be_absent: false,
+            is_masked: is_masked(section),
             report: None,
             base: base.clone(),
         })
@@ -253,6 +257,10 @@ impl Endpoint {
         let at = self.paths.iter().position(|known| known == path);
         at.and_then(|at| envelope.values.get(at)).unwrap_or(ABSENT)
     }
+}
+
+fn is_masked(section: &Section) -> bool {
+    masking::is_set(section) || children::stream(section).is_some_and(masking::is_set)
 }
 
 fn skip(section: &Section, mode: Mode) -> Result<Option<Skip>> {

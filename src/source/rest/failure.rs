@@ -3,6 +3,7 @@
 use reqwest::StatusCode;
 
 use super::request::Request;
+use super::secrets::Secrets;
 use super::transport::Broken;
 use crate::error::{Error, Kind};
 
@@ -58,14 +59,15 @@ impl Failure {
     }
 }
 
-/// The beginning of what a server says of its error, in one line, without what is secret.
-pub fn excerpt(head: &[u8], secrets: &[String]) -> Option<String> {
+/// The beginning of what a server says of its error, in one line, without what is secret. `head` is all that it says, or
+/// `is_cut`.
+pub fn excerpt(mut head: Vec<u8>, is_cut: bool, secrets: &Secrets) -> Option<String> {
     const MOST: usize = 300;
-    let text = String::from_utf8_lossy(head);
-    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    for secret in secrets.iter().filter(|secret| secret.len() >= 4) {
-        line = line.replace(secret.as_str(), "…");
-    }
+    // In UTF-16 there is a zero behind each letter; and no terminal is to obey a server.
+    head.retain(|byte| byte.is_ascii_whitespace() || !byte.is_ascii_control());
+    // Before anything else changes the text, or cuts it.
+    let hidden = if is_cut { secrets.hide_head(head) } else { secrets.hide(head) };
+    let mut line = String::from_utf8_lossy(&hidden).split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() > MOST {
         line = line.chars().take(MOST).chain(['…']).collect();
     }
@@ -76,13 +78,34 @@ pub fn excerpt(head: &[u8], secrets: &[String]) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn of(said: &[u8]) -> Option<String> {
+        let secrets = Secrets::of(["s3cr3t-token", "ab", "my  pass/phrase"].map(str::to_owned));
+        excerpt(said.to_vec(), false, &secrets)
+    }
+
     #[test]
     fn excerpts_are_short_and_have_no_secrets() {
-        let secrets = ["s3cr3t-token".to_owned(), "ab".to_owned()];
-        assert_eq!(excerpt(b"bad\n token  s3cr3t-token, ab", &secrets).unwrap(), "bad token …, ab");
-        let long = excerpt(&[b'x'; 1000], &secrets).unwrap();
-        assert_eq!(long.chars().count(), 301);
-        assert_eq!(excerpt(b" \n", &secrets), None);
-        assert!(excerpt(&[0xff, b'a'], &secrets).is_some());
+        assert_eq!(of(b"bad\n token  s3cr3t-token, ab").unwrap(), "bad token HIDDEN, ab");
+        assert_eq!(of(&[b'x'; 1000]).unwrap().chars().count(), 301);
+        assert_eq!(of(b" \n"), None);
+        assert!(of(&[0xff, b'a']).is_some());
+    }
+
+    #[test]
+    fn secrets_are_hidden_before_the_text_is_changed_or_cut() {
+        assert_eq!(of(br"no my  pass\/phrase").unwrap(), "no HIDDEN");
+        let wide: Vec<u8> = b"no s3cr3t-token".iter().flat_map(|byte| [*byte, 0]).collect();
+        assert_eq!(of(&wide).unwrap(), "no HIDDEN");
+        for before in 285..=300 {
+            let said = of(format!("{} s3cr3t-token", "x".repeat(before)).as_bytes()).unwrap();
+            assert!(!said.contains("s3"), "{said}");
+        }
+        let secrets = Secrets::of(["s3cr3t-token".to_owned()]);
+        assert_eq!(excerpt(b"no        s3cr3t-t".to_vec(), true, &secrets).unwrap(), "no HIDDEN");
+    }
+
+    #[test]
+    fn no_terminal_obeys_a_server() {
+        assert_eq!(of(b"a\x1b[31m b\x07\x7f\r\nc").unwrap(), "a[31m b c");
     }
 }

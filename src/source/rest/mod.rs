@@ -27,6 +27,7 @@ mod records;
 mod report;
 mod request;
 mod rules;
+mod secrets;
 mod sieve;
 mod signed_link;
 mod target;
@@ -120,11 +121,11 @@ impl Rest {
 
     async fn asker(&self) -> Result<&Arc<Asker>> {
         let make = || async {
-            let Settings { section, limits, .. } = &self.settings;
+            let Settings { section, limits, known, .. } = &self.settings;
             let (transport, auth) = self.via.connect(&self.settings)?;
             let patience = Patience::of(section)?;
             let pace = Pace::new(limits.clone(), patience.backoff.longest);
-            Ok(Arc::new(Asker::new(transport, auth, pace, patience)))
+            Ok(Arc::new(Asker::new(transport, auth, known.clone(), pace, patience)))
         };
         self.asker.get_or_try_init(make).await
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::ahead::Ahead;
-use super::asking::Asked;
+use super::asking::{Asked, Asker};
 use super::body::{Envelope, Found};
 use super::children::Parent;
 use super::delivery::Delivery;
@@ -19,6 +19,7 @@ use super::paging::{self, Guard, Next, Place};
 use super::position::Reached;
 use super::records::Seen;
 use super::request::Request;
+use super::secrets::Secrets;
 use super::target::Target;
 use super::transport::Answer;
 use crate::error::{Error, Result};
@@ -157,7 +158,7 @@ impl Pages {
             };
             let (next, records) = match asked {
                 Asked::Page(answer, envelope) => {
-                    let page = Page::of(&request, &answer, envelope, self.ahead.asker().auth.secrets());
+                    let page = Page::of(&request, &answer, envelope, self.ahead.asker());
                     let seen = self.delivery.take(*answer, outlet).await?;
                     let next = page.next(&self.endpoint, (&target.place, seen), self.reached.records, &mut guard)?;
                     self.ledger.page(page.records());
@@ -249,12 +250,14 @@ pub struct Page {
     headers: reqwest::header::HeaderMap,
     envelope: Envelope,
     /// Names of parameters that hold secrets.
-    secrets: Vec<String>,
+    secret_names: Vec<String>,
+    secrets: Secrets,
 }
 
 impl Page {
-    pub fn of(request: &Request, answer: &Answer, envelope: Envelope, secrets: Vec<String>) -> Self {
-        Self { url: request.full_url(), headers: answer.headers.clone(), envelope, secrets }
+    pub fn of(request: &Request, answer: &Answer, envelope: Envelope, asker: &Asker) -> Self {
+        let (secret_names, secrets) = (asker.auth.secret_names(), asker.known.with(request));
+        Self { url: request.full_url(), headers: answer.headers.clone(), envelope, secret_names, secrets }
     }
 
     pub fn records(&self) -> u64 {
@@ -280,6 +283,7 @@ impl Page {
             records: self.envelope.records,
             last_key: seen.last_key,
             digest: seen.digest,
+            secret_names: &self.secret_names,
             secrets: &self.secrets,
         };
         let found = endpoint.paging.next_in_body().map(|path| (path, endpoint.value(&self.envelope, path)));

@@ -7,7 +7,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value as Json;
 use url::Url;
 
-use super::paging::is_secret;
+use super::secrets::is_secret_name;
 use super::signed_link::SignedLink;
 use crate::net::ENCODED_IN_URLS;
 
@@ -128,7 +128,7 @@ impl Request {
 
     /// For people: `GET /orders?page=17`, without values of parameters that are secret. Of a body it shows nothing.
     pub fn shown(&self) -> String {
-        let is_secret = |name: &str| is_secret(name) || self.added.query.iter().any(|added| added == name);
+        let is_secret = |name: &str| is_secret_name(name) || self.added.query.iter().any(|added| added == name);
         let pair = |(name, value): &(String, String)| match is_secret(name) {
             true => format!("{name}=…"),
             false => format!("{name}={value}"),
@@ -136,30 +136,6 @@ impl Request {
         let query: Vec<_> = self.query.iter().map(pair).collect();
         let mark = if query.is_empty() { "" } else { "?" };
         format!("{} {}{mark}{}", self.method, self.shown_path(), query.join("&"))
-    }
-
-    /// The secrets that it was signed with: whatever it is answered with may repeat them.
-    pub fn secrets(&self) -> Vec<String> {
-        let headers = self.added.headers.iter().filter_map(|name| self.headers.get(name)?.to_str().ok());
-        // Of `Bearer TOKEN` the token alone may come back, and `Bearer` says nothing.
-        let words = headers.flat_map(|value| value.split_whitespace().skip(1).chain([value]));
-        let query =
-            self.query.iter().filter(|(name, _)| self.added.query.contains(name)).map(|(_, value)| value.as_str());
-        let query = query.flat_map(|value| [value.to_owned(), utf8_percent_encode(value, ENCODED_IN_URLS).to_string()]);
-        let words = words.map(str::to_owned).chain(query).filter(|word| word.len() >= 4);
-        words.chain(self.permissions()).collect()
-    }
-
-    /// Of a link that is a permission, what makes it one: its longer values, as they are written and as they are meant.
-    fn permissions(&self) -> Vec<String> {
-        if self.link != SignedLink::Followed {
-            return Vec::new();
-        }
-        let url = self.full_url();
-        let written = url.query().unwrap_or_default().split(['&', '=']).map(str::to_owned);
-        let meant = url.query_pairs().map(|(_, value)| value.into_owned());
-        // Dates and words are in the file too, where nobody wants them hidden.
-        written.chain(meant).filter(|value| value.len() >= 12).collect()
     }
 
     /// Adds a header that is a secret, in place of those of its name.
@@ -272,7 +248,6 @@ mod tests {
         let written = "https://files.example.net/t0ken/a.csv?e=60&sig=ab%2bcdefghijkl+m%3D&x";
         let link = Request { link: SignedLink::Followed, ..Request::get(Url::parse(written).unwrap()) };
         assert_eq!(link.full_url().as_str(), written);
-        assert_eq!(link.secrets(), ["ab%2bcdefghijkl+m%3D", "ab+cdefghijkl m="]);
         assert!(!link.shown_path().contains("t0ken"));
         assert!(!format!("{link:?}").contains("sig="), "{link:?}");
     }

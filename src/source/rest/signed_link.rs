@@ -1,6 +1,10 @@
 //! Links that are permissions themselves, such as those of files in a store: whoever knows one gets the file. Their queries are as secret
 //! as what [`Auth`](super::auth::Auth) adds.
 
+use url::Url;
+
+use super::secrets::HIDDEN;
+
 /// What a request has to do with such links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SignedLink {
@@ -12,8 +16,13 @@ pub enum SignedLink {
     Followed,
 }
 
-/// What stands in place of a query.
-const HIDDEN: &str = "HIDDEN";
+/// Of a link that is a permission, what makes it one: the longer values of its query, as they are written and as they are meant.
+pub fn permissions(link: &Url) -> Vec<String> {
+    let written = link.query().unwrap_or_default().split(['&', '=']).map(str::to_owned);
+    let meant = link.query_pairs().map(|(_, value)| value.into_owned());
+    // Dates and words are in the file too, where nobody wants them hidden.
+    written.chain(meant).filter(|value| value.len() >= 12).collect()
+}
 
 /// A text, JSON as a rule, without whatever follows a question mark in the same string. It may be cut off anywhere: what begins in it
 /// and does not end is hidden to its end.

@@ -10,6 +10,7 @@ use super::endpoint::Endpoint;
 use super::failure::{Failure, excerpt};
 use super::pace;
 use super::rules::{Of, Rules};
+use super::secrets::Secrets;
 use super::transport::Answer;
 use crate::error::Kind;
 
@@ -30,8 +31,8 @@ pub enum Verdict {
 /// The most of an error's body that is looked at for an excerpt.
 const HEAD: usize = 2048;
 
-/// Judges an answer. It blocks where the body is a file. `secrets` are those that the request was signed with.
-pub fn judge(answer: Answer, endpoint: &Endpoint, secrets: &[String]) -> Verdict {
+/// Judges an answer. It blocks where the body is a file. `secrets` are what it may repeat.
+pub fn judge(answer: Answer, endpoint: &Endpoint, secrets: &Secrets) -> Verdict {
     let looked = match body::look(&answer.body, endpoint.format, &endpoint.wanted) {
         Err(Unreadable::File(error)) => {
             return Verdict::Failed(Failure::passing(format!(
@@ -54,10 +55,10 @@ pub fn judge(answer: Answer, endpoint: &Endpoint, secrets: &[String]) -> Verdict
         return Verdict::Nothing;
     }
     let refused = |reason: String, kind| {
-        // What may have records is not shown.
+        // What may have records is not shown, and nobody knows which values of a record an error names.
         let is_error = !answer.status.is_success() || envelope.is_some_and(|envelope| envelope.records == 0);
-        let head = answer.body.head(HEAD).ok().filter(|_| is_error);
-        let excerpt = head.and_then(|head| excerpt(&head, secrets));
+        let head = answer.body.head(HEAD).ok().filter(|_| is_error && !endpoint.is_masked);
+        let excerpt = head.and_then(|head| excerpt(head, answer.body.len() > HEAD as u64, secrets));
         Failure { status: Some(answer.status), excerpt, ..Failure::new(kind, reason) }
     };
     if holds(&endpoint.retry_when) {

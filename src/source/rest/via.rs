@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::auth::{self, Auth, Credential};
 use super::config::Settings;
 use super::request::Request;
-use super::transport::{Faults, Live, Recording, Replay, Sheet, Transport};
+use super::transport::{Discreet, Faults, Live, Recording, Replay, Sheet, Transport};
 use crate::error::Result;
 use crate::source::Exchange;
 
@@ -37,12 +37,12 @@ impl Via {
         if let Via::Replay(replay) = self {
             return Ok((replay.clone(), Arc::new(Unsigned)));
         }
-        let Settings { section, base_url, .. } = settings;
-        let live = Arc::new(Live::of(section, base_url)?);
+        let Settings { section, base_url, known, .. } = settings;
+        let live = Arc::new(Discreet::new(Arc::new(Live::of(section, base_url)?), known.clone()));
         // Tokens are fetched beside the recording: nothing of that is kept.
         let auth = auth::of(section, base_url, live.clone(), section.duration("longest_wait")?)?;
         Ok(match self {
-            Via::Recording(sheet) => (Arc::new(Recording::new(live, sheet.clone())), auth),
+            Via::Recording(sheet) => (Arc::new(Recording::new(live, sheet.clone(), known.clone())), auth),
             _ => (live, auth),
         })
     }
@@ -84,7 +84,7 @@ impl Auth for Unsigned {
         Ok(true)
     }
 
-    fn secrets(&self) -> Vec<String> {
+    fn secret_names(&self) -> Vec<String> {
         Vec::new()
     }
 }

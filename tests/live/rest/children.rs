@@ -53,6 +53,23 @@ fn each_parent_has_its_own() {
 }
 
 #[test]
+fn what_is_masked_of_the_parents_is_no_column_of_their_children() {
+    let server = server();
+    let masked = PARENTS.replace("path =", "mask.id = hash\nmask_secret = 0123456789abcdef\npath =");
+    let folder = Folder::new(&format!("{}\n{masked}", config(&server, "", CHILDREN)));
+    let (_, said) = folder.run("run api", 2);
+    assert!(said.contains("`mask.id` masks id, which is of `for_each` of the stream api"), "{said}");
+    assert_eq!(server.seen().requests, 0);
+    // Another field of theirs may be masked; then nothing that the server says of the children is shown.
+    let masked = PARENTS.replace("path =", "mask.name = redact if present\npath =");
+    let folder = Folder::new(&format!("{}\n{masked}", config(&server, "", &format!("{CHILDREN}retries = 0"))));
+    let text = r#"{"error": "campaign of ada@example.org"}"#.to_owned();
+    server.behave(Rule::new(Fault::Says { status: 400, text }).on("/campaigns/*"));
+    let (_, said) = folder.run("run api", 65);
+    assert!(said.contains("400 (Bad Request)") && !said.contains("ada@"), "{said}");
+}
+
+#[test]
 fn each_parent_has_its_own_mark() {
     let server = server();
     server.set("days", 30);

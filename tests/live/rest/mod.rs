@@ -8,6 +8,7 @@ mod killed;
 mod paging;
 mod recorded;
 mod reports;
+mod secrets;
 mod trouble;
 
 use std::collections::BTreeMap;

@@ -58,7 +58,7 @@ impl Auth for Aws {
         }
     }
 
-    fn secrets(&self) -> Vec<String> {
+    fn secret_names(&self) -> Vec<String> {
         HEADERS.map(str::to_owned).to_vec()
     }
 }

@@ -30,7 +30,7 @@ impl Auth for Bound {
         }
     }
 
-    fn secrets(&self) -> Vec<String> {
-        self.inner.secrets()
+    fn secret_names(&self) -> Vec<String> {
+        self.inner.secret_names()
     }
 }

@@ -22,7 +22,7 @@ impl Auth for Nobody {
         Ok(false)
     }
 
-    fn secrets(&self) -> Vec<String> {
+    fn secret_names(&self) -> Vec<String> {
         Vec::new()
     }
 }
@@ -48,7 +48,7 @@ impl Auth for Fixed {
         Ok(false)
     }
 
-    fn secrets(&self) -> Vec<String> {
+    fn secret_names(&self) -> Vec<String> {
         vec![self.place.name()]
     }
 }

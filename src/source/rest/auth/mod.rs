@@ -34,7 +34,7 @@ pub trait Auth: Send + Sync {
     /// credentials have to be fetched first, one of them does, and the others wait for it.
     ///
     /// A request to another origin than the server's is left as it is, with [`Credential::NONE`]. What is added is named in
-    /// [`Request::added`], for redirects, and by [`Auth::secrets`], so that it can be taken out of whatever is shown or kept.
+    /// [`Request::added`], for redirects, and by [`Auth::secret_names`], so that it can be taken out of whatever is shown or kept.
     ///
     /// Fails with `Denied` where whoever gives out the credentials refuses, and with `Unavailable` where they cannot be
     /// reached after some tries.
@@ -47,7 +47,7 @@ pub trait Auth: Send + Sync {
     async fn refused(&self, credential: Credential) -> Result<bool>;
 
     /// Names of headers and of parameters of the query that hold secrets, in lower case.
-    fn secrets(&self) -> Vec<String>;
+    fn secret_names(&self) -> Vec<String>;
 }
 
 /// Which of the credentials that one [`Auth`] has had a request was signed with.

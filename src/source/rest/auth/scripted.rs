@@ -51,5 +51,6 @@ pub fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Resu
         status: StatusCode::from_u16(status).unwrap(),
         headers: HeaderMap::from_iter(headers.iter().map(header)),
         body: Body::Memory(body.to_owned().into()),
+        redirects: Vec::new(),
     })
 }

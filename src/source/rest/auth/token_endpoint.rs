@@ -15,6 +15,7 @@ use super::place::Place;
 use super::secret::Secret;
 use crate::error::{Error, Result};
 use crate::source::rest::request::Request;
+use crate::source::rest::secrets::Secrets;
 use crate::source::rest::transport::Answer;
 
 pub struct TokenEndpoint {
@@ -51,7 +52,7 @@ impl TokenEndpoint {
     /// Asks for a token until it is given or refused.
     pub async fn ask(&self, grant: &[(&str, &str)]) -> Result<Granted> {
         let request = self.request(grant)?;
-        self.issuer.ask((&self.place(), "token_url"), &request, |answer| self.granted(answer)).await
+        self.issuer.ask((&self.place(), "token_url"), &request, |answer| self.granted(answer, grant)).await
     }
 
     fn request(&self, grant: &[(&str, &str)]) -> Result<Request> {
@@ -74,7 +75,7 @@ impl TokenEndpoint {
         Ok(request)
     }
 
-    fn granted(&self, answer: &Answer) -> Result<Granted> {
+    fn granted(&self, answer: &Answer, grant: &[(&str, &str)]) -> Result<Granted> {
         let status = answer.status;
         let unreadable = |e| Error::unavailable(format!("{}: its answer cannot be read: {e}", self.place()));
         let told = serde_json::from_slice::<Told>(&answer.body.head(LONGEST_ANSWER).map_err(unreadable)?);
@@ -86,12 +87,19 @@ impl TokenEndpoint {
                 refresh: told.refresh_token.filter(|token| !token.is_empty()).map(Secret::new),
                 lasts: told.expires_in.as_ref().and_then(seconds),
             }),
-            _ => Err(self.refused(status, told.error.as_ref().and_then(code))),
+            _ => Err(self.refused(status, told.error.as_ref().and_then(code), &self.sent(grant))),
         }
     }
 
+    /// What of a request is secret, or may be: whoever has words for a grant may repeat what it has.
+    fn sent(&self, grant: &[(&str, &str)]) -> Secrets {
+        let grant = grant.iter().filter(|(name, _)| *name != "grant_type").map(|(_, value)| (*value).to_owned());
+        let form = self.form.iter().filter(|(name, _)| name != "scope").map(|(_, value)| value.clone());
+        Secrets::of(grant.chain(form).chain(self.client_secret.iter().map(|secret| secret.expose().to_owned())))
+    }
+
     /// Some say with a 200 that they refuse.
-    fn refused(&self, status: StatusCode, code: Option<&str>) -> Error {
+    fn refused(&self, status: StatusCode, code: Option<&str>, sent: &Secrets) -> Error {
         let place = self.place();
         let Some(code) = code else {
             return match status.as_u16() {
@@ -100,7 +108,7 @@ impl TokenEndpoint {
                     .hint("Look at `token_url`: it must be where OAuth 2 gives out tokens, as JSON."),
             };
         };
-        let message = format!("{place}: {} {code}", status.as_u16());
+        let message = format!("{place}: {} {}", status.as_u16(), sent.hidden(code));
         match code {
             "invalid_grant" => Error::denied(message).hint(self.grant_hint),
             "temporarily_unavailable" | "slow_down" | "server_error" => Error::unavailable(message),

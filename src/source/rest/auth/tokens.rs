@@ -27,7 +27,7 @@ impl<F: Fetch<Got = Secret>> Auth for Tokens<F> {
         Ok(self.tokens.refused(credential).await)
     }
 
-    fn secrets(&self) -> Vec<String> {
+    fn secret_names(&self) -> Vec<String> {
         vec![self.place.name()]
     }
 }

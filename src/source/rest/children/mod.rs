@@ -40,6 +40,12 @@ pub struct Children {
     pub most: usize,
 }
 
+/// The section of the stream that a section's `for_each` names; `None` where there is no such stream.
+pub fn stream(section: &Section) -> Option<&Section> {
+    let named = section.list("for_each");
+    section.sibling(named.first()?.split_once('.')?.0)
+}
+
 impl Children {
     /// `None` where the stream is read once. `base` is the server's URL.
     pub fn of(section: &Section, base: &Url) -> Result<Option<Self>> {
@@ -73,6 +79,9 @@ impl Children {
         let path = parents.get("query").ok_or_else(|| wrong(format!("is of {of}, which has no `path`")))?;
         let columns: Vec<_> = fields.iter().map(|field| format!("{of}_{}", field.replace('.', "_"))).collect();
         masking::refuse(section, "for_each", columns.iter().map(String::as_str))?;
+        // They are columns here, and in what is asked for: the other stream's masks do not reach them.
+        let of_child = format!("`for_each` of the stream {}", section.name());
+        masking::refuse(parents, &of_child, fields.iter().map(String::as_str))?;
         Ok(Some(Self {
             of: of.to_owned(),
             parents: Arc::new(Endpoint::of(parents, (base, path), Mode::Full)?),
@@ -105,7 +114,7 @@ impl Children {
                 Asked::Nothing => break,
                 Asked::Failed(failure) => return Err(failure.error(&request)),
             };
-            let page = Page::of(&request, &answer, envelope, asker.auth.secrets());
+            let page = Page::of(&request, &answer, envelope, asker);
             let seen = self.collect(*answer, &mut found).await?;
             let records = page.records();
             if let Next::At(place) = page.next(&self.parents, (&target.place, seen), read, &mut guard)? {

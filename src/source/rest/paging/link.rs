@@ -6,26 +6,11 @@ use url::Url;
 use super::Place;
 use crate::error::{Error, Result};
 use crate::source::rest::request::Request;
+use crate::source::rest::secrets::{Secrets, is_secret_name};
 
-/// Parameters that hold a token wherever they are, in lower case.
-const SECRET: [&str; 12] = [
-    "access_token",
-    "api_key",
-    "apikey",
-    "auth_token",
-    "client_secret",
-    "key",
-    "password",
-    "secret",
-    "session",
-    "sig",
-    "signature",
-    "token",
-];
-
-/// The place that a link leads to, by the page that it stood in, without parameters of the names that are `secret`. Refuses one that leads to
+/// The place that a link leads to, by the page that it stood in, without its secrets: parameters of these names, of those that are secret wherever they are, and with a long value that is one of these. Refuses one that leads to
 /// another server.
-pub fn place(link: &str, from: &Url, secret: &[String]) -> Result<Place> {
+pub fn place(link: &str, from: &Url, (secret_names, secrets): (&[String], &Secrets)) -> Result<Place> {
     let hint =
         "A next link is followed on the server that it came from only, since what signs requests is for that one.";
     let to = from.join(link).map_err(|_| Error::data("the next link is no URL"))?;
@@ -35,10 +20,8 @@ pub fn place(link: &str, from: &Url, secret: &[String]) -> Result<Place> {
     let mut text = to.path().to_owned();
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     let mut is_empty = true;
-    for (name, value) in to
-        .query_pairs()
-        .filter(|(name, _)| !is_secret(name) && !secret.iter().any(|secret| name.eq_ignore_ascii_case(secret)))
-    {
+    let is_named = |name: &str| is_secret_name(name) || secret_names.iter().any(|of| name.eq_ignore_ascii_case(of));
+    for (name, value) in to.query_pairs().filter(|(name, value)| !is_named(name) && !secrets.has_long(value)) {
         query.append_pair(&name, &value);
         is_empty = false;
     }
@@ -58,11 +41,6 @@ pub fn apply(link: &str, request: &mut Request) -> Result<()> {
     request.url = to;
     request.url.set_query(None);
     Ok(())
-}
-
-/// Whether a parameter of this name holds a token wherever it is.
-pub fn is_secret(name: &str) -> bool {
-    SECRET.iter().any(|secret| name.eq_ignore_ascii_case(secret))
 }
 
 /// The link with `rel="next"` of the Link headers (RFC 8288).
@@ -120,17 +98,24 @@ mod tests {
         Url::parse(text).unwrap()
     }
 
+    fn of(link: &str, from: &Url, names: &[String]) -> Result<Place> {
+        let secrets = Secrets::of(["a-token-of-ours/1234", "year"].map(str::to_owned));
+        place(link, from, (names, &secrets))
+    }
+
     #[test]
     fn links_are_kept_without_their_tokens_and_followed_again() {
         let from = url("https://api.example.com/v1/ads?limit=10");
         let link = "https://api.example.com/v1/ads?access_token=HUSH&limit=10&after=Qf%2Fx%3D&Token=HUSH";
-        let Place::Link(kept) = place(link, &from, &[]).unwrap() else { panic!("another place") };
+        let Place::Link(kept) = of(link, &from, &[]).unwrap() else { panic!("another place") };
         assert_eq!(kept, "/v1/ads?limit=10&after=Qf%2Fx%3D");
         let mut request = Request::get(url("https://api.example.com/v1/ads"));
         apply(&kept, &mut request).unwrap();
         assert_eq!(request.full_url().as_str(), "https://api.example.com/v1/ads?limit=10&after=Qf%2Fx%3D");
-        let relative = place("?after=2&My_Sig=HUSH", &from, &["my_sig".to_owned()]).unwrap();
+        let relative = of("?after=2&My_Sig=HUSH", &from, &["my_sig".to_owned()]).unwrap();
         assert_eq!(relative, Place::Link("/v1/ads?after=2".to_owned()));
+        let by_value = of("?after=2&by=year&as=a-token-of-ours%2F1234", &from, &[]).unwrap();
+        assert_eq!(by_value, Place::Link("/v1/ads?after=2&by=year".to_owned()));
     }
 
     #[test]
@@ -139,10 +124,10 @@ mod tests {
         for link in
             ["https://evil.example.net/v1/ads", "http://api.example.com/v1/ads", "https://api.example.com:444/x"]
         {
-            let error = place(link, &from, &[]).unwrap_err();
+            let error = of(link, &from, &[]).unwrap_err();
             assert!(error.message().contains("another server") && !error.to_string().contains("evil"), "{error}");
         }
-        assert!(place("https://[", &from, &[]).is_err());
+        assert!(of("https://[", &from, &[]).is_err());
     }
 
     #[test]

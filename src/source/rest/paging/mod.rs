@@ -10,9 +10,9 @@ use url::Url;
 
 pub use self::guard::Guard;
 pub use self::keys::KEYS;
-pub use self::link::is_secret;
 pub use self::place::Place;
 use super::request::Request;
+use super::secrets::Secrets;
 use crate::config::Section;
 use crate::error::{Error, Result};
 
@@ -78,7 +78,9 @@ pub struct Page<'a> {
     /// A digest of its whole body.
     pub digest: u64,
     /// Names of parameters that hold secrets, besides those that always do.
-    pub secrets: &'a [String],
+    pub secret_names: &'a [String],
+    /// What it may repeat, under whatever name.
+    pub secrets: &'a Secrets,
 }
 
 /// What comes after a page.
@@ -224,9 +226,10 @@ impl Paging {
                 (records > 0).then(|| Place::Offset(offset.saturating_add(records)))
             }
             (Kind::Cursor { from, .. }, _) => from.text(page).map(Place::Cursor),
-            (Kind::Link(from), _) => {
-                from.text(page).map(|link| link::place(&link, page.url, page.secrets)).transpose()?
-            }
+            (Kind::Link(from), _) => from
+                .text(page)
+                .map(|link| link::place(&link, page.url, (page.secret_names, page.secrets)))
+                .transpose()?,
             (Kind::Keyset { .. }, _) => match (page.records, &page.last_key) {
                 (0, _) => None,
                 (_, Some(key)) => Some(Place::After(key.clone())),

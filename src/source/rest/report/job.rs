@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Answers, File, Ordered, Report, State, file, text, with_id};
+use super::{Answers, File, Ordered, Report, State, file, short, text, with_id};
 use crate::error::{Error, Kind, Result};
 use crate::source::rest::asking::{Asked, Asker};
 use crate::source::rest::body::Envelope;
@@ -94,7 +94,8 @@ impl Job<'_> {
             let state = match self.report.state(self.answers.status.value(&envelope, &self.report.state)) {
                 State::Done => return self.fetch(ordered, &request, (&answer, &envelope)).await,
                 State::Failed(state) => return Ok(Outcome::Gone(self.failed(ordered, &state))),
-                State::Waiting(state) => state,
+                // Whatever the key names, it is the server's word.
+                State::Waiting(state) => short(&self.asker.known.with(&request).hidden(&state)),
                 State::Unsaid => return Ok(self.stateless(ordered, &answer)),
             };
             if Instant::now() >= until {

@@ -124,7 +124,7 @@ impl Report {
         match (found.text(), found) {
             (Some(text), _) if self.states.is_done(text) => State::Done,
             (Some(text), _) if has(&self.states.failed, text) => State::Failed(text.to_owned()),
-            (Some(text), _) => State::Waiting(short(text)),
+            (Some(text), _) => State::Waiting(text.to_owned()),
             (None, Found::Null) => State::Waiting("null".to_owned()),
             // Many leave a flag out where it is not set.
             (None, Found::Absent) if self.states.done == ["true"] => State::Waiting("not done".to_owned()),

@@ -18,6 +18,7 @@ use crate::record::Mode;
 use crate::source::rest::asking::{Asked, Asker, Patience};
 use crate::source::rest::pace::Pace;
 use crate::source::rest::paging::Place;
+use crate::source::rest::secrets::Known;
 use crate::source::rest::target::Target;
 use crate::source::rest::transport::{Answer, Body, Broken, Transport};
 use crate::source::rest::{auth, config};
@@ -59,7 +60,7 @@ impl Transport for Script {
 
 fn answer(status: u16, body: &str) -> Answer {
     let (headers, body) = (HeaderMap::new(), Body::Memory(body.to_owned().into()));
-    Answer { status: StatusCode::from_u16(status).unwrap(), headers, body }
+    Answer { status: StatusCode::from_u16(status).unwrap(), headers, body, redirects: Vec::new() }
 }
 
 const URL: [(&str, &str); 5] = [
@@ -88,7 +89,8 @@ async fn outcome(script: &Arc<Script>, more: &[(&str, &str)], known: Option<Orde
     let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
     let auth = auth::of(&section, &Url::parse(BASE).unwrap(), script.clone(), minute)?;
     let patience = Patience { retries: 2, backoff: Backoff { first: second, longest: minute, jitter: 0.5 } };
-    let asker = Asker::new(script.clone(), auth, Pace::new(Vec::new(), minute), patience);
+    let secrets = Arc::new(Known::of(&section));
+    let asker = Asker::new(script.clone(), auth, secrets, Pace::new(Vec::new(), minute), patience);
     let (report, answers) = endpoint.report.as_ref().unwrap();
     let job = Job { asker: &asker, endpoint: &endpoint, report, answers };
     if let Some(known) = known {
@@ -209,6 +211,12 @@ async fn a_report_that_fails_or_takes_too_long_says_so() {
     });
     let failed = gone(outcome(&script, &[], None).await.unwrap());
     assert_eq!(failed.reason, "report 17: it is cancelled, which is one of `report_failed`");
+    let script = Script::new(|request, _| match request.url.path() {
+        "/v1/reports" => answer(202, r#"{"job":{"id":"17"}}"#),
+        _ => answer(200, r#"{"state":"waiting for one that is good and not s3cr3t"}"#),
+    });
+    let late = gone(outcome(&script, &[("report_timeout", "1m")], None).await.unwrap());
+    assert!(late.reason.contains("it is still waiting for one") && !late.reason.contains("s3c"), "{}", late.reason);
     let begun = Instant::now();
     let late = gone(outcome(&server(99, "/f"), &[("report_timeout", "1m")], None).await.unwrap());
     assert_eq!(late.reason, "report 17: it is still RUNNING after 60 s (`report_timeout`)");

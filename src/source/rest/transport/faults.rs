@@ -98,7 +98,7 @@ impl Fault {
             if status == StatusCode::TOO_MANY_REQUESTS {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("0"));
             }
-            Ok(Answer { status, headers, body: Body::Memory(body.into()) })
+            Ok(Answer { status, headers, body: Body::Memory(body.into()), redirects: Vec::new() })
         };
         match self {
             Fault::Status(status) => said(status, r#"{"error":"a fault of the replay"}"#),

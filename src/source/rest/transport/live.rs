@@ -46,14 +46,15 @@ impl Live {
     }
 
     async fn answer(&self, request: &Request) -> Result<Answer, Broken> {
-        let mut hop = Hop::first(request);
+        let (mut hop, mut redirects) = (Hop::first(request), Vec::new());
         loop {
             let response = self.once(&hop).await?;
             let next = match request.follows {
                 true => hop.next(response.status(), response.headers())?,
                 false => None,
             };
-            let Some(next) = next else { break answered(response).await };
+            let Some(next) = next else { break answered(response, redirects).await };
+            redirects.push(next.url.clone());
             hop = next;
         }
     }
@@ -79,12 +80,12 @@ impl Transport for Live {
     }
 }
 
-async fn answered(response: Response) -> Result<Answer, Broken> {
+async fn answered(response: Response, redirects: Vec<Url>) -> Result<Answer, Broken> {
     let (status, mut headers) = (response.status(), response.headers().clone());
     let body = receiving::whole(response).await?;
     headers.remove(CONTENT_ENCODING);
     headers.remove(CONTENT_LENGTH);
-    Ok(Answer { status, headers, body })
+    Ok(Answer { status, headers, body, redirects })
 }
 
 /// As the section says. Where it speaks no TLS, a redirect may still lead to a server that does, which is verified: a

@@ -2,6 +2,7 @@
 
 mod body;
 mod content;
+mod discreet;
 mod failure;
 mod faults;
 pub mod keys;
@@ -20,13 +21,16 @@ use std::fmt;
 use async_trait::async_trait;
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
+use url::Url;
 
 pub use self::body::{Body, Spool};
+pub use self::discreet::Discreet;
 pub use self::faults::Faults;
 pub use self::live::Live;
 pub use self::recording::{Recording, Replay, Sheet};
 pub use self::unpacking::unpacked;
 use super::request::Request;
+use super::signed_link;
 
 /// Sends a request once, and takes its answer to the end.
 #[async_trait]
@@ -44,6 +48,15 @@ pub struct Answer {
     /// Without `Content-Encoding` and `Content-Length`, which are no longer true of the body.
     pub headers: HeaderMap,
     pub body: Body,
+    /// Where it was looked for after the request's own URL, in this order.
+    pub redirects: Vec<Url>,
+}
+
+impl Answer {
+    /// Secrets of the links that it was redirected to: any of them may be a permission.
+    pub fn permissions(&self) -> Vec<String> {
+        self.redirects.iter().flat_map(signed_link::permissions).collect()
+    }
 }
 
 impl Answer {

@@ -242,6 +242,7 @@ async fn a_redirect_to_another_port_has_no_secret() {
     .await;
     let answer = live(&server, &[]).send(&signed(&server)).await.unwrap();
     assert_eq!(text(&answer), "other");
+    assert_eq!(answer.redirects, [other.url.join("there?page=1").unwrap()]);
     let (first, second) = (&server.asked()[0], &other.asked()[0]);
     assert_eq!(
         (first.path.as_str(), first.headers["authorization"].as_str()),

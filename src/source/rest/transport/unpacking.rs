@@ -17,9 +17,9 @@ pub async fn unpacked(answer: Answer) -> Result<Answer, Broken> {
     match &answer.body {
         Body::Memory(bytes) if !bytes.starts_with(&MAGIC) => Ok(answer),
         _ => {
-            let Answer { status, headers, body } = answer;
+            let Answer { status, headers, body, redirects } = answer;
             let body = blocking(move || unpack(body)).await?;
-            Ok(Answer { status, headers, body })
+            Ok(Answer { status, headers, body, redirects })
         }
     }
 }
@@ -58,7 +58,7 @@ mod tests {
     }
 
     fn answer(body: Body) -> Answer {
-        Answer { status: StatusCode::OK, headers: HeaderMap::new(), body }
+        Answer { status: StatusCode::OK, headers: HeaderMap::new(), body, redirects: Vec::new() }
     }
 
     fn in_file(bytes: &[u8]) -> Body {

@@ -77,6 +77,11 @@ async fn a_busy_token_endpoint_is_asked_again_and_a_refusal_stands() {
         assert_eq!((error.kind(), server.asked()), (kind, asked), "{error}");
         assert!(!error.to_string().contains("s3cret"), "{error}");
     }
+    // What looks like the code of an error, and is what was sent.
+    let server = Scripted::new(|_| answer(400, &[], r#"{"error":"no_hunter_secret"}"#));
+    let values = [&CLIENT[..3], &[("client_secret", "hunter_secret")]].concat();
+    let error = signed(&auth(&values, server).unwrap()).await.err().unwrap();
+    assert_eq!(error.message(), "no token from auth.example.com: 400 no_HIDDEN");
     let server = Scripted::new(|_| Err(Broken::new(What::Untrusted, "invalid peer certificate: UnknownIssuer")));
     let error = signed(&client(&[], server.clone())).await.err().unwrap();
     assert_eq!((error.kind(), server.asked()), (Kind::Config, 1));
@@ -116,7 +121,7 @@ async fn a_login_gives_its_token_in_body_header_or_cookie() {
         let auth = auth(&[&LOGIN, more].concat(), server.clone()).unwrap();
         let (request, credential) = signed(&auth).await.unwrap();
         assert_eq!(header(&request, name), value);
-        assert_eq!(auth.secrets(), [name]);
+        assert_eq!(auth.secret_names(), [name]);
         assert!(auth.refused(credential).await.unwrap());
     }
     let asked = server.last();

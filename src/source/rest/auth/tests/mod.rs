@@ -55,12 +55,12 @@ async fn fixed_credentials_stand_in_their_places() {
     assert_eq!(header(&request, "authorization"), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
     let key = auth(&[("auth", "header"), ("auth_name", "X-Api-Key"), ("token", "t0ken")], unasked()).unwrap();
     let (request, _) = signed(&key).await.unwrap();
-    assert_eq!((header(&request, "x-api-key").as_str(), key.secrets()), ("t0ken", vec!["x-api-key".to_owned()]));
+    assert_eq!((header(&request, "x-api-key").as_str(), key.secret_names()), ("t0ken", vec!["x-api-key".to_owned()]));
     let query = auth(&[("auth", "query"), ("auth_name", "Api_Key"), ("token", "t0ken")], unasked()).unwrap();
     let (request, _) = signed(&query).await.unwrap();
     assert_eq!(request.full_url().query(), Some("page=1&Api_Key=t0ken"));
     assert_eq!(
-        (request.added.query.as_slice(), query.secrets()),
+        (request.added.query.as_slice(), query.secret_names()),
         (&["Api_Key".to_owned()][..], vec!["api_key".to_owned()])
     );
     let (request, _) = signed(&auth(&[], unasked()).unwrap()).await.unwrap();

@@ -11,17 +11,16 @@ use serde::Serialize;
 
 use super::asked::Asked;
 use super::line::{Head, Line};
-use super::secrets::Known;
 use crate::error::{Error, Result};
 use crate::source::Reel;
 use crate::source::rest::request::Request;
+use crate::source::rest::secrets::{Known, Secrets};
 use crate::source::rest::signed_link::SignedLink;
 use crate::source::rest::transport::{Answer, Broken, Transport, What};
 
 /// The file of a recording, which grows with each answer: killed, it has those that came.
 pub struct Sheet {
     file: Mutex<Written>,
-    known: Mutex<Known>,
     reel: Arc<Reel>,
     /// When it was begun: what the source takes for now.
     pub begun: Timestamp,
@@ -51,7 +50,7 @@ impl Sheet {
             }
         };
         let file = options.open(path).map_err(|error| failed(&error))?;
-        let sheet = Self { file: Mutex::new(Written { file, bytes: 0 }), known: Mutex::default(), reel, begun };
+        let sheet = Self { file: Mutex::new(Written { file, bytes: 0 }), reel, begun };
         sheet.write(&Head::new(server, begun)).map_err(|error| failed(&error))?;
         Ok(sheet)
     }
@@ -59,10 +58,6 @@ impl Sheet {
     /// Whether it is cut behind some pages.
     pub fn has_end(&self) -> bool {
         self.reel.has_end()
-    }
-
-    fn secrets(&self, request: &Request) -> Vec<String> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).with(request)
     }
 
     fn write(&self, line: &impl Serialize) -> io::Result<()> {
@@ -80,7 +75,7 @@ impl Sheet {
         Ok(())
     }
 
-    fn keep(&self, asked: Asked, answer: &Answer, secrets: &[String], link: SignedLink) -> io::Result<()> {
+    fn keep(&self, asked: Asked, answer: &Answer, secrets: &Secrets, link: SignedLink) -> io::Result<()> {
         self.write(&Line::of(asked, answer, secrets, link)?)?;
         self.reel.kept();
         Ok(())
@@ -91,11 +86,12 @@ impl Sheet {
 pub struct Recording {
     inner: Arc<dyn Transport>,
     sheet: Arc<Sheet>,
+    known: Arc<Known>,
 }
 
 impl Recording {
-    pub fn new(inner: Arc<dyn Transport>, sheet: Arc<Sheet>) -> Self {
-        Self { inner, sheet }
+    pub fn new(inner: Arc<dyn Transport>, sheet: Arc<Sheet>, known: Arc<Known>) -> Self {
+        Self { inner, sheet, known }
     }
 }
 
@@ -103,7 +99,7 @@ impl Recording {
 impl Transport for Recording {
     async fn send(&self, request: &Request) -> Result<Answer, Broken> {
         let sheet = self.sheet.clone();
-        let asked = Asked::of(request, &sheet.secrets(request));
+        let asked = Asked::of(request, &self.known.with(request));
         if !sheet.reel.take() {
             sheet.write(&Line::cut(asked)).map_err(|error| not_kept(&error))?;
             return Err(Broken::cut());
@@ -114,7 +110,11 @@ impl Transport for Recording {
         }
         let answer = answer?;
         // Other requests may have brought new ones meanwhile.
-        let (secrets, link) = (sheet.secrets(request), request.link);
+        let (mut secrets, link) = (self.known.with(request), request.link);
+        if !answer.status.is_success() {
+            // Whoever refuses such a link may say how it was signed. A page has dates too, which nobody wants hidden.
+            secrets = secrets.and(answer.permissions());
+        }
         // A large body is in a file, and all of it is looked through.
         let kept = tokio::task::spawn_blocking(move || {
             let kept = sheet.keep(asked, &answer, &secrets, link);

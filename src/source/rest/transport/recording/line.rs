@@ -6,12 +6,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use reqwest::StatusCode;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{
+    AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE,
+    WWW_AUTHENTICATE,
+};
 use serde::{Deserialize, Serialize};
 
 use super::asked::Asked;
-use super::hiding::hide;
-use super::secrets::is_kept;
+use crate::source::rest::secrets::Secrets;
 use crate::source::rest::signed_link::{SignedLink, without_queries};
 use crate::source::rest::transport::{Answer, Body, Broken, What};
 
@@ -21,6 +23,24 @@ const ABOUT: &str = "Answers of an API, kept by `tidemark record` for `tidemark 
 
 /// Of the files that this program writes and reads.
 const VERSION: u32 = 1;
+
+/// Headers of answers that hand out credentials, or talk of them.
+const NOT_KEPT: [HeaderName; 6] =
+    [AUTHORIZATION, COOKIE, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, WWW_AUTHENTICATE];
+const NOT_KEPT_BY_NAME: [&str; 7] = [
+    "set-cookie2",
+    "authentication-info",
+    "x-amz-security-token",
+    "x-api-key",
+    "x-auth-token",
+    "x-csrf-token",
+    "x-session-token",
+];
+
+/// Whether a header of an answer is kept.
+fn is_kept(name: &HeaderName) -> bool {
+    !NOT_KEPT.contains(name) && !NOT_KEPT_BY_NAME.contains(&name.as_str())
+}
 
 /// The first line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,16 +105,16 @@ impl Line {
     }
 
     /// Reads the whole body, which blocks where it is a file. `link` says whether that may tell a link that is a permission.
-    pub fn of(asked: Asked, answer: &Answer, secrets: &[String], link: SignedLink) -> io::Result<Self> {
+    pub fn of(asked: Asked, answer: &Answer, secrets: &Secrets, link: SignedLink) -> io::Result<Self> {
         let mut bytes = Vec::new();
         answer.body.reader()?.read_to_end(&mut bytes)?;
-        let (body, base64) = match String::from_utf8(hide(bytes, secrets)) {
+        let (body, base64) = match String::from_utf8(secrets.hide(bytes)) {
             Ok(text) if link == SignedLink::Told => (Some(without_queries(&text)), None),
             Ok(text) => (Some(text), None),
             Err(not_text) => (None, Some(STANDARD.encode(not_text.into_bytes()))),
         };
         let shown = |(name, value): (&HeaderName, &HeaderValue)| {
-            let value = hide(value.as_bytes().to_vec(), secrets);
+            let value = secrets.hide(value.as_bytes().to_vec());
             Some((name.to_string(), String::from_utf8(value).ok().filter(|_| is_kept(name))?))
         };
         let headers = answer.headers.iter().filter_map(shown).collect();
@@ -116,6 +136,6 @@ impl Line {
         };
         let status = self.status.and_then(|status| StatusCode::from_u16(status).ok());
         let status = status.ok_or_else(|| odd("a status that is none"))?;
-        Ok(Answer { status, headers, body: Body::Memory(body.into()) })
+        Ok(Answer { status, headers, body: Body::Memory(body.into()), redirects: Vec::new() })
     }
 }

@@ -4,16 +4,11 @@
 //! and edited by people: that is why a request's body stands there, and not a digest of it.
 
 mod asked;
-mod hiding;
 mod keeping;
 mod line;
 mod replaying;
-mod secrets;
 #[cfg(test)]
 mod tests;
 
 pub use self::keeping::{Recording, Sheet};
 pub use self::replaying::Replay;
-
-/// What stands in place of a secret.
-const HIDDEN: &str = "HIDDEN";

@@ -14,6 +14,7 @@ use super::asked::Asked;
 use super::line::{Head, Line};
 use crate::error::{Error, Result};
 use crate::source::rest::request::Request;
+use crate::source::rest::secrets::Secrets;
 use crate::source::rest::transport::faults::Faults;
 use crate::source::rest::transport::{Answer, Broken, Transport, What};
 
@@ -117,7 +118,7 @@ impl Transport for Replay {
         if let Some(fault) = self.faults.next() {
             return fault.answer();
         }
-        let Spot::Answer { start, bytes } = self.spot(&Asked::of(request, &[]))? else {
+        let Spot::Answer { start, bytes } = self.spot(&Asked::of(request, &Secrets::default()))? else {
             self.is_at_cut.store(true, Ordering::SeqCst);
             return Err(Broken::cut());
         };

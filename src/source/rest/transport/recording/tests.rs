@@ -29,7 +29,7 @@ impl Transport for Echo {
             false => format!(r#"{{"next":"?{query}"}}"#).into_bytes(),
         };
         let body = Body::Memory(body.into());
-        Ok(Answer { status: StatusCode::OK, headers, body })
+        Ok(Answer { status: StatusCode::OK, headers, body, redirects: Vec::new() })
     }
 }
 
@@ -58,7 +58,7 @@ fn file(folder: &tempfile::TempDir) -> PathBuf {
 async fn recorded(path: &Path, most: Option<u64>, pages: &[&str]) -> (Vec<Result<Answer, Broken>>, u64) {
     let reel = Arc::new(Reel::of(most));
     let sheet = Sheet::create(path, "api.example.com", reel.clone()).unwrap();
-    let recording = Recording::new(Arc::new(Echo), Arc::new(sheet));
+    let recording = Recording::new(Arc::new(Echo), Arc::new(sheet), Arc::default());
     let mut answers = Vec::new();
     for page in pages {
         answers.push(recording.send(&signed(page)).await);
@@ -127,7 +127,7 @@ async fn fields_of_a_body_are_hidden_by_their_names() {
     let folder = tempfile::tempdir().unwrap();
     let path = file(&folder);
     let sheet = Sheet::create(&path, "", Arc::default()).unwrap();
-    let recording = Recording::new(Arc::new(Echo), Arc::new(sheet));
+    let recording = Recording::new(Arc::new(Echo), Arc::new(sheet), Arc::default());
     let url = Url::parse("https://api.example.com/v1/users").unwrap();
     let post = |body: &str| Request::post(url.clone(), "application/json", body.to_owned());
     for body in [r#"{"in":{"api_key":"k3y-one"},"page":1}"#, "password=k3y-two&page=1"] {
@@ -149,7 +149,7 @@ impl Transport for Files {
             _ => r#"{"url":"https:\/\/files.example.net\/1.csv?a=1\u0026sig=s3cr3t"}"#,
         };
         let (headers, body) = (HeaderMap::new(), Body::Memory(body.into()));
-        Ok(Answer { status: StatusCode::OK, headers, body })
+        Ok(Answer { status: StatusCode::OK, headers, body, redirects: Vec::new() })
     }
 }
 
@@ -161,7 +161,8 @@ fn following(link: &str) -> Request {
 async fn links_that_are_permissions_are_kept_without_their_queries_and_found_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = file(&folder);
-    let recording = Recording::new(Arc::new(Files), Arc::new(Sheet::create(&path, "", Arc::default()).unwrap()));
+    let recording =
+        Recording::new(Arc::new(Files), Arc::new(Sheet::create(&path, "", Arc::default()).unwrap()), Arc::default());
     let status = Request { link: SignedLink::Told, ..request("1") };
     recording.send(&status).await.unwrap();
     recording.send(&following("https://files.example.net/1.csv?a=1&sig=s3cr3t")).await.unwrap();

@@ -3,13 +3,15 @@
 
 use super::HIDDEN;
 
-/// The text without the secrets, of which the longest come first.
-pub fn hide(text: Vec<u8>, secrets: &[String]) -> Vec<u8> {
-    let Some(first) = (0..text.len()).find(|at| found(&text[*at..], secrets).is_some()) else { return text };
+/// The text without the secrets, of which the longest come first. One that `is_cut` goes on behind its end, and a secret that
+/// begins in it may too.
+pub fn hide(text: Vec<u8>, secrets: &[String], is_cut: bool) -> Vec<u8> {
+    let found = |text: &[u8]| found(text, secrets, is_cut);
+    let Some(first) = (0..text.len()).find(|at| found(&text[*at..]).is_some()) else { return text };
     let mut out = text[..first].to_vec();
     let mut at = first;
     while at < text.len() {
-        match found(&text[at..], secrets) {
+        match found(&text[at..]) {
             Some(length) => {
                 out.extend_from_slice(HIDDEN.as_bytes());
                 at += length;
@@ -23,37 +25,44 @@ pub fn hide(text: Vec<u8>, secrets: &[String]) -> Vec<u8> {
     out
 }
 
-/// As [`hide`], of a text.
-pub fn hidden(text: &str, secrets: &[String]) -> String {
-    // What stands in place of secrets, which are whole characters, leaves a text one.
-    String::from_utf8_lossy(&hide(text.as_bytes().to_vec(), secrets)).into_owned()
-}
-
 /// How long the secret is that a text begins with, if it does with any.
-fn found(text: &[u8], secrets: &[String]) -> Option<usize> {
+fn found(text: &[u8], secrets: &[String], is_cut: bool) -> Option<usize> {
     let first = *text.first()?;
     let may_begin =
         |secret: &&String| b"%\\&+".contains(&first) || secret.as_bytes().first().is_some_and(|byte| *byte == first);
-    secrets.iter().filter(may_begin).find_map(|secret| length(text, secret)).filter(|length| *length > 0)
+    let length = |secret: &String| length(text, secret, is_cut);
+    secrets.iter().filter(may_begin).find_map(length).filter(|length| *length > 0)
 }
 
-/// How long `secret` is at the beginning of the text.
-fn length(text: &[u8], secret: &str) -> Option<usize> {
+/// How long `secret` is at the beginning of the text, or the part of it that a cut text has.
+fn length(text: &[u8], secret: &str, is_cut: bool) -> Option<usize> {
     let (mut at, mut rest) = (0, secret.chars());
     while let Some(c) = rest.next() {
-        let forms = forms(text.get(at..)?, c);
+        let left = text.get(at..)?;
+        let forms = forms(left, c);
         match forms[..] {
-            [] => return None,
+            [] => return (is_cut && may_go_on(left, c)).then_some(text.len()),
             [one] => at += one,
             // `%25` may be a percent sign that is encoded, or one that is not.
             _ => {
-                let longest =
-                    forms.iter().filter_map(|form| Some(at + form + length(&text[at + form..], rest.as_str())?));
+                let longest = forms
+                    .iter()
+                    .filter_map(|form| Some(at + form + length(&text[at + form..], rest.as_str(), is_cut)?));
                 return longest.max();
             }
         }
     }
     Some(at)
+}
+
+/// Whether this may be the first part of a form of the character, the other lying behind the text's end.
+fn may_go_on(left: &[u8], c: char) -> bool {
+    // The longest are pairs of `\u` with some backslashes, and `%25F0%259F…`.
+    const LONGEST: usize = 24;
+    let mut utf8 = [0; 4];
+    let is_begun = c.encode_utf8(&mut utf8).as_bytes().starts_with(left);
+    is_begun
+        || (left.len() < LONGEST && left.first().is_some_and(|first| b"%\\&".contains(first)) && !left.contains(&b' '))
 }
 
 /// How long a character is at the beginning of the text, in each form in which it may stand there.
@@ -139,8 +148,13 @@ mod tests {
 
     use super::*;
 
+    fn in_text(text: &str, secrets: &[&str], is_cut: bool) -> String {
+        let secrets: Vec<_> = secrets.iter().map(|secret| (*secret).to_owned()).collect();
+        String::from_utf8_lossy(&hide(text.as_bytes().to_vec(), &secrets, is_cut)).into_owned()
+    }
+
     fn of(text: &str, secrets: &[&str]) -> String {
-        hidden(text, &secrets.iter().map(|secret| (*secret).to_owned()).collect::<Vec<_>>())
+        in_text(text, secrets, false)
     }
 
     #[test]
@@ -176,7 +190,29 @@ mod tests {
         assert_eq!(of("nothing", &[]), "nothing");
     }
 
+    #[test]
+    fn a_secret_that_the_end_cuts_in_two_is_hidden_as_well() {
+        let cut = |text: &str| in_text(text, &["s3cr/t-token"], true);
+        for end in
+            ["s3", "s3cr/t-toke", "s3cr%", "s3cr%2", "s3cr%252", r"s3cr\", r"s3cr\u00", "s3cr&#x2", "s3cr/t-token"]
+        {
+            assert_eq!(cut(&format!("no {end}")), "no HIDDEN", "{end}");
+            assert_eq!(cut(&format!("{end} no")), format!("{} no", of(end, &["s3cr/t-token"])), "{end}");
+        }
+        assert_eq!(cut("nobody knows"), "nobody knowHIDDEN", "it may begin with this letter");
+        assert_eq!(cut("nobody"), "nobody");
+        // Half of a character.
+        let half = hide([b"no ", &"\u{e9}t\u{e9}".as_bytes()[..4]].concat(), &["\u{e9}t\u{e9}".to_owned()], true);
+        assert_eq!(half, b"no HIDDEN");
+    }
+
     proptest! {
+        #[test]
+        fn a_cut_text_shows_no_half(before in "[x-z ]{0,6}", secret in "[a-f/+=]{4,12}", keep in 1usize..12) {
+            let half: String = secret.chars().take(keep).collect();
+            prop_assert_eq!(in_text(&format!("{before}{half}"), &[&secret], true), format!("{before}HIDDEN"));
+        }
+
         #[test]
         fn texts_around_it_stay_as_they_are(before in "[x-z%\\\\&+ ]{0,6}", secret in "[a-f/+=%&\\\\]{4,12}", after in "[x-z]{0,6}") {
             let shown = of(&format!("{before}{secret}{after}"), &[&secret]);

@@ -3,6 +3,7 @@
 mod children;
 mod examples;
 mod failed;
+mod fields;
 mod incremental;
 mod killed;
 mod paging;

@@ -70,8 +70,12 @@ fn config_path(argument: Option<PathBuf>, environment: &Environment) -> PathBuf 
 }
 
 async fn files(console: &Console, config: Result<Config>, stream: &str) -> Result<u8> {
-    for file in pipeline::files(&config?, stream).await? {
+    let files = pipeline::files(&config?, stream).await?;
+    for file in &files {
         console.print(&format!("{file}\n"));
+    }
+    if files.is_empty() {
+        tracing::warn!(stream, "no file is live: what was read had no rows");
     }
     Ok(0)
 }

@@ -309,18 +309,25 @@ fn in_words(data_type: &DataType) -> String {
 }
 
 /// The live parts of the streams that `wanted` names: one stream, or a section with all of its streams. As absolute paths
-/// or URLs. The configuration may have been loaded only to look: what is needed is the destination's own section.
+/// or URLs; none where they were read to their end, and had no rows. The configuration may have been loaded only to look: what is needed
+/// is the destination's own section.
 pub async fn files(config: &Config, wanted: &str) -> Result<Vec<String>> {
     names::refuse_strangers(config, &[wanted.to_owned()])?;
     let sections = || config.streams.iter().filter(|section| may_name(wanted, section));
-    let (mut files, mut others) = (Vec::new(), Vec::new());
+    let (mut files, mut others, mut was_read) = (Vec::new(), Vec::new(), false);
     for section in sections() {
         let place = place_to_look(config, section)?;
         for id in streams_there(config, &*place, section, wanted).await? {
-            files.extend(place.files(&id).await?);
+            let live = place.files(&id).await?;
+            if live.is_empty()
+                && let Some(newest) = place.last(&id, None).await?
+            {
+                was_read |= newest.complete || newest.generations.live().is_some();
+            }
+            files.extend(live);
         }
     }
-    if !files.is_empty() {
+    if was_read || !files.is_empty() {
         return Ok(files);
     }
     for section in sections().filter(|section| has_several(section)) {

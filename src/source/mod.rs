@@ -21,7 +21,7 @@ pub mod pattern;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "rest")]
-mod rest;
+pub mod rest;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 

@@ -1,6 +1,7 @@
 //! Which fields of documents are kept.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use super::bson::{Element, Elements, Torn, Value, kind};
 use crate::source::Selection;
@@ -21,6 +22,15 @@ impl Chosen {
 
     pub fn is_all(&self) -> bool {
         self.only.is_none() && self.except.is_empty()
+    }
+
+    /// The fields at a document's top that the paths lead into, each once, in their order; none where all there are.
+    pub fn tops(&self) -> Vec<String> {
+        let is_left_out = |path: &str| self.except.iter().any(|except| is_within(path, except));
+        let paths = self.only.iter().flatten().filter(|path| !is_left_out(path));
+        let tops = paths.map(|path| path.split_once('.').map_or(path.as_str(), |(top, _)| top));
+        let mut seen = BTreeSet::new();
+        tops.filter(|top| seen.insert(*top)).map(str::to_owned).collect()
     }
 
     /// The document without what is not kept.
@@ -167,5 +177,13 @@ mod tests {
         check(Some(&["a"]), &["a.b"], r#"{"a":{"c":2}}"#);
         check(None, &["a.b", "l.c", "d"], r#"{"_id":1,"a":{"c":2},"l":[{"b":1},3]}"#);
         check(None, &["a"], r#"{"_id":1,"l":[{"b":1,"c":2},3],"d":4}"#);
+    }
+
+    #[test]
+    fn columns_are_the_fields_at_the_top() {
+        let only = owned(&["d", "a.b", "_id", "a.c.d", "e.f"]);
+        let chosen = Chosen { only: Some(only), except: owned(&["a.b", "e"]) };
+        assert_eq!(chosen.tops(), ["d", "_id", "a"]);
+        assert!(Chosen { except: owned(&["a"]), ..Chosen::default() }.tops().is_empty());
     }
 }

@@ -1,9 +1,10 @@
 //! BSON of JSON texts, one after the other, as APIs send them: plain JSON, with numbers that are exact. [`write`](super::write) knows
 //! Extended JSON too, and is for single texts.
 //!
-//! - Numbers are the smallest of int32, int64, double, Decimal128 that holds them exactly, and else the text that they are
-//!   ([`number`]).
-//! - Names that an object has twice stay twice: readers of documents take the first.
+//! - Numbers are the smallest of int32, int64, double, Decimal128 that holds them exactly, and else the text that they are; a double
+//!   is exact too where it was written with up to 17 digits ([`number`]).
+//! - Names that an object has twice stay twice: readers of documents take the first. To take the last, as many parsers do, every object's
+//!   names would have to be compared.
 //! - Texts are taken as they are, UTF-8 or not, and half a surrogate pair becomes the three bytes that it would have in UTF-8, which are
 //!   none. What becomes of either is what [`InvalidText`](super::InvalidText) says: an error, where nothing is set.
 //! - What is no object becomes one: `7` is `{"value": 7}`.

@@ -24,16 +24,21 @@ pub struct Columns {
     known: Known,
     pub table: Arc<Table>,
     records: Records,
+    /// What earlier documents had is known.
+    pub is_known: bool,
+    /// There have been rows without anything in a column.
+    is_bare: bool,
 }
 
 impl Columns {
     pub fn of(name: &str, settings: &Settings, state: &Json) -> Result<Self> {
         let mut known = Known::of(state)?;
-        for name in settings.named.iter().filter(|name| *name != REST) {
+        let is_known = schema::has_columns(&known.fields) || known.rest;
+        for name in settings.named.iter().chain(&settings.order).filter(|name| *name != REST) {
             known.fields.entry(name);
         }
         let (table, records) = (schema::table(name, Vec::new(), None, true), Records::of(&known.fields));
-        let mut this = Self { known, table: Arc::new(table), records };
+        let mut this = Self { known, table: Arc::new(table), records, is_known, is_bare: false };
         this.table = Arc::new(this.next(settings));
         Ok(this)
     }
@@ -94,14 +99,20 @@ impl Columns {
     }
 
     fn next(&self, settings: &Settings) -> Table {
-        let is_named = |name: &str| settings.named.iter().any(|named| named == name);
         let names = self.known.fields.iter().enumerate();
         let mut columns: Vec<ArrowField> =
-            names.filter_map(|(place, (name, _))| self.known.column(place, is_named(name))).collect();
+            names.filter_map(|(place, (name, _))| self.known.column(place, self.is_named(name, settings))).collect();
         if self.known.rest {
             columns.push(field::with_others(field::json(REST)));
         }
         schema::table(&self.table.name, columns, settings.key.as_deref(), true)
+    }
+
+    /// Whether a field is a column though no document has had anything there.
+    fn is_named(&self, name: &str, settings: &Settings) -> bool {
+        let is_in = |names: &[String]| names.iter().any(|named| named == name);
+        let is_bare = || self.is_bare && !self.known.rest && !schema::has_columns(&self.known.fields);
+        is_in(&settings.named) || (is_in(&settings.order) && is_bare())
     }
 
     /// The rows of documents, of [`Columns::table`] as it is then.
@@ -150,12 +161,16 @@ impl Columns {
     }
 
     fn finish(&mut self, rows: usize, rest: Rest, settings: &Settings) -> Result<RecordBatch, Failure> {
+        if self.table.schema.fields().is_empty() && !settings.order.is_empty() {
+            self.is_bare = true;
+            self.table = Arc::new(self.next(settings));
+        }
         let mut arrays = self.records.arrays()?.into_iter();
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.table.schema.fields().len());
         for (name, field) in self.known.fields.iter() {
             if field.shape != Shape::Nothing {
                 columns.extend(arrays.next());
-            } else if settings.named.iter().any(|named| named == name) {
+            } else if self.is_named(name, settings) {
                 columns.push(new_null_array(&DataType::Utf8, rows));
             }
         }

@@ -73,6 +73,7 @@ pub fn settings(section: &Section, key: Option<String>, named: Vec<String>) -> R
             _ => InvalidText::Fail,
         },
         named,
+        order: Vec::new(),
         most_columns: usize::try_from(section.integer("most_columns")?).unwrap_or(usize::MAX),
     })
 }

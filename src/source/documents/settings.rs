@@ -15,6 +15,9 @@ pub struct Settings {
     pub defaults: Option<Vec<u8>>,
     /// Of [`Schema::Infer`]: these are columns in this order, whether or not any document has them; where empty, those that come.
     pub named: Vec<String>,
+    /// The same of names whose columns have no type before a document has anything there: till then they are none, but for rows that
+    /// would have no column at all.
+    pub order: Vec<String>,
     /// Of [`Schema::Infer`]: more columns than this are not made.
     pub most_columns: usize,
 }

@@ -117,6 +117,15 @@ impl Documents {
         }
     }
 
+    /// Whether it is known of which columns the table is before a document comes: they are declared, or documents before had them.
+    pub fn is_known(&self) -> bool {
+        match &self.columns {
+            Columns::Infer(columns) => columns.is_known,
+            Columns::Declared(_) => true,
+            Columns::Document(columns) => columns.is_known(),
+        }
+    }
+
     /// How many documents a batch may have: columns that most of them lack take room too.
     pub fn most_rows(&self) -> usize {
         const ROOM: usize = 8 << 20;

@@ -1,6 +1,7 @@
 //! Documents through tables: what is in them is what the documents say.
 
 mod declared;
+mod order;
 mod texts;
 
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use super::bson::{self, Elements, Value};
 use super::decimal::Decimal;
 use super::json::{self as text, Form};
 use super::write::{self, Dialect};
-use super::{Documents, REST, Settings};
+use super::{Documents, REST, Schema, Settings};
 use crate::record::{Table, field};
 
 fn settings() -> Settings {

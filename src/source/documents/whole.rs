@@ -38,6 +38,11 @@ impl Columns {
         self.known.state()
     }
 
+    /// Whether the key's column has its type.
+    pub fn is_known(&self) -> bool {
+        self.key.is_none() || schema::has_columns(&self.known.fields)
+    }
+
     /// Makes the key's column wide enough.
     pub fn observe<'a>(&mut self, documents: impl IntoIterator<Item = &'a [u8]>) -> Result<(), Fault> {
         let (mut is_wider, mut found) = (false, Ok(()));

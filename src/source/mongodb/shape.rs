@@ -1,24 +1,15 @@
 //! What becomes of documents, by the keys of a stream.
 
-use std::collections::BTreeSet;
-
 use super::config;
 use super::id::ID;
 use crate::config::Section;
 use crate::error::Result;
 use crate::source::Selection;
-use crate::source::documents::{Settings, keys};
-
-/// The paths that the stream reads, in its order; all there are where `None`.
-pub fn fields(selection: &Selection) -> Option<Vec<String>> {
-    let columns = selection.columns.as_ref()?;
-    Some(columns.iter().filter(|path| selection.takes_column(path)).cloned().collect())
-}
+use crate::source::documents::{Chosen, Settings, keys};
 
 /// What becomes of a stream's documents.
 pub fn settings(selection: &Selection) -> Result<Settings> {
     let section = &selection.section;
-    let fields = fields(selection);
     let key = match selection.primary_key.as_slice() {
         [] => ID,
         [one] => one.as_str(),
@@ -28,23 +19,16 @@ pub fn settings(selection: &Selection) -> Result<Settings> {
                 .hint("Leave it out for `_id`."));
         }
     };
-    let mut named = tops(fields.iter().flatten().map(String::as_str));
-    let has_key = match &fields {
+    let mut named = Chosen::of_selection(selection).tops();
+    let has_key = match &selection.columns {
         Some(_) => named.iter().any(|name| name == key),
         None => selection.takes_column(key),
     };
     // A collection without documents is a table all the same.
-    if fields.is_none() && has_key {
+    if selection.columns.is_none() && has_key {
         named.push(key.to_owned());
     }
     keys::settings(section, has_key.then(|| key.to_owned()), named)
-}
-
-/// The fields at a document's top that paths lead into.
-fn tops<'a>(paths: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    let mut seen = BTreeSet::new();
-    let top = |path: &'a str| path.split_once('.').map_or(path, |(top, _)| top);
-    paths.into_iter().map(top).filter(|top| seen.insert(*top)).map(str::to_owned).collect()
 }
 
 /// Checks what single keys of a stream do not tell.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::iter;
 use std::sync::Arc;
 
-use super::body::Batch;
+use super::body::{self, Batch};
 use super::endpoint::Endpoint;
 use super::filter::Filter;
 use super::records::{Records, Seen};
@@ -12,7 +12,7 @@ use super::transport::Answer;
 use crate::error::{Error, Result};
 use crate::record::{Event, Rows};
 use crate::source::BATCH_BYTES;
-use crate::source::documents::bson::{self, kind};
+use crate::source::documents::bson::{self, Torn, kind};
 use crate::source::documents::chosen;
 use crate::source::documents::{Chosen, Documents};
 use crate::source::feed::{Outlet, Stop};
@@ -45,11 +45,7 @@ impl Delivery {
 
     /// Says which columns there are, where any is known.
     pub async fn announce(&self, outlet: &Outlet) -> Result<(), Stop> {
-        // A table that has no columns yet is none: its files could not be read.
-        if self.documents.table().schema.fields().is_empty() {
-            return Ok(());
-        }
-        outlet.send(Event::Rows(Rows::none(self.documents.table().clone()))).await.map_err(Stop::from)
+        announce(&self.documents, outlet).await
     }
 
     /// Takes a page's records.
@@ -65,12 +61,28 @@ impl Delivery {
         }
     }
 
-    /// Has the columns know the first records of a page.
-    pub async fn observe(&mut self, answer: Answer) -> Result<()> {
+    /// Has the columns know the first records of a page. What it returns are sentences about what keys name and none of them has.
+    pub async fn observe(&mut self, answer: Answer) -> Result<Vec<String>> {
         Records::of(answer, &self.endpoint)?.read(&mut self.batch).await?;
         let whole = |record| with(Cow::Borrowed(record), &self.added);
-        let records: Vec<_> = self.batch.records().map(whole).collect::<Result<_>>()?;
-        self.documents.observe(records.iter().map(|record| &**record))
+        let wholes: Vec<_> = self.batch.records().map(whole).collect::<Result<_>>()?;
+        let kept = |record| with(self.chosen.of(record).map_err(broken)?, &self.added);
+        let kept: Vec<_> = self.batch.records().map(kept).collect::<Result<_>>()?;
+        self.documents.observe(kept.iter().map(|record| &**record))?;
+        let cursor = self.endpoint.incremental.iter().map(|settings| ("cursor", settings.cursor.clone()));
+        let is_absent = |path: &str| wholes.iter().all(|record| body::text(record, path).is_none());
+        let mut absent: Vec<_> = cursor.filter(|(_, path)| is_absent(path)).collect();
+        for top in self.chosen.tops() {
+            if !has_any(&kept, &top)? {
+                absent.push(("fields", top));
+            }
+        }
+        let count = kept.len();
+        let note = |(key, path)| match count {
+            1 => format!("The first record has nothing at `{path}`, which `{key}` names."),
+            _ => format!("None of the first {count} records has anything at `{path}`, which `{key}` names."),
+        };
+        Ok(absent.into_iter().filter(|_| count > 0).map(note).collect())
     }
 
     /// Hands on the records that are at hand.
@@ -87,7 +99,7 @@ impl Delivery {
                 self.filter.turn();
             }
             let added = pages.peek().map_or(&[][..], |page| &page.added);
-            let chosen = self.chosen.of(record).map_err(|_| Error::bug("a record is no BSON"))?;
+            let chosen = self.chosen.of(record).map_err(broken)?;
             if added.is_empty() {
                 if self.filter.keeps(record)? {
                     kept.push(chosen);
@@ -112,12 +124,34 @@ impl Delivery {
     }
 }
 
+/// Says which columns there are, where they are known. A table whose columns its records are to tell is none yet: its files would have
+/// other columns, or none.
+pub async fn announce(documents: &Documents, outlet: &Outlet) -> Result<(), Stop> {
+    match documents.is_known() {
+        true => outlet.send(Event::Rows(Rows::none(documents.table().clone()))).await.map_err(Stop::from),
+        false => Ok(()),
+    }
+}
+
+/// Whether any record has anything in a field.
+fn has_any(records: &[Cow<'_, [u8]>], name: &str) -> Result<bool> {
+    for record in records {
+        if bson::field(record, name).map_err(broken)?.is_some_and(|value| !value.is_null()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn broken(_: Torn) -> Error {
+    Error::bug("a record is no BSON")
+}
+
 /// A record with fields more. One that it has itself stays as it is.
 fn with<'r>(record: Cow<'r, [u8]>, added: &[(String, String)]) -> Result<Cow<'r, [u8]>> {
     if added.is_empty() {
         return Ok(record);
     }
-    let broken = |_| Error::bug("a record is no BSON");
     let mut out = Vec::with_capacity(
         record.len() + added.iter().map(|(name, value)| name.len() + value.len() + 7).sum::<usize>(),
     );

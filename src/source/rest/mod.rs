@@ -9,7 +9,7 @@ mod again;
 mod ahead;
 mod asking;
 mod auth;
-mod body;
+pub mod body;
 mod children;
 mod config;
 mod delivery;
@@ -31,7 +31,7 @@ mod secrets;
 mod sieve;
 mod signed_link;
 mod target;
-mod transport;
+pub mod transport;
 mod verdict;
 mod via;
 mod windows;
@@ -67,7 +67,7 @@ use super::{
 };
 use crate::config::Section;
 use crate::error::{Error, Result};
-use crate::record::{Checkpoint, Event, Mode, Position, Range, Rows, Table};
+use crate::record::{Checkpoint, Event, Mode, Position, Range};
 
 /// The registration.
 pub const MAKER: Maker = Maker {
@@ -189,17 +189,19 @@ impl Rest {
                     .error("primary_key", "names several fields: records are told apart by one"));
             }
         };
-        let named = selection.columns.clone().unwrap_or_default();
-        let settings = documents::keys::settings(&selection.section, key, named)?;
+        let settings = documents::Settings {
+            order: Chosen::of_selection(selection).tops(),
+            ..documents::keys::settings(&selection.section, key, Vec::new())?
+        };
         let known = after.map_or(&Value::Null, |checkpoint| Filter::columns(&checkpoint.state));
         Documents::of(&selection.output_name(stream.table()), settings, known)
     }
 }
 
 /// A load without rows.
-async fn nothing(table: Arc<Table>, outlet: &Outlet) -> Result<()> {
+async fn nothing(documents: Documents, outlet: &Outlet) -> Result<()> {
     let end = Position::new(json!({ "nothing": true }));
-    if outlet.send(Event::Rows(Rows::none(table))).await.is_ok() {
+    if delivery::announce(&documents, outlet).await.is_ok() {
         // Nobody listens any more: then nobody wants to know.
         let _ = outlet.send(Event::Checkpoint(end.into())).await;
     }
@@ -299,8 +301,8 @@ impl Source for Rest {
             Asked::Failed(failure) => return Err(failure.error(&request)),
             Asked::Nothing => notes.push("The first page has nothing, by `ignore_when`.".to_owned()),
             Asked::Page(answer, envelope) => {
-                delivery.observe(*answer).await?;
                 notes.push(format!("The first page has {} records; columns are as these have them.", envelope.records));
+                notes.extend(delivery.observe(*answer).await?);
             }
         }
         Ok(Description { table: delivery.documents.table().clone(), notes })
@@ -330,8 +332,8 @@ impl Source for Rest {
 
     async fn open(&self, stream: &Stream, after: Option<&Checkpoint>) -> Result<Box<dyn Reader>> {
         let Some((endpoint, now)) = self.opened(stream, stream.range.as_ref())? else {
-            let table = self.documents(stream, None)?.table().clone();
-            return Ok(feed::from_task(|outlet| async move { nothing(table, &outlet).await }));
+            let documents = self.documents(stream, None)?;
+            return Ok(feed::from_task(|outlet| async move { nothing(documents, &outlet).await }));
         };
         let Some((reached, filter)) = begin(&endpoint, stream, after, now)? else {
             return match after.cloned() {

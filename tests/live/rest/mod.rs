@@ -3,6 +3,7 @@
 mod children;
 mod examples;
 mod failed;
+mod fields;
 mod incremental;
 mod killed;
 mod paging;
@@ -32,9 +33,12 @@ fn config(server: &Server, source: &str, stream: &str) -> String {
     )
 }
 
-/// Whether anything was published.
+/// Whether anything is live.
 fn has_files(folder: &Folder) -> bool {
-    folder.start("files api").end().code == Some(0)
+    match folder.start("files api").end().code {
+        Some(0) => !folder.live_files("api").is_empty(),
+        _ => false,
+    }
 }
 
 /// The lines of the live files.

@@ -1,12 +1,15 @@
-//! Numbers of JSON, none of which loses a digit.
+//! Numbers of JSON, none of which loses a digit that says anything.
 //!
 //! | a number | is |
 //! |---|---|
 //! | without fraction and exponent, of 32 or 64 bits | int32, int64 |
 //! | the same, larger, of at most 34 digits | Decimal128 |
 //! | with a fraction or an exponent, and what a double writes that is nearest to it is the same number | double |
+//! | the same, of at most 17 digits, and that double writes the same number with so many digits | double |
 //! | another, of at most 34 digits and an exponent that a decimal has | Decimal128 |
 //! | any other | text, as it stands |
+
+use std::io::Write as _;
 
 use super::super::bson::kind;
 use super::super::decimal::Decimal;
@@ -18,6 +21,10 @@ pub const MOST_DIGITS: u32 = 34;
 
 /// So many digits are the same number after a double has had them, wherever their point stands in this range.
 const SAFE_DIGITS: usize = 15;
+
+/// With so many digits no two doubles are the same number. Many programs write each with all of them (`%.17g`): 0.1 as
+/// `0.10000000000000001`.
+const DOUBLE_DIGITS: u32 = 17;
 
 /// Powers of ten that are doubles.
 const POWERS: [f64; 23] = [
@@ -114,12 +121,11 @@ fn long(out: &mut Vec<u8>, digits: &[u8]) -> u8 {
 fn other(out: &mut Vec<u8>, number: &[u8]) -> u8 {
     let text = std::str::from_utf8(number).unwrap_or_default();
     let exact = Exact::of(text);
-    if let Some(double) = text.parse().ok().filter(|double: &f64| double.is_finite()) {
-        let is_same = exact.is_some() && Exact::of(zmij::Buffer::new().format_finite(double)) == exact;
-        if is_same {
-            out.extend_from_slice(&double.to_le_bytes());
-            return kind::DOUBLE;
-        }
+    if let (Some(exact), Some(double)) = (exact, text.parse().ok().filter(|double: &f64| double.is_finite()))
+        && (Exact::of(zmij::Buffer::new().format_finite(double)) == Some(exact) || exact.is_written_by(double))
+    {
+        out.extend_from_slice(&double.to_le_bytes());
+        return kind::DOUBLE;
     }
     // As it is written, since trailing zeros say how exact it is; without them where they are too many.
     let decimal = Decimal::parse(text).or_else(|| exact?.decimal());
@@ -174,6 +180,23 @@ impl Exact {
         }
         let exponent = if digits == 0 { 0 } else { exponent + i64::from(zeros) };
         Some(Self { is_negative: text.starts_with('-'), digits, exponent })
+    }
+
+    /// Whether a double is this number where it is written with as many digits, and these are not more than it has.
+    fn is_written_by(self, double: f64) -> bool {
+        // Sign, point, exponent and all.
+        const ROOM: usize = 32;
+        let count = self.digits.checked_ilog10().map_or(1, |log| log + 1);
+        if count > DOUBLE_DIGITS {
+            return false;
+        }
+        let mut text = [0; ROOM];
+        let mut rest = &mut text[..];
+        if write!(rest, "{double:.*e}", count as usize - 1).is_err() {
+            return false;
+        }
+        let length = ROOM - rest.len();
+        std::str::from_utf8(&text[..length]).is_ok_and(|text| Exact::of(text) == Some(self))
     }
 
     fn decimal(self) -> Option<Decimal> {

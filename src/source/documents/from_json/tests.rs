@@ -35,6 +35,14 @@ fn number(text: &str) -> (&'static str, String) {
     }
 }
 
+/// Whether a double, as it is written shortest, is a number: so, or where it is written with as many digits, of at most 17.
+fn is_written_by(double: &str, number: &str) -> bool {
+    let (wanted, double) = (exact(number), double.parse::<f64>().unwrap());
+    let count = wanted.1.len();
+    exact(&format!("{double:e}")) == wanted
+        || ((1..=17).contains(&count) && exact(&format!("{double:.*e}", count - 1)) == wanted)
+}
+
 #[test]
 fn numbers_are_the_smallest_that_are_exact() {
     let many = "1".repeat(35);
@@ -59,9 +67,23 @@ fn numbers_are_the_smallest_that_are_exact() {
         ("1e3", "double"),
         ("123456789012345.6", "double"),
         ("0.30000000000000004", "double"),
-        ("59.913868800000003", "decimal"),
         ("5e-324", "double"),
-        ("4.94e-324", "decimal"),
+        // One digit is all that tells this one from others, and three are what it writes with three.
+        ("4.94e-324", "double"),
+        ("4.95e-324", "decimal"),
+        // `%.17g`, and numbers beside those that it writes.
+        ("0.10000000000000001", "double"),
+        ("-0.10000000000000001", "double"),
+        ("59.913868800000003", "double"),
+        ("2.2250738585072014e-308", "double"),
+        ("0.10000000000000002", "double"),
+        ("0.10000000000000004", "decimal"),
+        ("0.100000000000000006", "decimal"),
+        ("0.1000000000000000055511151231257827", "decimal"),
+        // Halfway between two of 17 digits: the even one is what is written.
+        ("562949953421312.12", "double"),
+        ("562949953421312.13", "decimal"),
+        ("562949953421312.125", "decimal"),
         ("1.7976931348623157e308", "double"),
         ("1e309", "decimal"),
         ("1e-400", "decimal"),
@@ -77,6 +99,7 @@ fn numbers_are_the_smallest_that_are_exact() {
         assert_eq!(found, kind, "{text}");
         match kind {
             "text" => assert_eq!(value, text),
+            "double" => assert!(is_written_by(&value, text), "{text}"),
             _ => assert_eq!(exact(&value), exact(if text == "-0" { "0" } else { text }), "{text}"),
         }
     }
@@ -180,9 +203,11 @@ fn assert_same(tree: &Tree, text: &str) {
             members.iter().for_each(|(name, value)| assert_same(value, texts[name].get()));
         }
         Tree::Number(of) => {
+            let is_double = |text: &str| text.contains(['.', 'e', 'E']);
             let digits = match text.as_bytes()[0] {
                 b'{' => serde_json::from_str::<BTreeMap<String, String>>(text).unwrap()["$numberDecimal"].clone(),
                 b'"' => serde_json::from_str(text).unwrap(),
+                _ if is_double(text) => return assert!(is_written_by(text, of), "{of}: {text}"),
                 _ => text.to_owned(),
             };
             assert_eq!(exact(&digits), exact(if of == "-0" { "0" } else { of }), "{of}");
@@ -194,12 +219,32 @@ proptest! {
     #[test]
     fn no_number_loses_a_digit(text in tree::number()) {
         let (kind, value) = number(&text);
-        prop_assert_eq!(exact(&value), exact(if text == "-0" { "0" } else { &text }), "{}", text);
+        match kind {
+            "double" => prop_assert!(is_written_by(&value, &text), "{}", text),
+            _ => prop_assert_eq!(exact(&value), exact(if text == "-0" { "0" } else { &text }), "{}", text),
+        }
         // A decimal is there only where nothing smaller does.
         if kind == "decimal" || kind == "text" {
             prop_assert!(text.parse::<i64>().is_err());
             let nearest = format!("{:e}", text.parse::<f64>().unwrap());
-            prop_assert!(!text.contains(['.', 'e', 'E']) || nearest == "inf" || exact(&nearest) != exact(&text));
+            let is_whole = !text.contains(['.', 'e', 'E']);
+            prop_assert!(is_whole || nearest.ends_with("inf") || !is_written_by(&nearest, &text), "{}", text);
+        }
+    }
+
+    /// However many digits of a double are written, no number becomes text for it.
+    #[test]
+    fn what_a_double_writes_is_a_double(bits in any::<u64>(), digits in 1..=17usize) {
+        let double = f64::from_bits(bits);
+        prop_assume!(double.is_finite());
+        let (kind, value) = number(&format!("{double:.16e}"));
+        prop_assert_eq!((kind, value.parse::<f64>().unwrap().to_bits()), ("double", bits));
+        // With fewer it may be another double, which writes the same.
+        let fewer = format!("{double:.*e}", digits - 1);
+        if fewer.parse::<f64>().unwrap().is_finite() {
+            let (kind, value) = number(&fewer);
+            let value = value.parse::<f64>().unwrap();
+            prop_assert_eq!((kind, format!("{value:.*e}", digits - 1)), ("double", fewer));
         }
     }
 

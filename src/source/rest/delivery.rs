@@ -82,8 +82,8 @@ impl Delivery {
                     read.await.map_err(|panic| Error::bug(format!("reading an answer ended: {panic}")))?;
                 ended
             };
-            if let (Some(field), Some(record)) = (&self.endpoint.keyset_field, self.batch.last()) {
-                last_key = body::text(record, field);
+            if let (Some(field), Some(record)) = (self.endpoint.paging.key(), self.batch.last()) {
+                last_key = field.text(record);
             }
             self.batch.records().skip(before).for_each(|record| hasher.write(record));
             let ended = ended.map_err(unreadable)?.is_some();

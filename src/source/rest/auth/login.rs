@@ -15,10 +15,9 @@ use super::place::Place;
 use super::renewed::{Fetch, Fetched};
 use super::secret::Secret;
 use crate::error::{Error, Result};
+use crate::source::rest::body::{self, Format, Found, Path, Wanted};
 use crate::source::rest::request::Request;
-use crate::source::rest::transport::{Answer, Broken, Transport, What};
-
-const LONGEST_ANSWER: usize = 1 << 20;
+use crate::source::rest::transport::{Answer, Body, Broken, Transport, What};
 
 pub struct Login {
     pub url: Url,
@@ -50,8 +49,8 @@ pub enum How {
 /// Where in the answer the token is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Token {
-    /// The names on the way to it in a JSON body; numbers in lists.
-    Body(Vec<String>),
+    /// Its path in a JSON body.
+    Body(Path),
     Header(HeaderName),
     Cookie(String),
 }
@@ -118,7 +117,7 @@ impl Login {
             });
         }
         let found = match &self.token {
-            Token::Body(path) => answer.body.head(LONGEST_ANSWER).ok().and_then(|body| at(&body, path)),
+            Token::Body(path) => at(&answer.body, path),
             Token::Header(name) => answer.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned),
             Token::Cookie(name) => {
                 let cookies = answer.headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
@@ -139,7 +138,7 @@ impl Login {
 impl Token {
     fn shown(&self) -> String {
         match self {
-            Token::Body(path) => format!("`{}`", path.join(".")),
+            Token::Body(path) => format!("`{path}`"),
             Token::Header(name) => format!("the header `{name}`"),
             Token::Cookie(name) => format!("the cookie `{name}`"),
         }
@@ -159,15 +158,10 @@ fn failed(broken: &Broken) -> Result<Error> {
 }
 
 /// The text, or the number, at a path of a JSON document.
-fn at(body: &[u8], path: &[String]) -> Option<String> {
-    let document: Value = serde_json::from_slice(body).ok()?;
-    let step = |value: &Value, name: &String| match value {
-        Value::Array(list) => list.get(name.parse::<usize>().ok()?).cloned(),
-        value => value.get(name).cloned(),
-    };
-    match path.iter().try_fold(document, |value, name| step(&value, name))? {
-        Value::String(text) => Some(text),
-        Value::Number(number) => Some(number.to_string()),
+fn at(body: &Body, path: &Path) -> Option<String> {
+    let wanted = Wanted::new(Path::root(), vec![path.clone()]).ok()?;
+    match body::look(body, Format::Json, &wanted).ok()?.values.pop()? {
+        Found::Text(text) | Found::Number(text) => Some(text),
         _ => None,
     }
 }

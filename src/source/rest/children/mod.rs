@@ -14,7 +14,7 @@ pub use self::keys::KEYS;
 pub use self::templates::Templates;
 use super::ahead::Ahead;
 use super::asking::{Asked, Asker};
-use super::body::{self, Batch};
+use super::body::{self, Batch, Field};
 use super::delivery::Seen;
 use super::endpoint::Endpoint;
 use super::pages::{Page, unreadable};
@@ -32,8 +32,8 @@ pub type Parent = Vec<String>;
 pub struct Children {
     /// The stream of the parents.
     of: String,
-    /// The fields of a parent, as paths.
-    fields: Vec<String>,
+    /// The fields of a parent.
+    fields: Vec<Field>,
     /// The columns that have their values.
     pub columns: Vec<String>,
     parents: Arc<Endpoint>,
@@ -56,7 +56,12 @@ impl Children {
         let mut fields = Vec::new();
         for one in &named {
             match one.strip_prefix(of).and_then(|rest| rest.strip_prefix('.')).filter(|field| !field.is_empty()) {
-                Some(field) => fields.push(field.to_owned()),
+                Some(field) => {
+                    fields.push(
+                        Field::parse(field)
+                            .map_err(|problem| wrong(format!("names `{one}`, whose field {problem}")))?,
+                    );
+                }
                 None => return Err(wrong(format!("names `{one}` beside fields of {of}: all must be of one stream"))),
             }
         }
@@ -71,7 +76,7 @@ impl Children {
             return Err(wrong(format!("is of {of}, whose records come by reports: parents are read page by page")));
         }
         let path = parents.get("query").ok_or_else(|| wrong(format!("is of {of}, which has no `path`")))?;
-        let columns: Vec<_> = fields.iter().map(|field| format!("{of}_{}", field.replace('.', "_"))).collect();
+        let columns: Vec<_> = fields.iter().map(|field| format!("{of}_{}", field.name().replace('.', "_"))).collect();
         masking::refuse(section, "for_each", columns.iter().map(String::as_str))?;
         Ok(Some(Self {
             of: of.to_owned(),
@@ -125,7 +130,7 @@ impl Children {
             for record in batch.records() {
                 found.insert(self.parent(record)?);
                 hasher.write(record);
-                seen.last_key = self.parents.keyset_field.as_ref().and_then(|field| body::text(record, field));
+                seen.last_key = self.parents.paging.key().and_then(|field| field.text(record));
             }
             if found.len() > self.most {
                 return Err(Error::config(format!("{} has more than {} records (`max_parents`)", self.of, self.most))
@@ -139,8 +144,8 @@ impl Children {
     }
 
     fn parent(&self, record: &[u8]) -> Result<Parent> {
-        let value = |field: &String| {
-            body::text(record, field).filter(|text| !text.is_empty()).ok_or_else(|| {
+        let value = |field: &Field| {
+            field.text(record).filter(|text| !text.is_empty()).ok_or_else(|| {
                 Error::data(format!("a record of {} has nothing at `{field}`, which `for_each` names", self.of))
             })
         };

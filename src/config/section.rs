@@ -36,6 +36,8 @@ pub(super) struct Written {
     pub place: Place,
     /// The name of the key that was written, where it is another one than the key's own.
     pub alias: Option<&'static str>,
+    /// It is of `[DEFAULT]`, or of a section that this one refers to.
+    pub is_inherited: bool,
 }
 
 impl Written {
@@ -104,7 +106,14 @@ impl Section {
         if meant.key.family && !self.values.contains_key(&meant.name) {
             self.members.push(meant.name.clone());
         }
-        self.values.insert(meant.name.clone(), Written { text, place, alias: meant.alias });
+        self.values.insert(meant.name.clone(), Written { text, place, alias: meant.alias, is_inherited: false });
+    }
+
+    /// Notes that the value, if there is one, is not of this section alone.
+    pub(super) fn mark_inherited(&mut self, name: &str) {
+        if let Some(written) = self.values.get_mut(name) {
+            written.is_inherited = true;
+        }
     }
 
     pub(super) fn refuse(&mut self, name: &str, message: String) {
@@ -157,8 +166,8 @@ impl Section {
         let mut both = self.clone();
         both.names.add(&below.names);
         for (name, written) in &below.values {
-            if !both.refused.contains_key(name) {
-                both.values.entry(name.clone()).or_insert_with(|| written.clone());
+            if !both.says(name) {
+                both.values.insert(name.clone(), Written { is_inherited: true, ..written.clone() });
             }
         }
         let is_new = |name: &&String| !self.members.contains(name) && both.values.contains_key(*name);
@@ -208,6 +217,12 @@ impl Section {
     /// Whether the file says anything about the key.
     pub fn is_set(&self, key: &str) -> bool {
         self.values.contains_key(key)
+    }
+
+    /// Whether it says so in the section itself, and not in `[DEFAULT]` or in a section that this one refers to: those are of
+    /// several sections, and a key there need not be of use to each of them.
+    pub fn is_own(&self, key: &str) -> bool {
+        self.values.get(key).is_some_and(|written| !written.is_inherited)
     }
 
     /// The value, or the key's default, if there is either.

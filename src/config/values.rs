@@ -19,6 +19,7 @@ impl Loader<'_> {
         for item in defaults {
             if let Some(meant) = section.names().meant(&item.key).filter(|meant| !section.says(&meant.name)) {
                 self.value(&mut section, &meant, item);
+                section.mark_inherited(&meant.name);
             }
         }
         let is_missing = |name: &&str| {

@@ -77,6 +77,20 @@ fn refused(lines: &str, wanted: &str) {
 }
 
 #[test]
+fn what_a_section_says_itself_is_told_from_what_it_takes_over() {
+    let file = FILE.replace("path = shop\n", "path = shop\ndefault.a = x\n");
+    let text = format!("[DEFAULT]\ncolumns = a\nlimit = 3\n\n{file}table = t\nlimit = 4\n");
+    let section = load_with(&text, []).unwrap().streams[0].section.clone();
+    for (key, is_own) in [("table", true), ("record_limit", true), ("columns", false), ("default.a", false)] {
+        assert!(section.is_set(key) && section.is_own(key) == is_own, "{key}");
+    }
+    assert!(!section.is_own("chunk_rows"), "that is a default");
+    // A variable stands over the section's own key.
+    let config = load_with(&text, [("TIDEMARK_STREAM_ORDERS_COLUMNS", "b")]).unwrap();
+    assert!(config.streams[0].section.is_own("columns"));
+}
+
+#[test]
 fn members_of_a_family_come_in_the_files_order() {
     let lines = "table = t\ncolumn.Total = int\ndefault.event_name = unknown\nCOLUMN.a.b = text\ncolumn.total=text\n";
     let section = stream(&format!("{lines}default.at = ${{HERE}}\n")).unwrap().section;

@@ -1,5 +1,8 @@
 //! What a stream asks of its server: the keys of a `[stream]` section.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,7 +16,7 @@ use super::incremental::Incremental;
 use super::paging::Paging;
 use super::report::{Answers, Report};
 use super::request::{Params, Request};
-use super::rules::{Of, Rules};
+use super::rules::Rules;
 use super::target::Target;
 use crate::config::{Key, Section, Value};
 use crate::error::{Error, Result};
@@ -96,11 +99,7 @@ pub struct Endpoint {
     pub paging: Paging,
     /// Where the stream follows a cursor.
     pub incremental: Option<Incremental>,
-    /// The field of the last record that the next page begins behind.
-    pub keyset_field: Option<String>,
     pub wanted: Wanted,
-    /// The paths of [`Endpoint::wanted`], as they are written.
-    paths: Vec<String>,
     pub retry_when: Rules,
     pub fail_when: Rules,
     pub ignore_when: Rules,
@@ -124,8 +123,9 @@ pub struct Skip {
     pub most: usize,
 }
 
-/// Of `retry_when`, `fail_when`, `ignore_when` and `renew_when`.
-type AllRules = [Rules; 4];
+/// Of these keys.
+type AllRules = [Rules; RULE_KEYS.len()];
+const RULE_KEYS: [&str; 4] = ["retry_when", "fail_when", "ignore_when", "renew_when"];
 
 impl Endpoint {
     /// Of a stream's section; `base` is its server's URL.
@@ -133,12 +133,14 @@ impl Endpoint {
         let rules = |key: &str| {
             Rules::parse(section.get(key).unwrap_or_default()).map_err(|problem| section.error(key, problem))
         };
-        let rules = [rules("retry_when")?, rules("fail_when")?, rules("ignore_when")?, rules("renew_when")?];
+        let [retry, fail, ignore, renew] = RULE_KEYS.map(rules);
+        let rules = [retry?, fail?, ignore?, renew?];
         let children = Children::of(section, base)?;
         let request = request(section, base, path)?;
         let report = Report::of(section)?;
         let records = Path::parse(section.text("records")?).map_err(|problem| section.error("records", problem))?;
-        let paging = Paging::of(section)?;
+        // A report is one page, whatever its source says of other streams.
+        let paging = if report.is_some() { Paging::once() } else { Paging::of(section)? };
         let format = format(section)?;
         let of_page = match (&report, format) {
             // They are of what is asked on the way: a file of lines has nothing but records.
@@ -148,7 +150,6 @@ impl Endpoint {
         let page = Self::judging(section, (base, request.clone()), (format, records), (&paging, &[]), of_page)?;
         let report = report.map(|report| Self::answers(section, (base, request), &report, rules).map(|a| (report, a)));
         Ok(Self {
-            keyset_field: section.get("keyset_field").filter(|_| paging.is_by_key()).map(str::to_owned),
             incremental: (mode == Mode::Incremental).then(|| Incremental::of(section)).transpose()?,
             records_may_be_absent: section.text("records_absent")? == "empty",
             report: report.transpose()?,
@@ -169,10 +170,9 @@ impl Endpoint {
         for (key, path) in report.paths() {
             at(base, &path).map_err(|problem| section.error(key, problem))?;
         }
-        let judging = |values: &[&str], rules: AllRules| {
-            let (format, records) = (Format::Json, Path::root());
-            let paging = Paging::of(section)?;
-            Self::judging(section, (base, request.clone()), (format, records), (&paging, values), rules).map(Arc::new)
+        let judging = |values: &[(&'static str, &Path)], rules: AllRules| {
+            let (paged, of) = ((&Paging::once(), values), (Format::Json, Path::root()));
+            Self::judging(section, (base, request.clone()), of, paged, rules).map(Arc::new)
         };
         // Of a report that is not known, say, nothing is left out in silence.
         let of_status = [retry_when.clone(), fail_when.clone(), Rules::default(), renew_when.clone()];
@@ -187,31 +187,21 @@ impl Endpoint {
         section: &Section,
         (base, request): (&Url, Request),
         (format, records): (Format, Path),
-        (paging, values): (&Paging, &[&str]),
+        (paging, values): (&Paging, &[(&'static str, &Path)]),
         rules: AllRules,
     ) -> Result<Self> {
-        let of_rules = rules.iter().flat_map(Rules::of);
-        let of_rules = of_rules.filter_map(|of| if let Of::Body(path) = of { Some(path.as_str()) } else { None });
-        let wanted = paging.wanted().chain(values.iter().copied()).chain(of_rules);
-        let mut paths: Vec<String> = wanted.map(str::to_owned).collect();
-        paths.sort();
-        paths.dedup();
-        let parse = |path: &String| {
-            Path::parse(path).map_err(|problem| section.fault("records", format!("`{path}`: {problem}")))
-        };
-        let values = paths.iter().map(parse).collect::<Result<_>>()?;
-        let wanted = Wanted::new(records, values).map_err(|problem| section.fault("records", problem))?;
-        format.check(&wanted).map_err(|problem| section.fault("records", problem))?;
+        let of_rules =
+            RULE_KEYS.iter().zip(&rules).flat_map(|(key, rules)| rules.paths().map(move |path| (*key, path)));
+        let values: Vec<_> = paging.wanted().chain(values.iter().copied()).chain(of_rules).collect();
+        let wanted = wanted(section, format, records, &values)?;
         let [retry_when, fail_when, ignore_when, renew_when] = rules;
         Ok(Self {
             request,
             templates: Templates::default(),
             format,
-            keyset_field: None,
             paging: paging.clone(),
             incremental: None,
             wanted,
-            paths,
             retry_when,
             fail_when,
             ignore_when,
@@ -252,15 +242,33 @@ impl Endpoint {
     }
 
     /// What an answer has at one of the paths that were asked for.
-    pub fn value<'e>(&self, envelope: &'e Envelope, path: &str) -> &'e Found {
+    pub fn value<'e>(&self, envelope: &'e Envelope, path: &Path) -> &'e Found {
         const ABSENT: &Found = &Found::Absent;
-        let at = self.paths.iter().position(|known| known == path);
+        let at = self.wanted.values().iter().position(|known| known == path);
         at.and_then(|at| envelope.values.get(at)).unwrap_or(ABSENT)
     }
 }
 
 fn is_masked(section: &Section) -> bool {
     masking::is_set(section) || children::stream(section).is_some_and(masking::is_set)
+}
+
+/// What is looked for in a body of this format: its records, and values, each with the key that names it.
+fn wanted(section: &Section, format: Format, records: Path, values: &[(&str, &Path)]) -> Result<Wanted> {
+    const BESIDE: &str = "What such an answer says besides, its headers say: `header.NAME` may stand in conditions, in `next_cursor` and in `next_link`.";
+    format.check_records(&records).map_err(|problem| section.error("records", problem))?;
+    let mut paths: Vec<Path> = Vec::new();
+    for (key, path) in values {
+        format.check_value(path).map_err(|problem| section.error(key, problem).hint(BESIDE))?;
+        if !paths.contains(path) {
+            paths.push((*path).clone());
+        }
+        if paths.len() > Wanted::MOST_VALUES {
+            let most = Wanted::MOST_VALUES;
+            return Err(section.error(key, format!("looks for one value too many: {most} of an answer are looked for")));
+        }
+    }
+    Wanted::new(records, paths).map_err(Error::bug)
 }
 
 fn skip(section: &Section, mode: Mode) -> Result<Option<Skip>> {
@@ -279,7 +287,8 @@ fn skip(section: &Section, mode: Mode) -> Result<Option<Skip>> {
 /// Checks what single keys do not tell.
 pub fn check(section: &Section) -> Result<()> {
     let base = Url::parse("http://localhost/").map_err(|_| section.fault("query", "has no URL"))?;
-    Endpoint::of(section, (&base, section.get("query").unwrap_or_default()), Mode::Full).map(drop)
+    let endpoint = Endpoint::of(section, (&base, section.get("query").unwrap_or_default()), Mode::Full)?;
+    masking::refuse(section, "keyset_field", endpoint.paging.key().map(Field::name))
 }
 
 fn format(section: &Section) -> Result<Format> {
@@ -301,10 +310,7 @@ fn request(section: &Section, base: &Url, path: &str) -> Result<Request> {
         request.method = Method::POST;
     }
     headers(section, &mut request.headers)?;
-    if let Some(body) = section.get("body") {
-        if request.method != Method::POST {
-            return Err(section.error("body", "is of `method = post`"));
-        }
+    if let Some(body) = body(section) {
         let is_json = body.trim_start().starts_with(['{', '[']);
         if is_json && serde_json::from_str::<serde_json::Value>(body).is_err() {
             return Err(section.error("body", "begins as JSON does, and is none"));
@@ -324,6 +330,11 @@ fn request(section: &Section, base: &Url, path: &str) -> Result<Request> {
         }
     }
     Ok(request)
+}
+
+/// What is sent: another method than POST sends nothing.
+pub fn body(section: &Section) -> Option<&str> {
+    section.get("body").filter(|_| section.get("method") == Some("post"))
 }
 
 /// A path behind the server's URL. A whole URL must be of that server.

@@ -32,6 +32,7 @@ mod sieve;
 mod signed_link;
 mod target;
 pub mod transport;
+mod unused;
 mod verdict;
 mod via;
 mod windows;
@@ -83,7 +84,10 @@ pub const MAKER: Maker = Maker {
 fn check_mode(section: &Section, mode: Mode) -> Result<()> {
     match mode {
         Mode::Full => Ok(()),
-        Mode::Incremental => Incremental::of(section).map(drop),
+        Mode::Incremental => {
+            let settings = Incremental::of(section)?;
+            masking::refuse(section, "cursor", [settings.cursor.name()])
+        }
         Mode::Cdc => Err(section
             .error("mode", "is `cdc`, and an API has no log of changes")
             .hint("`mode = incremental` follows a field that grows with every change: `cursor = updated_at`.")),
@@ -102,7 +106,7 @@ fn check_stream(section: &Section) -> Result<()> {
             .error("primary_key", "needs `mask_secret` beside masks")
             .hint("The commit log keeps digests of records of neighbouring pages: without a secret, values could be guessed by them."));
     }
-    masking::refuse(section, "keyset_field", section.get("keyset_field"))?;
+    unused::refuse(section)?;
     endpoint::check(section)
 }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::ahead::Ahead;
 use super::asking::{Asked, Asker};
-use super::body::{Envelope, Found};
+use super::body::{Envelope, Found, Path};
 use super::children::Parent;
 use super::delivery::Delivery;
 use super::endpoint::Endpoint;
@@ -272,8 +272,9 @@ impl Page {
         read: u64,
         guard: &mut Guard,
     ) -> Result<Next> {
-        let value = |path: &str| match endpoint.value(&self.envelope, path) {
-            Found::Bool(false) if endpoint.paging.next_in_body() == Some(path) => None,
+        let next = endpoint.paging.next_in_body();
+        let value = |path: &Path| match endpoint.value(&self.envelope, path) {
+            Found::Bool(false) if next.is_some_and(|(_, next)| next == path) => None,
             found => found.text().map(str::to_owned),
         };
         let page = paging::Page {
@@ -286,19 +287,18 @@ impl Page {
             secret_names: &self.secret_names,
             secrets: &self.secrets,
         };
-        let found = endpoint.paging.next_in_body().map(|path| (path, endpoint.value(&self.envelope, path)));
-        if let Some((path, Found::Nested | Found::Bool(true))) = found {
-            return Err(Error::data(format!(
-                "`{path}` of the answer is no text or number, and the next page is found by it"
-            ))
-            .hint("Name the field within it that tells the next page, such as `paging.next.href`."));
+        let found = next.map(|(key, path)| (key, path, endpoint.value(&self.envelope, path)));
+        if let Some((key, path, Found::Nested | Found::Bool(true))) = found {
+            return Err(Error::data(format!("`{path}` of the answer, which `{key}` names, is no text or number"))
+                .hint("Name the field within it that tells the next page, such as `paging.next.href`."));
         }
         let next = endpoint.paging.after(place, &page, read, guard)?;
-        if let (Next::End, 0, Some((path, Found::Absent))) = (&next, read, found)
+        if let (Next::End, 0, Some((key, path, Found::Absent))) = (&next, read, found)
             && endpoint.paging.may_be_full(page.records, endpoint.children.is_none())
         {
             tracing::warn!(
-                path,
+                key,
+                %path,
                 records = page.records,
                 "the first page says nothing of a next one, and is taken for the only one: see whether that path is right"
             );

@@ -53,7 +53,7 @@ impl Reached {
 
     /// The beginning of a stream that follows a cursor.
     pub fn following(settings: &Incremental) -> Self {
-        Self { cursor: Some(settings.cursor.clone()), ..Self::default() }
+        Self { cursor: Some(settings.cursor.name().to_owned()), ..Self::default() }
     }
 
     /// Reads a position of a stream that is read in this way.
@@ -63,7 +63,7 @@ impl Reached {
         };
         match (settings, &reached.cursor) {
             (None, None) => Ok(reached),
-            (Some(settings), Some(cursor)) if *cursor == settings.cursor => Ok(reached),
+            (Some(settings), Some(cursor)) if cursor == settings.cursor.name() => Ok(reached),
             (Some(settings), Some(cursor)) => {
                 let now = &settings.cursor;
                 Err(Error::conflict(format!(

@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hasher};
 
-use super::body::{self, Batch};
+use super::body::{self, Batch, Field};
 use super::endpoint::Endpoint;
 use super::transport::Answer;
 use crate::error::{Error, Result};
@@ -12,7 +12,7 @@ pub struct Records {
     /// `None` while they are read on another thread.
     body: Option<Box<dyn body::Records>>,
     is_file: bool,
-    keyset_field: Option<String>,
+    key: Option<Field>,
     last_key: Option<String>,
     digest: DefaultHasher,
 }
@@ -30,8 +30,8 @@ impl Records {
     pub fn of(answer: Answer, endpoint: &Endpoint) -> Result<Self> {
         let is_file = answer.body.in_memory().is_none();
         let body = Some(body::records(answer.body, endpoint.format, &endpoint.wanted)?);
-        let keyset_field = endpoint.keyset_field.clone();
-        Ok(Self { body, is_file, keyset_field, last_key: None, digest: DefaultHasher::new() })
+        let key = endpoint.paging.key().cloned();
+        Ok(Self { body, is_file, key, last_key: None, digest: DefaultHasher::new() })
     }
 
     /// Adds records until the batch is full. What is known of the page, where these were the last.
@@ -54,8 +54,8 @@ impl Records {
         self.body = Some(body);
         let ended = ended?;
         batch.records().skip(before).for_each(|record| self.digest.write(record));
-        if let (Some(field), Some(last)) = (&self.keyset_field, batch.last().filter(|_| batch.len() > before)) {
-            self.last_key = body::text(last, field);
+        if let (Some(field), Some(last)) = (&self.key, batch.last().filter(|_| batch.len() > before)) {
+            self.last_key = field.text(last);
         }
         Ok(ended.map(|_| Seen { last_key: self.last_key.take(), digest: self.digest.finish() }))
     }

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use super::body::Path;
+
 /// Conditions, of which one that holds is enough.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rules(Vec<Vec<Condition>>);
@@ -16,13 +18,13 @@ struct Condition {
 }
 
 /// What is looked at.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Of {
     Status,
     /// A header, in lower case.
     Header(String),
-    /// A path in the body, as it is written.
-    Body(String),
+    /// A place in the body.
+    Body(Path),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,9 +59,12 @@ impl Rules {
         Self(self.0.into_iter().filter(|all| !looks(all)).collect())
     }
 
-    /// What they look at.
-    pub fn of(&self) -> impl Iterator<Item = &Of> {
-        self.0.iter().flatten().map(|condition| &condition.of)
+    /// Where they look in the body.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.0.iter().flatten().filter_map(|condition| match &condition.of {
+            Of::Body(path) => Some(path),
+            Of::Status | Of::Header(_) => None,
+        })
     }
 
     /// Whether one holds. `value` tells the text of what is there: of a number as it is written, of an object or a list
@@ -110,7 +115,7 @@ fn condition(text: &str) -> Result<Condition, Problem> {
         ("", _) => return Err(problem()),
         ("status", _) => Of::Status,
         (_, Some(name)) => Of::Header(name.to_ascii_lowercase()),
-        (path, None) => Of::Body(path.to_owned()),
+        (path, None) => Of::Body(Path::parse(path).map_err(|wrong| Problem(format!("`{path}` {wrong}")))?),
     };
     Ok(Condition { of, test })
 }
@@ -151,7 +156,7 @@ mod tests {
     }
 
     fn body(path: &str) -> Of {
-        Of::Body(path.to_owned())
+        Of::Body(Path::parse(path).unwrap())
     }
 
     #[test]
@@ -193,10 +198,12 @@ mod tests {
 
     #[test]
     fn what_is_no_condition_is_refused() {
-        for wrong in ["error.code", "in 4", "error.code in", "= 4", "error.code ~ 4", "error exists now", "a = 1 and"] {
+        for wrong in
+            ["error.code", "in 4", "error.code in", "= 4", "error.code ~ 4", "error exists now", "a = 1 and", "a[ = 1"]
+        {
             assert!(Rules::parse(wrong).is_err(), "{wrong}");
         }
-        let of: Vec<_> = Rules::parse("a.b in 1 and status = 2").unwrap().of().cloned().collect();
-        assert_eq!(of, [body("a.b"), Of::Status]);
+        let rules = Rules::parse("$.a.b in 1 and status = 2; header.x exists").unwrap();
+        assert_eq!(rules.paths().map(ToString::to_string).collect::<Vec<_>>(), ["a.b"]);
     }
 }

@@ -7,7 +7,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value as Json, json};
 
-use super::body::text;
 use super::incremental::{Incremental, Mark, Window};
 use super::position::Reached;
 use crate::error::{Error, Result};
@@ -133,7 +132,7 @@ impl Sieve {
 
     /// Whether the record is a row.
     pub fn keeps(&mut self, record: &[u8]) -> Result<bool> {
-        let Some(mark) = text(record, &self.settings.cursor).map(Mark) else {
+        let Some(mark) = self.settings.cursor.text(record).map(Mark) else {
             return match self.settings.nulls {
                 // It lies in no window.
                 Nulls::Read if self.settings.is_window() => Ok(false),
@@ -199,7 +198,7 @@ impl Sieve {
                 .hint("Is it the field's path, such as `meta.updated_at`? `null_cursor = read` has such records in every run."));
         }
         if nulls > 0 {
-            tracing::warn!(cursor, records = nulls, "records that have nothing at the cursor are left out");
+            tracing::warn!(%cursor, records = nulls, "records that have nothing at the cursor are left out");
         }
         if below > 0 && self.settings.asks_from() {
             if is_first && !self.has_any {

@@ -70,6 +70,15 @@ fn what_is_masked_of_the_parents_is_no_column_of_their_children() {
 }
 
 #[test]
+fn a_parents_field_may_be_written_as_a_path() {
+    let server = server();
+    let children = CHILDREN.replace("for_each = campaigns.id", "for_each = campaigns.$['id']");
+    let folder = Folder::new(&format!("{}\n{PARENTS}", config(&server, "", &children)));
+    folder.run("run api", 0);
+    assert_days(&folder, 25, 90);
+}
+
+#[test]
 fn each_parent_has_its_own_mark() {
     let server = server();
     server.set("days", 30);
@@ -128,4 +137,5 @@ fn what_cannot_be_is_refused() {
     refused("path = /x\nfor_each = campaigns.id", "is of no use");
     refused("path = /x/{other.id}\nfor_each = other.id", "is of a stream other");
     refused("path = /x/{campaigns.id}\nfor_each = campaigns", "name a stream and a field");
+    refused("path = /x/{campaigns.id}\nfor_each = campaigns.id[", "`for_each` names `campaigns.id[`");
 }

@@ -74,6 +74,7 @@ fn by_link_and_by_key() {
     assert_eq!(reads("/linked", "pagination = link\npage_size_param = per_page\npage_size = 100"), 11);
     let keys = "records = data\npagination = keyset\nkeyset_field = id\nkeyset_param = since_id\npage_size_param = limit\npage_size = 100";
     assert_eq!(reads("/keyset", keys), 12);
+    assert_eq!(reads("/keyset", &keys.replace("field = id", "field = $['id']")), 12);
 }
 
 #[test]
@@ -107,6 +108,48 @@ fn circles_and_pages_that_stand_still_are_errors() {
     };
     fails("path = /cycle\nrecords = data\npagination = link\nnext_link = next", "in a circle");
     fails("path = /numbered/stuck\nrecords = data\npagination = page", "the same records as one shortly before it");
+    // A server that does not know the parameter gives its first page again.
+    let keys =
+        "path = /cursor\nrecords = data\npagination = cursor\nnext_cursor = meta.next_cursor\nnext_cursor_param = nope";
+    fails(keys, "`next_cursor_param`");
+    let keys = "path = /keyset\nrecords = data\npagination = keyset\nkeyset_field = $.no.id\nkeyset_param = since_id";
+    fails(keys, "no text or number at `no.id`, which `keyset_field` names");
     fails("path = /numbered\nrecords = dat", "has nothing at `dat`");
     fails("path = /numbered\nrecords = data\npagination = page\nhas_more = more", "has no `more`");
+}
+
+/// Each with what is said of it, at its own line.
+#[test]
+fn keys_that_do_nothing_and_paths_that_are_none_are_refused() {
+    let server = Server::new();
+    let cursor = "path = /cursor\nrecords = data\npagination = cursor\nnext_cursor = meta.next_cursor";
+    for (keys, key, said) in [
+        (cursor, "cursor_param = after", "Did you mean `next_cursor_param`?"),
+        (cursor, "page_param = p", "is of `pagination = page`, and does nothing with `pagination = cursor`"),
+        (cursor, "max_parents = 5", "is of `for_each`"),
+        (cursor, "response_delimiter = |", "is of `response_format = csv`"),
+        (cursor, "max_failures = 5", "is of `on_error = keep_going`"),
+        (cursor, "total = meta[", "must be the path of one value"),
+        (cursor, "retry_when = error[ = 4", "must be conditions"),
+        ("path = /csv\nresponse_format = csv", "retry_when = error.code = 4", "with this `response_format`"),
+    ] {
+        let folder = folder(&server, "", &format!("{keys}\n{key}"));
+        let config = super::config(&server, "", &format!("{keys}\n{key}"));
+        let line = 1 + config.lines().position(|line| line == key).unwrap();
+        let (_, text) = folder.run("check", 2);
+        let name = key.split_once(' ').unwrap().0;
+        assert!(text.contains(&format!(":{line}: [stream api] `{name}` ")) && text.contains(said), "{text}");
+    }
+    assert_eq!(server.seen().requests, 0);
+}
+
+#[test]
+fn what_the_source_says_may_be_for_other_streams() {
+    let server = Server::new();
+    let source = "pagination = cursor\nnext_cursor = meta.next_cursor\ncursor_param = since\nmax_failures = 5\nreport_poll = 1s\n\
+                  method = get\nbody = {}\npage_size = 100";
+    let folder =
+        folder(&server, source, "path = /numbered\nrecords = data\npagination = page\npage_size_param = per_page");
+    folder.run("run", 0);
+    assert_records(&folder, Shape::Rich, 1..=1000);
 }

@@ -239,3 +239,13 @@ fn a_check_orders_nothing_and_refuses_what_is_incomplete() {
     refuses(&keys("csv", "{}").replace("report_done = DONE\n", ""), "needs `report_done`");
     refuses(&format!("{}\npagination = page", keys("csv", "{}")), "has no pages");
 }
+
+#[test]
+fn what_the_source_says_of_pages_is_not_of_reports() {
+    let server = at_once();
+    let pages = "pagination = page\npage_size_param = limit\npage_size = 10\nhas_more = more";
+    let folder = folder(&server, pages, &keys("json", r#"{"rows":50}"#));
+    folder.run("run", 0);
+    assert_ids(&folder, 50);
+    assert_eq!(server.seen().requests, 3);
+}

@@ -25,6 +25,7 @@ use super::token_store::TokenStore;
 use super::tokens::Tokens;
 use crate::config::Section;
 use crate::error::Result;
+use crate::source::rest::body::Path;
 use crate::source::rest::transport::Transport;
 
 /// The keys that each kind takes, beside `auth`.
@@ -249,7 +250,7 @@ impl Reader<'_> {
         match set[..] {
             ["token_path"] => {
                 let path = self.need("token_path")?;
-                Ok(Token::Body(path.split('.').map(str::to_owned).collect()))
+                Path::one(&path).map(Token::Body).map_err(|problem| self.section.error("token_path", problem))
             }
             ["token_header"] => Ok(Token::Header(self.header("token_header")?)),
             [_] => Ok(Token::Cookie(self.need("token_cookie")?)),

@@ -1,6 +1,7 @@
 //! The keys of `[source]` that say who we are to its server.
 
 use crate::config::{Key, Value};
+use crate::source::rest::body::PATH;
 
 /// The values of `auth`.
 pub const KINDS: &[&str] = &[
@@ -91,7 +92,7 @@ pub const KEYS: &[Key] = &[
     .default("json"),
     Key::new("username_field", Value::Text, "The name under which a login has the user.").default("username"),
     Key::new("password_field", Value::Text, "The name under which a login has the password.").default("password"),
-    Key::new("token_path", Value::Text, "Where in the JSON answer of a login the token is.").example("data.token"),
+    Key::new("token_path", PATH, "Where in the JSON answer of a login the token is.").example("data.token"),
     Key::new("token_header", Value::Text, "The header of a login's answer that has the token.").example("X-Session"),
     Key::new("token_cookie", Value::Text, "The cookie of a login's answer that has the token.").example("JSESSIONID"),
     Key::new(

@@ -14,8 +14,9 @@ use super::place::Place;
 use super::renewed::{Fetch, Fetched};
 use super::secret::Secret;
 use crate::error::{Error, Result};
+use crate::source::rest::body::{self, Format, Found, Path, Wanted};
 use crate::source::rest::request::Request;
-use crate::source::rest::transport::Answer;
+use crate::source::rest::transport::{Answer, Body};
 
 pub struct Login {
     pub url: Url,
@@ -47,8 +48,8 @@ pub enum How {
 /// Where in the answer the token is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Token {
-    /// The names on the way to it in a JSON body; numbers in lists.
-    Body(Vec<String>),
+    /// Its path in a JSON body.
+    Body(Path),
     Header(HeaderName),
     Cookie(String),
 }
@@ -104,7 +105,7 @@ impl Login {
             });
         }
         let found = match &self.token {
-            Token::Body(path) => answer.body.head(LONGEST_ANSWER).ok().and_then(|body| at(&body, path)),
+            Token::Body(path) => at(&answer.body, path),
             Token::Header(name) => answer.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned),
             Token::Cookie(name) => {
                 let cookies = answer.headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
@@ -125,7 +126,7 @@ impl Login {
 impl Token {
     fn shown(&self) -> String {
         match self {
-            Token::Body(path) => format!("`{}`", path.join(".")),
+            Token::Body(path) => format!("`{path}`"),
             Token::Header(name) => format!("the header `{name}`"),
             Token::Cookie(name) => format!("the cookie `{name}`"),
         }
@@ -133,15 +134,10 @@ impl Token {
 }
 
 /// The text, or the number, at a path of a JSON document.
-fn at(body: &[u8], path: &[String]) -> Option<String> {
-    let document: Value = serde_json::from_slice(body).ok()?;
-    let step = |value: &Value, name: &String| match value {
-        Value::Array(list) => list.get(name.parse::<usize>().ok()?).cloned(),
-        value => value.get(name).cloned(),
-    };
-    match path.iter().try_fold(document, |value, name| step(&value, name))? {
-        Value::String(text) => Some(text),
-        Value::Number(number) => Some(number.to_string()),
+fn at(body: &Body, path: &Path) -> Option<String> {
+    let wanted = Wanted::new(Path::root(), vec![path.clone()]).ok()?;
+    match body::look(body, Format::Json, &wanted).ok()?.values.pop()? {
+        Found::Text(text) | Found::Number(text) => Some(text),
         _ => None,
     }
 }

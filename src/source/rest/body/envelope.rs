@@ -9,18 +9,18 @@ pub struct Wanted {
     values: Vec<Path>,
 }
 
-/// More values are not looked for at once.
-const MOST_VALUES: usize = 63;
-
 impl Wanted {
+    /// More values are not looked for at once.
+    pub const MOST_VALUES: usize = 63;
+
     /// The records: each item of a list that stands there, or the one object that does. And values, of which each is found once: the first
     /// where there are several. Those within a record are found too.
     ///
     /// An error says that there are too many.
     pub fn new(records: Path, values: Vec<Path>) -> Result<Self, String> {
-        match values.len() <= MOST_VALUES {
+        match values.len() <= Self::MOST_VALUES {
             true => Ok(Self { records, values }),
-            false => Err(format!("more than {MOST_VALUES} values of a body are looked for")),
+            false => Err(format!("more than {} values of a body are looked for", Self::MOST_VALUES)),
         }
     }
 

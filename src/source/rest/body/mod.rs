@@ -24,8 +24,8 @@ use bytes::Buf;
 pub use self::batch::Batch;
 pub use self::envelope::{Envelope, Found, Wanted, What};
 pub use self::fault::{Fault, Unreadable, Wrong};
-pub use self::field::text;
-pub use self::path::{Path, Step};
+pub use self::field::{FIELD, Field};
+pub use self::path::{PATH, Path, Step};
 use super::transport::Body;
 
 /// A record with more bytes than this is refused.
@@ -48,26 +48,36 @@ pub enum Format {
 }
 
 impl Format {
-    /// Whether a body of this format can have what is looked for; if not, why.
-    pub fn check(self, wanted: &Wanted) -> Result<(), String> {
-        let has_item = |path: &Path| path.steps().iter().any(|step| matches!(step, Step::Item(_)));
-        let is_root = wanted.records().steps().is_empty();
+    /// Whether a body of this format can have its records there; if not, what is wrong with the key that says so.
+    pub fn check_records(self, path: &Path) -> Result<(), String> {
         match self {
-            Format::Lines | Format::Csv { .. } if !is_root => Err(format!(
-                "`{}` is no place in lines of records; leave it out, since each line is a record",
-                wanted.records()
-            )),
-            Format::Lines | Format::Csv { .. } => match wanted.values().first() {
-                Some(path) => Err(format!("nothing stands at `{path}` in lines of records")),
-                None => Ok(()),
-            },
-            Format::Xml if is_root => Err("say which element of the XML is a record, such as `feed.entry`".to_owned()),
-            Format::Xml => match std::iter::once(wanted.records()).chain(wanted.values()).find(|path| has_item(path)) {
-                Some(path) => Err(format!("`{path}` counts, and elements of XML go by their names alone")),
-                None => Ok(()),
-            },
+            Format::Lines | Format::Csv { .. } if !path.steps().is_empty() => {
+                Err(format!("is `{path}`, and with this `response_format` each line is a record: leave it out"))
+            }
+            Format::Xml if path.steps().is_empty() => {
+                Err("must say which element of the XML is a record, such as `feed.entry`".to_owned())
+            }
+            Format::Xml => without_items(path),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a body of this format can have a value there besides its records; if not, what is wrong with the key that says so.
+    pub fn check_value(self, path: &Path) -> Result<(), String> {
+        match self {
+            Format::Lines | Format::Csv { .. } => {
+                Err(format!("looks for `{path}`, and with this `response_format` an answer has nothing but records"))
+            }
+            Format::Xml => without_items(path),
             Format::Json => Ok(()),
         }
+    }
+}
+
+fn without_items(path: &Path) -> Result<(), String> {
+    match path.steps().iter().any(|step| matches!(step, Step::Item(_))) {
+        true => Err(format!("has `{path}`, which counts, and elements of XML go by their names alone")),
+        false => Ok(()),
     }
 }
 

@@ -2,6 +2,15 @@
 
 use std::fmt;
 
+use crate::config::{Section, Value};
+use crate::error;
+
+/// What a key must be that names one value of a body.
+pub const PATH: Value = Value::Checked("path (`id`, `job.id`)", |text| match Path::one(text) {
+    Ok(_) => Ok(()),
+    Err(_) => Err("must be the path of one value, such as `id`, `job.id` or `jobs[0]['the id']`"),
+});
+
 /// A way from the whole body to a value in it, or to several.
 ///
 /// | text | is |
@@ -47,6 +56,27 @@ impl Path {
             true => Ok(Self { steps }),
             false => Err(format!("has more than {MOST_STEPS} steps")),
         }
+    }
+
+    /// As [`Path::parse`], of one value within the body.
+    pub fn one(text: &str) -> Result<Self, String> {
+        let path = Self::parse(text)?;
+        match (path.steps.is_empty(), path.has_each()) {
+            (true, _) => Err("is the whole body; name a value in it".to_owned()),
+            (_, true) => Err("leads to several values; name one of them, such as `items[0].id`".to_owned()),
+            _ => Ok(path),
+        }
+    }
+
+    /// What a key names whose value is a [`PATH`]; `None` where it has none.
+    pub fn of_key(section: &Section, key: &str) -> error::Result<Option<Self>> {
+        let path = |text| Self::one(text).map_err(|problem| section.error(key, problem));
+        section.get(key).map(path).transpose()
+    }
+
+    /// A member of a member, whatever characters their names have.
+    pub(super) fn of_names<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
+        Self { steps: names.into_iter().map(|name| Step::Name(name.to_owned())).collect() }
     }
 
     pub fn steps(&self) -> &[Step] {
@@ -237,6 +267,10 @@ mod tests {
             let error = Path::parse(text).unwrap_err();
             assert!(error.contains(wanted), "{text}: {error}");
         }
+        for several in ["$", "a[*].b", "a.*"] {
+            assert!(Path::parse(several).is_ok() && Path::one(several).is_err(), "{several}");
+        }
+        assert_eq!(Path::one("$.a[0]"), Path::parse("a[0]"));
         assert!(Path::parse(&vec!["a"; MOST_STEPS].join(".")).is_ok());
         assert!(Path::parse(&vec!["a"; MOST_STEPS + 1].join(".")).is_err());
     }

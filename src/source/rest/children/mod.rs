@@ -13,7 +13,7 @@ pub use self::keys::KEYS;
 pub use self::templates::Templates;
 use super::ahead::Ahead;
 use super::asking::{Asked, Asker};
-use super::body::{self, Batch};
+use super::body::{Batch, Field};
 use super::endpoint::Endpoint;
 use super::pages::Page;
 use super::paging::{Guard, Next};
@@ -32,8 +32,8 @@ pub type Parent = Vec<String>;
 pub struct Children {
     /// The stream of the parents.
     of: String,
-    /// The fields of a parent, as paths.
-    fields: Vec<String>,
+    /// The fields of a parent.
+    fields: Vec<Field>,
     /// The columns that have their values.
     pub columns: Vec<String>,
     parents: Arc<Endpoint>,
@@ -62,7 +62,12 @@ impl Children {
         let mut fields = Vec::new();
         for one in &named {
             match one.strip_prefix(of).and_then(|rest| rest.strip_prefix('.')).filter(|field| !field.is_empty()) {
-                Some(field) => fields.push(field.to_owned()),
+                Some(field) => {
+                    fields.push(
+                        Field::parse(field)
+                            .map_err(|problem| wrong(format!("names `{one}`, whose field {problem}")))?,
+                    );
+                }
                 None => return Err(wrong(format!("names `{one}` beside fields of {of}: all must be of one stream"))),
             }
         }
@@ -77,11 +82,11 @@ impl Children {
             return Err(wrong(format!("is of {of}, whose records come by reports: parents are read page by page")));
         }
         let path = parents.get("query").ok_or_else(|| wrong(format!("is of {of}, which has no `path`")))?;
-        let columns: Vec<_> = fields.iter().map(|field| format!("{of}_{}", field.replace('.', "_"))).collect();
+        let columns: Vec<_> = fields.iter().map(|field| format!("{of}_{}", field.name().replace('.', "_"))).collect();
         masking::refuse(section, "for_each", columns.iter().map(String::as_str))?;
         // They are columns here, and in what is asked for: the other stream's masks do not reach them.
         let of_child = format!("`for_each` of the stream {}", section.name());
-        masking::refuse(parents, &of_child, fields.iter().map(String::as_str))?;
+        masking::refuse(parents, &of_child, fields.iter().map(Field::name))?;
         Ok(Some(Self {
             of: of.to_owned(),
             parents: Arc::new(Endpoint::of(parents, (base, path), Mode::Full)?),
@@ -146,8 +151,8 @@ impl Children {
     }
 
     fn parent(&self, record: &[u8]) -> Result<Parent> {
-        let value = |field: &String| {
-            body::text(record, field).filter(|text| !text.is_empty()).ok_or_else(|| {
+        let value = |field: &Field| {
+            field.text(record).filter(|text| !text.is_empty()).ok_or_else(|| {
                 Error::data(format!("a record of {} has nothing at `{field}`, which `for_each` names", self.of))
             })
         };

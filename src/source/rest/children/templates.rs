@@ -32,7 +32,7 @@ impl Templates {
         for (name, text) in section.members("param.") {
             has_query |= template(&format!("param.{name}"), text)?.is_some();
         }
-        let body = section.get("body").unwrap_or_default();
+        let body = endpoint::body(section).unwrap_or_default();
         let is_json = body.is_empty() || body.trim_start().starts_with(['{', '[']);
         let has_body = template("body", body)?.is_some();
         if let Some(name) = names.first().filter(|_| path.is_none() && !has_query && !has_body) {

@@ -11,17 +11,18 @@ use serde::{Deserialize, Serialize};
 
 pub use self::keys::KEYS;
 pub use self::mark::{Format, Mark};
+use super::body::Field;
 use super::request::Request;
 use crate::config::Section;
 use crate::error::{Error, Result};
-use crate::source::cursor::{self, Lookback, Nulls};
+use crate::source::cursor::{self, Expression, Lookback, Nulls};
 use crate::source::masking;
 
 /// How a stream follows its cursor.
 #[derive(Debug, Clone)]
 pub struct Incremental {
-    /// The path of the field in a record.
-    pub cursor: String,
+    /// The field of a record.
+    pub cursor: Field,
     param: Option<String>,
     pub until_param: Option<String>,
     /// The end that is asked for is the last value, and not the one behind it.
@@ -70,6 +71,10 @@ pub struct Window {
 impl Incremental {
     pub fn of(section: &Section) -> Result<Self> {
         let general = cursor::Settings::of(section)?;
+        let cursor = match &general.cursor[..] {
+            [Expression::Column(name)] => Field::parse(name).map_err(|problem| section.error("cursor", problem))?,
+            _ => return Err(section.error("cursor", "must be one field of the records: an API has no other order")),
+        };
         let text = |key: &str| section.get(key).map(str::to_owned);
         let format = section.text("cursor_format")?;
         let format = Format::parse(format).ok_or_else(|| section.error("cursor_format", "is none"))?;
@@ -99,7 +104,7 @@ impl Incremental {
             );
         }
         Ok(Self {
-            cursor: section.text("cursor")?.to_owned(),
+            cursor,
             param,
             until_param,
             until_is_inclusive: section.flag("until_inclusive")?,
@@ -397,6 +402,17 @@ mod tests {
             ],
         ] {
             assert!(of(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_cursor_is_one_field() {
+        for (written, name) in [("$.meta.at", "meta.at"), ("meta.at", "meta.at"), ("Updated At", "Updated At")] {
+            assert_eq!(of(&[("cursor", written)]).unwrap().cursor.name(), name);
+        }
+        for wrong in ["a, b", "coalesce(a, b)", "a..b", "$.a["] {
+            let error = of(&[("cursor", wrong)]).map(drop).unwrap_err().to_string();
+            assert!(error.contains("`cursor`"), "{error}");
         }
     }
 }

@@ -12,9 +12,6 @@ const MOST: usize = 1 << 20;
 /// So many pages back, the same records are noticed.
 const LAST: usize = 8;
 
-/// More pages without records than this do not follow one another.
-const MOST_EMPTY: u64 = 1000;
-
 /// The pages of one chain, in their order.
 #[derive(Debug, Default)]
 pub struct Guard {
@@ -24,9 +21,10 @@ pub struct Guard {
     /// Beyond those that are remembered: one page, kept for twice as long each time, which a circle of any length comes back to.
     kept: Option<(u64, u64)>,
     keep_until: u64,
-    /// Digests of the records of the last pages.
+    /// Digests of the records of the last pages that had any.
     last_pages: VecDeque<u64>,
-    /// How many pages had no records, up to now.
+    is_repeated: bool,
+    /// How many pages have had no records since the last one that had any.
     empty: u64,
 }
 
@@ -45,7 +43,10 @@ impl Guard {
                 "the pages lead in a circle: behind page {} of this reading comes page {before} again, {length} pages earlier",
                 self.count - 1
             ))
-            .hint("The server gives a next page that it gave before. Look at `next_cursor` or `next_link`, or ask those who run it."));
+            .hint(
+                "The server gives a next page that it gave before. Does it know the parameter of `next_cursor_param`? Look at that, and at \
+                 `next_cursor` or `next_link`, or ask those who run it.",
+            ));
         }
         if self.pages.len() < MOST {
             self.pages.insert(digest, self.count);
@@ -56,22 +57,28 @@ impl Guard {
         Ok(())
     }
 
-    /// Whether one of the last pages had the same records; notes those of this one.
-    pub fn is_same_page(&mut self, digest: u64) -> bool {
-        if self.last_pages.contains(&digest) {
-            return true;
+    /// Takes note of what a page had: how many records, and a digest of them. Once for each page.
+    pub fn note(&mut self, records: u64, digest: u64) {
+        self.is_repeated = records > 0 && self.last_pages.contains(&digest);
+        if records == 0 {
+            self.empty += 1;
+            return;
         }
+        self.empty = 0;
         if self.last_pages.len() == LAST {
             self.last_pages.pop_front();
         }
         self.last_pages.push_back(digest);
-        false
     }
 
-    /// Whether there were too many pages without a record, one after the other.
-    pub fn is_desert(&mut self, records: u64) -> bool {
-        self.empty = if records == 0 { self.empty + 1 } else { 0 };
-        self.empty > MOST_EMPTY
+    /// Whether the page that was noted last had the same records as one of the eight before it that had any.
+    pub fn is_repeated(&self) -> bool {
+        self.is_repeated
+    }
+
+    /// How many pages without records there were one after the other, up to the one that was noted last.
+    pub fn empty_pages(&self) -> u64 {
+        self.empty
     }
 }
 
@@ -105,7 +112,23 @@ mod tests {
     #[test]
     fn the_same_records_twice_are_noticed() {
         let mut guard = Guard::default();
-        assert!(!guard.is_same_page(1) && !guard.is_same_page(2) && guard.is_same_page(2) && guard.is_same_page(1));
-        assert!((3..20).all(|digest| !guard.is_same_page(digest)) && !guard.is_same_page(1));
+        let mut is_repeated = |records, digest| {
+            guard.note(records, digest);
+            guard.is_repeated()
+        };
+        assert!(!is_repeated(1, 1) && !is_repeated(1, 2) && is_repeated(1, 2) && is_repeated(1, 1));
+        // Pages without records are all alike.
+        assert!(!is_repeated(0, 1) && !is_repeated(0, 1));
+        assert!((3..20).all(|digest| !is_repeated(1, digest)) && !is_repeated(1, 1));
+    }
+
+    #[test]
+    fn empty_pages_are_counted_one_after_the_other() {
+        let mut guard = Guard::default();
+        let mut empty = |records| {
+            guard.note(records, 0);
+            guard.empty_pages()
+        };
+        assert_eq!([empty(0), empty(0), empty(5), empty(0), empty(7)], [1, 2, 0, 1, 0]);
     }
 }

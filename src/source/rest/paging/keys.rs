@@ -1,8 +1,11 @@
 //! The keys of pages.
 
+use reqwest::header::HeaderName;
+
 use super::{From, Kind};
 use crate::config::{Key, Section, Value};
 use crate::error::{Error, Result};
+use crate::source::rest::body::{FIELD, Field, PATH, Path};
 
 pub const KEYS: &[Key] = &[
     Key::new(
@@ -25,59 +28,67 @@ pub const KEYS: &[Key] = &[
     .example("100"),
     Key::new(
         "next_cursor",
-        Value::Text,
+        PATH_OR_HEADER,
         "Of `pagination = cursor`: where the answer has the cursor of the next page: a path in the body, or `header.NAME`. The last page has none.",
     )
     .example("paging.cursors.after"),
     Key::new("next_cursor_param", Value::Text, "Of `pagination = cursor`: the parameter that takes it.").default("cursor"),
     Key::new(
         "next_link",
-        Value::Text,
+        PATH_OR_HEADER,
         "Of `pagination = link`: where the answer has the next page's URL: a path in the body, or `header.NAME`; where absent, the Link header with `rel=\"next\"`. It is \
          followed on the same server only, and tokens in it are not kept.",
     )
     .example("paging.next"),
-    Key::new("keyset_field", Value::Text, "Of `pagination = keyset`: the field of the last record that the next page begins behind.").example("id"),
+    Key::new("keyset_field", FIELD, "Of `pagination = keyset`: the field of the last record that the next page begins behind.").example("id"),
     Key::new("keyset_param", Value::Text, "Of `pagination = keyset`: the parameter that takes it.").example("since_id"),
     Key::new(
         "total",
-        Value::Text,
+        PATH,
         "Where the body tells how many records there are in all: reading ends there, without a look at an empty page.",
     )
     .example("meta.total"),
-    Key::new("has_more", Value::Text, "Where the body tells whether there are more: reading ends where it says `false`.").example("has_more"),
-    Key::new("last_page", Value::Text, "Of `pagination = page`: where the body tells the number of the last page.").example("meta.last_page"),
+    Key::new("has_more", PATH, "Where the body tells whether there are more: reading ends where it says `false`.").example("has_more"),
+    Key::new("last_page", PATH, "Of `pagination = page`: where the body tells the number of the last page.").example("meta.last_page"),
 ];
 
-/// Which key goes with which kind, but for those with defaults.
-const OF_KINDS: [(&str, &str); 6] = [
-    ("next_cursor", "cursor"),
-    ("next_cursor_param", "cursor"),
-    ("next_link", "link"),
-    ("keyset_field", "keyset"),
-    ("keyset_param", "keyset"),
-    ("last_page", "page"),
-];
+const PATH_OR_HEADER: Value =
+    Value::Checked("path (`paging.next`), or `header.NAME`", |text| match From::parse(text) {
+        Ok(_) => Ok(()),
+        Err(_) => Err("must be the path of one value, such as `paging.next` or `links[0].href`, or `header.NAME`"),
+    });
 
+impl From {
+    fn parse(text: &str) -> Result<Self, String> {
+        Ok(match text.strip_prefix("header.") {
+            Some(name) => From::Header(name.parse::<HeaderName>().map_err(|_| "is no name of a header")?),
+            None => From::Body(Path::one(text)?),
+        })
+    }
+
+    fn of_key(section: &Section, key: &str) -> Result<Option<Self>> {
+        let from = |text| From::parse(text).map_err(|problem| section.error(key, problem));
+        section.get(key).map(from).transpose()
+    }
+}
+
+/// The kind that `pagination` names. Keys of other kinds are not looked at.
 pub(super) fn kind(section: &Section) -> Result<Kind> {
     let name = section.text("pagination")?;
-    for (key, of) in OF_KINDS {
-        if section.is_set(key) && of != name {
-            return Err(section.error(key, format!("is of `pagination = {of}`")));
-        }
-    }
-    let needed = |key: &str| -> Result<String> {
-        let missing = || -> Error { section.error("pagination", format!("is `{name}`, which needs `{key}`")) };
-        section.get(key).map(str::to_owned).ok_or_else(missing)
-    };
+    let missing = |key: &str| -> Error { section.error("pagination", format!("is `{name}`, which needs `{key}`")) };
+    let needed = |key: &str| section.get(key).map(str::to_owned).ok_or_else(|| missing(key));
     Ok(match name {
         "page" => Kind::Number { param: needed("page_param")?, first: section.integer("first_page")? },
         "offset" => Kind::Offset { param: needed("offset_param")?, first: section.integer("first_offset")? },
-        "cursor" => Kind::Cursor { param: needed("next_cursor_param")?, from: From::of(&needed("next_cursor")?) },
-        "link" => Kind::Link(section.get("next_link").map_or(From::LinkHeader, From::of)),
+        "cursor" => {
+            let from = From::of_key(section, "next_cursor")?.ok_or_else(|| missing("next_cursor"))?;
+            Kind::Cursor { param: needed("next_cursor_param")?, from }
+        }
+        "link" => Kind::Link(From::of_key(section, "next_link")?.unwrap_or(From::LinkHeader)),
         "keyset" => {
-            needed("keyset_field")?;
-            Kind::Keyset { param: needed("keyset_param")? }
+            let field = needed("keyset_field")?;
+            let field = Field::parse(&field).map_err(|problem| section.error("keyset_field", problem))?;
+            Kind::Keyset { param: needed("keyset_param")?, field }
         }
         _ => Kind::Once,
     })

@@ -4,17 +4,23 @@ mod guard;
 mod keys;
 mod link;
 mod place;
+#[cfg(test)]
+mod tests;
 
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, HeaderName};
 use url::Url;
 
 pub use self::guard::Guard;
 pub use self::keys::KEYS;
 pub use self::place::Place;
+use super::body::{Field, Path};
 use super::request::Request;
 use super::secrets::Secrets;
 use crate::config::Section;
 use crate::error::{Error, Result};
+
+/// More pages without records than this do not follow one another.
+const MOST_EMPTY: u64 = 1000;
 
 /// How an endpoint goes from page to page.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,9 +28,9 @@ pub struct Paging {
     kind: Kind,
     size: Option<Size>,
     /// Where the answer tells how many records there are in all, whether there are more, and which page is the last.
-    total: Option<String>,
-    has_more: Option<String>,
-    last_page: Option<String>,
+    total: Option<Path>,
+    has_more: Option<Path>,
+    last_page: Option<Path>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,9 +49,10 @@ enum Kind {
         from: From,
     },
     Link(From),
-    /// The greatest, or last, key of the page's records.
+    /// Behind what the last record has in a field.
     Keyset {
         param: String,
+        field: Field,
     },
 }
 
@@ -59,8 +66,8 @@ struct Size {
 /// Where in an answer the way to the next page is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum From {
-    Body(String),
-    Header(String),
+    Body(Path),
+    Header(HeaderName),
     /// `Link: <…>; rel="next"`.
     LinkHeader,
 }
@@ -71,7 +78,7 @@ pub struct Page<'a> {
     pub url: &'a Url,
     pub headers: &'a HeaderMap,
     /// The text of a value of the body; `None` where there is none, or null.
-    pub value: &'a dyn Fn(&str) -> Option<String>,
+    pub value: &'a dyn Fn(&Path) -> Option<String>,
     pub records: u64,
     /// Of [`Paging::key`], as text: of its last record.
     pub last_key: Option<String>,
@@ -91,13 +98,6 @@ pub enum Next {
 }
 
 impl From {
-    fn of(text: &str) -> Self {
-        match text.strip_prefix("header.") {
-            Some(name) => From::Header(name.to_owned()),
-            None => From::Body(text.to_owned()),
-        }
-    }
-
     /// What is there; nothing where it is empty.
     fn text(&self, page: &Page<'_>) -> Option<String> {
         let text = match self {
@@ -112,26 +112,34 @@ impl From {
 impl Paging {
     pub fn of(section: &Section) -> Result<Self> {
         let kind = keys::kind(section)?;
-        let text = |key: &str| section.get(key).map(str::to_owned);
-        let size = match (text("page_size_param"), text("page_size")) {
-            (Some(param), Some(records)) => Some(Size { param, records }),
-            (None, Some(_)) => return Err(section.error("page_size", "needs `page_size_param`, the parameter's name")),
-            (Some(_), None) => return Err(section.error("page_size_param", "needs `page_size`, its value")),
-            (None, None) => None,
-        };
-        Ok(Self { kind, size, total: text("total"), has_more: text("has_more"), last_page: text("last_page") })
+        let size = section.get("page_size_param").zip(section.get("page_size"));
+        Ok(Self {
+            size: size.map(|(param, records)| Size { param: param.to_owned(), records: records.to_owned() }),
+            total: Path::of_key(section, "total")?,
+            has_more: Path::of_key(section, "has_more")?,
+            // Of another kind, pages have no numbers.
+            last_page: Path::of_key(section, "last_page")?.filter(|_| matches!(kind, Kind::Number { .. })),
+            kind,
+        })
     }
 
-    /// The paths of the body that it goes by.
-    pub fn wanted(&self) -> impl Iterator<Item = &str> {
-        let said = [&self.total, &self.has_more, &self.last_page];
-        self.next_in_body().into_iter().chain(said.into_iter().filter_map(|path| path.as_deref()))
+    /// Of what has one page, whatever its section says of pages.
+    pub fn once() -> Self {
+        Self { kind: Kind::Once, size: None, total: None, has_more: None, last_page: None }
     }
 
-    /// The path of the body that the next page is found by.
-    pub fn next_in_body(&self) -> Option<&str> {
+    /// The places in the body that it goes by, each with the key that names it.
+    pub fn wanted(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let said = [("total", &self.total), ("has_more", &self.has_more), ("last_page", &self.last_page)];
+        let said = said.into_iter().filter_map(|(key, path)| Some((key, path.as_ref()?)));
+        self.next_in_body().into_iter().chain(said)
+    }
+
+    /// The place in the body that the next page is found by, with the key that names it.
+    pub fn next_in_body(&self) -> Option<(&'static str, &Path)> {
         match &self.kind {
-            Kind::Cursor { from: From::Body(path), .. } | Kind::Link(From::Body(path)) => Some(path),
+            Kind::Cursor { from: From::Body(path), .. } => Some(("next_cursor", path)),
+            Kind::Link(From::Body(path)) => Some(("next_link", path)),
             _ => None,
         }
     }
@@ -145,9 +153,12 @@ impl Paging {
         }
     }
 
-    /// Whether it goes by a field of the records.
-    pub fn is_by_key(&self) -> bool {
-        matches!(self.kind, Kind::Keyset { .. })
+    /// The field of the last record that the next page begins behind, where it goes by one.
+    pub fn key(&self) -> Option<&Field> {
+        match &self.kind {
+            Kind::Keyset { field, .. } => Some(field),
+            _ => None,
+        }
     }
 
     /// The first page.
@@ -189,7 +200,7 @@ impl Paging {
             (Kind::Number { param, .. }, Place::Page(number)) | (Kind::Offset { param, .. }, Place::Offset(number)) => {
                 request.set_param(param, number.to_string());
             }
-            (Kind::Cursor { param, .. }, Place::Cursor(text)) | (Kind::Keyset { param }, Place::After(text)) => {
+            (Kind::Cursor { param, .. }, Place::Cursor(text)) | (Kind::Keyset { param, .. }, Place::After(text)) => {
                 request.set_param(param, text);
             }
             (Kind::Link(_), Place::Link(link)) => link::apply(link, request)?,
@@ -206,8 +217,9 @@ impl Paging {
     ///
     /// An error where the answer does not say what it was to say, or leads back to where we were.
     pub fn after(&self, place: &Place, page: &Page<'_>, read: u64, guard: &mut Guard) -> Result<Next> {
+        guard.note(page.records, page.digest);
         let is_numbered = matches!(place, Place::Page(_) | Place::Offset(_));
-        if is_numbered && page.records > 0 && guard.is_same_page(page.digest) {
+        if is_numbered && guard.is_repeated() {
             return Err(Error::data(format!("{} has the same records as one shortly before it", place.shown())).hint(
                 "Does the server know the parameter? Look at `page_param` (or `offset_param`) and `pagination`.",
             ));
@@ -216,29 +228,7 @@ impl Paging {
             return Ok(Next::End);
         }
         let goes_on = self.says_more(place);
-        let next = match (&self.kind, place) {
-            (Kind::Once, _) => None,
-            (Kind::Number { .. }, Place::Page(number)) => {
-                (page.records > 0 || goes_on && !guard.is_desert(page.records)).then(|| Place::Page(number + 1))
-            }
-            (Kind::Offset { .. }, Place::Offset(offset)) => {
-                let records = i64::try_from(page.records).unwrap_or(i64::MAX);
-                (records > 0).then(|| Place::Offset(offset.saturating_add(records)))
-            }
-            (Kind::Cursor { from, .. }, _) => from.text(page).map(Place::Cursor),
-            (Kind::Link(from), _) => from
-                .text(page)
-                .map(|link| link::place(&link, page.url, (page.secret_names, page.secrets)))
-                .transpose()?,
-            (Kind::Keyset { .. }, _) => match (page.records, &page.last_key) {
-                (0, _) => None,
-                (_, Some(key)) => Some(Place::After(key.clone())),
-                (_, None) => {
-                    return Err(Error::data("the last record of a page lacks the field of `keyset_field`"));
-                }
-            },
-            _ => None,
-        };
+        let next = self.behind_page(place, page, goes_on, guard)?;
         let Some(next) = next else {
             if goes_on {
                 return Err(Error::data(format!("the answer says that there is more behind {}, and not where", place.shown()))
@@ -254,6 +244,43 @@ impl Paging {
         Ok(Next::At(next))
     }
 
+    /// Where the next page is, of a page that is not the last by what it says; `None` where there is none. `goes_on` where the answer says that
+    /// there is one.
+    fn behind_page(&self, place: &Place, page: &Page<'_>, goes_on: bool, guard: &Guard) -> Result<Option<Place>> {
+        Ok(match (&self.kind, place) {
+            (Kind::Number { .. }, Place::Page(_)) if guard.empty_pages() > MOST_EMPTY => {
+                let message = format!(
+                    "more than {MOST_EMPTY} pages up to {} have no records, one after the other",
+                    place.shown()
+                );
+                return Err(Error::data(message)
+                    .hint("Each of them says that there is more. Look at `has_more` or `last_page`, at `page_param`, and at `records`."));
+            }
+            (Kind::Number { .. }, Place::Page(number)) => {
+                (page.records > 0 || goes_on).then(|| Place::Page(number + 1))
+            }
+            (Kind::Offset { .. }, Place::Offset(offset)) => {
+                let records = i64::try_from(page.records).unwrap_or(i64::MAX);
+                (records > 0).then(|| Place::Offset(offset.saturating_add(records)))
+            }
+            (Kind::Cursor { from, .. }, _) => from.text(page).map(Place::Cursor),
+            (Kind::Link(from), _) => from
+                .text(page)
+                .map(|link| link::place(&link, page.url, (page.secret_names, page.secrets)))
+                .transpose()?,
+            (Kind::Keyset { .. }, _) if page.records == 0 => None,
+            (Kind::Keyset { field, .. }, _) => {
+                let key = page.last_key.clone().ok_or_else(|| {
+                    let shown = place.shown();
+                    Error::data(format!("the last record of {shown} has no text or number at `{field}`, which `keyset_field` names"))
+                        .hint("The next page begins behind that value. Name a field that every record has, such as `id` or `meta.id`.")
+                })?;
+                Some(Place::After(key))
+            }
+            _ => None,
+        })
+    }
+
     /// Of a page that is not the last by what it says: whether it has said so.
     fn says_more(&self, place: &Place) -> bool {
         self.has_more.is_some() || (self.last_page.is_some() && matches!(place, Place::Page(_)))
@@ -261,14 +288,14 @@ impl Paging {
 
     /// Whether the answer says that there is nothing more.
     fn is_last(&self, place: &Place, page: &Page<'_>, read: u64) -> Result<bool> {
-        let told = |key: &str, path: &str| {
+        let told = |key: &str, path: &Path| {
             (page.value)(path).ok_or_else(|| {
                 Error::data(format!("the answer has no `{path}`, which `{key}` names")).hint(
                     "Without it nobody can tell whether there are more pages. Mend the key, or leave it out, where the end is an empty page.",
                 )
             })
         };
-        let number = |key: &str, path: &str| {
+        let number = |key: &str, path: &Path| {
             let text = told(key, path)?;
             text.parse::<i64>()
                 .map_err(|_| Error::data(format!("`{path}` of the answer, which `{key}` names, is no whole number")))

@@ -3,7 +3,7 @@
 use super::{File, Report, States};
 use crate::config::{Key, Section, Value};
 use crate::error::Result;
-use crate::source::rest::body::Path;
+use crate::source::rest::body::{PATH, Path};
 use crate::source::rest::paging;
 
 pub const KEYS: &[Key] = &[
@@ -43,39 +43,24 @@ pub const KEYS: &[Key] = &[
     Key::new("report_timeout", Value::Duration, "A report that is not done so long after its order has failed.").default("2h"),
 ];
 
-const PATH: Value = Value::Checked("path (`id`, `job.id`)", |text| match Path::parse(text) {
-    Ok(path) if !path.steps().is_empty() && !path.has_each() => Ok(()),
-    _ => Err("must be the path of one value, such as `id` or `job.id`"),
-});
-
 const TEMPLATE: Value = Value::Checked("path with `{id}`", |text| match text.contains(super::ID) {
     true => Ok(()),
     false => Err("must have `{id}` in it, where the report's id goes, such as `/reports/{id}`"),
 });
 
-/// What says nothing without `report_id`. The others may stand in a source's section, for those of its streams that are reports.
-const ONLY_WITH_ID: [&str; 5] = ["report_status_path", "report_status", "report_done", "report_url", "report_path"];
-
 /// What the section says of reports, but for where they are; `None` where its stream is no report.
 pub(super) fn of(section: &Section) -> Result<Option<Report>> {
-    let Some(id) = section.get("report_id") else {
-        return match ONLY_WITH_ID.into_iter().find(|key| section.is_set(key)) {
-            Some(key) => Err(section
-                .error(key, "needs `report_id`: where the answer to the order has the report's id")
-                .hint("Reports need `report_id`, `report_status_path`, `report_status`, `report_done`, and `report_url` or `report_path`.")),
-            None => Ok(None),
-        };
-    };
+    let Some(id) = Path::of_key(section, "report_id")? else { return Ok(None) };
     refuse_pages(section)?;
-    let needed = |key: &str, what: &str| {
-        section.get(key).ok_or_else(|| section.error("report_id", format!("needs `{key}`: {what}")))
-    };
+    let missing = |key: &str, what: &str| section.error("report_id", format!("needs `{key}`: {what}"));
+    let needed = |key: &str, what: &str| section.get(key).ok_or_else(|| missing(key, what));
     let status_path =
         needed("report_status_path", "the path that tells how far the report is, such as `/reports/{id}`")?;
-    let state = needed("report_status", "where that answer has the state, such as `status`")?;
+    let state = Path::of_key(section, "report_status")?
+        .ok_or_else(|| missing("report_status", "where that answer has the state, such as `status`"))?;
     needed("report_done", "the states that mean that the file is there, such as `DONE`")?;
-    let file = match (section.get("report_url"), section.get("report_path")) {
-        (Some(path), None) => File::Url(path.to_owned()),
+    let file = match (Path::of_key(section, "report_url")?, section.get("report_path")) {
+        (Some(path), None) => File::Url(path),
         (None, Some(path)) => File::Path(path.to_owned()),
         (Some(_), Some(_)) => {
             return Err(section.error("report_path", "stands in place of `report_url`: leave one of them out"));
@@ -96,9 +81,9 @@ pub(super) fn of(section: &Section) -> Result<Option<Report>> {
         return Err(section.error("report_poll", "must be longer than nothing: a server is not asked without a pause"));
     }
     Ok(Some(Report {
-        id: id.to_owned(),
+        id,
         status_path: status_path.to_owned(),
-        state: state.to_owned(),
+        state,
         states,
         file,
         wait,
@@ -107,14 +92,14 @@ pub(super) fn of(section: &Section) -> Result<Option<Report>> {
     }))
 }
 
-/// A report is one page.
+/// A report is one page. What its source says of the pages of other streams is not looked at.
 fn refuse_pages(section: &Section) -> Result<()> {
-    if section.text("pagination")? != "none" {
+    if section.is_own("pagination") && section.text("pagination")? != "none" {
         return Err(section
             .error("pagination", "cannot stand with `report_id`: a report is one file, which has no pages")
             .hint("Leave `pagination` out. What the order asks for is said by `param.NAME` and `body`."));
     }
-    match paging::KEYS.iter().find(|key| key.name != "pagination" && section.is_set(key.name)) {
+    match paging::KEYS.iter().find(|key| key.name != "pagination" && section.is_own(key.name)) {
         Some(key) => Err(section.error(key.name, "is of pages, and a report (`report_id`) has none: leave it out")),
         None => Ok(()),
     }

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::keys::KEYS;
 pub use self::stream::ask;
-use super::body::{Envelope, Found};
+use super::body::{Envelope, Found, Path};
 use super::endpoint::Endpoint;
 use super::request::Request;
 use crate::config::Section;
@@ -32,12 +32,12 @@ const ID: &str = "{id}";
 /// What a stream's section says of its reports.
 #[derive(Debug, Clone)]
 pub struct Report {
-    /// The path of the id in the answer to an order.
-    id: String,
+    /// Where the answer to an order has the id.
+    id: Path,
     /// With [`ID`].
     status_path: String,
-    /// The path of the state in an answer about a report.
-    state: String,
+    /// Where an answer about a report has the state.
+    state: Path,
     states: States,
     file: File,
     /// Before a report is asked for the first time.
@@ -50,8 +50,8 @@ pub struct Report {
 /// Where the file is.
 #[derive(Debug, Clone)]
 enum File {
-    /// The path of its URL in the answer that says that it is done.
-    Url(String),
+    /// Where the answer that says that it is done has its URL.
+    Url(Path),
     /// With [`ID`], behind the server's URL.
     Path(String),
 }
@@ -98,16 +98,17 @@ impl Report {
         keys::of(section)
     }
 
-    /// What is looked for in the answer to an order.
-    pub fn of_order(&self) -> Vec<&str> {
-        vec![&self.id]
+    /// What is looked for in the answer to an order, with the key that names it.
+    pub fn of_order(&self) -> Vec<(&'static str, &Path)> {
+        vec![("report_id", &self.id)]
     }
 
-    /// What is looked for in the answer about a report.
-    pub fn of_status(&self) -> Vec<&str> {
+    /// What is looked for in the answer about a report, each with the key that names it.
+    pub fn of_status(&self) -> Vec<(&'static str, &Path)> {
+        let state = ("report_status", &self.state);
         match &self.file {
-            File::Url(path) => vec![&self.state, path],
-            File::Path(_) => vec![&self.state],
+            File::Url(path) => vec![state, ("report_url", path)],
+            File::Path(_) => vec![state],
         }
     }
 
@@ -164,6 +165,6 @@ impl Ordered {
 }
 
 /// The value that an answer has at a path, where it is a text or a number and not empty.
-fn text<'e>(endpoint: &Endpoint, envelope: &'e Envelope, path: &str) -> Option<&'e str> {
+fn text<'e>(endpoint: &Endpoint, envelope: &'e Envelope, path: &Path) -> Option<&'e str> {
     endpoint.value(envelope, path).text().filter(|text| !text.is_empty())
 }

@@ -21,7 +21,7 @@ use crate::source::rest::paging::Place;
 use crate::source::rest::secrets::Known;
 use crate::source::rest::target::Target;
 use crate::source::rest::transport::{Answer, Body, Broken, Transport};
-use crate::source::rest::{auth, config};
+use crate::source::rest::{auth, config, unused};
 
 const BASE: &str = "https://api.example.com/v1";
 
@@ -301,12 +301,13 @@ fn what_is_incomplete_says_what_to_add() {
     let without =
         |key: &str| -> Vec<(&'static str, &'static str)> { URL.into_iter().filter(|(name, _)| *name != key).collect() };
     let refused = |values: &[(&str, &str)], wanted: &str| {
-        let error = endpoint(&section(values)).map(drop).unwrap_err();
+        let section = section(values);
+        let error = unused::refuse(&section).and_then(|()| endpoint(&section).map(drop)).unwrap_err();
         assert!(error.message().contains(wanted), "{error}");
     };
     assert!(endpoint(&section(&URL)).is_ok());
     assert!(endpoint(&section(&[("report_poll", "1s"), ("report_timeout", "1h")])).unwrap().report.is_none());
-    refused(&without("report_id"), "needs `report_id`");
+    refused(&without("report_id"), "is of `report_id`");
     for key in ["report_status_path", "report_status", "report_done", "report_url"] {
         refused(&without(key), &format!("needs `{key}`"));
     }

@@ -112,8 +112,8 @@ async fn a_login_gives_its_token_in_body_header_or_cookie() {
         Ok(answer)
     });
     for (more, name, value) in [
-        (&[("token_path", "data.0.token")][..], "authorization", "Bearer tb"),
-        (&[("token_path", "data.0.id"), ("token_as", "header"), ("auth_name", "X-Id")], "x-id", "7"),
+        (&[("token_path", "data[0].token")][..], "authorization", "Bearer tb"),
+        (&[("token_path", "$.data[0]['id']"), ("token_as", "header"), ("auth_name", "X-Id")], "x-id", "7"),
         (&[("token_header", "X-Session")], "authorization", "Bearer th"),
         (&[("token_cookie", "sid")], "cookie", "sid=tc"),
         (&[("token_header", "X-Session"), ("token_as", "cookie"), ("auth_name", "s")], "cookie", "s=th"),

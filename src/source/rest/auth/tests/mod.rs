@@ -139,6 +139,16 @@ fn what_does_not_fit_is_refused_without_its_value() {
             ],
             "`token_cookie`",
         ),
+        (
+            &[
+                ("auth", "login"),
+                ("login_path", "l"),
+                ("username", "u"),
+                ("password", "s3cret"),
+                ("token_path", "data["),
+            ],
+            "`token_path` must be the path of one value",
+        ),
     ] {
         let error = refused(values).to_string();
         assert!(error.contains(key) && !error.contains("s3cret"), "{error}");

@@ -36,6 +36,7 @@ const SHARED: &[&str] = &[
     "failures",
     "feed",
     "following",
+    "iso8601",
     "keys",
     "keyset",
     "listing",

@@ -7,7 +7,7 @@ use super::id::ID;
 use crate::config::Section;
 use crate::error::Result;
 use crate::source::Selection;
-use crate::source::documents::{Settings, keys};
+use crate::source::documents::{Coercion, Settings, keys};
 
 /// The paths that the stream reads, in its order; all there are where `None`.
 pub fn fields(selection: &Selection) -> Option<Vec<String>> {
@@ -37,7 +37,7 @@ pub fn settings(selection: &Selection) -> Result<Settings> {
     if fields.is_none() && has_key {
         named.push(key.to_owned());
     }
-    keys::settings(section, has_key.then(|| key.to_owned()), named)
+    keys::settings(section, (has_key.then(|| key.to_owned()), named), Coercion::Never)
 }
 
 /// The fields at a document's top that paths lead into.

@@ -44,8 +44,8 @@ impl Delivery {
 
     /// Says which columns there are, where any is known.
     pub async fn announce(&self, outlet: &Outlet) -> Result<(), Stop> {
-        // A table that has no columns yet is none: its files could not be read.
-        if self.documents.table().schema.fields().is_empty() {
+        // A table of which no column was found yet is none: its files could not be read, or would lack all but what is declared.
+        if self.documents.table().schema.fields().is_empty() || !self.documents.are_columns_known() {
             return Ok(());
         }
         outlet.send(Event::Rows(Rows::none(self.documents.table().clone()))).await.map_err(Stop::from)
@@ -64,12 +64,23 @@ impl Delivery {
         }
     }
 
-    /// Has the columns know the first records of a page.
-    pub async fn observe(&mut self, answer: Answer) -> Result<()> {
+    /// Has the columns know the first records of a page, and tells those that do not fit what is declared, in a sentence for the user. An
+    /// error where that would end a run.
+    pub async fn observe(&mut self, answer: Answer) -> Result<Option<String>> {
         Records::of(answer, &self.endpoint)?.read(&mut self.batch).await?;
-        let whole = |record| with(Cow::Borrowed(record), &self.added);
+        let chosen = |record| self.chosen.of(record).map_err(|_| Error::bug("a record is no BSON"));
+        let whole = |record| with(chosen(record)?, &self.added);
         let records: Vec<_> = self.batch.records().map(whole).collect::<Result<_>>()?;
-        self.documents.observe(records.iter().map(|record| &**record))
+        let records: Vec<&[u8]> = records.iter().map(|record| &**record).collect();
+        self.documents.observe(records.iter().copied())?;
+        let mut refused = Vec::new();
+        for group in records.chunks(self.documents.most_rows()) {
+            refused.extend(self.documents.rows(group)?.refused);
+        }
+        Ok(refused.first().map(|first| {
+            let (count, of) = (refused.len(), records.len());
+            format!("{count} of its first {of} records do not fit what is declared, and go to the quarantine; the first: {}.", first.reason)
+        }))
     }
 
     /// Hands on the records that are at hand.

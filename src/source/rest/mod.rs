@@ -58,7 +58,7 @@ use self::position::Reached;
 use self::sieve::Sieve;
 use self::target::Target;
 use self::via::Via;
-use super::documents::{self, Chosen, Documents};
+use super::documents::{self, Chosen, Coercion, Documents};
 use super::feed::Outlet;
 use super::{
     Chunks, Consistency, Description, Failures, Listing, Maker, Reader, Selection, Source, Stream, Tables, Wanted,
@@ -159,10 +159,17 @@ impl Rest {
             }
         };
         let named = selection.columns.clone().unwrap_or_default();
-        let settings = documents::keys::settings(&selection.section, key, named)?;
+        let coercion = coercion(&selection.section)?;
+        let settings = documents::keys::settings(&selection.section, (key, named), coercion)?;
         let known = after.map_or(&Value::Null, |checkpoint| Filter::columns(&checkpoint.state));
         Documents::of(&selection.output_name(stream.table()), settings, known)
     }
+}
+
+/// JSON has texts and numbers for all that it has no types for, and where answers have nothing but texts, empty ones are nothing.
+fn coercion(section: &Section) -> Result<Coercion> {
+    let empty_is_null = matches!(section.text("response_format")?, "csv" | "xml");
+    Ok(Coercion::Written { empty_is_null })
 }
 
 /// A load without rows.
@@ -268,8 +275,9 @@ impl Source for Rest {
             Asked::Failed(failure) => return Err(failure.error(&request)),
             Asked::Nothing => notes.push("The first page has nothing, by `ignore_when`.".to_owned()),
             Asked::Page(answer, envelope) => {
-                delivery.observe(*answer).await?;
+                let misfits = delivery.observe(*answer).await?;
                 notes.push(format!("The first page has {} records; columns are as these have them.", envelope.records));
+                notes.extend(misfits);
             }
         }
         Ok(Description { table: delivery.documents.table().clone(), notes })

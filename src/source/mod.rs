@@ -9,6 +9,7 @@ pub mod documents;
 mod exchange;
 pub mod feed;
 pub mod following;
+pub mod iso8601;
 mod keys;
 pub mod keyset;
 pub mod listing;

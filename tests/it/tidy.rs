@@ -37,6 +37,7 @@ const SHARED: &[&str] = &[
     "failures",
     "feed",
     "following",
+    "iso8601",
     "keys",
     "keyset",
     "listing",

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use arrow_array::builder::{BooleanBufferBuilder, NullBufferBuilder};
 use arrow_array::{
-    ArrayRef, BinaryArray, BooleanArray, Decimal128Array, FixedSizeBinaryArray, Float64Array, Int32Array, Int64Array,
-    ListArray, StringArray, TimestampMicrosecondArray,
+    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, FixedSizeBinaryArray, Float64Array, Int32Array,
+    Int64Array, ListArray, StringArray, TimestampMicrosecondArray,
 };
 use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::FieldRef;
 
 use super::bson::{Elements, Torn, Value, kind};
+use super::coercion::{Cell, Declaration};
 use super::decimal::Decimal;
 use super::declared::Type;
 use super::json::{self, Fault, Form};
@@ -47,6 +48,8 @@ pub struct Column {
     rows: usize,
     valid: NullBufferBuilder,
     values: Values,
+    /// Where it does not widen.
+    declared: Option<Declaration>,
 }
 
 enum Values {
@@ -64,6 +67,8 @@ enum Values {
         whole: u8,
         scale: u8,
     },
+    /// Days since 1970.
+    Date(Vec<i32>),
     Instant(Vec<i64>),
     Uuid(Vec<u8>),
     /// All of one subtype, or of any.
@@ -94,6 +99,8 @@ struct Texts {
     /// How long those of the batch before were.
     mean: usize,
 }
+
+const MILLIS_OF_DAY: i64 = 86_400_000;
 
 /// Texts of a column are given no more bytes than this before they come.
 const MOST_RESERVED: usize = 1 << 20;
@@ -128,6 +135,13 @@ impl Texts {
 
 impl Column {
     pub fn of(field: &Field) -> Self {
+        match field.declared {
+            Some(declared) => Self::declared(declared),
+            None => Self::found(field),
+        }
+    }
+
+    fn found(field: &Field) -> Self {
         let text = |written| Values::Text(Texts::default(), written);
         let values = match &field.shape {
             Shape::Nothing => Values::Nothing,
@@ -138,6 +152,7 @@ impl Column {
             Shape::Decimal { whole, scale } => {
                 Values::Decimal { values: Vec::new(), precision: DIGITS as u8, whole: *whole, scale: *scale }
             }
+            Shape::Date => Values::Date(Vec::new()),
             Shape::Instant => Values::Instant(Vec::new()),
             Shape::ObjectId | Shape::Text => text(Written::Plain),
             Shape::Tagged(plain) => text(Written::Tagged(*plain)),
@@ -151,18 +166,19 @@ impl Column {
             },
             Shape::Record(_) => text(Written::Bare),
         };
-        Self { kinds: field.kinds, rows: 0, valid: NullBufferBuilder::new(0), values }
+        Self { kinds: field.kinds, rows: 0, valid: NullBufferBuilder::new(0), values, declared: None }
     }
 
     /// Of a type that does not widen.
-    pub fn declared(of: Type) -> Self {
-        let mut column = Self::of(&Field { shape: of.shape(), kinds: of.kinds() });
+    pub fn declared(declared: Declaration) -> Self {
+        let of = declared.of;
+        let mut column = Self::found(&Field { shape: of.shape(), kinds: of.kinds(), declared: None });
         match (&mut column.values, of) {
             (Values::Decimal { precision, .. }, Type::Decimal { precision: declared, .. }) => *precision = declared,
             (Values::Bytes(_, subtype), _) => *subtype = None,
             _ => {}
         }
-        column
+        Self { declared: Some(declared), ..column }
     }
 
     pub fn rows(&self) -> usize {
@@ -174,7 +190,7 @@ impl Column {
         match &mut self.values {
             Values::Nothing | Values::List { .. } => {}
             Values::Bool(values) => values.reserve(rows),
-            Values::Int(values) => values.reserve_exact(rows),
+            Values::Int(values) | Values::Date(values) => values.reserve_exact(rows),
             Values::Long(values, _) | Values::Instant(values) => values.reserve_exact(rows),
             Values::Double(values) => values.reserve_exact(rows),
             Values::Decimal { values, .. } => values.reserve_exact(rows),
@@ -198,7 +214,7 @@ impl Column {
         match &mut self.values {
             Values::Nothing => {}
             Values::Bool(values) => values.append_n(count, false),
-            Values::Int(values) => values.resize(values.len() + count, 0),
+            Values::Int(values) | Values::Date(values) => values.resize(values.len() + count, 0),
             Values::Long(values, _) | Values::Instant(values) => values.resize(values.len() + count, 0),
             Values::Double(values) => values.resize(values.len() + count, 0.0),
             Values::Decimal { values, .. } => values.resize(values.len() + count, 0),
@@ -264,6 +280,10 @@ impl Column {
                 self.nulls(1);
                 return Ok(());
             }
+            (_, Value::Text(text)) if self.declared.is_some_and(|declared| declared.is_nothing(text)) => {
+                self.nulls(1);
+                return Ok(());
+            }
             (Values::Instant(values), Value::Instant(millis)) => {
                 values.push(millis.checked_mul(1000).ok_or(Misfit::Wider)?);
             }
@@ -286,7 +306,7 @@ impl Column {
     /// Values that the column holds in another form than their own, or not at all.
     fn push_other(&mut self, value: &Value<'_>) -> Result<(), Misfit> {
         if !self.kinds.has(Kinds::of(value)) {
-            return Err(Misfit::Wider);
+            return self.push_read(value);
         }
         match (&mut self.values, value) {
             (Values::Long(values, _), Value::Int32(number)) => values.push((*number).into()),
@@ -315,6 +335,28 @@ impl Column {
                 }
                 texts.end()?;
             }
+            (Values::Date(values), Value::Instant(millis)) if millis % MILLIS_OF_DAY == 0 => {
+                values.push(i32::try_from(millis / MILLIS_OF_DAY).map_err(|_| Misfit::Wider)?);
+            }
+            _ => return self.push_read(value),
+        }
+        Ok(())
+    }
+
+    /// Values that only say what the column holds, where it is declared.
+    fn push_read(&mut self, value: &Value<'_>) -> Result<(), Misfit> {
+        let cell = self.declared.and_then(|declared| declared.read(value)).ok_or(Misfit::Wider)?;
+        match (&mut self.values, cell) {
+            (Values::Bool(values), Cell::Bool(of)) => values.append(of),
+            (Values::Int(values), Cell::Int(number)) | (Values::Date(values), Cell::Days(number)) => {
+                values.push(number)
+            }
+            (Values::Long(values, _), Cell::Long(number)) | (Values::Instant(values), Cell::Micros(number)) => {
+                values.push(number);
+            }
+            (Values::Double(values), Cell::Double(number)) => values.push(number),
+            (Values::Decimal { values, .. }, Cell::Decimal(unscaled)) => values.push(unscaled),
+            (Values::Uuid(values), Cell::Uuid(bytes)) => values.extend_from_slice(&bytes),
             _ => return Err(Misfit::Wider),
         }
         Ok(())
@@ -328,6 +370,7 @@ impl Column {
             Values::Nothing => return Ok(None),
             Values::Bool(values) => Arc::new(BooleanArray::new(values.finish(), nulls)),
             Values::Int(values) => Arc::new(Int32Array::new(scalars(values), nulls)),
+            Values::Date(values) => Arc::new(Date32Array::new(scalars(values), nulls)),
             Values::Long(values, _) => Arc::new(Int64Array::new(scalars(values), nulls)),
             Values::Double(values) => Arc::new(Float64Array::new(scalars(values), nulls)),
             Values::Instant(values) => {

@@ -7,23 +7,27 @@
 //! | `long` | int, long |
 //! | `double` | double, int, and those longs that are as many doubles: up to 2^53 |
 //! | `decimal(p,s)` | decimal, int and long, with no digit lost |
+//! | `date` | date that is a midnight in UTC |
 //! | `timestamp` | date, as far as 64 bits of microseconds go |
+//! | `epoch`, `epoch_ms` | the same; numbers of seconds, or milliseconds, since 1970: of the years 0 to 9999, not finer than microseconds |
 //! | `objectid` | objectId |
 //! | `uuid` | binData of subtype 4 |
 //! | `binary` | binData of any subtype, which is not kept |
 //! | `text` | anything, as its plain text |
 //! | `json` | anything, as relaxed Extended JSON |
 //!
+//! Where values were written down as texts, these fit too as far as they say such a value ([`coercion`](super::coercion)).
+//!
 //! Each of them holds null, which is also what a field is that a document lacks, unless it has a default.
 
 use std::fmt;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, BooleanArray};
+use arrow_array::ArrayRef;
 use arrow_schema::{DataType, Field as ArrowField};
-use arrow_select::filter::filter_record_batch;
 
 use super::bson::{self, Value};
+use super::coercion::Declaration;
 use super::columns::Misfit;
 use super::json::Fault;
 use super::kinds::Kinds;
@@ -49,7 +53,12 @@ pub enum Type {
         precision: u8,
         scale: u8,
     },
+    Date,
     Timestamp,
+    /// A timestamp that comes as a number of seconds since 1970,
+    Epoch,
+    /// or of milliseconds.
+    EpochMillis,
     ObjectId,
     Uuid,
     Binary,
@@ -57,12 +66,15 @@ pub enum Type {
     Json,
 }
 
-const NAMES: [(&str, Type); 10] = [
+const NAMES: [(&str, Type); 13] = [
     ("bool", Type::Bool),
     ("int", Type::Int),
     ("long", Type::Long),
     ("double", Type::Double),
+    ("date", Type::Date),
     ("timestamp", Type::Timestamp),
+    ("epoch", Type::Epoch),
+    ("epoch_ms", Type::EpochMillis),
     ("objectid", Type::ObjectId),
     ("uuid", Type::Uuid),
     ("binary", Type::Binary),
@@ -95,7 +107,8 @@ impl Type {
             Type::Long => nullable(DataType::Int64),
             Type::Double => nullable(DataType::Float64),
             Type::Decimal { precision, scale } => nullable(DataType::Decimal128(precision, scale as i8)),
-            Type::Timestamp => nullable(field::instant()),
+            Type::Date => nullable(DataType::Date32),
+            Type::Timestamp | Type::Epoch | Type::EpochMillis => nullable(field::instant()),
             Type::ObjectId | Type::Text => nullable(DataType::Utf8),
             Type::Uuid => field::uuid(name),
             Type::Binary => nullable(DataType::Binary),
@@ -112,7 +125,10 @@ impl Type {
             Type::Long => Kinds::INT32.and(Kinds::INT64),
             Type::Double => Kinds::DOUBLE.and(Kinds::INT32).and(Kinds::INT64),
             Type::Decimal { .. } => Kinds::DECIMAL.and(Kinds::INT32).and(Kinds::INT64),
-            Type::Timestamp => Kinds::INSTANT,
+            Type::Date | Type::Timestamp => Kinds::INSTANT,
+            Type::Epoch | Type::EpochMillis => {
+                Kinds::INSTANT.and(Kinds::INT32).and(Kinds::INT64).and(Kinds::DOUBLE).and(Kinds::DECIMAL)
+            }
             Type::ObjectId => Kinds::OBJECT_ID,
             Type::Uuid => Kinds::UUID,
             Type::Binary => Kinds::BYTES.and(Kinds::UUID),
@@ -127,7 +143,8 @@ impl Type {
             Type::Long => Shape::Long { wide: true },
             Type::Double => Shape::Double,
             Type::Decimal { precision, scale } => Shape::Decimal { whole: precision - scale, scale },
-            Type::Timestamp => Shape::Instant,
+            Type::Date => Shape::Date,
+            Type::Timestamp | Type::Epoch | Type::EpochMillis => Shape::Instant,
             Type::ObjectId => Shape::ObjectId,
             Type::Uuid => Shape::Uuid,
             Type::Binary => Shape::Bytes(bson::GENERIC),
@@ -164,23 +181,13 @@ pub struct Columns {
 
 impl Columns {
     pub fn of(name: &str, declared: &Declared, key: Option<&str>) -> Result<Self> {
-        for (place, (column, _)) in declared.columns.iter().enumerate() {
-            if declared.columns[..place].iter().any(|(other, _)| other == column) {
-                return Err(Error::config(format!("table {name}: column {column} is declared twice")));
-            }
-            if declared.rest && column == REST {
-                return Err(Error::config(format!(
-                    "table {name}: column {REST} is that of the fields that are not declared"
-                ))
-                .hint("Leave it out, or set `rest = no`."));
-            }
-        }
+        declared.check(name, declared.rest)?;
         let mut columns: Vec<_> = declared.columns.iter().map(|(name, of)| of.field(name)).collect();
         if declared.rest {
             columns.push(field::with_others(field::json(REST)));
         }
         let table = Arc::new(schema::table(name, columns, key, false));
-        Ok(Self { table, records: Records::declared(&declared.columns), declared: declared.clone() })
+        Ok(Self { table, records: Records::declared(declared), declared: declared.clone() })
     }
 
     /// Refuses defaults that their columns do not hold.
@@ -208,7 +215,7 @@ impl Columns {
     }
 
     fn empty(&mut self) {
-        self.records = Records::declared(&self.declared.columns);
+        self.records = Records::declared(&self.declared);
     }
 
     /// The rows of documents, without those that are refused.
@@ -232,7 +239,7 @@ impl Columns {
                     let reason = self.reason(document);
                     if self.declared.on_misfit == OnMisfit::Fail {
                         self.empty();
-                        return Err(self.misfit(&reason).into());
+                        return Err(misfit(&self.table.name, &reason).into());
                     }
                     refused.push(Refused { row, reason });
                     self.records.end_row();
@@ -243,37 +250,29 @@ impl Columns {
         if self.declared.rest {
             columns.push(rest.finish(documents.len())?);
         }
-        let mut batch = batch(&self.table, columns, documents.len())?;
-        if !refused.is_empty() {
-            let mut kept = vec![true; documents.len()];
-            refused.iter().for_each(|refused| kept[refused.row] = false);
-            batch = filter_record_batch(&batch, &BooleanArray::from(kept))
-                .map_err(|e| Error::bug(format!("table {}: {e}", self.table.name)))?;
-        }
-        Ok(Built { batch, refused })
+        let batch = batch(&self.table, columns, documents.len())?;
+        Built::without(batch, refused).map_err(Failure::from)
     }
 
-    fn misfit(&self, reason: &str) -> Error {
-        Error::data(format!("table {}, {reason}", self.table.name)).hint(
-            "Declare a type that holds it (`text` holds anything), or set `on_misfit = quarantine` to have such documents in a table beside.",
-        )
-    }
-
-    /// Why the last row does not fit: `field price: string, declared decimal(10,2)`.
+    /// Why the last row does not fit.
     fn reason(&self, document: &[u8]) -> String {
         let column = self.records.misfit().and_then(|place| self.declared.columns.get(place));
-        let Some((name, of)) = column else { return String::new() };
-        let value = bson::field(document, name).ok().flatten().unwrap_or(Value::Null);
-        let kinds = Kinds::of(&value);
-        // One whose type may fit is itself too much.
-        let which = match value {
-            _ if !of.kinds().has(kinds) => "",
-            Value::Int64(_) if *of == Type::Double => " beyond 2^53",
-            Value::Instant(_) => " beyond 64 bits of microseconds",
-            _ => " of more digits",
-        };
-        format!("field {name}: {kinds}{which}, declared {of}")
+        column.map_or(String::new(), |(name, of)| reason(name, self.declared.declaration(*of), document))
     }
+}
+
+/// Why a document does not fit: `field price: string, declared decimal(10,2)`.
+pub fn reason(name: &str, declaration: Declaration, document: &[u8]) -> String {
+    let value = bson::field(document, name).ok().flatten().unwrap_or(Value::Null);
+    format!("field {name}: {}", declaration.misfit(&value))
+}
+
+/// The error of a document that does not fit.
+pub fn misfit(table: &str, reason: &str) -> Error {
+    Error::data(format!("table {table}, {reason}")).hint(
+        "Declare a type that holds it (`text` holds anything, `epoch` and `epoch_ms` numbers that are times), or set `on_misfit = quarantine` to \
+         have such documents in a table beside.",
+    )
 }
 
 #[cfg(test)]
@@ -291,6 +290,7 @@ mod tests {
             (" Decimal ( 10 , 2 ) ", decimal),
             ("decimal(38)", Type::Decimal { precision: 38, scale: 0 }),
             ("ObjectId", Type::ObjectId),
+            ("epoch_MS", Type::EpochMillis),
         ] {
             assert_eq!(Type::parse(text), Ok(wanted));
         }

@@ -14,7 +14,6 @@ mod text;
 #[cfg(test)]
 pub mod tree;
 
-pub use self::number::MOST_DIGITS;
 pub use self::text::{decoded, plain};
 use super::bson::kind;
 use super::json::DEEPEST;

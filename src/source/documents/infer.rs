@@ -1,8 +1,8 @@
-//! Columns that are found as documents come.
+//! Columns that are found as documents come, and those that are declared beside them.
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch, new_null_array};
+use arrow_array::{ArrayRef, new_null_array};
 use arrow_schema::{DataType, Field as ArrowField};
 use serde_json::Value as Json;
 
@@ -10,12 +10,13 @@ use super::bson::{Elements, Value};
 use super::columns::Misfit;
 use super::json::Fault;
 use super::known::Known;
+use super::quarantine::Refused;
 use super::records::{self, Records};
 use super::rest::Rest;
-use super::settings::Settings;
-use super::shape::Shape;
-use super::table::{Failure, batch};
-use super::{REST, schema};
+use super::settings::{OnMisfit, Settings};
+use super::shape::{Field, Shape};
+use super::table::{Built, Failure, batch};
+use super::{REST, declared, schema};
 use crate::error::{Error, Result};
 use crate::record::{Table, field};
 
@@ -37,6 +38,12 @@ impl Columns {
         for name in settings.named.iter().chain(&settings.order).filter(|name| *name != REST) {
             known.fields.entry(name);
         }
+        if let Some(declared) = settings.schema.declared() {
+            declared.check(name, true)?;
+            for (name, of) in &declared.columns {
+                *known.fields.entry(name) = Field::declared(declared.declaration(*of));
+            }
+        }
         let (table, records) = (schema::table(name, Vec::new(), None, true), Records::of(&known.fields));
         let mut this = Self { known, table: Arc::new(table), records, is_known, is_bare: false };
         this.table = Arc::new(this.next(settings));
@@ -44,14 +51,20 @@ impl Columns {
     }
 
     /// The same, with room for what documents lack, whatever else has columns.
-    pub fn with_defaults(mut self, defaults: &[u8], settings: &Settings) -> Result<Self, Fault> {
-        let mut elements = Elements::of(defaults)?;
-        while let Some((name, value)) = elements.advance()? {
+    pub fn with_defaults(mut self, defaults: &[u8], settings: &Settings) -> Result<Self, Failure> {
+        let mut elements = Elements::of(defaults).map_err(Fault::from)?;
+        while let Some((name, value)) = elements.advance().map_err(Fault::from)? {
             if !value.is_null() {
                 self.known.fields.entry(std::str::from_utf8(name).map_err(|_| Fault::NotText)?);
             }
         }
         self.known.widen(defaults, settings)?;
+        self.records = Records::of(&self.known.fields);
+        let is_told = self.records.add_with(defaults, |_, _| Ok(()));
+        if let (Err(Misfit::Wider), Some(reason)) = (is_told, self.reason(defaults)) {
+            let table = &self.table.name;
+            return Err(Error::config(format!("table {table}: a default does not fit: {reason}")).into());
+        }
         Ok(self)
     }
 
@@ -115,12 +128,12 @@ impl Columns {
         is_in(&settings.named) || (is_in(&settings.order) && is_bare())
     }
 
-    /// The rows of documents, of [`Columns::table`] as it is then.
-    pub fn rows(&mut self, documents: &[&[u8]], settings: &Settings) -> Result<RecordBatch, Failure> {
+    /// The rows of documents, of [`Columns::table`] as it is then, without those that are refused.
+    pub fn rows(&mut self, documents: &[&[u8]], settings: &Settings) -> Result<Built, Failure> {
         let mut wide_from = None;
         loop {
             let (row, misfit) = match self.build(documents, settings) {
-                Ok(rest) => return self.finish(documents.len(), rest, settings),
+                Ok((rest, refused)) => return self.finish(documents.len(), (rest, refused), settings),
                 Err(misfit) => misfit,
             };
             self.records = Records::of(&self.known.fields);
@@ -140,27 +153,54 @@ impl Columns {
         }
     }
 
-    /// Adds documents to the columns; a misfit is of the document of that number, and leaves them half full.
-    fn build(&mut self, documents: &[&[u8]], settings: &Settings) -> Result<Rest, (usize, Misfit)> {
-        let mut rest = Rest::default();
-        let Self { records: columns, known, .. } = self;
-        columns.reserve(documents.len());
+    /// Adds documents to the columns, and tells those that do not fit into one that is declared; any other misfit is of the document of that
+    /// number, and leaves the columns half full.
+    fn build(&mut self, documents: &[&[u8]], settings: &Settings) -> Result<(Rest, Vec<Refused>), (usize, Misfit)> {
+        let (mut rest, mut refused) = (Rest::default(), Vec::new());
+        self.records.reserve(documents.len());
         for (row, document) in documents.iter().enumerate() {
+            let known = &self.known;
             let other = |name: &[u8], value: &Value<'_>| match value.is_null() {
                 true => Ok(()),
                 false if known.has_in_rest(name) => Ok(rest.add(row, name, value)?),
                 false => Err(records::unknown(name)),
             };
-            let added = columns.add_with(document, other).and_then(|()| match &settings.defaults {
-                Some(defaults) => columns.complete(defaults),
+            let added = self.records.add_with(document, other).and_then(|()| match &settings.defaults {
+                Some(defaults) => self.records.complete(defaults),
                 None => Ok(()),
             });
-            added.map_err(|misfit| (row, misfit))?;
+            match added {
+                Ok(()) => {}
+                Err(Misfit::Wider) => match self.reason(document) {
+                    Some(reason) => {
+                        refused.push(Refused { row, reason });
+                        self.records.end_row();
+                    }
+                    None => return Err((row, Misfit::Wider)),
+                },
+                Err(fault) => return Err((row, fault)),
+            }
         }
-        Ok(rest)
+        Ok((rest, refused))
     }
 
-    fn finish(&mut self, rows: usize, rest: Rest, settings: &Settings) -> Result<RecordBatch, Failure> {
+    /// Why the last row does not fit, where that is for a column that is declared.
+    fn reason(&self, document: &[u8]) -> Option<String> {
+        let (name, field) = self.known.fields.at(self.records.misfit()?)?;
+        Some(declared::reason(name, field.declared?, document))
+    }
+
+    fn finish(
+        &mut self,
+        rows: usize,
+        (rest, refused): (Rest, Vec<Refused>),
+        settings: &Settings,
+    ) -> Result<Built, Failure> {
+        let fails = settings.schema.declared().is_some_and(|declared| declared.on_misfit == OnMisfit::Fail);
+        if let Some(Refused { reason, .. }) = refused.first().filter(|_| fails) {
+            self.records = Records::of(&self.known.fields);
+            return Err(declared::misfit(&self.table.name, reason).into());
+        }
         if self.table.schema.fields().is_empty() && !settings.order.is_empty() {
             self.is_bare = true;
             self.table = Arc::new(self.next(settings));
@@ -177,6 +217,6 @@ impl Columns {
         if self.known.rest {
             columns.push(rest.finish(rows)?);
         }
-        batch(&self.table, columns, rows)
+        Ok(Built::without(batch(&self.table, columns, rows)?, refused)?)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::declared::Type;
 use super::write::{self, Dialect};
-use super::{Declared, InvalidText, OnMisfit, Schema, Settings};
+use super::{Coercion, Declared, InvalidText, OnMisfit, Schema, Settings};
 use crate::config::{Key, Section, Value};
 use crate::error::Result;
 use crate::source::masking;
@@ -17,18 +17,19 @@ pub const KEYS: &[Key] = &[
     .default("infer"),
     Key::new(
         "column.",
-        Value::Checked("bool, int, long, double, decimal(10,2), timestamp, objectid, uuid, binary, text or json", |text| match Type::parse(text) {
+        Value::Checked("bool, int, long, double, decimal(10,2), date, timestamp, epoch, epoch_ms, objectid, uuid, binary, text or json", |text| match Type::parse(text) {
             Ok(_) => Ok(()),
-            Err(_) => Err("must be one of bool, int, long, double, decimal(10,2), timestamp, objectid, uuid, binary, text, json"),
+            Err(_) => Err("must be one of bool, int, long, double, decimal(10,2), date, timestamp, epoch, epoch_ms, objectid, uuid, binary, text, json"),
         }),
-        "Of `schema = declared`: a column, in the order of the file, and its type. Fields that are none are left out (see `rest`).",
+        "A column and its type, which does not widen. With `schema = declared` these are all columns, in the order of the file, and other fields are left \
+         out (see `rest`); with `infer` the others are found. `epoch` and `epoch_ms` are timestamps that come as numbers.",
     )
     .family()
     .example("decimal(10,2)"),
     Key::new(
         "on_misfit",
         Value::OneOf(&["fail", "quarantine"]),
-        "Of `schema = declared`: what becomes of a document with a value that its column does not hold. `quarantine` writes it to a table beside, \
+        "What becomes of a document with a value that the column declared for it does not hold. `quarantine` writes it to a table beside, \
          `TABLE_quarantine`, with what does not fit, and goes on.",
     )
     .default("fail"),
@@ -57,12 +58,16 @@ pub const KEYS: &[Key] = &[
 ];
 
 /// What a section says of its documents. `key` is the field that tells them apart, and `named` are the columns of `schema = infer` that are
-/// there in any case.
-pub fn settings(section: &Section, key: Option<String>, named: Vec<String>) -> Result<Settings> {
-    let schema = schema(section)?;
+/// there in any case. What becomes of values that are not of the types of columns that are declared, the source says.
+pub fn settings(
+    section: &Section,
+    (key, named): (Option<String>, Vec<String>),
+    coercion: Coercion,
+) -> Result<Settings> {
+    let schema = schema(section, coercion)?;
     let is_column = |key: &String| match &schema {
         Schema::Declared(declared) => declared.columns.iter().any(|(name, _)| name == key),
-        Schema::Infer | Schema::Document => true,
+        Schema::Infer | Schema::Beside(_) | Schema::Document => true,
     };
     Ok(Settings {
         key: key.filter(is_column),
@@ -80,51 +85,56 @@ pub fn settings(section: &Section, key: Option<String>, named: Vec<String>) -> R
 
 /// Checks what single keys do not tell.
 pub fn check(section: &Section) -> Result<()> {
-    schema(section)?;
+    schema(section, Coercion::Never)?;
     defaults(section)?;
     Ok(())
 }
 
-fn schema(section: &Section) -> Result<Schema> {
-    let declared: Vec<_> = section.members("column.").collect();
-    match section.text("schema")? {
-        "declared" if declared.is_empty() => Err(section
+fn schema(section: &Section, coercion: Coercion) -> Result<Schema> {
+    let declared = declared(section, coercion)?;
+    let schema = section.text("schema")?;
+    if section.is_set("rest") && schema != "declared" {
+        return Err(section.error("rest", "is for `schema = declared`"));
+    }
+    match (schema, declared.columns.first()) {
+        ("declared", None) => Err(section
             .error("schema", "is `declared`, and no column is")
             .hint("Declare each with its type: `column.price = decimal(10,2)`.")),
-        "declared" => {
-            let column = |(name, text): &(&str, &str)| {
-                if let Some((top, _)) = name.split_once('.') {
-                    return Err(section
-                        .error(&format!("column.{name}"), "is of a field within another: columns are fields at the top")
-                        .hint(format!("`column.{top} = json` has all of it as JSON.")));
-                }
-                let of = Type::parse(text).map_err(|problem| section.error(&format!("column.{name}"), problem))?;
-                Ok(((*name).to_owned(), of))
-            };
-            Ok(Schema::Declared(Declared {
-                columns: declared.iter().map(column).collect::<Result<_>>()?,
-                on_misfit: match section.text("on_misfit")? {
-                    "quarantine" => {
-                        masking::refuse_beside(section, "on_misfit", "the quarantine has whole documents")?;
-                        OnMisfit::Quarantine
-                    }
-                    _ => OnMisfit::Fail,
-                },
-                rest: section.flag("rest")?,
-            }))
+        ("declared", Some(_)) => Ok(Schema::Declared(declared)),
+        ("document", Some((name, _))) => {
+            Err(section.error(&format!("column.{name}"), "is of a column, and `schema = document` has none but two"))
         }
-        other => {
-            if let Some((name, _)) = declared.first() {
-                return Err(section.error(&format!("column.{name}"), "is for `schema = declared`"));
-            }
-            for key in ["on_misfit", "rest"] {
-                if section.is_set(key) {
-                    return Err(section.error(key, "is for `schema = declared`"));
-                }
-            }
-            Ok(if other == "document" { Schema::Document } else { Schema::Infer })
+        (_, None) if section.is_set("on_misfit") => {
+            Err(section.error("on_misfit", "is for columns that are declared, and none is"))
         }
+        ("document", None) => Ok(Schema::Document),
+        (_, None) => Ok(Schema::Infer),
+        (_, Some(_)) => Ok(Schema::Beside(declared)),
     }
+}
+
+fn declared(section: &Section, coercion: Coercion) -> Result<Declared> {
+    let column = |(name, text): (&str, &str)| {
+        if let Some((top, _)) = name.split_once('.') {
+            return Err(section
+                .error(&format!("column.{name}"), "is of a field within another: columns are fields at the top")
+                .hint(format!("`column.{top} = json` has all of it as JSON.")));
+        }
+        let of = Type::parse(text).map_err(|problem| section.error(&format!("column.{name}"), problem))?;
+        Ok((name.to_owned(), of))
+    };
+    Ok(Declared {
+        columns: section.members("column.").map(column).collect::<Result<_>>()?,
+        on_misfit: match section.text("on_misfit")? {
+            "quarantine" => {
+                masking::refuse_beside(section, "on_misfit", "the quarantine has whole documents")?;
+                OnMisfit::Quarantine
+            }
+            _ => OnMisfit::Fail,
+        },
+        rest: section.flag("rest")?,
+        coercion,
+    })
 }
 
 /// The document of what stands where fields are missing.
@@ -168,7 +178,7 @@ mod tests {
     fn of(values: &[(&str, &str)]) -> Result<Settings> {
         let section = Section::of_keys("stream s", KEYS.iter().collect(), values)?;
         check(&section)?;
-        settings(&section, None, Vec::new())
+        settings(&section, (None, Vec::new()), Coercion::Never)
     }
 
     #[test]
@@ -178,7 +188,19 @@ mod tests {
         assert_eq!(declared.columns[0].0, "z");
         assert_eq!(declared.columns[1], ("A".to_owned(), Type::Decimal { precision: 10, scale: 2 }));
         assert!(of(&[("schema", "declared")]).unwrap_err().message().contains("no column is"));
-        assert!(of(&[("column.a", "int")]).unwrap_err().message().contains("`column.a` is for"));
+        let Schema::Beside(beside) = of(&[("column.a", "int"), ("on_misfit", "quarantine")]).unwrap().schema else {
+            panic!("others")
+        };
+        assert_eq!((beside.columns[0].1, beside.on_misfit), (Type::Int, OnMisfit::Quarantine));
+        for (wrong, wanted) in [
+            (&[("column.a.b", "int")][..], "`column.a.b` is of a field within another"),
+            (&[("schema", "document"), ("column.a", "int")], "`column.a` is of a column"),
+            (&[("column.a", "int"), ("rest", "yes")], "`rest` is for `schema = declared`"),
+            (&[("on_misfit", "quarantine")], "`on_misfit` is for columns that are declared"),
+        ] {
+            let error = of(wrong).unwrap_err();
+            assert!(error.message().contains(wanted), "{error:?}");
+        }
     }
 
     #[test]

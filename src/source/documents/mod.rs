@@ -3,14 +3,17 @@
 //! A value is borrowed from BSON ([`bson`]). Where columns are found ([`infer`]), what the values of a field have been so far is its
 //! [`shape`], which only ever widens; batches are built as wide as the shapes are ([`columns`], [`records`]), and built anew where a value
 //! needs more. So a field that comes late costs nothing before it comes, and then the table is announced anew, with one more column.
-//! Columns that are [`declared`] stay as they are, and what does not fit is refused; or there are no columns but the key and
+//! Columns that are [`declared`] stay as they are, alone or beside others that are found, and what does not fit, and says nothing that fits
+//! ([`coercion`]), is refused; or there are no columns but the key and
 //! the [`whole`] document.
 
 pub mod bson;
 pub mod chosen;
+mod coercion;
 mod columns;
 pub mod decimal;
 pub mod declared;
+mod exact;
 mod fields;
 pub mod from_json;
 mod infer;
@@ -33,6 +36,7 @@ mod whole;
 pub mod write;
 
 pub use self::chosen::Chosen;
+pub use self::coercion::Coercion;
 pub use self::quarantine::Refused;
 pub use self::settings::{Declared, InvalidText, OnMisfit, Schema, Settings};
 pub use self::table::{Built, Documents};

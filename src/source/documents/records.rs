@@ -8,10 +8,10 @@ use arrow_schema::Fields as ArrowFields;
 
 use super::bson::{Elements, Name, Value};
 use super::columns::{Column, Misfit};
-use super::declared::Type;
 use super::fields::Fields;
 use super::json::Fault;
 use super::schema;
+use super::settings::Declared;
 
 /// What a field that is not known is: a column more, if its name is one.
 #[cold]
@@ -39,8 +39,10 @@ impl Records {
     }
 
     /// Of columns that do not widen; these are no record within another.
-    pub fn declared(columns: &[(String, Type)]) -> Self {
-        Self::with(columns.iter().map(|(name, of)| (name.as_str(), Column::declared(*of))), ArrowFields::empty())
+    pub fn declared(declared: &Declared) -> Self {
+        let columns = declared.columns.iter();
+        let columns = columns.map(|(name, of)| (name.as_str(), Column::declared(declared.declaration(*of))));
+        Self::with(columns, ArrowFields::empty())
     }
 
     fn with<'a>(columns: impl Iterator<Item = (&'a str, Column)>, fields: ArrowFields) -> Self {
@@ -69,6 +71,7 @@ impl Records {
         record: &[u8],
         mut other: impl FnMut(&[u8], &Value<'_>) -> Result<(), Misfit>,
     ) -> Result<(), Misfit> {
+        self.misfit = None;
         let (mut elements, mut at, row) = (Elements::of(record)?, 0, self.rows);
         loop {
             let (kind, place) = match self.near(&elements, at) {
@@ -158,7 +161,7 @@ impl Records {
         self.rows += 1;
     }
 
-    /// Which field the last misfit was of.
+    /// Which field the last row's misfit was of; `None` where it was of one that is not known.
     pub fn misfit(&self) -> Option<usize> {
         self.misfit
     }

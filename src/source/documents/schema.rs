@@ -13,6 +13,9 @@ use crate::record::{Table, field};
 /// A field as a column; `None` where there has been nothing but null. It does not tell of what types its values have been, since that is
 /// part of Arrow's type where it is within another, and would be another type with each.
 pub fn of(name: &str, of: &Field) -> Option<ArrowField> {
+    if let Some(declared) = of.declared {
+        return Some(declared.of.field(name));
+    }
     let nullable = |data_type| field::nullable(name, data_type);
     Some(match &of.shape {
         Shape::Nothing => return None,
@@ -21,6 +24,7 @@ pub fn of(name: &str, of: &Field) -> Option<ArrowField> {
         Shape::Long { .. } => nullable(DataType::Int64),
         Shape::Double => nullable(DataType::Float64),
         Shape::Decimal { scale, .. } => nullable(DataType::Decimal128(DIGITS as u8, *scale as i8)),
+        Shape::Date => nullable(DataType::Date32),
         Shape::Instant => nullable(field::instant()),
         Shape::ObjectId | Shape::Text | Shape::Tagged(_) => nullable(DataType::Utf8),
         Shape::Uuid => field::uuid(name),
@@ -38,8 +42,11 @@ pub fn of(name: &str, of: &Field) -> Option<ArrowField> {
     })
 }
 
-/// Notes of what types the values of a table's column have been.
+/// Notes of what types the values of a table's column have been; what is declared says so itself.
 pub fn with_native(column: ArrowField, of: &Field, kinds: Kinds) -> ArrowField {
+    if of.declared.is_some() {
+        return column;
+    }
     let native = match &of.shape {
         Shape::Bytes(subtype) => format!("binData({subtype})"),
         _ => kinds.to_string(),

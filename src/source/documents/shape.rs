@@ -15,6 +15,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::bson::{Elements, UUID, Value};
+use super::coercion::Declaration;
 use super::decimal::Decimal;
 use super::fields::Fields;
 use super::json::Fault;
@@ -39,6 +40,8 @@ pub enum Shape {
         whole: u8,
         scale: u8,
     },
+    /// Of columns that are declared alone.
+    Date,
     Instant,
     ObjectId,
     Uuid,
@@ -60,6 +63,9 @@ pub struct Field {
     #[serde(rename = "is")]
     pub shape: Shape,
     pub kinds: Kinds,
+    /// Where it does not widen: whatever comes, it is this.
+    #[serde(skip)]
+    pub declared: Option<Declaration>,
 }
 
 /// Integers up to this one are as many doubles.
@@ -81,10 +87,14 @@ pub struct Room {
 }
 
 impl Field {
+    pub fn declared(declared: Declaration) -> Self {
+        Self { shape: declared.of.shape(), kinds: declared.of.kinds(), declared: Some(declared) }
+    }
+
     /// Widens it for a value of a document's key: texts of different values stay different.
     pub fn meet_key(&mut self, value: &Value<'_>) -> bool {
         let kind = Kinds::of(value);
-        if kind == Kinds::NONE {
+        if kind == Kinds::NONE || self.declared.is_some() {
             return false;
         }
         let before = self.clone();
@@ -109,7 +119,7 @@ impl Field {
     /// Widens it for a value. Whether that made it another one.
     pub fn meet(&mut self, value: &Value<'_>, depth: usize, room: &mut Room) -> Result<bool, Fault> {
         let kind = Kinds::of(value);
-        if kind == Kinds::NONE {
+        if kind == Kinds::NONE || self.declared.is_some() {
             return Ok(false);
         }
         let is_new = !self.kinds.has(kind);

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow_select::filter::filter_record_batch;
 use serde_json::Value as Json;
 
 use super::json::{DEEPEST, Fault};
@@ -42,6 +43,19 @@ impl From<RecordBatch> for Built {
     }
 }
 
+impl Built {
+    /// Of a batch in which rows that are refused stand too.
+    pub fn without(batch: RecordBatch, refused: Vec<Refused>) -> Result<Self> {
+        if refused.is_empty() {
+            return Ok(batch.into());
+        }
+        let mut kept = vec![true; batch.num_rows()];
+        refused.iter().for_each(|refused| kept[refused.row] = false);
+        let batch = filter_record_batch(&batch, &BooleanArray::from(kept)).map_err(|e| Error::bug(e.to_string()))?;
+        Ok(Self { batch, refused })
+    }
+}
+
 /// Why there are no rows.
 #[derive(Debug)]
 pub enum Failure {
@@ -77,10 +91,10 @@ impl Documents {
             return Err(Error::config(format!("table {name}: {REST} has no default")));
         }
         let columns = match &settings.schema {
-            Schema::Infer => {
+            Schema::Infer | Schema::Beside(_) => {
                 let mut columns = infer::Columns::of(name, &settings, state)?;
                 if let Some(defaults) = defaults {
-                    columns = columns.with_defaults(defaults, &settings).map_err(|fault| wrong(fault.into()))?;
+                    columns = columns.with_defaults(defaults, &settings).map_err(wrong)?;
                 }
                 columns.announce(&settings);
                 Columns::Infer(columns)
@@ -92,8 +106,8 @@ impl Documents {
             }
             Schema::Document => Columns::Document(whole::Columns::of(name, key, state)?),
         };
-        let quarantine = match &settings.schema {
-            Schema::Declared(of) if of.on_misfit == OnMisfit::Quarantine => Some(quarantine::table(name, key).into()),
+        let quarantine = match settings.schema.declared() {
+            Some(of) if of.on_misfit == OnMisfit::Quarantine => Some(quarantine::table(name, key).into()),
             _ => None,
         };
         Ok(Self { name: name.to_owned(), settings, columns, quarantine })
@@ -155,7 +169,7 @@ impl Documents {
 
     fn build(&mut self, documents: &[&[u8]]) -> Result<Built, Failure> {
         match &mut self.columns {
-            Columns::Infer(columns) => columns.rows(documents, &self.settings).map(Built::from),
+            Columns::Infer(columns) => columns.rows(documents, &self.settings),
             Columns::Declared(columns) => columns.rows(documents, self.settings.defaults.as_deref()),
             Columns::Document(columns) => columns.rows(documents).map(Built::from),
         }

@@ -1,5 +1,6 @@
 //! Documents through tables: what is in them is what the documents say.
 
+mod beside;
 mod declared;
 mod order;
 mod texts;

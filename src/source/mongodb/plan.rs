@@ -155,7 +155,7 @@ impl Plan {
             ),
             Kind::Plain => {}
         }
-        if self.settings.schema == Schema::Infer {
+        if matches!(self.settings.schema, Schema::Infer | Schema::Beside(_)) {
             notes.push(
                 "Its columns are found in the documents: these are those of some of them, and more may come."
                     .to_owned(),

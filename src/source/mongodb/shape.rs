@@ -5,7 +5,7 @@ use super::id::ID;
 use crate::config::Section;
 use crate::error::Result;
 use crate::source::Selection;
-use crate::source::documents::{Chosen, Settings, keys};
+use crate::source::documents::{Chosen, Coercion, Settings, keys};
 
 /// What becomes of a stream's documents.
 pub fn settings(selection: &Selection) -> Result<Settings> {
@@ -28,7 +28,7 @@ pub fn settings(selection: &Selection) -> Result<Settings> {
     if selection.columns.is_none() && has_key {
         named.push(key.to_owned());
     }
-    keys::settings(section, has_key.then(|| key.to_owned()), named)
+    keys::settings(section, (has_key.then(|| key.to_owned()), named), Coercion::Never)
 }
 
 /// Checks what single keys of a stream do not tell.

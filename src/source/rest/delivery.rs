@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::iter;
 use std::sync::Arc;
 
-use super::body::{self, Batch};
+use super::body::Batch;
 use super::endpoint::Endpoint;
 use super::filter::Filter;
 use super::records::{Records, Seen};
@@ -61,17 +61,31 @@ impl Delivery {
         }
     }
 
-    /// Has the columns know the first records of a page. What it returns are sentences about what keys name and none of them has.
+    /// Has the columns know the first records of a page. What it returns are sentences about those that do not fit what is declared, and
+    /// about what keys name and none of them has. An error where a record would end a run.
     pub async fn observe(&mut self, answer: Answer) -> Result<Vec<String>> {
         Records::of(answer, &self.endpoint)?.read(&mut self.batch).await?;
         let whole = |record| with(Cow::Borrowed(record), &self.added);
         let wholes: Vec<_> = self.batch.records().map(whole).collect::<Result<_>>()?;
         let kept = |record| with(self.chosen.of(record).map_err(broken)?, &self.added);
         let kept: Vec<_> = self.batch.records().map(kept).collect::<Result<_>>()?;
-        self.documents.observe(kept.iter().map(|record| &**record))?;
-        let cursor = self.endpoint.incremental.iter().map(|settings| ("cursor", settings.cursor.clone()));
-        let is_absent = |path: &str| wholes.iter().all(|record| body::text(record, path).is_none());
-        let mut absent: Vec<_> = cursor.filter(|(_, path)| is_absent(path)).collect();
+        let mut notes = Vec::new();
+        let records: Vec<&[u8]> = kept.iter().map(|record| &**record).collect();
+        self.documents.observe(records.iter().copied())?;
+        let mut refused = Vec::new();
+        for group in records.chunks(self.documents.most_rows()) {
+            refused.extend(self.documents.rows(group)?.refused);
+        }
+        if let Some(first) = refused.first() {
+            let (count, of) = (refused.len(), records.len());
+            notes.push(format!("{count} of its first {of} records do not fit what is declared, and go to the quarantine; the first: {}.", first.reason));
+        }
+        let mut absent = Vec::new();
+        if let Some(settings) = &self.endpoint.incremental
+            && wholes.iter().all(|record| settings.cursor.text(record).is_none())
+        {
+            absent.push(("cursor", settings.cursor.name().to_owned()));
+        }
         for top in self.chosen.tops() {
             if !has_any(&kept, &top)? {
                 absent.push(("fields", top));
@@ -82,7 +96,8 @@ impl Delivery {
             1 => format!("The first record has nothing at `{path}`, which `{key}` names."),
             _ => format!("None of the first {count} records has anything at `{path}`, which `{key}` names."),
         };
-        Ok(absent.into_iter().filter(|_| count > 0).map(note).collect())
+        notes.extend(absent.into_iter().filter(|_| count > 0).map(note));
+        Ok(notes)
     }
 
     /// Hands on the records that are at hand.

@@ -10,7 +10,7 @@ use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
-use super::body::{Envelope, Format, Found, Path, Wanted};
+use super::body::{Envelope, Field, Format, Found, Path, Wanted};
 use super::children::{self, Children, Templates};
 use super::incremental::Incremental;
 use super::paging::Paging;

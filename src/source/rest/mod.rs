@@ -60,7 +60,7 @@ use self::position::Reached;
 use self::sieve::Sieve;
 use self::target::Target;
 use self::via::Via;
-use super::documents::{self, Chosen, Documents};
+use super::documents::{self, Chosen, Coercion, Documents};
 use super::feed::Outlet;
 use super::{
     Chunks, Consistency, Description, Failures, Listing, Maker, Outlook, Reader, Selection, Source, Stream, Tables,
@@ -193,13 +193,20 @@ impl Rest {
                     .error("primary_key", "names several fields: records are told apart by one"));
             }
         };
+        let coercion = coercion(&selection.section)?;
         let settings = documents::Settings {
             order: Chosen::of_selection(selection).tops(),
-            ..documents::keys::settings(&selection.section, key, Vec::new())?
+            ..documents::keys::settings(&selection.section, (key, Vec::new()), coercion)?
         };
         let known = after.map_or(&Value::Null, |checkpoint| Filter::columns(&checkpoint.state));
         Documents::of(&selection.output_name(stream.table()), settings, known)
     }
+}
+
+/// JSON has texts and numbers for all that it has no types for, and where answers have nothing but texts, empty ones are nothing.
+fn coercion(section: &Section) -> Result<Coercion> {
+    let empty_is_null = matches!(section.text("response_format")?, "csv" | "xml");
+    Ok(Coercion::Written { empty_is_null })
 }
 
 /// A load without rows.

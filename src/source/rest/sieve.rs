@@ -206,7 +206,7 @@ impl Sieve {
                     .hint("Is `start` written as the field's values are? `cursor_format` says how the server is asked, and numbers are seconds or milliseconds since 1970 where times are asked for."));
             }
             tracing::warn!(
-                cursor,
+                %cursor,
                 records = below,
                 "records that lie before what was asked for are left out: they were read earlier, or the cursor's values are no times of UTC"
             );

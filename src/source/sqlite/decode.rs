@@ -9,6 +9,7 @@ use super::config::{Leniency, Numbers};
 use super::time;
 use super::types::Shape;
 use crate::record::Datum;
+use crate::source::iso8601;
 
 /// Why a stored value does not fit its column's type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,25 +68,25 @@ pub fn cell<'a>(
             other => Err(stored(other)),
         },
         Shape::Date => match value {
-            ValueRef::Text(text) => time::date(text).map(Datum::Date).ok_or(Misfit::Form),
+            ValueRef::Text(text) => iso8601::date(text).map(Datum::Date).ok_or(Misfit::Form),
             other => time::whole_days(counted(other, leniency.times)?).map(Datum::Date).ok_or(Misfit::Form),
         },
         Shape::Wall => match value {
-            ValueRef::Text(text) => match time::moment(text).ok_or(Misfit::Form)? {
-                time::Moment { wall, zone: None } => Ok(Datum::Timestamp(wall)),
-                time::Moment { zone: Some(_), .. } => Err(Misfit::Zone),
+            ValueRef::Text(text) => match iso8601::moment(text).ok_or(Misfit::Form)? {
+                iso8601::Moment { wall, zone: None } => Ok(Datum::Timestamp(wall)),
+                iso8601::Moment { zone: Some(_), .. } => Err(Misfit::Zone),
             },
             other => counted(other, leniency.times).map(Datum::Timestamp),
         },
         Shape::Instant => match value {
             ValueRef::Text(text) => {
-                let moment = time::moment(text).ok_or(Misfit::Form)?;
+                let moment = iso8601::moment(text).ok_or(Misfit::Form)?;
                 Ok(Datum::Timestamp(moment.wall - moment.zone.unwrap_or(0)))
             }
             other => counted(other, leniency.times).map(Datum::Timestamp),
         },
         Shape::Time => match value {
-            ValueRef::Text(text) => time::time(text).map(Datum::Time).ok_or(Misfit::Form),
+            ValueRef::Text(text) => iso8601::time(text).map(Datum::Time).ok_or(Misfit::Form),
             other => Err(stored(other)),
         },
         Shape::Json => json(value, &mut scratch.text),

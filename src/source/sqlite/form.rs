@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::tz::Offset;
 
-use super::time::{self, Moment};
+use crate::source::iso8601::{self, Moment};
 
 /// How a time is written: `2026-01-01 10:00:00.123Z`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct Form {
 impl Form {
     /// The form of a text, and the time that it tells; `None` where it tells none.
     pub fn of(text: &[u8]) -> Option<(Self, Moment)> {
-        let moment = time::moment(text)?;
+        let moment = iso8601::moment(text)?;
         let text = str::from_utf8(text).ok()?;
         let rest = text.get(10..)?;
         let Some(separator) = rest.chars().next() else {

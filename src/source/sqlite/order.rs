@@ -16,6 +16,7 @@ use super::time;
 use super::types::Shape;
 use crate::error::Result;
 use crate::source::cursor::{Column, Expression, Grain, Lookback, Order, Settings, Stray};
+use crate::source::iso8601;
 
 /// The cursor of a plan, and the key behind it.
 pub struct Ordered {
@@ -142,7 +143,7 @@ impl Kind {
     pub fn read(&self, value: &Mark) -> Option<i64> {
         match (self, value) {
             (Kind::Text(_), Mark::Text(text)) => {
-                time::moment(text).map(|moment| moment.wall - moment.zone.unwrap_or(0))
+                iso8601::moment(text).map(|moment| moment.wall - moment.zone.unwrap_or(0))
             }
             (Kind::Units(units), Mark::Integer(number)) => number.checked_mul(MICROS).map(|micros| micros / units),
             (Kind::Units(units), Mark::Real(number)) => time::of_real_units(*number, *units),
@@ -177,7 +178,7 @@ impl Kind {
                 Mark::parse(text)
             }
             _ => {
-                let moment = time::moment(text.as_bytes())?;
+                let moment = iso8601::moment(text.as_bytes())?;
                 match (self.is_instant(), moment.zone) {
                     // One with a zone would lose it.
                     (false, Some(_)) => None,

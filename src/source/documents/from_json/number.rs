@@ -13,11 +13,9 @@ use std::io::Write as _;
 
 use super::super::bson::kind;
 use super::super::decimal::Decimal;
+use super::super::exact::Exact;
 use super::super::write;
 use super::{Text, Wrong};
-
-/// How many digits a Decimal128 holds.
-pub const MOST_DIGITS: u32 = 34;
 
 /// So many digits are the same number after a double has had them, wherever their point stands in this range.
 const SAFE_DIGITS: usize = 15;
@@ -122,7 +120,7 @@ fn other(out: &mut Vec<u8>, number: &[u8]) -> u8 {
     let text = std::str::from_utf8(number).unwrap_or_default();
     let exact = Exact::of(text);
     if let (Some(exact), Some(double)) = (exact, text.parse().ok().filter(|double: &f64| double.is_finite()))
-        && (Exact::of(zmij::Buffer::new().format_finite(double)) == Some(exact) || exact.is_written_by(double))
+        && (Exact::of(zmij::Buffer::new().format_finite(double)) == Some(exact) || is_written_by(exact, double))
     {
         out.extend_from_slice(&double.to_le_bytes());
         return kind::DOUBLE;
@@ -145,62 +143,19 @@ fn decimal(out: &mut Vec<u8>, decimal: Option<Decimal>, text: &str) -> u8 {
     }
 }
 
-/// A number without zeros at its ends: two are the same number if they are equal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Exact {
-    is_negative: bool,
-    digits: u128,
-    exponent: i64,
-}
-
-impl Exact {
-    /// Of a number as JSON writes it; `None` where it has more digits than a decimal.
-    fn of(text: &str) -> Option<Self> {
-        // Far beyond what any type holds, and no less equal to itself.
-        const FAR: i64 = 1 << 40;
-        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-        let is_small = exponent.starts_with('-');
-        let mut exponent = exponent.parse().unwrap_or(if is_small { -FAR } else { FAR }).clamp(-FAR, FAR);
-        let (mut digits, mut count, mut zeros, mut is_behind) = (0u128, 0, 0u32, false);
-        for byte in mantissa.bytes() {
-            exponent -= i64::from(is_behind && byte != b'.');
-            match byte {
-                b'.' => is_behind = true,
-                b'0' if count > 0 => zeros += 1,
-                b'1'..=b'9' => {
-                    count += zeros + 1;
-                    if count > MOST_DIGITS {
-                        return None;
-                    }
-                    digits = digits * 10u128.pow(zeros + 1) + u128::from(byte - b'0');
-                    zeros = 0;
-                }
-                _ => {}
-            }
-        }
-        let exponent = if digits == 0 { 0 } else { exponent + i64::from(zeros) };
-        Some(Self { is_negative: text.starts_with('-'), digits, exponent })
+/// Whether a double is this number where it is written with as many digits, and these are not more than it has.
+fn is_written_by(exact: Exact, double: f64) -> bool {
+    // Sign, point, exponent and all.
+    const ROOM: usize = 32;
+    let count = exact.count().max(1);
+    if count > DOUBLE_DIGITS {
+        return false;
     }
-
-    /// Whether a double is this number where it is written with as many digits, and these are not more than it has.
-    fn is_written_by(self, double: f64) -> bool {
-        // Sign, point, exponent and all.
-        const ROOM: usize = 32;
-        let count = self.digits.checked_ilog10().map_or(1, |log| log + 1);
-        if count > DOUBLE_DIGITS {
-            return false;
-        }
-        let mut text = [0; ROOM];
-        let mut rest = &mut text[..];
-        if write!(rest, "{double:.*e}", count as usize - 1).is_err() {
-            return false;
-        }
-        let length = ROOM - rest.len();
-        std::str::from_utf8(&text[..length]).is_ok_and(|text| Exact::of(text) == Some(self))
+    let mut text = [0; ROOM];
+    let mut rest = &mut text[..];
+    if write!(rest, "{double:.*e}", count as usize - 1).is_err() {
+        return false;
     }
-
-    fn decimal(self) -> Option<Decimal> {
-        let text = format!("{}{}E{}", if self.is_negative { "-" } else { "" }, self.digits, self.exponent);
-        Decimal::parse(&text)
-    }
+    let length = ROOM - rest.len();
+    std::str::from_utf8(&text[..length]).is_ok_and(|text| Exact::of(text) == Some(exact))
 }

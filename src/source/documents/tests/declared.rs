@@ -1,12 +1,15 @@
 //! Columns that are declared, and whole documents.
 
 use super::super::declared::Type;
-use super::super::{Built, DOCUMENT, Declared, OnMisfit, Refused, Schema};
+use super::super::{Built, Coercion, DOCUMENT, Declared, OnMisfit, Refused, Schema};
 use super::*;
 
 fn declared(columns: &[(&str, &str)], on_misfit: OnMisfit, rest: bool) -> Settings {
     let columns = columns.iter().map(|(name, of)| ((*name).to_owned(), Type::parse(of).unwrap())).collect();
-    Settings { schema: Schema::Declared(Declared { columns, on_misfit, rest }), ..settings() }
+    Settings {
+        schema: Schema::Declared(Declared { columns, on_misfit, rest, coercion: Coercion::Never }),
+        ..settings()
+    }
 }
 
 fn built(documents: &mut Documents, all: &[Json]) -> Built {
@@ -265,7 +268,7 @@ proptest! {
         rest in any::<bool>(),
     ) {
         let columns: Vec<_> = columns.into_iter().collect();
-        let schema = Schema::Declared(Declared { columns: columns.clone(), on_misfit: OnMisfit::Quarantine, rest });
+        let schema = Schema::Declared(Declared { columns: columns.clone(), on_misfit: OnMisfit::Quarantine, rest, coercion: Coercion::Never });
         let mut documents = begun(Settings { schema, ..settings() });
         for all in &batches {
             let all: Vec<_> = all.iter().map(bson).collect();

@@ -1,6 +1,6 @@
 //! Documents that are none, whose texts are none, or that are too deep.
 
-use super::super::{Built, DOCUMENT, Declared, InvalidText, OnMisfit, Schema};
+use super::super::{Built, Coercion, DOCUMENT, Declared, InvalidText, OnMisfit, Schema};
 use super::*;
 
 #[test]
@@ -98,7 +98,12 @@ fn broken_texts_are_mended_in_whole_and_refused_documents() {
     let built = replacing(Schema::Document).rows(&[&bad]).unwrap();
     assert_eq!(column(&built, DOCUMENT)[0].as_deref(), Some("{\"_id\":{\"$numberInt\":\"1\"},\"a\":\"\u{FFFD}!\"}"));
     let of = super::super::declared::Type::Int;
-    let declared = Declared { columns: vec![("a".to_owned(), of)], on_misfit: OnMisfit::Quarantine, rest: false };
+    let declared = Declared {
+        columns: vec![("a".to_owned(), of)],
+        on_misfit: OnMisfit::Quarantine,
+        rest: false,
+        coercion: Coercion::Never,
+    };
     let mut documents = replacing(Schema::Declared(declared));
     let built = documents.rows(&[&bad]).unwrap();
     assert_eq!(built.batch.num_rows(), 0);
@@ -127,7 +132,7 @@ fn deep(levels: usize, name: &[u8]) -> Vec<u8> {
 fn documents_may_be_deep_and_those_that_are_too_deep_are_an_error() {
     let declared = |of| {
         let columns = vec![("a".to_owned(), of)];
-        Schema::Declared(Declared { columns, on_misfit: OnMisfit::Quarantine, rest: true })
+        Schema::Declared(Declared { columns, on_misfit: OnMisfit::Quarantine, rest: true, coercion: Coercion::Never })
     };
     use super::super::declared::Type;
     let schemas = [Schema::Infer, Schema::Document, declared(Type::Json), declared(Type::Text), declared(Type::Int)];

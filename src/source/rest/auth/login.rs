@@ -9,7 +9,7 @@ use url::Url;
 use url::form_urlencoded::Serializer;
 
 use super::fixed::basic;
-use super::issuer::{Issuer, LONGEST_ANSWER};
+use super::issuer::Issuer;
 use super::place::Place;
 use super::renewed::{Fetch, Fetched};
 use super::secret::Secret;

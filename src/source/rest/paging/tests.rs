@@ -20,7 +20,8 @@ fn after(paging: &Paging, place: &Place, (records, says): (u64, Option<&str>), g
             Place::Page(number) => *number as u64,
             _ => 0,
         },
-        secrets: &[],
+        secret_names: &[],
+        secrets: &Secrets::default(),
     };
     paging.after(place, &page, 0, guard)
 }

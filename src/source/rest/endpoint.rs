@@ -9,6 +9,7 @@ use url::Url;
 
 use super::body::{Envelope, Format, Found, Path, Wanted};
 use super::children::{Children, Templates};
+use super::digest;
 use super::incremental::Incremental;
 use super::paging::Paging;
 use super::report::{Answers, Report};
@@ -113,6 +114,8 @@ pub struct Endpoint {
     /// file.
     pub report: Option<(Report, Answers)>,
     base: Url,
+    /// Of what it asks for, and takes for records: [`digest::of_stream`].
+    pub digest: String,
 }
 
 /// How many requests may be left out.
@@ -151,6 +154,7 @@ impl Endpoint {
             report: report.transpose()?,
             templates: Templates::of(section, (base, path), children.as_ref())?,
             skip: skip(section, mode)?,
+            digest: digest::of_stream(section, (base, path), children.as_ref())?,
             children,
             ..page
         })
@@ -218,6 +222,7 @@ impl Endpoint {
             records_may_be_absent: false,
             report: None,
             base: base.clone(),
+            digest: String::new(),
         })
     }
 

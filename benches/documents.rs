@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use serde_json::Value as Json;
 use tidemark::source::documents::declared::Type;
-use tidemark::source::documents::{Declared, Documents, OnMisfit, Schema, Settings};
+use tidemark::source::documents::{Coercion, Declared, Documents, OnMisfit, Schema, Settings};
 
 const ROUNDS: usize = 9;
 const BATCHES: usize = 12;
@@ -160,7 +160,7 @@ fn declared() -> Schema {
         ("quantity", Type::Int),
     ];
     let columns = columns.map(|(name, of)| (name.to_owned(), of)).to_vec();
-    Schema::Declared(Declared { columns, on_misfit: OnMisfit::Quarantine, rest: false })
+    Schema::Declared(Declared { columns, on_misfit: OnMisfit::Quarantine, rest: false, coercion: Coercion::Never })
 }
 
 /// A field of one of the types that a flat document has.

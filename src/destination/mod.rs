@@ -138,10 +138,17 @@ fn stranger(first: &Commit, identity: &Value, keys: &[&str]) -> Error {
         }
     }
     let differences = differences.join("; ");
-    Error::conflict(format!("a stream of this name at this destination is another one: {differences}")).hint(
+    let moved = moved(&first.identity["source"], &identity["source"]).unwrap_or_default();
+    Error::conflict(format!("a stream of this name at this destination is another one: {differences}")).hint(format!(
         "Give the stream another name, or the destination another `prefix` (for `local`, another `path`). The files \
-         under the old name stay until you delete them.",
-    )
+         under the old name stay until you delete them.{moved}"
+    ))
+}
+
+/// What to do where a source is known by its server's name, which a key may give, and has another one.
+fn moved(before: &Value, now: &Value) -> Option<String> {
+    let name = before["server"].as_str().filter(|_| before["server"] != now["server"])?;
+    Some(format!(" If it is the same server under another name, set `identity = {name}` in its [source] section."))
 }
 
 /// An open stream: rows go in, and become visible with a commit, all or none.

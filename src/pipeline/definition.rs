@@ -56,8 +56,9 @@ const OF_HANDOVER: &[&str] = &["cursor", "start"];
 ///
 /// Made of values as they are in force, defaults included, so that a program with other defaults sees another
 /// definition; and of nothing that changes with the compiler or the order of keys, so that any other program sees the
-/// same. Members of a family count in their order, which may be that of columns.
-pub fn digest(stream: &Section, mode: Mode, source: &Kind, destination: &Kind) -> Result<String> {
+/// same. Members of a family count in their order, which may be that of columns. `besides` is what the source says
+/// ([`Source::definition`](source::Source::definition)).
+pub fn digest(stream: &Section, mode: Mode, (source, besides): (&Kind, Value), destination: &Kind) -> Result<String> {
     let format = stream.text("format")?;
     let keys = [source::STREAM_KEYS, source::masking::KEYS, source.stream_keys, destination.stream_keys, format::KEYS];
     let mut values = BTreeMap::new();
@@ -73,6 +74,9 @@ pub fn digest(stream: &Section, mode: Mode, source: &Kind, destination: &Kind) -
     let masks = Masks::of(stream, mode)?;
     if let Some(id) = masks.key_id().filter(|_| !masks.is_empty()) {
         values.insert("mask_secret", id.into());
+    }
+    if !besides.is_null() {
+        values.insert("source", besides);
     }
     let written = json!(values).to_string();
     Ok(Uuid::new_v5(&Uuid::NAMESPACE_OID, written.as_bytes()).simple().to_string())
@@ -114,7 +118,8 @@ mod tests {
     /// Of a source that has families and other names of keys.
     fn of_families(values: &[(&str, &str)]) -> String {
         let keys = source::STREAM_KEYS.iter().chain(format::KEYS).chain(FAMILIES.stream_keys).collect();
-        digest(&Section::of_keys("stream s", keys, values).unwrap(), Mode::Full, &FAMILIES, &KIND).unwrap()
+        digest(&Section::of_keys("stream s", keys, values).unwrap(), Mode::Full, (&FAMILIES, Value::Null), &KIND)
+            .unwrap()
     }
 
     #[test]
@@ -132,7 +137,8 @@ mod tests {
     fn masks_and_their_secret_count() {
         let of = |values: &[(&str, &str)]| {
             let keys = source::STREAM_KEYS.iter().chain(format::KEYS).chain(source::masking::KEYS).collect();
-            digest(&Section::of_keys("stream s", keys, values).unwrap(), Mode::Full, &KIND, &KIND).unwrap()
+            digest(&Section::of_keys("stream s", keys, values).unwrap(), Mode::Full, (&KIND, Value::Null), &KIND)
+                .unwrap()
         };
         let (mask, secret) = (("mask.a", "hash"), ("mask_secret", "a secret of some length"));
         let all = [of(&[]), of(&[mask, secret]), of(&[mask, ("mask_secret", "another of some length")]), {
@@ -145,7 +151,7 @@ mod tests {
 
     fn of(values: &[(&str, &str)]) -> String {
         let keys = source::STREAM_KEYS.iter().chain(format::KEYS).collect();
-        digest(&Section::of_keys("stream s", keys, values).unwrap(), Mode::Full, &KIND, &KIND).unwrap()
+        digest(&Section::of_keys("stream s", keys, values).unwrap(), Mode::Full, (&KIND, Value::Null), &KIND).unwrap()
     }
 
     /// Whoever changes this makes every load that is under way begin again: let it be a default that has changed.
@@ -153,6 +159,15 @@ mod tests {
     fn is_the_same_in_every_build() {
         let values = [("where", "a = 1"), ("format", "csv"), ("columns", "id, a"), ("csv_header", "no")];
         assert_eq!(of(&values), "3dc995c7884859b696bcbe2fc0899f51");
+    }
+
+    #[test]
+    fn what_the_source_says_besides_counts() {
+        let section =
+            Section::of_keys("stream s", source::STREAM_KEYS.iter().chain(format::KEYS).collect(), &[]).unwrap();
+        let with = |besides: &str| digest(&section, Mode::Full, (&KIND, besides.into()), &KIND).unwrap();
+        assert_ne!(with("a"), with("b"));
+        assert_ne!(with("a"), of(&[]));
     }
 
     #[test]

@@ -424,7 +424,7 @@ impl<'a> Plan<'a> {
         let definition = definition::digest(
             keys,
             stream.selection.mode,
-            &source::maker(source_kind)?.kind,
+            (&source::maker(source_kind)?.kind, source.definition(&stream)?),
             destination::kind(destination_kind)?,
         )?;
         let session = Session {

@@ -49,6 +49,10 @@ impl Source for Shared<'_> {
         self.shared.identity().await
     }
 
+    fn definition(&self, stream: &Stream) -> Result<Value> {
+        self.shared.definition(stream)
+    }
+
     async fn streams(&self, selections: &[Selection]) -> Result<Listing> {
         self.shared.streams(selections).await
     }

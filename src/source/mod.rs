@@ -53,6 +53,12 @@ pub trait Source: Send + Sync {
     /// stream, where another identity under the same name is refused.
     async fn identity(&self) -> Result<Value>;
 
+    /// What else than the stream's own keys decides what a full load of it has: another value is another definition, which goes on with
+    /// none that is unfinished. Null where there is nothing. Connects to nothing.
+    fn definition(&self, _stream: &Stream) -> Result<Value> {
+        Ok(Value::Null)
+    }
+
     /// The streams that `selections` ask for: one per table read by query, one for a whole change log. Patterns are
     /// resolved here. A table that is not there, or not to be read, is refused with an error that names it, and the others
     /// are listed; a pattern that matches nothing is an error.

@@ -93,6 +93,10 @@ impl Source for MaskedSource {
         self.source.identity().await
     }
 
+    fn definition(&self, stream: &Stream) -> Result<Value> {
+        self.source.definition(stream)
+    }
+
     /// Streams whose masks are wrong are refused here: before anything is written, and by `check` too.
     async fn streams(&self, selections: &[Selection]) -> Result<Listing> {
         let Listing { streams, mut refused } = self.source.streams(selections).await?;

@@ -28,6 +28,8 @@ pub struct Again {
     pub asker: Arc<Asker>,
     pub delivery: Delivery,
     pub ledger: Ledger,
+    /// Those of it that are asked for.
+    pub entries: Vec<Entry>,
     pub marks: Marks,
     pub reached: Reached,
     pub position: Position,
@@ -43,7 +45,7 @@ impl Again {
 
     async fn send_all(&mut self, outlet: &Outlet) -> Result<(), Stop> {
         self.delivery.announce(outlet).await?;
-        for entry in self.ledger.open().to_vec() {
+        for entry in std::mem::take(&mut self.entries) {
             self.enter(&entry.target)?;
             self.ask(&entry, outlet).await?;
             self.leave(&entry.target)?;

@@ -12,6 +12,7 @@ use url::Url;
 
 use super::body::{Envelope, Field, Format, Found, Path, Wanted};
 use super::children::{self, Children, Templates};
+use super::digest;
 use super::incremental::Incremental;
 use super::paging::Paging;
 use super::report::{Answers, Report};
@@ -115,6 +116,8 @@ pub struct Endpoint {
     /// file.
     pub report: Option<(Report, Answers)>,
     base: Url,
+    /// Of what it asks for, and takes for records: [`digest::of_stream`].
+    pub digest: String,
 }
 
 /// How many requests may be left out.
@@ -155,6 +158,7 @@ impl Endpoint {
             report: report.transpose()?,
             templates: Templates::of(section, (base, path), children.as_ref())?,
             skip: skip(section, mode)?,
+            digest: digest::of_stream(section, (base, path), children.as_ref())?,
             children,
             ..page
         })
@@ -212,6 +216,7 @@ impl Endpoint {
             is_masked: is_masked(section),
             report: None,
             base: base.clone(),
+            digest: String::new(),
         })
     }
 

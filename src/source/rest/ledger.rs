@@ -32,12 +32,18 @@ pub struct Ledger {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Entry {
     pub target: Target,
+    /// The digest of the keys that it was asked by.
+    #[serde(default)]
+    pub of: String,
     /// The pages behind it are open too: where they are, only its answer tells.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rest: bool,
     #[serde(flatten)]
     pub failed: FailedRequest,
 }
+
+const SET_BACK: &str = "Set the keys by which it asks (`base_url`, `path`, `param.NAME`, those of pages and windows) as they were, retry, and change \
+                        them then. Or read all of it anew, once: `tidemark run STREAM --full-refresh`.";
 
 /// So many requests fail at the beginning of a run before it is taken for one that comes to nothing.
 const AT_FIRST: u64 = 3;
@@ -68,9 +74,10 @@ impl Ledger {
         self.records += records;
     }
 
-    /// Notes a request that failed, and `rest` that nobody knows what is behind it. Fails where there are more than may be.
+    /// Notes a request of keys `of` this digest that failed, and `rest` that nobody knows what is behind it. Fails where there are more than may be.
     pub fn fail(
         &mut self,
+        of: &str,
         (target, request): (Target, &Request),
         failure: &Failure,
         rest: bool,
@@ -94,12 +101,35 @@ impl Ledger {
             attempts = failed.attempts,
             "a request failed; the others go on"
         );
-        self.open.push(Entry { target, rest, failed });
+        self.open.push(Entry { target, of: of.to_owned(), rest, failed });
         Ok(())
     }
 
     pub fn open(&self) -> &[Entry] {
         &self.open
+    }
+
+    /// Those that keys of this digest ask for. Refuses where there are others alone: these keys would bring other pages than those that
+    /// are missing.
+    pub fn open_of(&self, digest: &str) -> Result<Vec<Entry>> {
+        let (same, others): (Vec<_>, Vec<_>) = self.open.iter().cloned().partition(|entry| entry.of == digest);
+        match (same.is_empty(), others.len()) {
+            (_, 0) => {}
+            (true, others) => {
+                let message = "the stream's keys in pipeline.conf have changed since";
+                return Err(Error::config(format!("{message} {others} of its requests failed")).hint(SET_BACK));
+            }
+            (false, others) => tracing::warn!(
+                requests = others,
+                "requests that failed before the stream's keys were changed are not asked for by the new ones, and stay open"
+            ),
+        }
+        Ok(same)
+    }
+
+    /// The pages of a chain are asked for anew: what failed of them is.
+    pub fn forget(&mut self, chain: &Target) {
+        self.open.retain(|entry| !entry.target.is_beside(chain));
     }
 
     /// What an entry is of has come.
@@ -144,6 +174,7 @@ mod tests {
 
     use super::super::paging::Place;
     use super::*;
+    use crate::error::Kind;
 
     fn request() -> Request {
         let mut request = Request::get(Url::parse("https://api.example.com/v1/orders").unwrap());
@@ -153,7 +184,7 @@ mod tests {
 
     fn fail(ledger: &mut Ledger, page: i64, most: usize) -> Result<()> {
         let target = Target::at(Place::Page(page));
-        ledger.fail((target, &request()), &Failure::passing("the server answers 500"), false, Skip { most })
+        ledger.fail("d", (target, &request()), &Failure::passing("the server answers 500"), false, Skip { most })
     }
 
     #[test]
@@ -175,6 +206,23 @@ mod tests {
         assert_eq!((failures.requests, failures.records, shown), (4, 107, vec![("2", 2), ("3", 1)]));
         assert!(failures.failed[0].request.starts_with("GET /v1/orders?page=17"));
         assert!(Ledger::of(&Json::Null).unwrap().open().is_empty());
+    }
+
+    #[test]
+    fn what_other_keys_asked_for_is_not_asked_for() {
+        let mut ledger = Ledger::default();
+        ledger.page(1);
+        fail(&mut ledger, 1, 10).unwrap();
+        assert_eq!(ledger.open_of("d").unwrap().len(), 1);
+        assert_eq!(ledger.open_of("e").unwrap_err().kind(), Kind::Config);
+        let target = Target::at(Place::Page(2));
+        let skip = Skip { most: 10 };
+        ledger.fail("e", (target.clone(), &request()), &Failure::passing("no answer"), false, skip).unwrap();
+        assert_eq!(ledger.open_of("e").unwrap()[0].target, target);
+        ledger.forget(&Target { parent: Some(Vec::new()), ..target.clone() });
+        assert_eq!(ledger.open().len(), 2);
+        ledger.forget(&target);
+        assert!(ledger.open_of("f").unwrap().is_empty());
     }
 
     #[test]

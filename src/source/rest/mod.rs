@@ -9,10 +9,12 @@ mod again;
 mod ahead;
 mod asking;
 mod auth;
+mod beginning;
 pub mod body;
 mod children;
 mod config;
 mod delivery;
+mod digest;
 mod endpoint;
 mod failure;
 mod filter;
@@ -47,17 +49,17 @@ use tokio::sync::OnceCell;
 use self::again::Again;
 use self::ahead::Ahead;
 use self::asking::{Asked, Asker, Patience};
+use self::beginning::Beginning;
 use self::config::Settings;
 use self::delivery::Delivery;
 use self::endpoint::Endpoint;
 use self::filter::Filter;
-use self::incremental::{Incremental, Mark};
+use self::incremental::Incremental;
 use self::ledger::Ledger;
 use self::marks::Marks;
 use self::pace::Pace;
 use self::pages::Pages;
 use self::position::Reached;
-use self::sieve::Sieve;
 use self::target::Target;
 use self::via::Via;
 use super::documents::{self, Chosen, Coercion, Documents};
@@ -161,7 +163,7 @@ impl Rest {
         after: Option<&Checkpoint>,
     ) -> Result<Option<String>> {
         let Some((endpoint, now)) = self.opened(stream, range)? else { return Ok(None) };
-        let Some((reached, _)) = begin(&endpoint, stream, after, now)? else { return Ok(None) };
+        let Some(Beginning { reached, .. }) = Beginning::of(&endpoint, stream, after, now)? else { return Ok(None) };
         let of_children = || endpoint.incremental.as_ref().map(|settings| settings.first(None, now)).transpose();
         let window = match reached.window {
             Some(window) => Some(window),
@@ -209,6 +211,10 @@ fn coercion(section: &Section) -> Result<Coercion> {
     Ok(Coercion::Written { empty_is_null })
 }
 
+/// Of a chain of pages.
+const CHANGED: &str = "the keys by which the stream asks have changed since its last run, which ended between two pages: these are asked for \
+                       anew from the first one on, and rows of them that are more than `lookback` before the newest may come once more";
+
 /// A load without rows.
 async fn nothing(documents: Documents, outlet: &Outlet) -> Result<()> {
     let end = Position::new(json!({ "nothing": true }));
@@ -217,40 +223,6 @@ async fn nothing(documents: Documents, outlet: &Outlet) -> Result<()> {
         let _ = outlet.send(Event::Checkpoint(end.into())).await;
     }
     Ok(())
-}
-
-/// Where a stream goes on, and what it knows of the records that it has delivered; `None` where there is nothing to ask for.
-fn begin(
-    endpoint: &Endpoint,
-    stream: &Stream,
-    after: Option<&Checkpoint>,
-    now: Timestamp,
-) -> Result<Option<(Reached, Filter)>> {
-    let settings = endpoint.incremental.as_ref();
-    let reached = after.map(|checkpoint| Reached::of(&checkpoint.position, settings)).transpose()?;
-    let state = after.map_or(&Value::Null, |checkpoint| &checkpoint.state);
-    let Some(settings) = settings else {
-        let reached = reached.unwrap_or_else(|| Reached::load(endpoint.paging.first()));
-        let filter = match stream.selection.primary_key.is_empty() {
-            true => Filter::All,
-            false => Filter::repeats(state, masking::digest_key(&stream.selection.section))?,
-        };
-        let is_open = reached.next.is_some() || reached.parent.is_some();
-        return Ok(is_open.then_some((reached, filter)));
-    };
-    let mut reached = reached.unwrap_or_else(|| Reached::following(settings));
-    if endpoint.children.is_some() && (reached.parent.is_none() || reached.next.is_none()) {
-        return Ok(Some((reached, Filter::All)));
-    }
-    let mut sieve = Sieve::new(settings.clone(), Filter::delivered(state)?);
-    if reached.next.is_some() {
-        sieve.go_on(&state["delivered"])?;
-        return Ok(Some((reached, Filter::New(Box::new(sieve)))));
-    }
-    let mark = reached.mark.clone().map(Mark);
-    let Some(window) = settings.first(mark.as_ref(), now)? else { return Ok(None) };
-    (reached.window, reached.next) = (Some(window), Some(endpoint.paging.first()));
-    Ok(Some((reached, Filter::New(Box::new(sieve)))))
 }
 
 #[async_trait]
@@ -262,6 +234,11 @@ impl Source for Rest {
             identity["replay"] = true.into();
         }
         Ok(identity)
+    }
+
+    /// The server's URL, and a stream's parents.
+    fn definition(&self, stream: &Stream) -> Result<Value> {
+        Ok(self.endpoint(&stream.selection)?.digest.into())
     }
 
     async fn streams(&self, selections: &[Selection]) -> Result<Listing> {
@@ -346,7 +323,7 @@ impl Source for Rest {
             let documents = self.documents(stream, None)?;
             return Ok(feed::from_task(|outlet| async move { nothing(documents, &outlet).await }));
         };
-        let Some((reached, filter)) = begin(&endpoint, stream, after, now)? else {
+        let Some(Beginning { reached, filter, anew }) = Beginning::of(&endpoint, stream, after, now)? else {
             return match after.cloned() {
                 Some(checkpoint) => Ok(feed::at_its_end(checkpoint)),
                 None => Err(Error::config(format!("stream {}: `start` is in the future", stream.id))),
@@ -356,7 +333,11 @@ impl Source for Rest {
         let delivery = self.delivery(stream, &endpoint, (after, filter))?;
         let width = usize::try_from(stream.selection.section.integer("concurrency")?).unwrap_or(1);
         let ahead = Ahead::new(self.asker().await?.clone(), endpoint.clone(), self.via.width(width));
-        let (ledger, marks) = (Ledger::of(state)?, Marks::of(state)?);
+        let (mut ledger, marks) = (Ledger::of(state)?, Marks::of(state)?);
+        if let Some(chain) = anew {
+            tracing::warn!(stream = %stream.id, "{CHANGED}");
+            ledger.forget(&chain);
+        }
         let told = std::time::Instant::now();
         let pages = Pages { endpoint, ahead, delivery, reached, ledger, marks, now, told };
         Ok(feed::from_task(|outlet| pages.read(outlet)))
@@ -374,6 +355,7 @@ impl Source for Rest {
             return Ok(feed::at_its_end(at.clone()));
         }
         let again = Again {
+            entries: ledger.open_of(&endpoint.digest)?,
             delivery: self.delivery(stream, &endpoint, (Some(at), Filter::All))?,
             asker: self.asker().await?.clone(),
             reached: Reached::of(&at.position, endpoint.incremental.as_ref())?,

@@ -199,7 +199,7 @@ impl Pages {
         if next.is_none() && !others_follow {
             return Err(failure.error(request));
         }
-        self.ledger.fail((target, request), failure, next.is_none(), skip)?;
+        self.ledger.fail(&self.endpoint.digest, (target, request), failure, next.is_none(), skip)?;
         Ok(next.map_or(Next::End, Next::At))
     }
 
@@ -235,6 +235,7 @@ impl Pages {
     }
 
     fn checkpoint(&mut self) -> Result<Checkpoint> {
+        self.reached.of = self.reached.next.as_ref().map(|_| self.endpoint.digest.clone());
         let mut state = self.delivery.filter.state(&self.reached, self.delivery.documents.state()?)?;
         state["ledger"] = self.ledger.state()?;
         if self.endpoint.children.is_some() && self.endpoint.incremental.is_some() {

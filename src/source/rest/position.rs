@@ -6,6 +6,7 @@ use super::children::Parent;
 use super::incremental::{Incremental, Window};
 use super::paging::Place;
 use super::report::Ordered;
+use super::target::Target;
 use crate::error::{Error, Kind, Result};
 use crate::record::{Mode, Position};
 
@@ -28,6 +29,9 @@ pub struct Reached {
     /// The next page; none behind the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Place>,
+    /// The digest of the keys that it is a page by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
     /// What was ordered for it, and is waited for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<Ordered>,
@@ -75,6 +79,20 @@ impl Reached {
         }
     }
 
+    /// Whether it lies within a chain of pages that keys of this digest began.
+    pub fn is_within(&self, digest: &str) -> bool {
+        self.next.is_some() && self.of.as_deref() == Some(digest)
+    }
+
+    /// Leaves its chain of pages where its mark stands; gives the page that was next, where pages of it were read.
+    pub fn leave(&mut self) -> Option<Target> {
+        let begun =
+            Self { cursor: self.cursor.take(), parent: self.parent.take(), mark: self.mark.take(), ..Self::default() };
+        let left = std::mem::replace(self, begun);
+        let place = left.next.filter(|_| left.pages > 0)?;
+        Some(Target { parent: self.parent.clone(), window: left.window, place })
+    }
+
     pub fn position(&self) -> Result<Position> {
         serde_json::to_value(self).map(Position::new).map_err(|e| Error::bug(e.to_string()))
     }
@@ -107,5 +125,21 @@ mod tests {
         let waiting = Reached { report, ..reached };
         assert_eq!(Reached::of(&waiting.position().unwrap(), None).unwrap(), waiting);
         assert_eq!(Reached::of(&Position::new(json!({ "read_at": 1 })), None).unwrap_err().kind(), Kind::Lost);
+    }
+
+    #[test]
+    fn a_chain_is_left_where_its_mark_stands() {
+        let of = |text: &str| Some(text.to_owned());
+        let window = Some(Window { from: of("3"), until: of("5") });
+        let stands = Reached { cursor: of("at"), mark: of("3"), ..Reached::default() };
+        let begun = Reached { window: window.clone(), next: Some(Place::Page(1)), of: of("d"), ..stands.clone() };
+        assert!(begun.is_within("d") && !begun.is_within("e") && !stands.is_within("d"));
+        let read = Reached { next: Some(Place::Page(4)), pages: 3, records: 30, ..begun.clone() };
+        for (mut reached, left) in
+            [(begun, None), (read, Some(Target { window, ..Target::at(Place::Page(4)) })), (stands.clone(), None)]
+        {
+            assert_eq!(reached.leave(), left);
+            assert_eq!(reached, stands);
+        }
     }
 }

@@ -303,19 +303,34 @@ impl Sieve {
 
     /// Goes on with what [`Sieve::state`] gave within a window.
     pub fn go_on(&mut self, state: &Json) -> Result<()> {
-        let broken = || Error::conflict("the digests of delivered records in the commit log cannot be read");
         self.high = state["high"].as_str().map(|high| Mark(high.to_owned()));
         self.border = Seen::of(&state["border"])?;
         if let Some(repeats) = self.repeats.as_mut().filter(|_| !state["repeats"].is_null()) {
             *repeats = Repeats::of(&state["repeats"], self.settings.digest_key)?;
         }
-        for (mark, digests) in state["near"].as_object().into_iter().flatten() {
-            let bytes = STANDARD.decode(digests.as_str().unwrap_or_default()).map_err(|_| broken())?;
-            let (digests, []) = bytes.as_chunks::<16>() else { return Err(broken()) };
-            self.near.extend(digests.iter().map(|digest| (Mark(mark.clone()), u128::from_be_bytes(*digest))));
+        self.near = near(state)?;
+        Ok(())
+    }
+
+    /// Begins the window anew in which [`Sieve::state`] was given: of what was delivered of it, all comes again.
+    pub fn begin_anew(&mut self, state: &Json) -> Result<()> {
+        for (_, digest) in near(state)? {
+            self.seen.add(digest, usize::MAX);
         }
         Ok(())
     }
+}
+
+/// The records of a state that a later run may get again, with their values.
+fn near(state: &Json) -> Result<Vec<(Mark, u128)>> {
+    let broken = || Error::conflict("the digests of delivered records in the commit log cannot be read");
+    let mut near = Vec::new();
+    for (mark, digests) in state["near"].as_object().into_iter().flatten() {
+        let bytes = STANDARD.decode(digests.as_str().unwrap_or_default()).map_err(|_| broken())?;
+        let (digests, []) = bytes.as_chunks::<16>() else { return Err(broken()) };
+        near.extend(digests.iter().map(|digest| (Mark(mark.clone()), u128::from_be_bytes(*digest))));
+    }
+    Ok(near)
 }
 
 #[cfg(test)]
@@ -401,6 +416,20 @@ mod tests {
         };
         assert_eq!(pages(&[("primary_key", "n")]), [false, false, true]);
         assert_eq!(pages(&[]), [true, true, true]);
+    }
+
+    #[test]
+    fn a_window_that_is_begun_anew_knows_what_was_delivered_of_it() {
+        let keys = [("lookback", "2d"), ("primary_key", "n")];
+        let mut first = sieve(&keys, Seen::default());
+        assert!(first.keeps(&at(1, "03")).unwrap() && first.keeps(&at(2, "04")).unwrap());
+        let state = first.state(&Reached { next: Some(Place::Page(2)), ..Reached::default() }).unwrap();
+        let mut anew = sieve(&keys, Seen::of(&state).unwrap());
+        anew.begin_anew(&state).unwrap();
+        let kept: Vec<bool> = [at(2, "04"), at(1, "03"), at(3, "04")].map(|one| anew.keeps(&one).unwrap()).to_vec();
+        assert_eq!(kept, [false, false, true]);
+        // All of them are known to the run that follows.
+        assert_eq!(anew.near.len(), 3);
     }
 
     #[test]

@@ -126,6 +126,30 @@ fn a_killed_run_goes_on_at_its_parent() {
 }
 
 #[test]
+fn a_parent_that_other_keys_began_is_begun_anew() {
+    let server = server();
+    server.behave(Rule::new(Fault::Status(500)).on("/campaigns/13/insights").nth(2));
+    for parent in [12, 13] {
+        server.behave(Rule::new(Fault::Late { seconds: 0.15 }).on(&format!("/campaigns/{parent}/insights")));
+    }
+    let more =
+        "mode = incremental\ncursor = date\ncursor_param = since\nlookback = 365d\nretries = 0\ncommit_interval = 50ms";
+    let source = "request_retries = 0";
+    let with = |children: &str| format!("{}\n{PARENTS}", config(&server, source, &format!("{children}{more}")));
+    let folder = Folder::new(&with(CHILDREN));
+    folder.run("run api", 75);
+    server.clear();
+    let before = server.seen().asked("/campaigns/12/insights");
+    folder.configure(&with(&CHILDREN.replace("page_size = 40", "page_size = 30")));
+    let (_, said) = folder.run("run api", 0);
+    assert_eq!(said.matches("the keys by which the stream asks have changed").count(), 1, "{said}");
+    assert_eq!(server.seen().asked("/campaigns/12/insights"), before, "its parents before are done");
+    assert_days(&folder, 25, 90);
+    folder.run("run api", 0);
+    assert_days(&folder, 25, 90);
+}
+
+#[test]
 fn what_cannot_be_is_refused() {
     let server = server();
     let refused = |stream: &str, said: &str| {

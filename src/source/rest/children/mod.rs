@@ -14,6 +14,7 @@ pub use self::templates::Templates;
 use super::ahead::Ahead;
 use super::asking::{Asked, Asker};
 use super::body::{Batch, Field};
+use super::digest;
 use super::endpoint::Endpoint;
 use super::pages::Page;
 use super::paging::{Guard, Next};
@@ -37,6 +38,8 @@ pub struct Children {
     /// The columns that have their values.
     pub columns: Vec<String>,
     parents: Arc<Endpoint>,
+    /// Of which records are parents: [`digest::of_parents`].
+    pub digest: String,
     pub most: usize,
 }
 
@@ -90,6 +93,7 @@ impl Children {
         Ok(Some(Self {
             of: of.to_owned(),
             parents: Arc::new(Endpoint::of(parents, (base, path), Mode::Full)?),
+            digest: digest::of_parents(parents, (base, path))?,
             most: usize::try_from(section.integer("max_parents")?).unwrap_or(usize::MAX),
             fields,
             columns,

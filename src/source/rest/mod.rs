@@ -19,6 +19,7 @@ mod filter;
 mod incremental;
 mod ledger;
 mod marks;
+mod origin;
 mod pace;
 mod pages;
 mod paging;

@@ -72,6 +72,7 @@ pub fn settings(section: &Section, key: Option<String>, named: Vec<String>) -> R
             "replace" => InvalidText::Replace,
             _ => InvalidText::Fail,
         },
+        charset_key: None,
         named,
         most_columns: usize::try_from(section.integer("most_columns")?).unwrap_or(usize::MAX),
     })

@@ -161,6 +161,7 @@ impl Rest {
         };
         let named = selection.columns.clone().unwrap_or_default();
         let settings = documents::keys::settings(&selection.section, key, named)?;
+        let settings = documents::Settings { charset_key: Some("response_charset"), ..settings };
         let known = after.map_or(&Value::Null, |checkpoint| Filter::columns(&checkpoint.state));
         Documents::of(&selection.output_name(stream.table()), settings, known)
     }

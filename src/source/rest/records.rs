@@ -29,7 +29,7 @@ pub struct Seen {
 impl Records {
     pub fn of(answer: Answer, endpoint: &Endpoint) -> Result<Self> {
         let is_file = answer.body.in_memory().is_none();
-        let body = Some(body::records(answer.body, endpoint.format, &endpoint.wanted)?);
+        let body = Some(body::records(answer, &endpoint.written, &endpoint.wanted)?);
         let keyset_field = endpoint.keyset_field.clone();
         Ok(Self { body, is_file, keyset_field, last_key: None, digest: DefaultHasher::new() })
     }
@@ -55,7 +55,7 @@ impl Records {
         let ended = ended?;
         batch.records().skip(before).for_each(|record| self.digest.write(record));
         if let (Some(field), Some(last)) = (&self.keyset_field, batch.last().filter(|_| batch.len() > before)) {
-            self.last_key = body::text(last, field);
+            self.last_key = body::text(last, field).filter(|key| !key.is_empty());
         }
         Ok(ended.map(|_| Seen { last_key: self.last_key.take(), digest: self.digest.finish() }))
     }

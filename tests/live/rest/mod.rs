@@ -1,5 +1,6 @@
 //! APIs: every way of pages, and a server that misbehaves. The server is in this process: nothing has to be started for it.
 
+mod charsets;
 mod children;
 mod examples;
 mod failed;

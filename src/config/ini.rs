@@ -98,11 +98,13 @@ impl Parser {
             return self.problem(line, format!("key `{key}` comes before the first [section]"));
         };
         if let Some(earlier) = section.items.iter().find(|item| item.key == key) {
-            let message = match earlier.place {
-                Place::Line(earlier) => format!("key `{key}` is already set on line {earlier}"),
-                _ => format!("key `{key}` is already set"),
+            let earlier = match earlier.place {
+                Place::Line(earlier) => format!(" on line {earlier}"),
+                _ => String::new(),
             };
-            return self.problem(line, message);
+            // Of a name in a source, there may be several.
+            let hint = if key.contains('.') { "; more lines of one value stand below it, indented" } else { "" };
+            return self.problem(line, format!("key `{key}` is already set{earlier}{hint}"));
         }
         section.items.push(RawItem { key, value, place: line.into() });
         self.open = Some(indent);
@@ -139,6 +141,9 @@ mod tests {
         let keys: Vec<_> = sections[0].items.iter().map(|item| item.key.as_str()).collect();
         assert_eq!(keys, ["default.Event.Name", "default.event.name"]);
         assert_eq!(problems.len(), 1, "the same key twice: {problems:?}");
+        assert!(problems[0].message.ends_with("on line 2; more lines of one value stand below it, indented"));
+        let (sections, problems) = parse("[a]\nparam.ids = 1\n    2\n\t3\n");
+        assert_eq!((sections[0].items[0].value.as_str(), problems), ("1\n2\n3", vec![]));
     }
 
     #[test]

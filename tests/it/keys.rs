@@ -137,7 +137,7 @@ fn a_member_that_is_wrong_is_named_with_its_line() {
     }
     refused(
         "table = t\ndefault.a = 1\ndefault.A = 2\nDefault.a = 3\n",
-        "pipeline.conf:14: key `default.a` is already set on line 12",
+        "pipeline.conf:14: key `default.a` is already set on line 12; more lines of one value stand below it, indented",
     );
 }
 

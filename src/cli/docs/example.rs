@@ -81,8 +81,15 @@ impl File {
         match index {
             0 => self.keys(registry.stream_keys, &["table"]),
             _ => {
-                let own = source.aliases.iter().find(|(_, key)| *key == "table").map_or("table", |(alias, _)| alias);
-                let _ = writeln!(self.text, "{own} = orders");
+                let own = |key: &str| source.aliases.iter().find(|(_, of)| *of == key).map(|(alias, _)| *alias);
+                match (own("table"), own("query")) {
+                    (None, Some(path)) => {
+                        let _ = writeln!(self.text, "{path} = /orders");
+                        // What is no table has the stream's name.
+                        return;
+                    }
+                    (table, _) => drop(writeln!(self.text, "{} = orders", table.unwrap_or("table"))),
+                }
             }
         }
         // Its destination has a table of that name from another source.
@@ -149,6 +156,14 @@ mod tests {
         let mut file = File { text: String::new() };
         file.stream(&crate::pipeline::registry(), 1, &kind, &kind);
         assert_eq!(file.text, "\n[stream k_orders]\nsource = k\ndestination = k\ncollection = orders\n");
+    }
+
+    #[test]
+    fn a_stream_without_tables_is_one_of_a_path() {
+        let kind = Kind { name: "k", about: "", keys: &[], stream_keys: &[], aliases: &[("path", "query")] };
+        let mut file = File { text: String::new() };
+        file.stream(&crate::pipeline::registry(), 9, &kind, &kind);
+        assert_eq!(file.text, "\n[stream k_orders]\nsource = k\ndestination = k\npath = /orders\n");
     }
 
     #[test]

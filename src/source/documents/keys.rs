@@ -77,6 +77,7 @@ pub fn settings(
             "replace" => InvalidText::Replace,
             _ => InvalidText::Fail,
         },
+        charset_key: None,
         named,
         order: Vec::new(),
         most_columns: usize::try_from(section.integer("most_columns")?).unwrap_or(usize::MAX),

@@ -14,6 +14,8 @@ pub struct Settings {
     pub schema: Schema,
     /// What becomes of texts that are not UTF-8.
     pub invalid_text: InvalidText,
+    /// The key that says what charset texts are in, of a source that has one.
+    pub charset_key: Option<&'static str>,
     /// A document of what stands where one has no such field. Not of [`Schema::Document`].
     pub defaults: Option<Vec<u8>>,
     /// Of columns that are found: these are columns in this order, whether or not any document has them; where empty, those that come.

@@ -83,7 +83,7 @@ impl Documents {
         let defaults = settings.defaults.as_deref();
         let wrong = |failure: Failure| match failure {
             Failure::Error(error) => error,
-            Failure::Fault(fault) => error(name, fault, defaults),
+            Failure::Fault(fault) => error((name, None), fault, defaults),
         };
         if let Some(defaults) = defaults
             && bson::field(defaults, REST).map_err(|torn| wrong(Fault::from(torn).into()))?.is_some()
@@ -158,7 +158,7 @@ impl Documents {
             Columns::Declared(_) => Ok(()),
             Columns::Document(columns) => columns.observe(documents),
         };
-        observed.map_err(|fault| error(&self.name, fault, []))
+        observed.map_err(|fault| error((&self.name, self.settings.charset_key), fault, []))
     }
 
     /// The rows of documents. They are of [`Documents::table`], which may be another one than before.
@@ -215,17 +215,18 @@ impl Documents {
         documents: &[&[u8]],
         build: impl FnOnce(&mut Self, &[&[u8]]) -> Result<T, Failure>,
     ) -> Result<T> {
+        let charset_key = self.settings.charset_key;
         let built = match built {
             Err(Failure::Fault(Fault::NotText)) if self.settings.invalid_text == InvalidText::Replace => {
                 let mended: Result<Vec<_>, _> = documents.iter().map(|document| mend::mended(document)).collect();
-                let mended = mended.map_err(|fault| error(&self.name, fault, []))?;
+                let mended = mended.map_err(|fault| error((&self.name, charset_key), fault, []))?;
                 build(self, &mended.iter().map(|document| &**document).collect::<Vec<_>>())
             }
             built => built,
         };
         built.map_err(|failure| match failure {
             Failure::Error(error) => error,
-            Failure::Fault(fault) => error(&self.name, fault, documents.iter().copied()),
+            Failure::Fault(fault) => error((&self.name, charset_key), fault, documents.iter().copied()),
         })
     }
 }
@@ -238,15 +239,20 @@ pub fn batch(table: &Table, columns: Vec<ArrayRef>, rows: usize) -> Result<Recor
 }
 
 /// What is wrong with documents, by the field where it can be told.
-fn error<'a>(table: &str, fault: Fault, documents: impl IntoIterator<Item = &'a [u8]>) -> Error {
+fn error<'a>(
+    (table, charset_key): (&str, Option<&str>),
+    fault: Fault,
+    documents: impl IntoIterator<Item = &'a [u8]>,
+) -> Error {
     match fault {
         Fault::Torn => Error::data(format!("table {table}: a document is not BSON")),
         Fault::NotText => {
             let field = documents.into_iter().find_map(mend::broken_field);
             let of = field.map(|field| format!(", field {field}")).unwrap_or_default();
-            Error::data(format!("table {table}{of}: a text is not UTF-8")).hint(
-                "Mend it in the source, leave the field out with `exclude_columns`, or set `invalid_text = replace`.",
-            )
+            let charset = charset_key.map(|key| format!("set `{key}` to what it is written in, ")).unwrap_or_default();
+            Error::data(format!("table {table}{of}: a text is not UTF-8")).hint(format!(
+                "Mend it in the source, {charset}leave the field out with `exclude_columns`, or set `invalid_text = replace`."
+            ))
         }
         Fault::Deep => Error::data(format!(
             "table {table}: records and lists of a document lie more than {DEEPEST} deep in one another"

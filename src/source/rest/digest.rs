@@ -8,7 +8,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::children::{self, Children};
-use super::paging::is_secret;
+use super::secrets::is_secret_name;
 use super::{endpoint, incremental, paging};
 use crate::config::{Key, Section, Value};
 use crate::error::Result;
@@ -62,7 +62,8 @@ fn values(
     keys: &[&'static [Key]],
 ) -> Result<BTreeMap<&'static str, Json>> {
     let mut url = endpoint::at(base, path).map_err(|problem| section.error("query", problem))?;
-    let mut query: Vec<_> = url.query_pairs().map(|(name, value)| hidden(&name, &value, is_secret(&name))).collect();
+    let mut query: Vec<_> =
+        url.query_pairs().map(|(name, value)| hidden(&name, &value, is_secret_name(&name))).collect();
     query.sort();
     url.set_query(None);
     url.set_fragment(None);
@@ -104,8 +105,8 @@ fn member(family: &str, name: &str, text: &str) -> (String, Option<String>) {
     let text = text.lines().map(str::trim).collect::<Vec<_>>().join("\n");
     match family {
         // Their names are made of words, and alike in upper and lower case.
-        "header." => hidden(&name.to_ascii_lowercase(), &text, name.split(['-', '_']).any(is_secret)),
-        _ => hidden(name, &text, is_secret(name)),
+        "header." => hidden(&name.to_ascii_lowercase(), &text, name.split(['-', '_']).any(is_secret_name)),
+        _ => hidden(name, &text, is_secret_name(name)),
     }
 }
 

@@ -10,7 +10,7 @@ use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
-use super::body::{Envelope, Field, Format, Found, Path, Wanted};
+use super::body::{Envelope, Field, Format, Found, Path, Step, Wanted, Written, charset};
 use super::children::{self, Children, Templates};
 use super::digest;
 use super::incremental::Incremental;
@@ -29,7 +29,7 @@ pub const KEYS: &[Key] = &[
     Key::new(
         "param.",
         Value::Text,
-        "A parameter of the query. Several lines are several parameters of that name.",
+        "A parameter of the query. A value of several lines, all but the first indented, is several parameters of that name.",
     )
     .family()
     .example("active"),
@@ -54,6 +54,25 @@ pub const KEYS: &[Key] = &[
     )
     .default("json"),
     Key::new("response_delimiter", Value::Text, "Of `response_format = csv`.").default(","),
+    Key::new(
+        "response_charset",
+        Value::Checked("charset (`windows-1252`, `shift_jis`, `utf-16`)", |name| match charset::named(name) {
+            Some(_) => Ok(()),
+            None => Err("must be the name of a charset, such as `windows-1252`, `iso-8859-2`, `shift_jis` or `utf-16`"),
+        }),
+        "What answers are written in, whatever the server says. Where absent, a byte order mark, the charset of Content-Type or the XML declaration says it, \
+         and UTF-8 is what it is where none does.",
+    )
+    .example("windows-1252"),
+    Key::new(
+        "xml_lists",
+        Value::Checked("paths (`line`, `parts.part`)", |text| match lists(text) {
+            Some(_) => Ok(()),
+            None => Err("must be paths of names within a record, such as `line` or `parts.part`"),
+        }),
+        "Of `response_format = xml`: elements that are lists even where a record has one of them, by their paths in the record. Others are lists where there are several.",
+    )
+    .example("line, parts.part"),
     Key::new(
         "records",
         Value::Checked("path (`data`, `$.result[*].items`)", |text| match Path::parse(text) {
@@ -96,7 +115,7 @@ pub struct Endpoint {
     request: Request,
     /// Texts of the request with places for values of a parent.
     templates: Templates,
-    pub format: Format,
+    pub written: Written,
     pub paging: Paging,
     /// Where the stream follows a cursor.
     pub incremental: Option<Incremental>,
@@ -144,15 +163,16 @@ impl Endpoint {
         let records = Path::parse(section.text("records")?).map_err(|problem| section.error("records", problem))?;
         // A report is one page, whatever its source says of other streams.
         let paging = if report.is_some() { Paging::once() } else { Paging::of(section)? };
-        let format = format(section)?;
-        let of_page = match (&report, format) {
+        let written = written(section)?;
+        let of_page = match (&report, written.format) {
             // They are of what is asked on the way: a file of lines has nothing but records.
             (Some(_), Format::Lines | Format::Csv { .. }) => rules.clone().map(Rules::without_body),
             _ => rules.clone(),
         };
-        let page = Self::judging(section, (base, request.clone()), (format, records), (&paging, &[]), of_page)?;
+        let page = Self::judging(section, (base, request.clone()), (written.format, records), (&paging, &[]), of_page)?;
         let report = report.map(|report| Self::answers(section, (base, request), &report, rules).map(|a| (report, a)));
         Ok(Self {
+            written,
             incremental: (mode == Mode::Incremental).then(|| Incremental::of(section)).transpose()?,
             records_may_be_absent: section.text("records_absent")? == "empty",
             report: report.transpose()?,
@@ -202,7 +222,7 @@ impl Endpoint {
         Ok(Self {
             request,
             templates: Templates::default(),
-            format,
+            written: format.into(),
             paging: paging.clone(),
             incremental: None,
             wanted,
@@ -294,6 +314,27 @@ pub fn check(section: &Section) -> Result<()> {
     let base = Url::parse("http://localhost/").map_err(|_| section.fault("query", "has no URL"))?;
     let endpoint = Endpoint::of(section, (&base, section.get("query").unwrap_or_default()), Mode::Full)?;
     masking::refuse(section, "keyset_field", endpoint.paging.key().map(Field::name))
+}
+
+fn written(section: &Section) -> Result<Written> {
+    let (format, lists) = (format(section)?, lists(section.get("xml_lists").unwrap_or_default()));
+    if section.is_set("xml_lists") && format != Format::Xml {
+        return Err(section.error("xml_lists", "is of `response_format = xml`"));
+    }
+    Ok(Written {
+        charset: section.get("response_charset").and_then(charset::named),
+        mends: section.get("invalid_text") == Some("replace"),
+        lists: lists.unwrap_or_default(),
+        ..format.into()
+    })
+}
+
+/// Paths of names; `None` where one is something else.
+fn lists(text: &str) -> Option<Vec<Path>> {
+    let is_named =
+        |path: &Path| !path.steps().is_empty() && path.steps().iter().all(|step| matches!(step, Step::Name(_)));
+    let paths = text.split([',', '\n']).map(str::trim).filter(|path| !path.is_empty());
+    paths.map(|path| Path::parse(path).ok().filter(is_named)).collect()
 }
 
 fn format(section: &Section) -> Result<Format> {

@@ -21,6 +21,7 @@ mod filter;
 mod incremental;
 mod ledger;
 mod marks;
+mod origin;
 mod pace;
 mod pages;
 mod paging;
@@ -198,6 +199,7 @@ impl Rest {
         let coercion = coercion(&selection.section)?;
         let settings = documents::Settings {
             order: Chosen::of_selection(selection).tops(),
+            charset_key: Some("response_charset"),
             ..documents::keys::settings(&selection.section, (key, Vec::new()), coercion)?
         };
         let known = after.map_or(&Value::Null, |checkpoint| Filter::columns(&checkpoint.state));

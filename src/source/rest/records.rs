@@ -29,7 +29,7 @@ pub struct Seen {
 impl Records {
     pub fn of(answer: Answer, endpoint: &Endpoint) -> Result<Self> {
         let is_file = answer.body.in_memory().is_none();
-        let body = Some(body::records(answer.body, endpoint.format, &endpoint.wanted)?);
+        let body = Some(body::records(answer, &endpoint.written, &endpoint.wanted)?);
         let key = endpoint.paging.key().cloned();
         Ok(Self { body, is_file, key, last_key: None, digest: DefaultHasher::new() })
     }
@@ -55,7 +55,7 @@ impl Records {
         let ended = ended?;
         batch.records().skip(before).for_each(|record| self.digest.write(record));
         if let (Some(field), Some(last)) = (&self.key, batch.last().filter(|_| batch.len() > before)) {
-            self.last_key = field.text(last);
+            self.last_key = field.text(last).filter(|key| !key.is_empty());
         }
         Ok(ended.map(|_| Seen { last_key: self.last_key.take(), digest: self.digest.finish() }))
     }

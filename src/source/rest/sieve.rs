@@ -132,7 +132,7 @@ impl Sieve {
 
     /// Whether the record is a row.
     pub fn keeps(&mut self, record: &[u8]) -> Result<bool> {
-        let Some(mark) = self.settings.cursor.text(record).map(Mark) else {
+        let Some(mark) = self.settings.cursor.text(record).filter(|text| !text.is_empty()).map(Mark) else {
             return match self.settings.nulls {
                 // It lies in no window.
                 Nulls::Read if self.settings.is_window() => Ok(false),
@@ -492,6 +492,8 @@ mod tests {
         let none = record(r#"{"n":1,"meta":{"at":null}}"#);
         let mut skips = sieve(&[], Seen::default());
         assert!(!skips.keeps(&none).unwrap() && skips.nulls == 1);
+        // As CSV has it that puts everything in quotes.
+        assert!(!skips.keeps(&record(r#"{"meta":{"at":""}}"#)).unwrap() && skips.nulls == 2);
         assert!(sieve(&[("null_cursor", "read")], Seen::default()).keeps(&none).unwrap());
         assert!(sieve(&[("null_cursor", "error")], Seen::default()).keeps(&none).is_err());
     }

@@ -33,7 +33,7 @@ const HEAD: usize = 2048;
 
 /// Judges an answer. It blocks where the body is a file. `secrets` are what it may repeat.
 pub fn judge(answer: Answer, endpoint: &Endpoint, secrets: &Secrets) -> Verdict {
-    let looked = match body::look(&answer.body, endpoint.format, &endpoint.wanted) {
+    let looked = match body::look(&answer, &endpoint.written, &endpoint.wanted) {
         Err(Unreadable::File(error)) => {
             return Verdict::Failed(Failure::passing(format!(
                 "its answer cannot be read from its temporary file: {error}"
@@ -147,7 +147,8 @@ fn faulty(answer: &Answer, fault: Fault) -> Verdict {
         (true, _) => format!("the answer {}", Fault { wrong: Wrong::Html, ..fault }),
         (false, _) => format!("the answer {fault}"),
     };
-    let failure = Failure { status: Some(answer.status), ..Failure::new(Kind::Data, reason) };
+    let hint = fault.hint().filter(|_| !is_html);
+    let failure = Failure { status: Some(answer.status), hint, ..Failure::new(Kind::Data, reason) };
     match fault.wrong {
         Wrong::Truncated | Wrong::Html | Wrong::Other | Wrong::Trailing => Verdict::Again(failure, None),
         _ if is_html => Verdict::Again(failure, None),

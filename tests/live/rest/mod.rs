@@ -1,6 +1,7 @@
 //! APIs: every way of pages, and a server that misbehaves. The server is in this process: nothing has to be started for it.
 
 mod changed;
+mod charsets;
 mod children;
 mod declared;
 mod examples;

@@ -16,7 +16,7 @@ use super::secret::Secret;
 use crate::error::{Error, Result};
 use crate::source::rest::body::{self, Format, Found, Path, Wanted};
 use crate::source::rest::request::Request;
-use crate::source::rest::transport::{Answer, Body};
+use crate::source::rest::transport::Answer;
 
 pub struct Login {
     pub url: Url,
@@ -105,7 +105,7 @@ impl Login {
             });
         }
         let found = match &self.token {
-            Token::Body(path) => at(&answer.body, path),
+            Token::Body(path) => at(answer, path),
             Token::Header(name) => answer.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned),
             Token::Cookie(name) => {
                 let cookies = answer.headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
@@ -134,9 +134,9 @@ impl Token {
 }
 
 /// The text, or the number, at a path of a JSON document.
-fn at(body: &Body, path: &Path) -> Option<String> {
+fn at(answer: &Answer, path: &Path) -> Option<String> {
     let wanted = Wanted::new(Path::root(), vec![path.clone()]).ok()?;
-    match body::look(body, Format::Json, &wanted).ok()?.values.pop()? {
+    match body::look(answer, &Format::Json.into(), &wanted).ok()?.values.pop()? {
         Found::Text(text) | Found::Number(text) => Some(text),
         _ => None,
     }

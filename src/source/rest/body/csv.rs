@@ -1,9 +1,9 @@
-//! Bodies of CSV: the first line has the names, the others are records of texts. Nothing is null, and `""` is nothing too.
+//! Bodies of CSV: the first line has the names, the others are records of texts. Nothing is null, and `""` is an empty text.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::Read;
 
-use csv_core::{ReadRecordResult, ReaderBuilder};
+use csv_core::{ReadFieldResult, ReaderBuilder};
 
 use super::batch::Batch;
 use super::envelope::{Envelope, Wanted, What};
@@ -21,11 +21,12 @@ pub struct Reader<R> {
     piece: Box<[u8]>,
     /// The bytes of the piece that are not read yet.
     left: std::ops::Range<usize>,
-    /// The fields of the line that is read, one behind the other, and where each ends.
+    /// The fields of the line that is read, one behind the other, with room for more, and where each ends.
     fields: Vec<u8>,
-    ends: Vec<usize>,
-    /// How much of both there is.
-    filled: (usize, usize),
+    filled: usize,
+    ends: Vec<End>,
+    /// The field that is read has nothing but quotes so far.
+    is_quoted: bool,
     /// A line has begun.
     is_within: bool,
     /// The names, once they are there.
@@ -36,6 +37,14 @@ pub struct Reader<R> {
     values: usize,
 }
 
+/// The end of a field.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    at: usize,
+    /// Where there is nothing in it: whether that stands in quotes.
+    is_quoted: bool,
+}
+
 impl<R: Read> Reader<R> {
     pub fn new(read: R, wanted: &Wanted, delimiter: u8) -> Self {
         Self {
@@ -44,8 +53,9 @@ impl<R: Read> Reader<R> {
             piece: vec![0; PIECE].into(),
             left: 0..0,
             fields: vec![0; 1 << 10],
-            ends: vec![0; 1 << 6],
-            filled: (0, 0),
+            filled: 0,
+            ends: Vec::new(),
+            is_quoted: false,
             is_within: false,
             names: None,
             at: 0,
@@ -61,56 +71,58 @@ impl<R: Read> Reader<R> {
     /// Reads on in bytes until there is a whole line; how many of them that took, and whether there is one.
     fn line(&mut self, bytes: &[u8]) -> Result<(usize, bool), Fault> {
         let mut used = 0;
-        loop {
-            let (fields, ends) = (&mut self.fields[self.filled.0..], &mut self.ends[self.filled.1..]);
-            let (result, read, wrote, ended) = self.csv.read_record(&bytes[used..], fields, ends);
-            self.is_within |= bytes[used..used + read].iter().any(|byte| !matches!(byte, b'\n' | b'\r'));
+        // To be given nothing is the body's end to it.
+        while used < bytes.len() {
+            let (result, read, wrote) = self.csv.read_field(&bytes[used..], &mut self.fields[self.filled..]);
+            let taken = &bytes[used..used + read];
             used += read;
             self.at += read as u64;
-            self.filled = (self.filled.0 + wrote, self.filled.1 + ended);
-            match result {
-                ReadRecordResult::InputEmpty | ReadRecordResult::End => return Ok((used, false)),
-                ReadRecordResult::Record => {
-                    self.is_within = false;
-                    return Ok((used, true));
-                }
-                _ if self.fields.len() + self.ends.len() > LARGEST_RECORD => {
-                    return Err(self.fault(Wrong::Large(LARGEST_RECORD)));
-                }
-                ReadRecordResult::OutputFull => self.fields.resize(self.fields.len() * 2, 0),
-                ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
+            self.filled += wrote;
+            self.is_within |= taken.iter().any(|byte| !matches!(byte, b'\n' | b'\r'));
+            let begun = self.ends.last().map_or(0, |end| end.at);
+            self.is_quoted |= self.filled == begun && taken.contains(&b'"');
+            if self.filled + self.ends.len() * size_of::<End>() > LARGEST_RECORD {
+                return Err(self.fault(Wrong::Large(LARGEST_RECORD)));
             }
-            // To be given nothing is the body's end to it.
-            if used == bytes.len() {
-                return Ok((used, false));
+            match result {
+                ReadFieldResult::InputEmpty => {}
+                ReadFieldResult::OutputFull => self.fields.resize(self.fields.len() * 2, 0),
+                ReadFieldResult::Field { record_end } => {
+                    self.ends.push(End { at: self.filled, is_quoted: std::mem::take(&mut self.is_quoted) });
+                    if record_end {
+                        self.is_within = false;
+                        return Ok((used, true));
+                    }
+                }
+                ReadFieldResult::End => break,
             }
         }
+        Ok((used, false))
     }
 
     /// Takes the line that was read.
     fn record(&mut self, batch: &mut Batch) -> Result<(), Fault> {
-        let (bytes, count) = std::mem::take(&mut self.filled);
-        let (fields, ends) = (&self.fields[..bytes], &self.ends[..count]);
-        let begins = std::iter::once(0).chain(ends.iter().copied());
-        let fields = ends.iter().zip(begins).map(|(&end, begin)| &fields[begin..end]);
-        let Some(names) = &self.names else {
-            self.names = Some(names(fields).map_err(|wrong| self.fault(wrong))?);
-            return Ok(());
-        };
-        if names.len() != count {
-            return Err(self.fault(Wrong::Fields));
-        }
-        let out = &mut batch.bytes;
-        let at = write::begin(out);
-        for (name, field) in names.iter().zip(fields) {
-            match field.is_empty() {
-                true => write::null(out, name),
-                false => write::text(out, name, field),
+        let begins = std::iter::once(0).chain(self.ends.iter().map(|end| end.at));
+        let fields = self.ends.iter().zip(begins).map(|(end, begin)| (&self.fields[begin..end.at], end.is_quoted));
+        match &self.names {
+            None => self.names = Some(names(fields.map(|(field, _)| field)).map_err(|wrong| self.fault(wrong))?),
+            Some(names) if names.len() != self.ends.len() => return Err(self.fault(Wrong::Fields)),
+            Some(names) => {
+                let out = &mut batch.bytes;
+                let at = write::begin(out);
+                for (name, (field, is_quoted)) in names.iter().zip(fields) {
+                    match field.is_empty() && !is_quoted {
+                        true => write::null(out, name),
+                        false => write::text(out, name, field),
+                    }
+                }
+                write::end(out, at);
+                batch.end();
+                self.records += 1;
             }
         }
-        write::end(out, at);
-        batch.end();
-        self.records += 1;
+        self.filled = 0;
+        self.ends.clear();
         Ok(())
     }
 
@@ -118,7 +130,7 @@ impl<R: Read> Reader<R> {
     fn next_piece(&mut self) -> Result<(), Unreadable> {
         let is_first = self.at == 0;
         self.left = 0..super::some(&mut self.read, &mut self.piece)?.len();
-        while is_first && (1..3).contains(&self.left.end) {
+        while is_first && (1..4).contains(&self.left.end) {
             match super::some(&mut self.read, &mut self.piece[self.left.end..])?.len() {
                 0 => break,
                 more => self.left.end += more,
@@ -146,19 +158,32 @@ impl<R: Read> Reader<R> {
     }
 }
 
-/// Names of columns; one without a name is `column_3`.
+/// Names of columns. One without a name is `column_3`; one with the name of an earlier one has a number behind it, from `name_2` on, with
+/// which no other column is called.
 fn names<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Result<Vec<Box<[u8]>>, Wrong> {
-    let (mut names, mut seen) = (Vec::new(), HashSet::new());
-    for (at, field) in fields.enumerate() {
-        let name: Box<[u8]> = match field.is_empty() {
-            true => format!("column_{}", at + 1).into_bytes().into(),
-            false => Box::from(field),
-        };
-        match () {
-            () if field.contains(&0) => return Err(Wrong::Name),
-            () if !seen.insert(name.clone()) => return Err(Wrong::Twice),
-            () => names.push(name),
+    let name = |(at, field): (usize, &[u8])| match field.is_empty() {
+        true => format!("column_{}", at + 1).into_bytes(),
+        false => field.to_vec(),
+    };
+    let written: Vec<Vec<u8>> = fields.enumerate().map(name).collect();
+    if written.iter().any(|name| name.contains(&0)) {
+        return Err(Wrong::Name);
+    }
+    let mut taken: HashSet<Vec<u8>> = written.iter().cloned().collect();
+    let mut numbers = HashMap::<&[u8], usize>::new();
+    let mut names = Vec::with_capacity(written.len());
+    for name in &written {
+        let number = numbers.entry(name).or_insert(0);
+        *number += 1;
+        let mut own = name.clone();
+        while *number > 1 {
+            own = [name, format!("_{number}").as_bytes()].concat();
+            if taken.insert(own.clone()) {
+                break;
+            }
+            *number += 1;
         }
+        names.push(own.into());
     }
     Ok(names)
 }
@@ -209,13 +234,37 @@ mod tests {
             [
                 r#"{"id":"1","name":"a;\"b\n","column_3":null}"#,
                 r#"{"id":"2","name":null,"column_3":"x y"}"#,
-                r#"{"id":"3","name":null,"column_3":"é"}"#,
+                r#"{"id":"3","name":"","column_3":"é"}"#,
             ]
         );
         assert_eq!((envelope.what, envelope.records), (What::Records, 3));
         assert_eq!(of(b"a,b\n", b',').unwrap().1.what, What::Records);
         assert_eq!(of(b"\n\r\n", b',').unwrap().1.what, What::Empty);
         assert_eq!(of(b"", b',').unwrap().1.what, What::Empty);
+    }
+
+    #[test]
+    fn nothing_is_null_and_quotes_are_a_text() {
+        let (records, _) = of(b"a,b,c\n\"\",,\"\"\r\n,\"\",\n\"\",x,\n,,\"\"", b',').unwrap();
+        assert_eq!(
+            records,
+            [
+                r#"{"a":"","b":null,"c":""}"#,
+                r#"{"a":null,"b":"","c":null}"#,
+                r#"{"a":"","b":"x","c":null}"#,
+                r#"{"a":null,"b":null,"c":""}"#,
+            ]
+        );
+        assert_eq!(of(b"a\n\"\"\n\nx", b',').unwrap().0, [r#"{"a":""}"#, r#"{"a":"x"}"#]);
+    }
+
+    #[test]
+    fn columns_of_one_name_are_numbered() {
+        let (records, _) = of(b"a,a,,a_2,a,column_3,b\n1,2,3,4,5,6,7", b',').unwrap();
+        assert_eq!(records, [r#"{"a":"1","a_3":"2","column_3":"3","a_2":"4","a_4":"5","column_3_2":"6","b":"7"}"#]);
+        // As many as fit into a line, in no time.
+        let names = names(std::iter::repeat_n(&b"a"[..], 100_000)).unwrap();
+        assert_eq!(&*names[99_999], b"a_100000");
     }
 
     #[test]
@@ -227,7 +276,6 @@ mod tests {
             ("a,b\n1,\"x\n", Wrong::Truncated, 9),
             ("a,b\n1\n", Wrong::Fields, 6),
             ("a,b\n1,2,3\n", Wrong::Fields, 10),
-            ("a,a\n", Wrong::Twice, 4),
             ("a,b\0\n", Wrong::Name, 5),
         ] {
             assert_eq!(of(body.as_bytes(), b',').unwrap_err(), Fault { wrong, at }, "{body}");
@@ -243,7 +291,7 @@ mod tests {
             writer.write_record(["a", "b", "c"]).unwrap();
             lines.iter().for_each(|line| writer.write_record(line).unwrap());
             let body = writer.into_inner().unwrap();
-            let json = |text: &String| if text.is_empty() { "null".to_owned() } else { serde_json::to_string(text).unwrap() };
+            let json = |text: &String| serde_json::to_string(text).unwrap();
             let wanted: Vec<_> = lines
                 .iter()
                 .map(|line| format!(r#"{{"a":{},"b":{},"c":{}}}"#, json(&line[0]), json(&line[1]), json(&line[2])))

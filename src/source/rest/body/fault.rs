@@ -18,15 +18,15 @@ pub enum Wrong {
     Unexpected,
     /// Something stands behind its end.
     Trailing,
-    /// It is not UTF-8.
-    NotText,
+    /// Its bytes are no text of this charset.
+    NotText(&'static str),
     /// What is in one another lies deeper than [`MOST_DEPTH`].
     Deep,
     /// A record, or a value that is looked for, has more bytes than this.
     Large(usize),
     /// A name has a zero in it.
     Name,
-    /// What holds the records stands there twice; in CSV, a column.
+    /// What holds the records stands there twice.
     Twice,
     /// A line of CSV has more fields, or fewer, than the first one.
     Fields,
@@ -35,12 +35,28 @@ pub enum Wrong {
 /// More values in one another than this are refused.
 pub const MOST_DEPTH: usize = crate::source::documents::json::DEEPEST;
 
-/// What is wrong, and at which byte of the body.
+/// What is wrong, and at which byte of the body; of one that is decoded, at which byte of its text as UTF-8, but for what is no text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
     pub wrong: Wrong,
     pub at: u64,
 }
+
+impl Fault {
+    /// What to do about it, where a key of the stream helps.
+    pub fn hint(&self) -> Option<&'static str> {
+        matches!(self.wrong, Wrong::NotText(_)).then_some(
+            "Set `response_charset` to what the answer is written in, such as `windows-1252`; or `invalid_text = replace`.",
+        )
+    }
+
+    /// What a reader has refused to read on for; `None` of an error of its file.
+    pub(super) fn within(error: &io::Error) -> Option<Self> {
+        error.get_ref()?.downcast_ref().copied()
+    }
+}
+
+impl std::error::Error for Fault {}
 
 /// As the end of a sentence that begins with what the body is of: `… is cut off: it ends at byte 17`.
 impl fmt::Display for Fault {
@@ -52,7 +68,7 @@ impl fmt::Display for Fault {
             Wrong::Other => write!(f, "is of another format (from its byte {at} on)"),
             Wrong::Unexpected => write!(f, "is broken at byte {at}"),
             Wrong::Trailing => write!(f, "does not end where it should: something follows at byte {at}"),
-            Wrong::NotText => write!(f, "is not UTF-8 at byte {at}"),
+            Wrong::NotText(charset) => write!(f, "is not {charset} at byte {at}"),
             Wrong::Deep => write!(f, "has more than {MOST_DEPTH} levels at byte {at}"),
             Wrong::Large(most) => write!(f, "has a record or a value of more than {most} bytes, from byte {at} on"),
             Wrong::Name => write!(f, "has a name with a zero in it at byte {at}"),
@@ -78,13 +94,21 @@ impl From<Fault> for Unreadable {
 
 impl From<io::Error> for Unreadable {
     fn from(error: io::Error) -> Self {
-        Unreadable::File(error)
+        match Fault::within(&error) {
+            Some(fault) => Unreadable::Fault(fault),
+            None => Unreadable::File(error),
+        }
     }
 }
 
 impl From<Unreadable> for Error {
     fn from(why: Unreadable) -> Self {
-        Error::data(format!("the answer {why}"))
+        let error = Error::data(format!("the answer {why}"));
+        let hint = if let Unreadable::Fault(fault) = why { fault.hint() } else { None };
+        match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
     }
 }
 

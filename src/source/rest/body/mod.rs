@@ -2,10 +2,12 @@
 //!
 //! A body is read twice. [`look`] tells whether it is whole, what the values are that are asked for (a cursor, a code), and how many
 //! records there are, at little more than the speed of memory; [`records`] makes documents of them, a batch at a time. Neither holds more than a
-//! piece of the body, a batch and one record.
+//! piece of the body, a batch and one record. Both read the same text: what is not UTF-8 is made so on the way ([`utf8`]).
 
 mod batch;
+pub mod charset;
 mod csv;
+mod decoding;
 mod envelope;
 mod fault;
 mod field;
@@ -15,18 +17,21 @@ mod path;
 mod places;
 #[cfg(test)]
 mod tests;
+mod utf8;
 mod xml;
 
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 
 use bytes::Buf;
+use encoding_rs::Encoding;
 
 pub use self::batch::Batch;
 pub use self::envelope::{Envelope, Found, Wanted, What};
 pub use self::fault::{Fault, Unreadable, Wrong};
 pub use self::field::{FIELD, Field};
 pub use self::path::{PATH, Path, Step};
-use super::transport::Body;
+use self::utf8::Utf8;
+use super::transport::{Answer, Body};
 
 /// A record with more bytes than this is refused.
 pub const LARGEST_RECORD: usize = crate::source::documents::from_json::LARGEST;
@@ -34,7 +39,26 @@ pub const LARGEST_RECORD: usize = crate::source::documents::from_json::LARGEST;
 /// So many bytes are read at once.
 const PIECE: usize = 64 << 10;
 
-/// How a body is written.
+/// How the bodies of a stream are written.
+#[derive(Debug, Clone)]
+pub struct Written {
+    pub format: Format,
+    /// The charset, whatever a server says of it.
+    pub charset: Option<&'static Encoding>,
+    /// Bytes that are no text of their charset are U+FFFD, and no fault.
+    pub mends: bool,
+    /// Of XML: elements of a record that are lists, however many there are of them.
+    pub lists: Vec<Path>,
+}
+
+impl From<Format> for Written {
+    /// As the server says.
+    fn from(format: Format) -> Self {
+        Self { format, charset: None, mends: false, lists: Vec::new() }
+    }
+}
+
+/// The format of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     Json,
@@ -101,29 +125,29 @@ pub trait Records: Send {
     }
 }
 
-/// What a body is, without its records.
-pub fn look(body: &Body, format: Format, wanted: &Wanted) -> Result<Envelope, Unreadable> {
-    of(body.reader()?, format, wanted).look()
+/// What an answer's body is, without its records.
+pub fn look(answer: &Answer, written: &Written, wanted: &Wanted) -> Result<Envelope, Unreadable> {
+    of(Utf8::of(answer.body.reader()?, &answer.headers, written), written, wanted).look()
 }
 
-/// The records of a body from its beginning on.
-pub fn records(body: Body, format: Format, wanted: &Wanted) -> Result<Box<dyn Records>, Unreadable> {
-    let read: Box<dyn Read + Send> = match body {
+/// The records of an answer's body from its beginning on.
+pub fn records(answer: Answer, written: &Written, wanted: &Wanted) -> Result<Box<dyn Records>, Unreadable> {
+    let read: Box<dyn Read + Send> = match answer.body {
         Body::Memory(bytes) => Box::new(bytes.reader()),
         Body::File { mut file, .. } => {
             file.seek(SeekFrom::Start(0))?;
             Box::new(file)
         }
     };
-    Ok(of(read, format, wanted))
+    Ok(of(Utf8::of(read, &answer.headers, written), written, wanted))
 }
 
-fn of<'a>(read: Box<dyn Read + Send + 'a>, format: Format, wanted: &Wanted) -> Box<dyn Records + 'a> {
-    match format {
-        Format::Json => Box::new(json::Reader::new(read, wanted)),
-        Format::Lines => Box::new(lines::Reader::new(read, wanted)),
-        Format::Csv { delimiter } => Box::new(csv::Reader::new(read, wanted, delimiter)),
-        Format::Xml => Box::new(xml::Reader::new(read, wanted)),
+fn of<'a>(text: Utf8<'a>, written: &Written, wanted: &Wanted) -> Box<dyn Records + 'a> {
+    match written.format {
+        Format::Json => Box::new(json::Reader::new(text, wanted)),
+        Format::Lines => Box::new(lines::Reader::new(text, wanted)),
+        Format::Csv { delimiter } => Box::new(csv::Reader::new(text, wanted, delimiter)),
+        Format::Xml => Box::new(xml::Reader::new(text, wanted, &written.lists)),
     }
 }
 

@@ -1,7 +1,11 @@
 //! What tests of all formats use, and what is the same for all of them.
 
+use reqwest::StatusCode;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+
 use super::*;
 use crate::source::documents::json::{Form, document};
+use crate::source::rest::transport::Spool;
 
 /// All records as relaxed JSON, in batches of one.
 pub fn read(records: &mut dyn Records) -> Result<(Vec<String>, Envelope), Fault> {
@@ -39,20 +43,101 @@ fn wanted(records: &str, values: &[&str]) -> Wanted {
     Wanted::new(Path::parse(records).unwrap(), values.iter().map(|path| Path::parse(path).unwrap()).collect()).unwrap()
 }
 
+/// An answer that is in memory, or in a file.
+fn answer(bytes: &[u8], content_type: &str, is_file: bool) -> Answer {
+    let mut spool = Spool::new(if is_file { 0 } else { 1 << 20 });
+    spool.add(bytes).unwrap();
+    let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_str(content_type).unwrap())]);
+    Answer { status: StatusCode::OK, headers, body: spool.finish(), redirects: Vec::new() }
+}
+
+/// Looked at twice, and read.
+fn read_twice(answer: Answer, written: &Written, wanted: &Wanted) -> Result<(Vec<String>, Envelope), Fault> {
+    let looked = [look(&answer, written, wanted), look(&answer, written, wanted)];
+    let read = records(answer, written, wanted).map_err(|why| fault(&why)).and_then(|mut records| read(&mut *records));
+    for envelope in looked {
+        assert_eq!(envelope.map_err(|why| fault(&why)), read.clone().map(|(_, envelope)| envelope));
+    }
+    read
+}
+
+fn fault(why: &Unreadable) -> Fault {
+    match why {
+        Unreadable::Fault(fault) => *fault,
+        Unreadable::File(error) => panic!("{error}"),
+    }
+}
+
 #[test]
 fn a_body_is_read_twice_from_memory_and_from_a_file() {
-    use crate::source::rest::transport::Spool;
     let wanted = wanted("data", &["next"]);
-    for most in [1 << 20, 8] {
-        let mut spool = Spool::new(most);
-        spool.add(br#"{"data":[{"a":1},{"a":2}],"next":"x"}"#).unwrap();
-        let body = spool.finish();
-        for _ in 0..2 {
-            let envelope = look(&body, Format::Json, &wanted).unwrap();
-            assert_eq!((envelope.records, &envelope.values[..]), (2, &[Found::Text("x".into())][..]));
-        }
-        let (texts, envelope) = read(&mut *records(body, Format::Json, &wanted).unwrap()).unwrap();
+    for is_file in [false, true] {
+        let answer = answer(br#"{"data":[{"a":1},{"a":2}],"next":"x"}"#, "application/json", is_file);
+        let (texts, envelope) = read_twice(answer, &Format::Json.into(), &wanted).unwrap();
         assert_eq!((texts.len(), envelope.what), (2, What::Records));
+        assert_eq!((envelope.records, &envelope.values[..]), (2, &[Found::Text("x".into())][..]));
+    }
+}
+
+/// A body that has this text, in the charset of that name.
+fn encoded(text: &str, charset: &str) -> Vec<u8> {
+    let mark = "\u{FEFF}";
+    match charset {
+        "utf-16le" => format!("{mark}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect(),
+        "utf-16be" => format!("{mark}{text}").encode_utf16().flat_map(u16::to_be_bytes).collect(),
+        "iso-8859-1" => text.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect(),
+        _ => text.as_bytes().to_vec(),
+    }
+}
+
+#[test]
+fn bodies_of_other_charsets_are_the_same_records() {
+    let csv = Format::Csv { delimiter: b';' };
+    let bodies = [
+        (Format::Json, r#"[{"n":"Zoë"},{"n":"¿ÿ"}]"#, "$"),
+        (Format::Lines, "{\"n\":\"Zoë\"}\n{\"n\":\"¿ÿ\"}", "$"),
+        (csv, "n;é\nZoë;\n¿ÿ;\n", "$"),
+        (Format::Xml, "<o><r><n>Zoë</n></r><r><n>¿ÿ</n></r></o>", "o.r"),
+    ];
+    for (format, text, path) in bodies {
+        let wanted = wanted(path, &[]);
+        let plain = read_twice(answer(text.as_bytes(), "text/plain", false), &format.into(), &wanted).unwrap();
+        assert!(plain.0[0].contains("Zoë") && plain.0[1].contains("¿ÿ"), "{:?}", plain.0);
+        for charset in ["utf-16le", "utf-16be", "iso-8859-1", "utf-8"] {
+            let bytes = encoded(text, charset);
+            for is_file in [false, true] {
+                let told = answer(&bytes, &format!("text/plain; charset={charset}"), is_file);
+                assert_eq!(read_twice(told, &format.into(), &wanted).unwrap(), plain, "{format:?} in {charset}");
+                // The key stands over a server that says something else.
+                let written = Written { charset: charset::named(charset), ..format.into() };
+                let wrong = answer(&bytes, "text/plain; charset=koi8-r", is_file);
+                assert_eq!(read_twice(wrong, &written, &wanted).unwrap(), plain, "{format:?} in {charset}");
+            }
+        }
+    }
+    let declared = "<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><o><r><n>Zoë</n></r></o>";
+    let answer = answer(&encoded(declared, "iso-8859-1"), "text/xml", false);
+    assert_eq!(read_twice(answer, &Format::Xml.into(), &wanted("o.r", &[])).unwrap().0, [r#"{"n":"Zoë"}"#]);
+}
+
+#[test]
+fn what_is_no_text_of_its_charset_is_a_fault_or_mended() {
+    // Half of it is no text in Shift_JIS; of UTF-8, XML alone judges it here.
+    for (format, path, bytes, told, charset, at) in [
+        (Format::Csv { delimiter: b',' }, "$", &b"n\na\x82\x01\n"[..], "text/csv; charset=shift_jis", "Shift_JIS", 3),
+        (Format::Json, "$", b"[{\"n\":\"a\x82\x01\"}]", "application/json; charset=shift_jis", "Shift_JIS", 8),
+        (Format::Xml, "o.r", b"<o><r><n>a\x82</n></r></o>", "text/xml", "UTF-8", 10),
+    ] {
+        let wanted = wanted(path, &[]);
+        let refused = read_twice(answer(bytes, told, false), &format.into(), &wanted).unwrap_err();
+        assert_eq!(refused, Fault { wrong: Wrong::NotText(charset), at }, "{format:?}");
+        let error = crate::error::Error::from(Unreadable::from(refused));
+        assert!(error.message().contains(charset) && error.to_string().contains("response_charset"), "{error}");
+        if format != Format::Json {
+            let written = Written { mends: true, ..format.into() };
+            let (records, _) = read_twice(answer(bytes, told, true), &written, &wanted).unwrap();
+            assert!(records[0].contains("a\u{FFFD}"), "{records:?}");
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use url::Url;
 
 use super::Place;
 use crate::error::{Error, Result};
+use crate::source::rest::origin;
 use crate::source::rest::request::Request;
 use crate::source::rest::secrets::{Secrets, is_secret_name};
 
@@ -13,9 +14,11 @@ use crate::source::rest::secrets::{Secrets, is_secret_name};
 pub fn place(link: &str, from: &Url, (secret_names, secrets): (&[String], &Secrets)) -> Result<Place> {
     let hint =
         "A next link is followed on the server that it came from only, since what signs requests is for that one.";
-    let to = from.join(link).map_err(|_| Error::data("the next link is no URL"))?;
+    let mut to = from.join(link).map_err(|_| Error::data("the next link is no URL"))?;
+    origin::keep_https(&mut to, from);
     if to.origin() != from.origin() {
-        return Err(Error::data("the next link leads to another server, or from https to http").hint(hint));
+        let message = format!("the next link leads to another server{}", origin::shown(&to));
+        return Err(Error::data(message).hint(hint));
     }
     let mut text = to.path().to_owned();
     let mut query = url::form_urlencoded::Serializer::new(String::new());
@@ -121,12 +124,19 @@ mod tests {
     #[test]
     fn links_to_other_servers_are_refused() {
         let from = url("https://api.example.com/v1/ads");
-        for link in
-            ["https://evil.example.net/v1/ads", "http://api.example.com/v1/ads", "https://api.example.com:444/x"]
-        {
+        for link in [
+            "https://evil.example.net/v1/ads?k=HUSH",
+            "http://api.example.com:81/v1/ads",
+            "https://api.example.com:444/x",
+        ] {
             let error = of(link, &from, &[]).unwrap_err();
-            assert!(error.message().contains("another server") && !error.to_string().contains("evil"), "{error}");
+            let (server, _) = link.split_at(link.rfind(".com").or(link.rfind(".net")).unwrap() + 4);
+            assert!(error.message().contains("another server") && error.message().contains(server), "{error}");
+            assert!(!error.to_string().contains("/v1") && !error.to_string().contains("HUSH"), "{error}");
         }
+        // A server behind a proxy writes its links so.
+        let kept = of("http://api.example.com/v1/ads?after=2", &from, &[]).unwrap();
+        assert_eq!(kept, Place::Link("/v1/ads?after=2".to_owned()));
         assert!(of("https://[", &from, &[]).is_err());
     }
 

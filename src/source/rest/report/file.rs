@@ -4,6 +4,7 @@ use reqwest::header::{ACCEPT, HeaderValue};
 use url::Url;
 
 use crate::source::rest::endpoint::Endpoint;
+use crate::source::rest::origin;
 use crate::source::rest::request::Request;
 use crate::source::rest::signed_link::SignedLink;
 
@@ -17,6 +18,7 @@ pub fn at_path(endpoint: &Endpoint, path: &str) -> Result<Request, &'static str>
 /// another server is the permission itself, and goes out as it is written, with nothing of ours.
 pub fn at_link(endpoint: &Endpoint, link: &str, from: &Url) -> Result<Request, &'static str> {
     let mut url = from.join(link).map_err(|_| "its file's URL is none")?;
+    origin::keep_https(&mut url, from);
     match (from.scheme(), url.scheme()) {
         ("https", "https") | ("http", "http" | "https") => {}
         ("https", "http") => return Err("its file's URL leads from https to http"),

@@ -8,6 +8,7 @@ use reqwest::{Method, StatusCode};
 use url::Url;
 
 use super::{Broken, What};
+use crate::source::rest::origin;
 use crate::source::rest::request::Request;
 
 /// How many are followed.
@@ -75,9 +76,12 @@ impl Hop {
     fn target(&self, location: &[u8]) -> Result<Url, Broken> {
         let location = std::str::from_utf8(location).ok().and_then(|text| self.url.join(text).ok());
         let mut url = location.ok_or_else(|| refused("it was redirected to what is no URL"))?;
+        origin::keep_https(&mut url, &self.url);
         match (self.url.scheme(), url.scheme()) {
             ("https", "https") | ("http", "http" | "https") => {}
-            ("https", "http") => return Err(refused("it was redirected from https to http")),
+            ("https", "http") => {
+                return Err(refused(format!("it was redirected from https to http{}", origin::shown(&url))));
+            }
             _ => return Err(refused("it was redirected to something that is not HTTP")),
         }
         // The client would make a header of them.
@@ -143,7 +147,7 @@ mod tests {
 
     #[test]
     fn the_same_origin_keeps_what_was_added() {
-        for location in ["/v2?page=1", "https://api.example.com:443/v2?page=1"] {
+        for location in ["/v2?page=1", "https://api.example.com:443/v2?page=1", "http://api.example.com/v2?page=1"] {
             let hop = to(&signed(), 302, location).unwrap().unwrap();
             assert_eq!(hop.url.as_str(), "https://api.example.com/v2?page=1&key=s3cret");
             assert_eq!((hop.headers.len(), hop.headers.contains_key(AUTHORIZATION)), (3, true));
@@ -170,10 +174,18 @@ mod tests {
 
     #[test]
     fn what_must_not_be_followed_is_refused() {
-        for location in ["http://api.example.com/v1", "ftp://api.example.com/", "file:///etc/passwd", "https://"] {
+        for location in [
+            "http://api.example.com:81/v1",
+            "http://other.example.com/v1",
+            "ftp://api.example.com/v1",
+            "file:///etc/passwd",
+            "https://",
+        ] {
             let broken = to(&signed(), 307, location).err().unwrap();
             assert_eq!(broken.what, What::Refused);
-            assert!(!broken.message.contains("example") && !broken.message.contains("passwd"), "{broken}");
+            assert!(!broken.message.contains("/v1") && !broken.message.contains("passwd"), "{broken}");
+            let names_host = location.starts_with("http:").then(|| location.trim_end_matches("/v1"));
+            assert!(names_host.is_none_or(|server| broken.message.contains(server)), "{broken}");
         }
         let mut hop = Hop::first(&signed());
         let headers = HeaderMap::from_iter([(LOCATION, HeaderValue::from_static("/again"))]);

@@ -8,7 +8,7 @@ use super::content::{self, Coding};
 use super::receiving::{IN_MEMORY, blocking};
 use super::{Answer, Body, Broken, What};
 
-/// What gzip begins with, whatever its name and type are. No JSON, CSV or XML does: it is not UTF-8.
+/// What gzip begins with, whatever its name and type are. No JSON, CSV or XML does, in any charset.
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// The answer with its body decompressed where that is gzip; through a file where it is large. A file that is broken, or ends too early,

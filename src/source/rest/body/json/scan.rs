@@ -468,7 +468,7 @@ impl From<Refused> for Stop {
     fn from(refused: Refused) -> Self {
         Stop::Here(match refused {
             Refused::Unexpected => Wrong::Unexpected,
-            Refused::NotText => Wrong::NotText,
+            Refused::NotText => Wrong::NotText("UTF-8"),
         })
     }
 }

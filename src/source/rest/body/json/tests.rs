@@ -146,7 +146,7 @@ fn what_is_wrong_is_told_by_name_and_place() {
         assert_eq!(of(body, &wanted("data", &["x"])), Err(Fault { wrong, at }), "{body}");
     }
     let fault = scanned(&[b"{\"x\":\"a\xC3\"}"], &wanted("data", &[]), 1000).unwrap_err();
-    assert_eq!(fault, Fault { wrong: Wrong::NotText, at: 8 });
+    assert_eq!(fault, Fault { wrong: Wrong::NotText("UTF-8"), at: 8 });
     let long = format!("[1,\"{}\"]", "x".repeat(999));
     assert_eq!(of(&long, &wanted("$", &[])), Err(Fault { wrong: Wrong::Large(1000), at: 3 }));
     for records in ["$", "data"] {

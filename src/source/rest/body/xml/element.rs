@@ -5,13 +5,17 @@
 //! | `<a>text</a>` | `"a": "text"` |
 //! | `<a/>`, `<a>  </a>` | `"a": null` |
 //! | `<a id="1">text</a>` | `"a": {"@id": "1", "#text": "text"}` |
-//! | `<a><b>1</b><b>2</b></a>` | `"a": {"b": ["1", "2"]}` |
+//! | `<a><b>1</b><b>2</b></a>`, or one `<b>` that is said to be a list | `"a": {"b": ["1", "2"]}` |
 //! | a record that is nothing but text | `{"value": "text"}` |
 
 use std::collections::HashMap;
 
+use super::super::path::Step;
 use crate::source::documents::from_json::VALUE;
 use crate::source::documents::write;
+
+/// The ways from an element to those in it that are lists, however many there are of them.
+type Lists<'l> = [&'l [Step]];
 
 /// An element with all that is in it.
 #[derive(Debug, Default)]
@@ -24,11 +28,11 @@ pub struct Element {
 
 impl Element {
     /// Adds the document that it is.
-    pub fn document(&self, out: &mut Vec<u8>) {
+    pub fn document(&self, out: &mut Vec<u8>, lists: &Lists<'_>) {
         let at = write::begin(out);
         match self.is_bare() {
             true => self.scalar(out, VALUE.as_bytes()),
-            false => self.fields(out),
+            false => self.fields(out, lists),
         }
         write::end(out, at);
     }
@@ -44,27 +48,28 @@ impl Element {
         }
     }
 
-    fn value(&self, out: &mut Vec<u8>, name: &[u8]) {
+    fn value(&self, out: &mut Vec<u8>, name: &[u8], lists: &Lists<'_>) {
         if self.is_bare() {
             return self.scalar(out, name);
         }
         let at = write::begin_field(out, name, false);
-        self.fields(out);
+        self.fields(out, lists);
         write::end(out, at);
     }
 
-    fn fields(&self, out: &mut Vec<u8>) {
+    fn fields(&self, out: &mut Vec<u8>, lists: &Lists<'_>) {
         for (name, value) in &self.attributes {
             write::text(out, format!("@{name}").as_bytes(), value.as_bytes());
         }
         for (name, elements) in self.by_name() {
+            let lists = behind(lists, name);
             match elements[..] {
-                [element] => element.value(out, name.as_bytes()),
+                [element] if !lists.contains(&&[][..]) => element.value(out, name.as_bytes(), &lists),
                 _ => {
                     let at = write::begin_field(out, name.as_bytes(), true);
                     let mut buffer = itoa::Buffer::new();
                     for (item, element) in elements.iter().enumerate() {
-                        element.value(out, buffer.format(item).as_bytes());
+                        element.value(out, buffer.format(item).as_bytes(), &lists);
                     }
                     write::end(out, at);
                 }
@@ -89,4 +94,13 @@ impl Element {
         }
         all
     }
+}
+
+/// Those of the ways that lead to, or through, elements of this name, from there on.
+fn behind<'l>(lists: &Lists<'l>, name: &str) -> Vec<&'l [Step]> {
+    let rest = |way: &&'l [Step]| match way {
+        [Step::Name(first), rest @ ..] if first == name => Some(rest),
+        _ => None,
+    };
+    lists.iter().filter_map(rest).collect()
 }

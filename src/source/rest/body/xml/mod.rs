@@ -8,6 +8,7 @@ mod tests;
 
 use std::io::{BufReader, Read};
 
+use quick_xml::encoding::EncodingError;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::{Error, XmlVersion};
 
@@ -16,7 +17,7 @@ use self::element::Element;
 use super::batch::Batch;
 use super::envelope::{Envelope, Found, Wanted, What};
 use super::fault::{Fault, MOST_DEPTH, Unreadable, Wrong};
-use super::path::Step;
+use super::path::{Path, Step};
 use super::places::{Places, Ways};
 use super::{PIECE, Records};
 
@@ -35,6 +36,8 @@ pub struct Reader<R> {
     steps: usize,
     /// The body may be XHTML.
     is_html: bool,
+    /// Elements of a record that are lists, by their paths in it.
+    lists: Vec<Path>,
     /// Elements that are open.
     open: Vec<Open>,
     /// Those of them that are in a record, the record's first.
@@ -58,7 +61,7 @@ struct Open {
 }
 
 impl<R: Read> Reader<R> {
-    pub fn new(read: R, wanted: &Wanted) -> Self {
+    pub fn new(read: R, wanted: &Wanted, lists: &[Path]) -> Self {
         let bounded = Bounded::new(read, LARGEST as u64 + PIECE as u64);
         let mut xml = quick_xml::Reader::from_reader(BufReader::with_capacity(PIECE, bounded));
         xml.config_mut().expand_empty_elements = true;
@@ -69,6 +72,7 @@ impl<R: Read> Reader<R> {
             places: Places::of(wanted),
             steps: steps.len(),
             is_html: matches!(steps.first(), Some(Step::Name(name)) if name.eq_ignore_ascii_case("html")),
+            lists: lists.to_vec(),
             open: Vec::new(),
             record: Vec::new(),
             begun: 0,
@@ -86,7 +90,7 @@ impl<R: Read> Reader<R> {
         let event = self.xml.read_event_into(&mut buffer);
         let result = match event {
             Ok(event) => self.event(batch, event, before).map_err(|wrong| Fault { wrong, at: before }.into()),
-            Err(error) => Err(self.unreadable(error)),
+            Err(error) => Err(self.unreadable(error, before)),
         };
         self.buffer = buffer;
         self.xml.get_mut().get_mut().go_on();
@@ -206,25 +210,37 @@ impl<R: Read> Reader<R> {
         match self.record.last_mut() {
             Some(parent) => parent.elements.push(element),
             None => {
-                element.document(&mut batch.bytes);
+                let lists: Vec<_> = self.lists.iter().map(Path::steps).collect();
+                element.document(&mut batch.bytes, &lists);
                 batch.end();
                 self.envelope.records += 1;
             }
         }
     }
 
-    fn unreadable(&self, error: Error) -> Unreadable {
+    /// Why an event that begins there is none.
+    fn unreadable(&self, error: Error, begun: u64) -> Unreadable {
         let bounded = self.xml.get_ref().get_ref();
-        let at = self.xml.error_position();
+        let mut at = self.xml.error_position();
         let wrong = match error {
             Error::Io(_) if bounded.is_over() => Wrong::Large(LARGEST),
-            Error::Io(error) => return Unreadable::File(std::io::Error::new(error.kind(), error.to_string())),
+            Error::Io(error) => match Fault::within(&error) {
+                Some(fault) => return fault.into(),
+                None => return Unreadable::File(std::io::Error::new(error.kind(), error.to_string())),
+            },
             Error::Syntax(_) | Error::IllFormed(quick_xml::errors::IllFormedError::UnclosedReference)
                 if bounded.is_at_end() =>
             {
                 Wrong::Truncated
             }
-            Error::Encoding(_) => Wrong::NotText,
+            Error::Encoding(EncodingError::Utf8(error)) => {
+                at = begun + error.valid_up_to() as u64;
+                // Half a character at the end.
+                match bounded.is_at_end() && error.error_len().is_none() {
+                    true => Wrong::Truncated,
+                    false => Wrong::NotText("UTF-8"),
+                }
+            }
             _ => Wrong::Unexpected,
         };
         Fault { wrong, at }.into()

@@ -7,10 +7,19 @@ use super::super::tests::{Slowly, read};
 use super::*;
 
 fn of(body: &[u8], records: &str, values: &[&str]) -> Result<(Vec<String>, Envelope), Fault> {
+    with_lists(body, (records, values), &[])
+}
+
+fn with_lists(
+    body: &[u8],
+    (records, values): (&str, &[&str]),
+    lists: &[&str],
+) -> Result<(Vec<String>, Envelope), Fault> {
+    let lists: Vec<_> = lists.iter().map(|path| Path::parse(path).unwrap()).collect();
     let values = values.iter().map(|path| Path::parse(path).unwrap()).collect();
     let wanted = Wanted::new(Path::parse(records).unwrap(), values).unwrap();
-    let whole = read(&mut Reader::new(body, &wanted));
-    assert_eq!(read(&mut Reader::new(Slowly(body), &wanted)), whole);
+    let whole = read(&mut Reader::new(body, &wanted, &lists));
+    assert_eq!(read(&mut Reader::new(Slowly(body), &wanted, &lists)), whole);
     whole
 }
 
@@ -34,6 +43,13 @@ fn elements_are_records() {
     let text = |text: &str| Found::Text(text.to_owned());
     assert_eq!(envelope.what, What::Records);
     assert_eq!(envelope.values, [text("/a?b=1&c"), text(" 3 "), Found::Nested, Found::Absent, Found::Null]);
+}
+
+#[test]
+fn lists_are_lists_of_one_too() {
+    let body = "<o><r><line>1</line><to><tag/></to></r><r><line a='b'/><line>2</line></r><r/></o>";
+    let (records, _) = with_lists(body.as_bytes(), ("o.r", &[]), &["line", "to.tag", "tag"]).unwrap();
+    assert_eq!(records, [r#"{"line":["1"],"to":{"tag":[null]}}"#, r#"{"line":[{"@a":"b"},"2"]}"#, r#"{"value":null}"#]);
 }
 
 #[test]
@@ -67,14 +83,16 @@ fn what_is_wrong_is_told_by_name() {
     ] {
         assert_eq!(of(body.as_bytes(), "feed.entry", &[]).unwrap_err().wrong, wrong, "{body}");
     }
-    assert_eq!(of(b"<feed><entry>\xE9</entry></feed>", "feed.entry", &[]).unwrap_err().wrong, Wrong::NotText);
+    for (body, at) in [(&b"<feed><entry>caf\xE9 </entry></feed>"[..], 16), (b"<feed><entry a='\xE9'/></feed>", 16)] {
+        assert_eq!(of(body, "feed.entry", &[]).unwrap_err(), Fault { wrong: Wrong::NotText("UTF-8"), at });
+    }
     let nested = |depth: usize| "<a>".repeat(depth) + &"</a>".repeat(depth);
     assert!(of(nested(DEEPEST).as_bytes(), "a", &[]).is_ok());
     assert_eq!(of(nested(DEEPEST + 1).as_bytes(), "a", &[]).unwrap_err().wrong, Wrong::Deep);
     let wanted = Wanted::new(Path::parse("a.b").unwrap(), vec![]).unwrap();
     for text in ["x".repeat(LARGEST + 9), "<c/>".repeat(LARGEST / 4 + 9)] {
         let body = format!("<a><b>{text}</b></a>");
-        assert_eq!(read(&mut Reader::new(body.as_bytes(), &wanted)).unwrap_err().wrong, Wrong::Large(LARGEST));
+        assert_eq!(read(&mut Reader::new(body.as_bytes(), &wanted, &[])).unwrap_err().wrong, Wrong::Large(LARGEST));
     }
 }
 
@@ -104,7 +122,7 @@ proptest! {
         for length in 1..body.len() {
             let part = of(&body.as_bytes()[..length], "a.b", &[]);
             let wrong = part.map_err(|fault| fault.wrong);
-            prop_assert!(matches!(wrong, Err(Wrong::Truncated | Wrong::NotText)), "{:?} of {}", wrong, &body);
+            prop_assert!(matches!(wrong, Err(Wrong::Truncated)), "{:?} of {}", wrong, &body);
         }
     }
 }

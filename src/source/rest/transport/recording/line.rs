@@ -111,6 +111,10 @@ impl Line {
         let (body, base64) = match String::from_utf8(secrets.hide(bytes)) {
             Ok(text) if link == SignedLink::Told => (Some(without_queries(&text)), None),
             Ok(text) => (Some(text), None),
+            // Such a link is hidden, whatever becomes of other characters.
+            Err(not_text) if link == SignedLink::Told => {
+                (Some(without_queries(&String::from_utf8_lossy(not_text.as_bytes()))), None)
+            }
             Err(not_text) => (None, Some(STANDARD.encode(not_text.into_bytes()))),
         };
         let shown = |(name, value): (&HeaderName, &HeaderValue)| {

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::auth::{Auth, Credential};
-use super::body::Envelope;
+use super::body::{Envelope, Unreadable, Wrong};
 use super::endpoint::Endpoint;
 use super::failure::Failure;
 use super::pace::Pace;
+use super::records::Records;
 use super::request::Request;
 use super::transport::{self, Answer, Transport, What};
 use super::verdict::{self, Verdict};
@@ -54,8 +55,8 @@ pub struct Asker {
 /// What a request came to.
 #[derive(Debug)]
 pub enum Asked {
-    /// A page, there to its end, and what it says around its records.
-    Page(Box<Answer>, Envelope),
+    /// A page, there to its end: its records, and what it says around them.
+    Page(Box<Records>, Envelope),
     /// The server says that there is nothing.
     Nothing,
     Failed(Failure),
@@ -142,10 +143,10 @@ impl Asker {
         self.pace.learn(&answer.headers, others);
         let secrets = signed.secrets();
         let judged = match answer.body.in_memory() {
-            Some(_) => Judged::of(verdict::judge(&answer, endpoint, &secrets), answer),
+            Some(_) => Judged::of(verdict::judge(&answer, endpoint, &secrets), answer, endpoint),
             None => {
                 let endpoint = endpoint.clone();
-                let judge = move || Judged::of(verdict::judge(&answer, &endpoint, &secrets), answer);
+                let judge = move || Judged::of(verdict::judge(&answer, &endpoint, &secrets), answer, &endpoint);
                 let judged = tokio::task::spawn_blocking(judge).await;
                 judged.map_err(|panic| Error::bug(format!("looking at an answer ended: {panic}")))?
             }
@@ -154,9 +155,9 @@ impl Asker {
     }
 }
 
-/// A verdict, with the answer where it is a page.
+/// A verdict, with the records where it is a page.
 enum Judged {
-    Page(Box<Answer>, Envelope),
+    Page(Box<Records>, Envelope),
     Nothing,
     Unauthorized(Failure),
     Again(Failure, Option<Duration>),
@@ -164,13 +165,30 @@ enum Judged {
 }
 
 impl Judged {
-    fn of(verdict: Verdict, answer: Answer) -> Self {
+    fn of(verdict: Verdict, answer: Answer, endpoint: &Endpoint) -> Self {
         match verdict {
-            Verdict::Page(envelope) => Judged::Page(Box::new(answer), envelope),
+            Verdict::Page(envelope) => Self::page(answer, envelope, endpoint),
             Verdict::Nothing => Judged::Nothing,
             Verdict::Unauthorized(failure) => Judged::Unauthorized(failure),
             Verdict::Again(failure, wait) => Judged::Again(failure, wait),
             Verdict::Failed(failure) => Judged::Failed(failure),
+        }
+    }
+
+    /// A page is none where one of its records is broken.
+    fn page(answer: Answer, envelope: Envelope, endpoint: &Endpoint) -> Self {
+        let status = Some(answer.status);
+        match Records::of(answer, endpoint) {
+            Ok(records) => Judged::Page(Box::new(records), envelope),
+            Err(Unreadable::Fault(fault)) => {
+                let reason = format!("the answer {fault}, within a record");
+                let failure = Failure { status, ..Failure::new(Kind::Data, reason) };
+                match fault.wrong {
+                    Wrong::Unexpected | Wrong::NotText | Wrong::Truncated => Judged::Again(failure, None),
+                    _ => Judged::Failed(failure),
+                }
+            }
+            Err(why @ Unreadable::File(_)) => Judged::Failed(Failure::passing(format!("the answer {why}"))),
         }
     }
 }

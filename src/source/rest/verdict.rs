@@ -72,7 +72,8 @@ pub fn judge(answer: &Answer, endpoint: &Endpoint, secrets: &[String]) -> Verdic
     }
     // Last, so that `error exists` may stand beside rules on some errors.
     if holds(&endpoint.fail_when) {
-        return Verdict::Failed(refused(format!("the answer ({status}) is one of `fail_when`"), Kind::Data));
+        let failure = refused(format!("the answer ({status}) is one of `fail_when`"), Kind::Data);
+        return Verdict::Failed(Failure { is_by_rule: true, ..failure });
     }
     match answer.status.as_u16() {
         200..=299 => success(answer, endpoint, looked),

@@ -8,6 +8,7 @@ mod killed;
 mod paging;
 mod recorded;
 mod reports;
+mod stuck;
 mod trouble;
 
 use std::collections::BTreeMap;

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::io;
 
-use crate::error::Error;
-
 /// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wrong {
@@ -79,12 +77,6 @@ impl From<Fault> for Unreadable {
 impl From<io::Error> for Unreadable {
     fn from(error: io::Error) -> Self {
         Unreadable::File(error)
-    }
-}
-
-impl From<Unreadable> for Error {
-    fn from(why: Unreadable) -> Self {
-        Error::data(format!("the answer {why}"))
     }
 }
 

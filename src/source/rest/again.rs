@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::asking::{Asked, Asker};
 use super::children::Parent;
@@ -86,7 +86,11 @@ impl Again {
         if let Some(window) = &target.window {
             self.delivery.filter.resume(window);
         }
-        self.delivery.filter.know(delivered)
+        match target.place.is_told() {
+            true => self.delivery.filter.know(delivered),
+            // Nothing came before the first page.
+            false => self.delivery.filter.know(&json!({})),
+        }
     }
 
     /// Asks for one request's page, and for those behind it where they are open as well.

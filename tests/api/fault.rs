@@ -30,6 +30,8 @@ pub enum Fault {
     Empty,
     /// 200 and `null`.
     Null,
+    /// The right answer, but for the last record in it: its id is `NaN`, which JSON does not have.
+    BrokenRecord,
     /// 200 and the first part of the body, before it is encoded: encoding and length are right, the JSON is not.
     Halved { keep: f64 },
     /// The first part of the body, after it was encoded, with this said about its length.
@@ -88,9 +90,18 @@ impl Fault {
 
     /// Changes the answer before it is encoded.
     pub fn spoil(&self, reply: &mut Reply) {
-        let Self::Halved { keep } = self else { return };
+        if !matches!(self, Self::Halved { .. } | Self::BrokenRecord) {
+            return;
+        }
         let body = std::mem::replace(&mut reply.body, Body::Whole(Vec::new())).collect();
-        reply.body = Body::Whole(vec![Bytes::slice(&body, ..(body.len() as f64 * keep.clamp(0.0, 1.0)) as usize)]);
+        let spoilt = match self {
+            Self::Halved { keep } => Bytes::slice(&body, ..(body.len() as f64 * keep.clamp(0.0, 1.0)) as usize),
+            _ => match String::from_utf8_lossy(&body).rsplit_once("\"id\":") {
+                Some((before, after)) => format!("{before}\"id\":NaN,\"was\":{after}").into(),
+                None => body,
+            },
+        };
+        reply.body = Body::Whole(vec![spoilt]);
     }
 
     /// What becomes of the encoded answer on its way.

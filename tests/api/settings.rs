@@ -18,6 +18,8 @@ pub struct Settings {
     pub users_most: Option<u64>,
     /// `/offset/short` returns no more than this, and does not say so.
     pub short: u64,
+    /// Cursors that were given out while this was another number are refused, as those that have expired.
+    pub cursors: u64,
     pub campaigns: u64,
     /// Days from 2026-01-01 of which every campaign has insights.
     pub days: u64,
@@ -43,6 +45,7 @@ impl Default for Settings {
             page_most: 1000,
             users_most: None,
             short: 37,
+            cursors: 0,
             campaigns: 25,
             days: 90,
             polls: 2,

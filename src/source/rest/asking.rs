@@ -8,9 +8,10 @@ use super::body::Envelope;
 use super::endpoint::Endpoint;
 use super::failure::Failure;
 use super::pace::{self, Pace};
+use super::records::Records;
 use super::request::Request;
 use super::secrets::Known;
-use super::transport::{self, Answer, Transport, What};
+use super::transport::{self, Transport, What};
 use super::verdict::{self, Verdict};
 use crate::backoff::Backoff;
 use crate::config::Section;
@@ -52,8 +53,8 @@ pub struct Asker {
 /// What a request came to.
 #[derive(Debug)]
 pub enum Asked {
-    /// A page, there to its end, and what it says around its records.
-    Page(Box<Answer>, Envelope),
+    /// A page, there to its end: its records, and what it says around them.
+    Page(Box<Records>, Envelope),
     /// The server says that there is nothing.
     Nothing,
     Failed(Failure),

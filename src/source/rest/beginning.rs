@@ -69,7 +69,7 @@ impl Beginning {
             return Ok(Some(Self { reached, filter: Filter::New(Box::new(sieve)), anew: None }));
         }
         if reached.next.is_some() {
-            sieve.begin_anew(&state["delivered"])?;
+            sieve.restart(&state["delivered"])?;
         }
         let anew = reached.leave();
         let mark = reached.mark.clone().map(Mark);

@@ -4,11 +4,10 @@ use std::borrow::Cow;
 use std::iter;
 use std::sync::Arc;
 
-use super::body::Batch;
-use super::endpoint::Endpoint;
+use super::body::{Batch, Field};
 use super::filter::Filter;
 use super::records::{Records, Seen};
-use super::transport::Answer;
+use super::request::Request;
 use crate::error::{Error, Result};
 use crate::record::{Event, Rows};
 use crate::source::BATCH_BYTES;
@@ -19,28 +18,27 @@ use crate::source::feed::{Outlet, Stop};
 
 /// Takes pages, and hands their records on as rows, a batch at a time.
 pub struct Delivery {
-    endpoint: Arc<Endpoint>,
     pub documents: Documents,
     chosen: Chosen,
     pub filter: Filter,
-    batch: Batch,
-    /// The pages whose records are at hand.
-    pages: Vec<Taken>,
+    /// The records at hand, and how many bytes they have.
+    taken: Vec<Taken>,
+    bytes: usize,
     /// What the records of the pages to come have besides: names and values.
     pub added: Arc<[(String, String)]>,
 }
 
-/// A page, or the part of one that is at hand.
+/// A page's records, or a part of them.
 struct Taken {
-    /// Behind how many of the records at hand it ends.
-    end: usize,
+    batch: Batch,
+    /// The page ends with them.
+    is_end: bool,
     added: Arc<[(String, String)]>,
 }
 
 impl Delivery {
-    pub fn new(endpoint: Arc<Endpoint>, documents: Documents, chosen: Chosen, filter: Filter) -> Self {
-        let (batch, added) = (Batch::new(BATCH_BYTES), Arc::from([]));
-        Self { endpoint, documents, chosen, filter, batch, pages: Vec::new(), added }
+    pub fn new(documents: Documents, chosen: Chosen, filter: Filter) -> Self {
+        Self { documents, chosen, filter, taken: Vec::new(), bytes: 0, added: Arc::from([]) }
     }
 
     /// Says which columns there are, where any is known.
@@ -48,27 +46,34 @@ impl Delivery {
         announce(&self.documents, outlet).await
     }
 
-    /// Takes a page's records.
-    pub async fn take(&mut self, answer: Answer, outlet: &Outlet) -> Result<Seen, Stop> {
-        let mut records = Records::of(answer, &self.endpoint)?;
+    /// Takes the records of the page that a request brought.
+    pub async fn take(&mut self, mut records: Records, request: &Request, outlet: &Outlet) -> Result<Seen, Stop> {
         loop {
-            let ended = records.read(&mut self.batch).await?;
-            self.pages.push(Taken { end: self.batch.len(), added: self.added.clone() });
+            let (batch, ended) = records.next(request).await?;
+            self.bytes += batch.bytes();
+            self.taken.push(Taken { batch, is_end: ended.is_some(), added: self.added.clone() });
+            if self.bytes >= BATCH_BYTES {
+                self.flush(outlet).await?;
+            }
             if let Some(seen) = ended {
                 return Ok(seen);
             }
-            self.send(outlet, false).await?;
         }
     }
 
     /// Has the columns know the first records of a page. What it returns are sentences about those that do not fit what is declared, and
     /// about what keys name and none of them has. An error where a record would end a run.
-    pub async fn observe(&mut self, answer: Answer) -> Result<Vec<String>> {
-        Records::of(answer, &self.endpoint)?.read(&mut self.batch).await?;
+    pub async fn observe(
+        &mut self,
+        mut records: Records,
+        request: &Request,
+        cursor: Option<&Field>,
+    ) -> Result<Vec<String>> {
+        let (batch, _) = records.next(request).await?;
         let whole = |record| with(Cow::Borrowed(record), &self.added);
-        let wholes: Vec<_> = self.batch.records().map(whole).collect::<Result<_>>()?;
+        let wholes: Vec<_> = batch.records().map(whole).collect::<Result<_>>()?;
         let kept = |record| with(self.chosen.of(record).map_err(broken)?, &self.added);
-        let kept: Vec<_> = self.batch.records().map(kept).collect::<Result<_>>()?;
+        let kept: Vec<_> = batch.records().map(kept).collect::<Result<_>>()?;
         let mut notes = Vec::new();
         let records: Vec<&[u8]> = kept.iter().map(|record| &**record).collect();
         self.documents.observe(records.iter().copied())?;
@@ -81,10 +86,8 @@ impl Delivery {
             notes.push(format!("{count} of its first {of} records do not fit what is declared, and go to the quarantine; the first: {}.", first.reason));
         }
         let mut absent = Vec::new();
-        if let Some(settings) = &self.endpoint.incremental
-            && wholes.iter().all(|record| settings.cursor.text(record).is_none())
-        {
-            absent.push(("cursor", settings.cursor.name().to_owned()));
+        if let Some(cursor) = cursor.filter(|cursor| wholes.iter().all(|record| cursor.text(record).is_none())) {
+            absent.push(("cursor", cursor.name().to_owned()));
         }
         for top in self.chosen.tops() {
             if !has_any(&kept, &top)? {
@@ -102,41 +105,48 @@ impl Delivery {
 
     /// Hands on the records that are at hand.
     pub async fn flush(&mut self, outlet: &Outlet) -> Result<(), Stop> {
-        self.send(outlet, true).await
-    }
-
-    /// `is_end`: the last page at hand ends there.
-    async fn send(&mut self, outlet: &Outlet, is_end: bool) -> Result<(), Stop> {
-        let mut kept: Vec<Cow<'_, [u8]>> = Vec::with_capacity(self.batch.len());
-        let mut pages = self.pages.drain(..).peekable();
-        for (at, record) in self.batch.records().enumerate() {
-            while pages.next_if(|page| page.end <= at).is_some() {
+        let (mut kept, mut bytes): (Vec<Cow<'_, [u8]>>, usize) = (Vec::new(), 0);
+        for Taken { batch, is_end, added } in &self.taken {
+            for record in batch.records() {
+                let chosen = self.chosen.of(record).map_err(|_| Error::bug("a record is no BSON"))?;
+                if added.is_empty() {
+                    if !self.filter.keeps(record)? {
+                        continue;
+                    }
+                    kept.push(chosen);
+                } else if self.filter.keeps(&with(Cow::Borrowed(record), added)?)? {
+                    kept.push(with(chosen, added)?);
+                } else {
+                    continue;
+                }
+                bytes += record.len();
+                if bytes >= BATCH_BYTES || kept.len() >= self.documents.most_rows() {
+                    rows(&mut self.documents, &kept, outlet).await?;
+                    (kept, bytes) = (Vec::new(), 0);
+                }
+            }
+            if *is_end {
                 self.filter.turn();
             }
-            let added = pages.peek().map_or(&[][..], |page| &page.added);
-            let chosen = self.chosen.of(record).map_err(broken)?;
-            if added.is_empty() {
-                if self.filter.keeps(record)? {
-                    kept.push(chosen);
-                }
-            } else if self.filter.keeps(&with(Cow::Borrowed(record), added)?)? {
-                kept.push(with(chosen, added)?);
-            }
         }
-        let left = pages.count();
-        for _ in 0..left.saturating_sub(usize::from(!is_end)) {
-            self.filter.turn();
+        if !kept.is_empty() {
+            rows(&mut self.documents, &kept, outlet).await?;
         }
-        let kept: Vec<&[u8]> = kept.iter().map(|record| &**record).collect();
-        for group in kept.chunks(self.documents.most_rows()) {
-            let (rows, beside) = self.documents.split(group)?;
-            for rows in iter::once(rows).chain(beside) {
-                outlet.send(Event::Rows(rows)).await?;
-            }
-        }
-        self.batch.clear();
+        drop(kept);
+        self.taken.clear();
+        self.bytes = 0;
         Ok(())
     }
+}
+
+/// Sends records as rows, and beside them those that do not fit.
+async fn rows(documents: &mut Documents, records: &[Cow<'_, [u8]>], outlet: &Outlet) -> Result<(), Stop> {
+    let records: &[&[u8]] = &records.iter().map(|record| &**record).collect::<Vec<_>>();
+    let (rows, beside) = documents.split(records)?;
+    for rows in iter::once(rows).chain(beside) {
+        outlet.send(Event::Rows(rows)).await?;
+    }
+    Ok(())
 }
 
 /// Says which columns there are, where they are known. A table whose columns its records are to tell is none yet: its files would have

@@ -20,6 +20,8 @@ pub struct Failure {
     pub kind: Kind,
     /// It is about this one request: the next may come to something.
     pub is_of_one: bool,
+    /// `fail_when` calls it one.
+    pub is_by_rule: bool,
     pub hint: Option<&'static str>,
 }
 
@@ -30,7 +32,16 @@ impl Failure {
     }
 
     pub fn new(kind: Kind, reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), status: None, attempts: 1, excerpt: None, kind, is_of_one: true, hint: None }
+        Self {
+            reason: reason.into(),
+            status: None,
+            attempts: 1,
+            excerpt: None,
+            kind,
+            is_of_one: true,
+            is_by_rule: false,
+            hint: None,
+        }
     }
 
     pub fn of(broken: Broken) -> Self {
@@ -43,6 +54,12 @@ impl Failure {
     /// Whether the request may be left out, and the others go on: not where the next one would come to the same.
     pub fn may_be_skipped(&self) -> bool {
         self.is_of_one && matches!(self.kind, Kind::Unavailable | Kind::Data)
+    }
+
+    /// Whether the server has no such thing as was asked for: nothing that passes, and nothing about who asks.
+    pub fn is_refusal(&self) -> bool {
+        let is_by_status = self.status.is_some_and(|status| status.is_client_error());
+        self.kind == Kind::Data && (is_by_status || self.is_by_rule)
     }
 
     /// As the error that ends a run.

@@ -33,6 +33,30 @@ impl Filter {
         }
     }
 
+    /// The window is read anew from its first page on, which may move it; `false` where nobody can tell what of it was delivered.
+    pub fn begin_anew(&mut self, window: &mut Window) -> Result<bool> {
+        match self {
+            Filter::New(sieve) => sieve.begin_anew(window),
+            Filter::All | Filter::Repeats(_) => Ok(false),
+        }
+    }
+
+    /// What the window has delivered, where that can be told.
+    pub fn of_window(&self) -> Json {
+        match self {
+            Filter::New(sieve) => sieve.of_window(),
+            Filter::All | Filter::Repeats(_) => Json::Null,
+        }
+    }
+
+    /// What [`Filter::of_window`] gave of the window that follows.
+    pub fn know(&mut self, of_window: &Json) -> Result<()> {
+        match self {
+            Filter::New(sieve) => sieve.know(of_window),
+            Filter::All | Filter::Repeats(_) => Ok(()),
+        }
+    }
+
     pub fn keeps(&mut self, record: &[u8]) -> Result<bool> {
         match self {
             Filter::All => Ok(true),

@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 
 use super::endpoint::Skip;
 use super::failure::Failure;
+use super::paging::Place;
 use super::request::Request;
 use super::target::Target;
 use crate::error::{Error, Result};
@@ -38,6 +39,12 @@ pub struct Entry {
     /// The pages behind it are open too: where they are, only its answer tells.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rest: bool,
+    /// Reading went on here: the pages up to there are open too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Place>,
+    /// What the pages before it have delivered of its window, where that is known: the server may forget the place.
+    #[serde(default, skip_serializing_if = "Json::is_null")]
+    pub delivered: Json,
     #[serde(flatten)]
     pub failed: FailedRequest,
 }
@@ -101,8 +108,22 @@ impl Ledger {
             attempts = failed.attempts,
             "a request failed; the others go on"
         );
-        self.open.push(Entry { target, of: of.to_owned(), rest, failed });
+        self.open.push(Entry { target, of: of.to_owned(), rest, until: None, delivered: Json::Null, failed });
         Ok(())
+    }
+
+    /// Notes more of the request that failed last.
+    pub fn note(&mut self, until: Option<Place>, delivered: Json) {
+        if let Some(last) = self.open.last_mut() {
+            (last.until, last.delivered) = (until, delivered);
+        }
+    }
+
+    /// Notes what an entry's window has delivered by now.
+    pub fn delivered(&mut self, id: &str, delivered: Json) {
+        if let Some(entry) = self.open.iter_mut().find(|entry| entry.failed.id == id) {
+            entry.delivered = delivered;
+        }
     }
 
     pub fn open(&self) -> &[Entry] {
@@ -172,7 +193,6 @@ fn failed(id: String, request: &Request, failure: &Failure) -> FailedRequest {
 mod tests {
     use url::Url;
 
-    use super::super::paging::Place;
     use super::*;
     use crate::error::Kind;
 

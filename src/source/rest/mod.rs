@@ -7,6 +7,7 @@
 
 mod again;
 mod ahead;
+mod anew;
 mod asking;
 mod auth;
 mod beginning;
@@ -174,14 +175,9 @@ impl Rest {
         Ok(Some(endpoint.request(&target)?.shown()))
     }
 
-    fn delivery(
-        &self,
-        stream: &Stream,
-        endpoint: &Arc<Endpoint>,
-        (after, filter): (Option<&Checkpoint>, Filter),
-    ) -> Result<Delivery> {
+    fn delivery(&self, stream: &Stream, (after, filter): (Option<&Checkpoint>, Filter)) -> Result<Delivery> {
         let chosen = Chosen::of_selection(&stream.selection);
-        Ok(Delivery::new(endpoint.clone(), self.documents(stream, after)?, chosen, filter))
+        Ok(Delivery::new(self.documents(stream, after)?, chosen, filter))
     }
 
     /// The stream's records as rows, as far as they are known by a checkpoint.
@@ -274,7 +270,7 @@ impl Source for Rest {
         let asker = self.asker().await?;
         let window =
             endpoint.incremental.as_ref().map(|settings| settings.first(None, self.via.now())).transpose()?.flatten();
-        let mut delivery = self.delivery(stream, &endpoint, (None, Filter::All))?;
+        let mut delivery = self.delivery(stream, (None, Filter::All))?;
         let mut notes = Vec::new();
         let mut target = Target { window, ..Target::at(endpoint.paging.first()) };
         if let Some(children) = &endpoint.children {
@@ -292,7 +288,8 @@ impl Source for Rest {
             Asked::Nothing => notes.push("The first page has nothing, by `ignore_when`.".to_owned()),
             Asked::Page(answer, envelope) => {
                 notes.push(format!("The first page has {} records; columns are as these have them.", envelope.records));
-                notes.extend(delivery.observe(*answer).await?);
+                let cursor = endpoint.incremental.as_ref().map(|settings| &settings.cursor);
+                notes.extend(delivery.observe(*answer, &request, cursor).await?);
             }
         }
         Ok(Description { table: delivery.documents.table().clone(), notes })
@@ -332,7 +329,7 @@ impl Source for Rest {
             };
         };
         let state = after.map_or(&Value::Null, |checkpoint| &checkpoint.state);
-        let delivery = self.delivery(stream, &endpoint, (after, filter))?;
+        let delivery = self.delivery(stream, (after, filter))?;
         let width = usize::try_from(stream.selection.section.integer("concurrency")?).unwrap_or(1);
         let ahead = Ahead::new(self.asker().await?.clone(), endpoint.clone(), self.via.width(width));
         let (mut ledger, marks) = (Ledger::of(state)?, Marks::of(state)?);
@@ -341,7 +338,8 @@ impl Source for Rest {
             ledger.forget(&chain);
         }
         let told = std::time::Instant::now();
-        let pages = Pages { endpoint, ahead, delivery, reached, ledger, marks, now, told };
+        let is_resumed = true;
+        let pages = Pages { endpoint, ahead, delivery, reached, ledger, marks, now, told, is_resumed };
         Ok(feed::from_task(|outlet| pages.read(outlet)))
     }
 
@@ -358,7 +356,7 @@ impl Source for Rest {
         }
         let again = Again {
             entries: ledger.open_of(&endpoint.digest)?,
-            delivery: self.delivery(stream, &endpoint, (Some(at), Filter::All))?,
+            delivery: self.delivery(stream, (Some(at), Filter::All))?,
             asker: self.asker().await?.clone(),
             reached: Reached::of(&at.position, endpoint.incremental.as_ref())?,
             marks: Marks::of(&at.state)?,

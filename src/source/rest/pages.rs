@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use reqwest::StatusCode;
+use serde_json::Value as Json;
 
 use super::ahead::Ahead;
 use super::asking::{Asked, Asker};
@@ -17,11 +19,10 @@ use super::ledger::Ledger;
 use super::marks::Marks;
 use super::paging::{self, Guard, Next, Place};
 use super::position::Reached;
-use super::records::Seen;
+use super::records::{Records, Seen};
 use super::request::Request;
 use super::secrets::Secrets;
 use super::target::Target;
-use super::transport::Answer;
 use crate::error::{Error, Result};
 use crate::record::{Checkpoint, Event};
 use crate::source::feed::{self, Outlet, Stop};
@@ -42,6 +43,8 @@ pub struct Pages {
     pub now: Timestamp,
     /// When a place was told of last.
     pub told: Instant,
+    /// No page was asked for yet: the place is an earlier run's.
+    pub is_resumed: bool,
 }
 
 impl Pages {
@@ -143,7 +146,7 @@ impl Pages {
 
     /// Reads pages up to the last one.
     async fn chain(&mut self, following: &[Target], outlet: &Outlet) -> Result<(), Stop> {
-        let (mut guard, mut size) = (Guard::default(), 0);
+        let (mut guard, mut size, mut refused) = (Guard::default(), 0, Refused::default());
         if let Some(window) = &self.reached.window {
             match self.reached.pages {
                 0 => self.delivery.filter.begin(window)?,
@@ -156,10 +159,13 @@ impl Pages {
                 Some(_) => self.report(&target, outlet).await?,
                 None => self.ahead.get(&target, size, following).await?,
             };
+            let is_forgotten = std::mem::take(&mut self.is_resumed) && target.place.is_told();
             let (next, records) = match asked {
                 Asked::Page(answer, envelope) => {
+                    refused = Refused::default();
                     let page = Page::of(&request, &answer, envelope, self.ahead.asker());
-                    let seen = self.delivery.take(*answer, outlet).await?;
+                    let seen = self.delivery.take(*answer, &request, outlet).await?;
+                    size = page.records();
                     let next = page.next(&self.endpoint, (&target.place, seen), self.reached.records, &mut guard)?;
                     self.ledger.page(page.records());
                     (next, page.records())
@@ -168,9 +174,17 @@ impl Pages {
                     self.ledger.page(0);
                     (Next::End, 0)
                 }
-                Asked::Failed(failure) => (self.skip(target.clone(), &request, &failure, size)?, size),
+                Asked::Failed(failure) if is_forgotten && failure.is_refusal() => {
+                    self.begin_anew(&request, &failure)?;
+                    continue;
+                }
+                Asked::Failed(failure) => {
+                    refused.check(&failure, &request)?;
+                    // What the pages before it have delivered is known once it is looked at.
+                    self.delivery.flush(outlet).await?;
+                    (self.skip(target.clone(), &request, &failure, size)?, 0)
+                }
             };
-            size = records;
             self.reached.pages += 1;
             self.reached.records += records;
             self.reached.next = match next {
@@ -199,7 +213,11 @@ impl Pages {
         if next.is_none() && !others_follow {
             return Err(failure.error(request));
         }
+        let is_told = target.place.is_told();
         self.ledger.fail(&self.endpoint.digest, (target, request), failure, next.is_none(), skip)?;
+        let until = next.clone().filter(|next| matches!(next, Place::Offset(_)));
+        let delivered = if is_told { self.delivery.filter.of_window() } else { Json::Null };
+        self.ledger.note(until, delivered);
         Ok(next.map_or(Next::End, Next::At))
     }
 
@@ -245,6 +263,34 @@ impl Pages {
     }
 }
 
+/// Pages of a chain that were refused one after the other, up to now.
+#[derive(Debug, Default)]
+struct Refused {
+    status: Option<StatusCode>,
+    pages: u32,
+}
+
+impl Refused {
+    /// More do not follow one another: behind the last page there may be an error in place of an empty page, for ever.
+    const MOST: u32 = 3;
+
+    fn check(&mut self, failure: &Failure, request: &Request) -> Result<()> {
+        let status = failure.status.filter(|status| status.is_client_error() && failure.is_refusal());
+        self.pages = match status.is_some() && status == self.status {
+            true => self.pages + 1,
+            false => u32::from(status.is_some()),
+        };
+        self.status = status;
+        let Some(status) = status.filter(|_| self.pages >= Self::MOST) else { return Ok(()) };
+        let (pages, status) = (self.pages, status.as_u16());
+        let error = failure.error(request);
+        Err(Error::data(format!(
+            "{}; {pages} pages in a row were answered so, as behind the last one: `ignore_when = status = {status}` (or `last_page`, `total`) tells the end",
+            error.message()
+        )))
+    }
+}
+
 /// What is kept of a page while its records are taken.
 pub struct Page {
     url: url::Url,
@@ -256,7 +302,7 @@ pub struct Page {
 }
 
 impl Page {
-    pub fn of(request: &Request, answer: &Answer, envelope: Envelope, asker: &Asker) -> Self {
+    pub fn of(request: &Request, answer: &Records, envelope: Envelope, asker: &Asker) -> Self {
         let (secret_names, secrets) = (asker.auth.secret_names(), asker.known.with(request));
         Self { url: request.full_url(), headers: answer.headers.clone(), envelope, secret_names, secrets }
     }

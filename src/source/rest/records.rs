@@ -1,20 +1,45 @@
 //! The records of an answer, a batch at a time.
+//!
+//! Those of an answer in memory are taken before it is judged to be a page, so that a broken one is the page's failure. Those of a file
+//! are taken where they are wanted, and of a report's file all are looked at before.
 
+use std::fmt;
 use std::hash::{DefaultHasher, Hasher};
 
-use super::body::{self, Batch, Field};
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
+
+use super::body::{self, Batch, Field, Unreadable};
 use super::endpoint::Endpoint;
+use super::request::Request;
 use super::transport::Answer;
 use crate::error::{Error, Result};
+use crate::source::BATCH_BYTES;
 
-/// Takes records out of an answer in their order.
+/// Of an answer in memory, so many bytes of records are taken at once.
+const AT_ONCE: usize = 2 * BATCH_BYTES;
+
+/// An answer whose records are taken out in their order.
 pub struct Records {
-    /// `None` while they are read on another thread.
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    /// What was taken before anybody asked, and whether that is all.
+    first: Option<(Batch, bool)>,
+    /// The others; `None` while they are read on another thread.
     body: Option<Box<dyn body::Records>>,
     is_file: bool,
+    /// So many more are handed out.
+    left: usize,
     key: Option<Field>,
     last_key: Option<String>,
     digest: DefaultHasher,
+}
+
+/// Shows no header and no record.
+impl fmt::Debug for Records {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Records").field("status", &self.status.as_u16()).finish_non_exhaustive()
+    }
 }
 
 /// What is known of a page whose records were taken.
@@ -27,36 +52,73 @@ pub struct Seen {
 }
 
 impl Records {
-    pub fn of(answer: Answer, endpoint: &Endpoint) -> Result<Self> {
-        let is_file = answer.body.in_memory().is_none();
-        let body = Some(body::records(answer, &endpoint.written, &endpoint.wanted)?);
-        let key = endpoint.paging.key().cloned();
-        Ok(Self { body, is_file, key, last_key: None, digest: DefaultHasher::new() })
+    /// Those of a page. It blocks where the body is a file. An error says which of them is broken.
+    pub fn of(answer: Answer, endpoint: &Endpoint) -> Result<Self, Unreadable> {
+        let (status, headers, is_file) = (answer.status, answer.headers.clone(), answer.body.in_memory().is_none());
+        let (written, wanted) = (&endpoint.written, &endpoint.wanted);
+        if is_file && endpoint.report.is_some() {
+            body::check(&answer, written, wanted)?;
+        }
+        let (first, body) = match answer.in_memory() {
+            Some(again) => {
+                let mut batch = Batch::new(AT_ONCE);
+                let mut records = body::records(answer, written, wanted)?;
+                let is_all = records.read(&mut batch)?.is_some();
+                if !is_all {
+                    body::check(&again, written, wanted)?;
+                }
+                (Some((batch, is_all)), Some(records).filter(|_| !is_all))
+            }
+            None => (None, Some(body::records(answer, written, wanted)?)),
+        };
+        let (key, left, digest) = (endpoint.paging.key().cloned(), usize::MAX, DefaultHasher::new());
+        Ok(Self { status, headers, first, body, is_file, left, key, last_key: None, digest })
     }
 
-    /// Adds records until the batch is full. What is known of the page, where these were the last.
-    pub async fn read(&mut self, batch: &mut Batch) -> Result<Option<Seen>> {
-        let mut body = self.body.take().ok_or_else(|| Error::bug("an answer is read behind its end"))?;
-        let before = batch.len();
-        let ended = if self.is_file {
-            let mut filled = std::mem::take(batch);
-            let read = tokio::task::spawn_blocking(move || {
-                let ended = body.read(&mut filled);
-                (body, filled, ended)
-            });
-            let ended;
-            (body, *batch, ended) =
-                read.await.map_err(|panic| Error::bug(format!("reading an answer ended: {panic}")))?;
-            ended
-        } else {
-            body.read(batch)
+    /// Hands out no more than the first so many.
+    pub fn limit(&mut self, most: u64) {
+        self.left = usize::try_from(most).unwrap_or(usize::MAX);
+    }
+
+    /// The next ones. What is known of the page, where these are its last. `request` is what it was asked for by.
+    pub async fn next(&mut self, request: &Request) -> Result<(Batch, Option<Seen>)> {
+        let (mut batch, is_all) = match self.first.take() {
+            Some(first) => first,
+            None => self.read().await.map_err(|why| error(&why, request))?,
         };
-        self.body = Some(body);
-        let ended = ended?;
-        batch.records().skip(before).for_each(|record| self.digest.write(record));
-        if let (Some(field), Some(last)) = (&self.key, batch.last().filter(|_| batch.len() > before)) {
+        batch.records().for_each(|record| self.digest.write(record));
+        if let (Some(field), Some(last)) = (&self.key, batch.last()) {
             self.last_key = field.text(last).filter(|key| !key.is_empty());
         }
-        Ok(ended.map(|_| Seen { last_key: self.last_key.take(), digest: self.digest.finish() }))
+        batch.truncate(self.left);
+        self.left -= batch.len();
+        Ok((batch, is_all.then(|| Seen { last_key: self.last_key.take(), digest: self.digest.finish() })))
+    }
+
+    async fn read(&mut self) -> Result<(Batch, bool), Unreadable> {
+        let gone = |why: String| Unreadable::File(std::io::Error::other(why));
+        let mut body = self.body.take().ok_or_else(|| gone("it is read behind its end".to_owned()))?;
+        let read = move || {
+            let mut batch = Batch::new(BATCH_BYTES);
+            let ended = body.read(&mut batch);
+            (body, batch, ended)
+        };
+        let (body, batch, ended) = match self.is_file {
+            true => {
+                tokio::task::spawn_blocking(read).await.map_err(|panic| gone(format!("reading it ended: {panic}")))?
+            }
+            false => read(),
+        };
+        self.body = Some(body);
+        Ok((batch, ended?.is_some()))
+    }
+}
+
+/// What ends a run: rows of this answer may be on their way, without a checkpoint behind them.
+fn error(why: &Unreadable, request: &Request) -> Error {
+    let asked = format!("{} {}", request.method, request.shown_path());
+    match why {
+        Unreadable::Fault(_) => Error::data(format!("{asked}: the answer {why}, within a record")),
+        Unreadable::File(_) => Error::unavailable(format!("{asked}: the answer {why}")),
     }
 }

@@ -1,7 +1,9 @@
 //! Which records of pages are rows: not those that were delivered before.
 
+mod anew;
+
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -84,6 +86,9 @@ pub struct Sieve {
     high: Option<Mark>,
     /// Records that a later run may get again, with their values.
     near: Vec<(Mark, u128)>,
+    /// Of this window: whether all that it has delivered is in `near` and `border`, and whether that came in the cursor's order.
+    is_whole: bool,
+    is_sorted: bool,
     /// Of this window: records without a value that are left out, those that lie below it, and whether any lies in it.
     nulls: u64,
     below: u64,
@@ -104,6 +109,8 @@ impl Sieve {
             border: Seen::default(),
             high: None,
             near: Vec::new(),
+            is_whole: true,
+            is_sorted: true,
             nulls: 0,
             below: 0,
             has_any: false,
@@ -121,7 +128,9 @@ impl Sieve {
                 self.border.add(*digest, usize::MAX);
             }
         }
-        self.forget()
+        self.forget()?;
+        (self.is_whole, self.is_sorted) = (true, true);
+        Ok(())
     }
 
     /// More records of a window follow.
@@ -170,15 +179,18 @@ impl Sieve {
             return Ok(false);
         }
         self.has_any = true;
-        let is_new = !self.seen.take(digest) && !self.border.take(digest);
-        if self.high.as_ref().is_none_or(|high| mark.order(high) == Ordering::Greater) {
-            self.high = Some(mark.clone());
+        let was_seen = self.seen.take(digest);
+        let is_again = !was_seen && self.border.take(digest);
+        match self.high.as_ref().map(|high| mark.order(high)) {
+            None | Some(Ordering::Greater) => self.high = Some(mark.clone()),
+            Some(Ordering::Less) => self.is_sorted &= is_again,
+            Some(Ordering::Equal) => {}
         }
         self.near.push((mark, digest));
         if self.near.len() > 2 * self.settings.max_ties.max(1000) {
             self.forget()?;
         }
-        Ok(is_new)
+        Ok(!was_seen && !is_again)
     }
 
     /// The next page's records follow.
@@ -227,6 +239,7 @@ impl Sieve {
 
     /// Forgets what no later run asks for again, and of the rest the least values where there are too many.
     fn forget(&mut self) -> Result<()> {
+        let before = self.near.len();
         if let Some(high) = &self.high {
             let from = self.settings.looks_from(high)?;
             self.near.retain(|(mark, _)| mark.order(&from) != Ordering::Less);
@@ -236,7 +249,9 @@ impl Sieve {
             self.near.sort_by(|a, b| b.0.order(&a.0));
             self.forgotten += (self.near.len() - most) as u64;
             self.near.truncate(most);
+            self.is_sorted = false;
         }
+        self.is_whole &= self.near.len() == before;
         Ok(())
     }
 
@@ -265,7 +280,7 @@ impl Sieve {
     pub fn state_besides(&mut self, reached: &Reached) -> Result<Json> {
         match &reached.mark {
             Some(mark) if reached.next.is_none() => Ok(self.seen_besides(&Mark(mark.clone()))?.state()),
-            _ => self.state(reached),
+            _ => Ok(anew::without_order(self.state(reached)?)),
         }
     }
 
@@ -277,17 +292,14 @@ impl Sieve {
         {
             return Ok(self.seen(&Mark(mark.clone()))?.state());
         }
-        self.forget()?;
+        if !self.may_begin_anew(reached) {
+            self.forget()?;
+        }
         let mut state = self.seen.state();
         if !self.near.is_empty() {
-            let mut near: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
-            for (mark, digest) in &self.near {
-                near.entry(mark.text()).or_default().extend(digest.to_be_bytes());
-            }
-            let near: BTreeMap<_, _> =
-                near.into_iter().map(|(mark, digests)| (mark, STANDARD.encode(digests))).collect();
-            state["near"] = json!(near);
+            state["near"] = anew::near(&self.near);
         }
+        self.note_order(&mut state);
         if let Some(high) = &self.high {
             state["high"] = json!(high.text());
         }
@@ -303,34 +315,23 @@ impl Sieve {
 
     /// Goes on with what [`Sieve::state`] gave within a window.
     pub fn go_on(&mut self, state: &Json) -> Result<()> {
+        self.take_order(state);
         self.high = state["high"].as_str().map(|high| Mark(high.to_owned()));
         self.border = Seen::of(&state["border"])?;
         if let Some(repeats) = self.repeats.as_mut().filter(|_| !state["repeats"].is_null()) {
             *repeats = Repeats::of(&state["repeats"], self.settings.digest_key)?;
         }
-        self.near = near(state)?;
+        self.near.extend(anew::marks(state)?);
         Ok(())
     }
 
-    /// Begins the window anew in which [`Sieve::state`] was given: of what was delivered of it, all comes again.
-    pub fn begin_anew(&mut self, state: &Json) -> Result<()> {
-        for (_, digest) in near(state)? {
+    /// The window in which [`Sieve::state`] was given is begun anew by other keys: of what was delivered of it, all comes again.
+    pub fn restart(&mut self, state: &Json) -> Result<()> {
+        for (_, digest) in anew::marks(state)? {
             self.seen.add(digest, usize::MAX);
         }
         Ok(())
     }
-}
-
-/// The records of a state that a later run may get again, with their values.
-fn near(state: &Json) -> Result<Vec<(Mark, u128)>> {
-    let broken = || Error::conflict("the digests of delivered records in the commit log cannot be read");
-    let mut near = Vec::new();
-    for (mark, digests) in state["near"].as_object().into_iter().flatten() {
-        let bytes = STANDARD.decode(digests.as_str().unwrap_or_default()).map_err(|_| broken())?;
-        let (digests, []) = bytes.as_chunks::<16>() else { return Err(broken()) };
-        near.extend(digests.iter().map(|digest| (Mark(mark.clone()), u128::from_be_bytes(*digest))));
-    }
-    Ok(near)
 }
 
 #[cfg(test)]
@@ -425,7 +426,7 @@ mod tests {
         assert!(first.keeps(&at(1, "03")).unwrap() && first.keeps(&at(2, "04")).unwrap());
         let state = first.state(&Reached { next: Some(Place::Page(2)), ..Reached::default() }).unwrap();
         let mut anew = sieve(&keys, Seen::of(&state).unwrap());
-        anew.begin_anew(&state).unwrap();
+        anew.restart(&state).unwrap();
         let kept: Vec<bool> = [at(2, "04"), at(1, "03"), at(3, "04")].map(|one| anew.keeps(&one).unwrap()).to_vec();
         assert_eq!(kept, [false, false, true]);
         // All of them are known to the run that follows.

@@ -9,6 +9,7 @@ use super::body::{self, Envelope, Fault, Unreadable, What, Wrong};
 use super::endpoint::Endpoint;
 use super::failure::{Failure, excerpt};
 use super::pace;
+use super::records::Records;
 use super::rules::{Of, Rules};
 use super::secrets::Secrets;
 use super::transport::Answer;
@@ -18,7 +19,7 @@ use crate::error::Kind;
 #[derive(Debug)]
 pub enum Verdict {
     /// A page that is there to its end, and what it says around its records.
-    Page(Box<Answer>, Envelope),
+    Page(Box<Records>, Envelope),
     /// `ignore_when` says that there is nothing.
     Nothing,
     /// The credentials are not accepted.
@@ -73,7 +74,8 @@ pub fn judge(answer: Answer, endpoint: &Endpoint, secrets: &Secrets) -> Verdict 
     }
     // Last, so that `error exists` may stand beside rules on some errors.
     if holds(&endpoint.fail_when) {
-        return Verdict::Failed(refused(format!("the answer ({status}) is one of `fail_when`"), Kind::Data));
+        let failure = refused(format!("the answer ({status}) is one of `fail_when`"), Kind::Data);
+        return Verdict::Failed(Failure { is_by_rule: true, ..failure });
     }
     match answer.status.as_u16() {
         200..=299 => success(answer, endpoint, looked),
@@ -119,24 +121,47 @@ fn success(answer: Answer, endpoint: &Endpoint, looked: Result<Envelope, Fault>)
         Ok(envelope) => envelope,
         Err(fault) => return faulty(&answer, fault),
     };
-    if answer.status == StatusCode::NO_CONTENT {
-        return Verdict::Page(Box::new(answer), envelope);
-    }
+    let is_empty = answer.status == StatusCode::NO_CONTENT;
     let complaint = match envelope.what {
         // Some leave the list out where it is empty; whoever knows that of them says so.
         What::Absent | What::NullThere if endpoint.records_may_be_absent => None,
+        What::Empty if endpoint.records_may_be_absent && (is_empty || endpoint.written.format.is_of_lines()) => None,
         what => what.complaint(endpoint.wanted.records()),
     };
-    let Some(complaint) = complaint else { return Verdict::Page(Box::new(answer), envelope) };
+    let Some(complaint) = complaint else { return page(answer, envelope, endpoint) };
+    if is_empty {
+        return Verdict::Failed(Failure {
+            status: Some(answer.status),
+            hint: Some("`records_absent = empty` takes that for no records."),
+            ..Failure::new(Kind::Data, "the server answers 204 (No Content)")
+        });
+    }
     let failure =
         Failure { status: Some(answer.status), ..Failure::new(Kind::Data, format!("the answer {complaint}")) };
     match envelope.what {
         // A server that is being restarted, or a proxy before it.
-        What::Empty | What::Null => Verdict::Again(failure, None),
+        What::Empty | What::Null => Verdict::Again(Failure { kind: Kind::Unavailable, ..failure }, None),
         _ => Verdict::Failed(Failure {
             hint: Some("Look at `records`; `records_absent = empty` takes that for no records."),
             ..failure
         }),
+    }
+}
+
+/// A page is none where one of its records is broken.
+fn page(answer: Answer, envelope: Envelope, endpoint: &Endpoint) -> Verdict {
+    let status = Some(answer.status);
+    match Records::of(answer, endpoint) {
+        Ok(records) => Verdict::Page(Box::new(records), envelope),
+        Err(Unreadable::Fault(fault)) => {
+            let reason = format!("the answer {fault}, within a record");
+            let failure = Failure { status, hint: fault.hint(), ..Failure::new(Kind::Data, reason) };
+            match fault.wrong {
+                Wrong::Unexpected | Wrong::NotText(_) | Wrong::Truncated => Verdict::Again(failure, None),
+                _ => Verdict::Failed(failure),
+            }
+        }
+        Err(why @ Unreadable::File(_)) => Verdict::Failed(Failure::passing(format!("the answer {why}"))),
     }
 }
 

@@ -19,12 +19,12 @@ pub fn list(call: &Call<'_>) -> Reply {
     let limit = call.request.number("limit").unwrap_or(25);
     let start = match call.request.get("after") {
         None | Some("") => Some(0),
-        Some(after) => cursors::read(after),
+        Some(after) => cursors::read(call, after),
     };
     let (Some(start), 1..=LIMIT) = (start, limit) else { return body_error(400, 100) };
     let range = call.range(start, limit as u64);
     let page = call.made(Format::Array, Shape::Ad, 0, range.clone());
-    let (before, after) = (cursors::write(range.start), cursors::write(range.end));
+    let (before, after) = (cursors::write(call, range.start), cursors::write(call, range.end));
     let next = match range.end < call.settings.records {
         // The token is in the link whichever way it came, as marketing APIs do it.
         true => {

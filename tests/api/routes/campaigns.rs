@@ -56,11 +56,11 @@ pub fn insights(call: &Call<'_>, id: &str) -> Reply {
 }
 
 fn start(call: &Call<'_>) -> Option<u64> {
-    call.request.get("after").filter(|after| !after.is_empty()).map_or(Some(0), cursors::read)
+    call.request.get("after").filter(|after| !after.is_empty()).map_or(Some(0), |after| cursors::read(call, after))
 }
 
 fn enveloped(call: &Call<'_>, records: String, end: u64, total: u64) -> Reply {
-    let after = cursors::write(end);
+    let after = cursors::write(call, end);
     let next = match end < total {
         true => format!("\"after\":\"{after}\",\"next\":\"{}\"", call.link(&[("after", Some(&after))])),
         false => String::new(),

@@ -1,7 +1,7 @@
 //! Paging by numbers: of pages, of records.
 
 use super::super::http::Reply;
-use super::{Call, bad_parameter};
+use super::{Call, bad_parameter, not_found};
 
 /// Pages from `first` on. Those from 1 on say how many there are.
 pub fn numbered(call: &Call<'_>, first: u64) -> Reply {
@@ -22,6 +22,16 @@ pub fn numbered(call: &Call<'_>, first: u64) -> Reply {
 fn page_number(call: &Call<'_>, first: u64) -> Option<u64> {
     let page = u64::try_from(call.request.number("page").unwrap_or(first as i64)).ok()?;
     (page >= first).then_some(page)
+}
+
+/// Behind the last page there is nothing.
+pub fn ends(call: &Call<'_>) -> Reply {
+    let per_page = call.count("per_page", 100);
+    let Some(page) = page_number(call, 1) else { return bad_parameter("page") };
+    match call.range((page - 1).saturating_mul(per_page), per_page) {
+        range if range.is_empty() => not_found(),
+        range => Reply::around("{\"data\":", call.records(range), "}"),
+    }
 }
 
 pub fn stuck(call: &Call<'_>) -> Reply {

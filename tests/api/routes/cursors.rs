@@ -7,20 +7,21 @@ use super::super::http::Reply;
 use super::{Call, bad_parameter};
 
 /// With `=` and `+` or `/` in some of them, which must be encoded in a query.
-pub fn write(place: u64) -> String {
-    STANDARD.encode(format!("~?>:{place}"))
+pub fn write(call: &Call<'_>, place: u64) -> String {
+    STANDARD.encode(format!("~?>:{}:{place}", call.settings.cursors))
 }
 
-/// How many records are before the cursor.
-pub fn read(cursor: &str) -> Option<u64> {
+/// How many records are before the cursor. None where it is no cursor, or one that has expired.
+pub fn read(call: &Call<'_>, cursor: &str) -> Option<u64> {
     let text = String::from_utf8(STANDARD.decode(cursor).ok()?).ok()?;
-    text.strip_prefix("~?>:")?.parse().ok()
+    let (given, place) = text.strip_prefix("~?>:")?.split_once(':')?;
+    (given.parse() == Ok(call.settings.cursors)).then(|| place.parse().ok())?
 }
 
 fn place(call: &Call<'_>) -> Option<u64> {
     match call.request.get("cursor") {
         None | Some("") => Some(0),
-        Some(cursor) => read(cursor),
+        Some(cursor) => read(call, cursor),
     }
 }
 
@@ -32,7 +33,7 @@ pub fn in_body(call: &Call<'_>, always: bool) -> Reply {
         true => range.is_empty(),
         false => range.end == call.settings.records,
     };
-    let next = if is_last { "null".to_owned() } else { format!("\"{}\"", write(range.end)) };
+    let next = if is_last { "null".to_owned() } else { format!("\"{}\"", write(call, range.end)) };
     Reply::around("{\"data\":", call.records(range), format!(",\"meta\":{{\"next_cursor\":{next}}}}}"))
 }
 
@@ -41,7 +42,7 @@ pub fn in_header(call: &Call<'_>) -> Reply {
     let range = call.range(start, call.count("limit", 100));
     let (end, is_last) = (range.end, range.end == call.settings.records);
     let reply = Reply::around("", call.records(range), "");
-    if is_last { reply } else { reply.with("X-Next-Cursor", write(end)) }
+    if is_last { reply } else { reply.with("X-Next-Cursor", write(call, end)) }
 }
 
 pub fn keyset(call: &Call<'_>) -> Reply {

@@ -57,7 +57,9 @@ pub fn list(call: &Call<'_>) -> Reply {
     let Some(since) = bound("updated_since", 0) else { return bad_parameter("updated_since") };
     let Some(until) = bound("until", u64::MAX) else { return bad_parameter("until") };
     let cursor = call.request.get("cursor").filter(|cursor| !cursor.is_empty());
-    let Some(start) = cursor.map_or(Some(0), cursors::read) else { return bad_parameter("cursor") };
+    let Some(start) = cursor.map_or(Some(0), |cursor| cursors::read(call, cursor)) else {
+        return bad_parameter("cursor");
+    };
     let limit = call.count("limit", 100) as usize;
     let events = call.state.events.lock().unwrap();
     let from = events.all.partition_point(|event| event.updated < since);
@@ -71,7 +73,7 @@ pub fn list(call: &Call<'_>) -> Reply {
         let at = time(*updated);
         let _ = write!(out, r#"{comma}{{"id":{id},"version":{version},"amount":{id}.50,"updated_at":"{at}"}}"#);
     }
-    let next = if end < asked.len() { format!("\"{}\"", cursors::write(end as u64)) } else { "null".to_owned() };
+    let next = if end < asked.len() { format!("\"{}\"", cursors::write(call, end as u64)) } else { "null".to_owned() };
     let _ = write!(out, "],\"next_cursor\":{next}}}");
     Reply::new(200, "application/json", out)
 }

@@ -13,6 +13,7 @@ mod paging;
 mod recorded;
 mod reports;
 mod secrets;
+mod stuck;
 mod trouble;
 
 use std::collections::BTreeMap;

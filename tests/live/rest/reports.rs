@@ -209,6 +209,34 @@ fn a_report_that_is_lost_meanwhile_is_ordered_anew_once() {
     assert_eq!(server.seen().asked("/reports"), 2, "once");
 }
 
+/// What links to files come to when they are kept for too long, and what a report that was made badly stays.
+#[test]
+fn a_kept_report_whose_file_cannot_be_had_or_read_is_ordered_anew_once() {
+    // One in memory, and one in a file, whose first records could have been sent on.
+    for (fault, rows) in [(Fault::Status(403), 500), (Fault::BrokenRecord, 500), (Fault::BrokenRecord, 60_000)] {
+        let server = Server::new();
+        let folder = killed(&server, &format!(r#"{{"rows":{rows},"polls":4}}"#));
+        server.behave(Rule::new(fault.clone()).on("/reports/1/download"));
+        folder.run("run", 0);
+        assert_ids(&folder, rows);
+        assert_eq!(server.seen().asked("/reports"), 2, "{fault:?}");
+    }
+}
+
+#[test]
+fn no_kept_report_is_waited_for_in_every_run() {
+    let server = Server::new();
+    let folder = killed(&server, r#"{"rows":500,"polls":4}"#);
+    for report in [1, 2] {
+        server.behave(Rule::new(Fault::Status(403)).on(&format!("/reports/{report}/download")));
+    }
+    let (_, said) = folder.run("run", 77);
+    assert!(said.contains("report 2: its file: the server answers 403"), "{said}");
+    folder.run("run", 0);
+    assert_ids(&folder, 500);
+    assert_eq!(server.seen().asked("/reports"), 3);
+}
+
 #[test]
 fn windows_are_reports_of_their_own() {
     let server = at_once();

@@ -23,6 +23,21 @@ impl Batch {
         self.bytes.len() >= self.most
     }
 
+    /// How many bytes they have.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Forgets all but the first so many records.
+    pub fn truncate(&mut self, most: usize) {
+        if let Some(last) = most.checked_sub(1).and_then(|last| self.ends.get(last)) {
+            self.bytes.truncate(*last);
+            self.ends.truncate(most);
+        } else if most == 0 {
+            self.clear();
+        }
+    }
+
     /// The last record.
     pub fn last(&self) -> Option<&[u8]> {
         let (&end, before) = self.ends.split_last()?;
@@ -44,5 +59,24 @@ impl Batch {
     /// What was added to the bytes is a record.
     pub(super) fn end(&mut self) {
         self.ends.push(self.bytes.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_records_stay() {
+        for most in 0..5 {
+            let mut batch = Batch::new(100);
+            for record in ["a", "bc", "d"] {
+                batch.bytes.extend(record.bytes());
+                batch.end();
+            }
+            batch.truncate(most);
+            assert_eq!(batch.records().collect::<Vec<_>>(), [&b"a"[..], b"bc", b"d"][..most.min(3)]);
+            assert_eq!(batch.bytes(), [0, 1, 3, 4, 4][most]);
+        }
     }
 }

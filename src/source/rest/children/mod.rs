@@ -13,18 +13,18 @@ pub use self::keys::KEYS;
 pub use self::templates::Templates;
 use super::ahead::Ahead;
 use super::asking::{Asked, Asker};
-use super::body::{Batch, Field};
+use super::body::Field;
 use super::digest;
 use super::endpoint::Endpoint;
 use super::pages::Page;
 use super::paging::{Guard, Next};
 use super::records::{Records, Seen};
+use super::request::Request;
 use super::target::Target;
-use super::transport::Answer;
 use crate::config::Section;
 use crate::error::{Error, Result};
 use crate::record::Mode;
-use crate::source::{BATCH_BYTES, masking};
+use crate::source::masking;
 
 /// What tells a parent: the values of the fields that `for_each` names.
 pub type Parent = Vec<String>;
@@ -124,7 +124,7 @@ impl Children {
                 Asked::Failed(failure) => return Err(failure.error(&request)),
             };
             let page = Page::of(&request, &answer, envelope, asker);
-            let seen = self.collect(*answer, &mut found).await?;
+            let seen = self.collect(*answer, &request, &mut found).await?;
             let records = page.records();
             if let Next::At(place) = page.next(&self.parents, (&target.place, seen), read, &mut guard)? {
                 next = Some(Target::at(place));
@@ -134,12 +134,9 @@ impl Children {
         Ok(found.into_iter().collect())
     }
 
-    async fn collect(&self, answer: Answer, found: &mut BTreeSet<Parent>) -> Result<Seen> {
-        let mut records = Records::of(answer, &self.parents)?;
-        let mut batch = Batch::new(BATCH_BYTES);
+    async fn collect(&self, mut records: Records, request: &Request, found: &mut BTreeSet<Parent>) -> Result<Seen> {
         loop {
-            batch.clear();
-            let ended = records.read(&mut batch).await?;
+            let (batch, ended) = records.next(request).await?;
             for record in batch.records() {
                 found.insert(self.parent(record)?);
             }

@@ -213,7 +213,15 @@ impl Paging {
         Ok(())
     }
 
-    /// What comes after a page. `read` is how many records the pages before it had, and `guard` remembers where we were.
+    /// How many records lie before a page, where it says so itself: of those that failed nobody knows how many they had.
+    fn before(&self, place: &Place) -> Option<u64> {
+        match (&self.kind, place) {
+            (Kind::Offset { first, .. }, Place::Offset(offset)) => u64::try_from(offset - first).ok(),
+            _ => None,
+        }
+    }
+
+    /// What comes after a page. `read` is how many records of the pages before it came, and `guard` remembers where we were.
     ///
     /// An error where the answer does not say what it was to say, or leads back to where we were.
     pub fn after(&self, place: &Place, page: &Page<'_>, read: u64, guard: &mut Guard) -> Result<Next> {
@@ -224,6 +232,7 @@ impl Paging {
                 "Does the server know the parameter? Look at `page_param` (or `offset_param`) and `pagination`.",
             ));
         }
+        let read = self.before(place).unwrap_or(read);
         if self.is_last(place, page, read + page.records)? {
             return Ok(Next::End);
         }

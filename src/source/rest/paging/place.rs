@@ -17,6 +17,11 @@ pub enum Place {
 }
 
 impl Place {
+    /// Whether it is the server's own word, which it may forget.
+    pub fn is_told(&self) -> bool {
+        matches!(self, Place::Cursor(_) | Place::Link(_))
+    }
+
     /// For messages. Cursors and keys may be values of records: they are not shown.
     pub fn shown(&self) -> String {
         match self {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use reqwest::StatusCode;
 use tokio::time::{Instant, sleep_until};
 
 use super::{Answers, File, Ordered, Report, State, file, short, text, with_id};
@@ -13,9 +14,9 @@ use crate::source::rest::body::Envelope;
 use crate::source::rest::endpoint::Endpoint;
 use crate::source::rest::failure::Failure;
 use crate::source::rest::pace;
+use crate::source::rest::records::Records;
 use crate::source::rest::request::Request;
 use crate::source::rest::signed_link::{SignedLink, without_queries};
-use crate::source::rest::transport::Answer;
 
 /// What it takes to order reports and to wait for them.
 pub struct Job<'a> {
@@ -38,9 +39,9 @@ pub enum Placed {
 /// What a report came to.
 #[derive(Debug)]
 pub enum Outcome {
-    /// Its file as the stream's page, or a failure that says nothing against the report.
+    /// Its file as the stream's page, or a failure that says nothing against the report and may pass.
     Came(Asked),
-    /// This report is none, or will never be; another one, of the same order, may.
+    /// This report is none, or will never be, or its file cannot be had; another one, of the same order, may.
     Gone(Failure),
 }
 
@@ -66,7 +67,7 @@ impl Job<'_> {
         let Some(id) = text(&self.answers.order, &envelope, &self.report.id) else {
             let reason = format!("the answer has no `{}`, which `report_id` names", self.report.id);
             return Ok(Placed::Not(Asked::Failed(unsaid(
-                &answer,
+                answer.status,
                 reason,
                 "Look at `report_id`: it is a path in the answer to the order.",
             ))));
@@ -92,11 +93,11 @@ impl Job<'_> {
                 Asked::Nothing => return Err(Error::bug("the answer about a report is left out by a rule")),
             };
             let state = match self.report.state(self.answers.status.value(&envelope, &self.report.state)) {
-                State::Done => return self.fetch(ordered, &request, (&answer, &envelope)).await,
+                State::Done => return self.fetch(ordered, &request, (answer.status, &envelope)).await,
                 State::Failed(state) => return Ok(Outcome::Gone(self.failed(ordered, &state))),
                 // Whatever the key names, it is the server's word.
                 State::Waiting(state) => short(&self.asker.known.with(&request).hidden(&state)),
-                State::Unsaid => return Ok(self.stateless(ordered, &answer)),
+                State::Unsaid => return Ok(self.stateless(ordered, answer.status)),
             };
             if Instant::now() >= until {
                 return Ok(Outcome::Gone(self.late(ordered, &state)));
@@ -118,7 +119,7 @@ impl Job<'_> {
         &self,
         ordered: &Ordered,
         asked: &Request,
-        (answer, envelope): (&Answer, &Envelope),
+        (status, envelope): (StatusCode, &Envelope),
     ) -> Result<Outcome> {
         let request = match &self.report.file {
             File::Path(path) => file::at_path(self.endpoint, &with_id(path, &ordered.id)),
@@ -127,28 +128,26 @@ impl Job<'_> {
                 None => {
                     let reason = format!("it is done, and the answer has no `{path}`, which `report_url` names");
                     let failure = unsaid(
-                        answer,
+                        status,
                         reason,
                         "Look at `report_url`: it is a path in the answer that says that it is done.",
                     );
-                    return Ok(Outcome::Came(Asked::Failed(of(ordered, failure))));
+                    return Ok(Outcome::Gone(of(ordered, failure)));
                 }
             },
         };
         let request = match request {
             Ok(request) => request,
-            Err(problem) => return Ok(Outcome::Came(Asked::Failed(of(ordered, Failure::new(Kind::Data, problem))))),
+            Err(problem) => return Ok(Outcome::Gone(of(ordered, Failure::new(Kind::Data, problem)))),
         };
         Ok(match self.asker.ask(&request, self.endpoint).await? {
             Asked::Failed(failure) => {
-                let is_gone = failure.status.is_some_and(|status| matches!(status.as_u16(), 404 | 410));
+                // What says nothing of a file.
+                let is_of_path = failure.status.is_some_and(|status| matches!(status.as_u16(), 404 | 410));
+                let hint = failure.hint.filter(|_| !is_of_path);
                 let reason = format!("its file: {}", failure.reason);
                 // Whoever keeps files says in his errors how a link was signed.
-                let failure = of(ordered, Failure { reason, excerpt: None, ..failure });
-                match is_gone {
-                    true => Outcome::Gone(Failure { hint: None, ..failure }),
-                    false => Outcome::Came(Asked::Failed(failure)),
-                }
+                Outcome::Gone(of(ordered, Failure { reason, excerpt: None, hint, ..failure }))
             }
             asked => Outcome::Came(asked),
         })
@@ -168,27 +167,29 @@ impl Job<'_> {
         of(ordered, Failure { hint: Some(hint), ..failure })
     }
 
-    fn stateless(&self, ordered: &Ordered, answer: &Answer) -> Outcome {
+    fn stateless(&self, ordered: &Ordered, status: StatusCode) -> Outcome {
         let reason = format!("the answer has no `{}`, which `report_status` names", self.report.state);
         let hint = "Look at `report_status`: it is a path in the answer to `report_status_path`.";
-        Outcome::Came(Asked::Failed(of(ordered, unsaid(answer, reason, hint))))
+        Outcome::Gone(of(ordered, unsaid(status, reason, hint)))
     }
 }
 
-/// Nobody can say how far the report is. A server that calls the request itself wrong does not know it.
+/// Nobody can say how far the report is. What does not pass by itself is said of this report: the next look would come to the same.
 fn unanswered(ordered: &Ordered, failure: Failure) -> Outcome {
+    let passes = failure.kind == Kind::Unavailable;
     let is_unknown = failure.kind == Kind::Data && failure.status.is_some_and(|status| status.is_client_error());
+    let hint = if is_unknown { Some("Look at `report_status_path`.") } else { failure.hint };
     let reason = format!("its status: {}", failure.reason);
     let failure = of(ordered, Failure { reason, ..hidden(failure) });
-    match is_unknown {
-        true => Outcome::Gone(Failure { hint: Some("Look at `report_status_path`."), ..failure }),
-        false => Outcome::Came(Asked::Failed(failure)),
+    match passes {
+        true => Outcome::Came(Asked::Failed(failure)),
+        false => Outcome::Gone(Failure { hint, ..failure }),
     }
 }
 
 /// An answer that lacks what a key names.
-fn unsaid(answer: &Answer, reason: String, hint: &'static str) -> Failure {
-    Failure { status: Some(answer.status), hint: Some(hint), ..Failure::new(Kind::Data, reason) }
+fn unsaid(status: StatusCode, reason: String, hint: &'static str) -> Failure {
+    Failure { status: Some(status), hint: Some(hint), ..Failure::new(Kind::Data, reason) }
 }
 
 fn of(ordered: &Ordered, failure: Failure) -> Failure {
@@ -201,6 +202,6 @@ fn hidden(failure: Failure) -> Failure {
 }
 
 /// How long the server asks to wait. One that says nothing of use is asked at our own pace.
-fn told(answer: &Answer) -> Option<Duration> {
+fn told(answer: &Records) -> Option<Duration> {
     pace::retry_after(&answer.headers).filter(|wait| !wait.is_zero())
 }

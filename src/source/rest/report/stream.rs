@@ -18,7 +18,7 @@ const WORTH_A_COMMIT: u64 = u64::MAX;
 
 impl Pages {
     /// What the report of the part that is being read came to, and its order. One that an earlier run ordered is waited for; it is ordered
-    /// anew, once, where it came to nothing.
+    /// anew, once, where it came to nothing, or its file does: links to files are good for a while only.
     pub async fn report(&mut self, target: &Target, outlet: &Outlet) -> std::result::Result<(Request, Asked), Stop> {
         let endpoint = self.endpoint.clone();
         let Some((report, answers)) = &endpoint.report else {

@@ -170,7 +170,7 @@ async fn a_file_on_the_same_server_is_asked_for_as_all_else() {
 #[tokio::test(start_paused = true)]
 async fn links_that_must_not_be_followed_are_refused() {
     for url in ["http://files.example.net/a.csv?sig=s1gn", "file:///etc/passwd?s1gn", "https://?s1gn"] {
-        let failure = failure(outcome(&server(0, url), &[], None).await.unwrap());
+        let failure = gone(outcome(&server(0, url), &[], None).await.unwrap());
         assert!(
             !failure.reason.contains("s1gn") && failure.reason.starts_with("report 17: its file's URL"),
             "{}",
@@ -252,13 +252,29 @@ async fn answers_that_are_none_are_named() {
         (r#"{"state":"DONE"}"#, "has no `url`, which `report_url` names"),
     ] {
         let script = Script::new(move |_, _| answer(200, body));
-        let told = failure(outcome(&script, &[], Some(ordered(1))).await.unwrap());
+        let told = gone(outcome(&script, &[], Some(ordered(1))).await.unwrap());
         assert!(told.reason.contains(wanted) && told.reason.starts_with("report 7/a: "), "{}", told.reason);
     }
     for body in ["{}", r#"{"job":{"id":""}}"#, r#"{"job":{"id":null}}"#] {
         let script = Script::new(move |_, _| answer(200, body));
         let told = failure(outcome(&script, &[], None).await.unwrap());
         assert!(told.reason.contains("has no `job.id`, which `report_id` names"), "{}", told.reason);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_cannot_be_had_or_read_says_so_of_its_report() {
+    for (status, file, wanted) in [
+        (403, "", "its file: the server answers 403"),
+        (500, "", "its file: the server answers 500"),
+        (200, r#"[{"id":1},{"id":NaN}]"#, ", within a record"),
+    ] {
+        let script = Script::new(move |request, _| match request.url.path() {
+            "/v1/reports/7%2Fa" => answer(200, r#"{"state":"DONE","url":"/f"}"#),
+            _ => answer(status, file),
+        });
+        let told = gone(outcome(&script, &[("response_format", "json")], Some(ordered(1))).await.unwrap());
+        assert!(told.reason.contains(wanted), "{}", told.reason);
     }
 }
 
@@ -287,9 +303,9 @@ async fn no_error_has_a_links_query() {
         "/v1/reports/17" => answer(200, &format!(r#"{{"state":"DONE","url":"{link}"}}"#)),
         _ => answer(403, "<Error><SignatureProvided>0123456789abcdef</SignatureProvided></Error>"),
     });
-    let told = failure(outcome(&script, &[], None).await.unwrap());
+    let told = gone(outcome(&script, &[], None).await.unwrap());
     assert!(told.reason.contains("403") && told.excerpt.is_none(), "{told:?}");
-    let told = failure(outcome(&script, &[("fail_when", "state = DONE")], None).await.unwrap());
+    let told = gone(outcome(&script, &[("fail_when", "state = DONE")], None).await.unwrap());
     assert!(told.excerpt.is_none(), "{told:?}");
     let script = Script::new(move |_, _| answer(400, &format!(r#"{{"url":"{link}"}}"#)));
     let excerpt = failure(outcome(&script, &[], None).await.unwrap()).excerpt.unwrap();

@@ -53,6 +53,12 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// The same once more, where its body is in memory.
+    pub fn in_memory(&self) -> Option<Self> {
+        let body = Body::Memory(self.body.in_memory()?.clone());
+        Some(Self { status: self.status, headers: self.headers.clone(), body, redirects: self.redirects.clone() })
+    }
+
     /// Secrets of the links that it was redirected to: any of them may be a permission.
     pub fn permissions(&self) -> Vec<String> {
         self.redirects.iter().flat_map(signed_link::permissions).collect()

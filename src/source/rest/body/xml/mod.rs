@@ -58,6 +58,8 @@ struct Open {
     found: Ways,
     text: String,
     has_elements: bool,
+    /// Records may be its children.
+    is_list: bool,
 }
 
 impl<R: Read> Reader<R> {
@@ -149,13 +151,11 @@ impl<R: Read> Reader<R> {
         let ways = self.open.last().map_or(self.places.root(), |open| open.ways);
         let ways = self.places.member(ways, depth, Some(name.as_bytes()));
         let found = self.places.ending(ways, depth + 1);
-        if ways.has(Ways::RECORDS) && depth + 2 >= self.steps {
-            // A list without records is nothing but the element around them.
-            self.envelope.what = What::Records;
-        }
+        let is_list = ways.has(Ways::RECORDS) && depth + 2 >= self.steps;
         let is_record = found.has(Ways::RECORDS);
         if is_record {
             self.begun = at;
+            self.envelope.what = What::Records;
         }
         let mut attributes = Vec::new();
         for attribute in start.attributes() {
@@ -174,7 +174,13 @@ impl<R: Read> Reader<R> {
         if is_record || !self.record.is_empty() {
             self.record.push(Element { name: name.to_owned(), attributes, ..Element::default() });
         }
-        self.open.push(Open { ways, found: found.without(Ways::RECORDS), text: String::new(), has_elements: false });
+        self.open.push(Open {
+            ways,
+            found: found.without(Ways::RECORDS),
+            text: String::new(),
+            has_elements: false,
+            is_list,
+        });
         Ok(())
     }
 
@@ -199,6 +205,10 @@ impl<R: Read> Reader<R> {
 
     fn end(&mut self, batch: &mut Batch) {
         let Some(open) = self.open.pop() else { return };
+        // A list without records is nothing but the element around them; one with other elements may be an error.
+        if open.is_list && !open.has_elements {
+            self.envelope.what = What::Records;
+        }
         for place in open.found.values() {
             self.envelope.fill(place, || match open.has_elements {
                 true => Found::Nested,

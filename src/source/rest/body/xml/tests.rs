@@ -58,7 +58,8 @@ fn bodies_without_records_are_told_apart() {
         ("", What::Empty),
         (" \n", What::Empty),
         ("<feed/>", What::Records),
-        ("<feed><x/></feed>", What::Records),
+        ("<feed><x/></feed>", What::Absent),
+        ("<feed><x/><entry/></feed>", What::Records),
         ("<error>no</error>", What::Absent),
         ("<feeds><entry/></feeds>", What::Absent),
     ] {

@@ -91,7 +91,7 @@ impl Records {
             self.last_key = field.text(last).filter(|key| !key.is_empty());
         }
         batch.truncate(self.left);
-        self.left -= batch.len();
+        self.left -= batch.count();
         Ok((batch, is_all.then(|| Seen { last_key: self.last_key.take(), digest: self.digest.finish() })))
     }
 

@@ -59,7 +59,7 @@ pub fn judge(answer: Answer, endpoint: &Endpoint, secrets: &Secrets) -> Verdict 
         // What may have records is not shown, and nobody knows which values of a record an error names.
         let is_error = !answer.status.is_success() || envelope.is_some_and(|envelope| envelope.records == 0);
         let head = answer.body.head(HEAD).ok().filter(|_| is_error && !endpoint.is_masked);
-        let excerpt = head.and_then(|head| excerpt(head, answer.body.len() > HEAD as u64, secrets));
+        let excerpt = head.and_then(|head| excerpt(head, answer.body.size() > HEAD as u64, secrets));
         Failure { status: Some(answer.status), excerpt, ..Failure::new(kind, reason) }
     };
     if holds(&endpoint.retry_when) {

@@ -164,7 +164,7 @@ mod tests {
                 None,
                 "[2024-01-03 2024-01-05) [2024-01-05 2024-01-07) [2024-01-07 2024-01-08)",
             ),
-            (DAYS, [None, None, Some("2d")], Some("2024-01-04"), "[2024-01-01 2024-01-03) [2024-01-03 2024-01-04]"),
+            (DAYS, [None, None, Some("2d")], Some("2024-01-04"), "[- 2024-01-03) [2024-01-03 2024-01-04]"),
             (DAYS, [Some("2024-01-03"), Some("2024-01-04"), Some("10h")], None, "[2024-01-03 2024-01-04)"),
             (EPOCH, [Some("2023-11-15T00:00:00Z"), Some("1700100000"), None], None, "[1700006400 1700100000)"),
             (
@@ -190,7 +190,7 @@ mod tests {
             ),
             (DAYS, [Some("2024-01-05"), None, None], Some("2024-01-04"), "lies behind the stream's mark"),
             (DAYS, [Some("2024-01-05"), Some("2024-01-05T00:00:00Z"), None], None, "does not lie before `--until`"),
-            (EPOCH, [Some("1700000000"), Some("1700100000"), Some("5")], None, "must be a duration"),
+            (EPOCH, [Some("1700000000"), Some("1700100000"), Some("a day")], None, "must be a duration"),
             (&[("cursor_param", "a")], [None, Some("17"), None], Some("abc"), "which is a text"),
         ] {
             let error = windows(&settings(keys), wanted, mark).await.unwrap_err().to_string();

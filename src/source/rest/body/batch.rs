@@ -15,7 +15,7 @@ impl Batch {
     }
 
     /// How many records it has.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.ends.len()
     }
 

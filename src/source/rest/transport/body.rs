@@ -17,7 +17,7 @@ pub enum Body {
 }
 
 impl Body {
-    pub fn len(&self) -> u64 {
+    pub fn size(&self) -> u64 {
         match self {
             Body::Memory(bytes) => bytes.len() as u64,
             Body::File { bytes, .. } => *bytes,
@@ -112,9 +112,9 @@ mod tests {
         for _ in 0..2 {
             let mut text = String::new();
             large.reader().unwrap().read_to_string(&mut text).unwrap();
-            assert_eq!((text.as_str(), large.len()), ("fourfivesand more", 17));
+            assert_eq!((text.as_str(), large.size()), ("fourfivesand more", 17));
         }
         assert_eq!(large.head(6).unwrap(), b"fourfi");
-        assert_eq!(spooled(&[]).len(), 0);
+        assert_eq!(spooled(&[]).size(), 0);
     }
 }

@@ -77,7 +77,7 @@ impl Answer {
 /// Shows no header and nothing of the body: either may have a secret.
 impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (status, bytes) = (self.status.as_u16(), self.body.len());
+        let (status, bytes) = (self.status.as_u16(), self.body.size());
         f.debug_struct("Answer").field("status", &status).field("bytes", &bytes).finish_non_exhaustive()
     }
 }

@@ -101,6 +101,6 @@ mod tests {
         let packed = gzip(&vec![b'x'; 3 * IN_MEMORY]);
         let unpacked = unpacked(answer(Body::Memory(packed.into()))).await.unwrap();
         assert!(unpacked.body.in_memory().is_none());
-        assert_eq!(unpacked.body.len(), 3 * IN_MEMORY as u64);
+        assert_eq!(unpacked.body.size(), 3 * IN_MEMORY as u64);
     }
 }

@@ -15,6 +15,8 @@ use super::secret::Secret;
 use crate::error::{Error, Result};
 
 /// How long another process may take to get a token: longer than all its tries.
+/// More than a token takes.
+const ROOM: usize = 16 << 10;
 const WAIT: Duration = Duration::from_secs(10 * 60);
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -45,6 +47,8 @@ pub struct Draft {
     aside: PathBuf,
     path: PathBuf,
     file: File,
+    /// The next token is in it.
+    is_written: bool,
     is_in_place: bool,
 }
 
@@ -110,7 +114,11 @@ impl Locked<'_> {
         let path = self.store.path.clone();
         let aside = with_suffix(&path, ".new");
         let file = private().create_new(true).open(&aside).map_err(|e| self.store.failed(&aside, &e))?;
-        Ok(Draft { aside, path, file, is_in_place: false })
+        let mut draft = Draft { aside, path, file, is_written: false, is_in_place: false };
+        // On a full disk, the token would be asked for and lost.
+        let room = draft.file.write_all(&[b' '; ROOM]).and_then(|()| draft.file.sync_all());
+        room.map_err(|e| self.store.failed(&draft.aside, &e))?;
+        Ok(draft)
     }
 
     /// What the file is to have in it.
@@ -158,6 +166,7 @@ impl Draft {
         self.file.write_all(text)?;
         self.file.set_len(text.len() as u64)?;
         self.file.sync_all()?;
+        self.is_written = true;
         if !self.is_in_place {
             fs::rename(&self.aside, &self.path)?;
             self.is_in_place = true;
@@ -169,7 +178,7 @@ impl Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         // One that could not be put in place is left to the next process.
-        if !self.is_in_place && self.file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+        if !self.is_written {
             let _ = fs::remove_file(&self.aside);
         }
     }

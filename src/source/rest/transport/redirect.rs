@@ -1,6 +1,7 @@
 //! Where a redirect leads, and what goes along.
 
 use bytes::Bytes;
+use percent_encoding::percent_decode_str;
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION, USER_AGENT,
 };
@@ -13,6 +14,9 @@ use crate::source::rest::request::Request;
 
 /// How many are followed.
 const MOST: usize = 10;
+
+/// What is shorter stands in an address by chance.
+const SHORTEST: usize = 4;
 
 /// The headers that any server may see. Whatever else a user sets may be a key.
 const HARMLESS: &[HeaderName] = &[ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_TYPE, USER_AGENT];
@@ -115,9 +119,22 @@ impl Hop {
                 self.url.query_pairs_mut().extend_pairs(kept);
             }
         }
+        // A page for logins is often told where to come back to.
+        if self.secrets.iter().any(|(_, value)| value.len() >= SHORTEST && has(&self.url, value)) {
+            let message =
+                format!("it was redirected to another server with its key in the address{}", origin::shown(&self.url));
+            return Err(refused(message));
+        }
         self.secrets.clear();
         Ok(())
     }
+}
+
+/// Whether an address has a text in it, however often it is encoded.
+fn has(url: &Url, text: &str) -> bool {
+    const OFTEN: usize = 3;
+    let decoded = |written: &String| Some(percent_decode_str(written).decode_utf8().ok()?.into_owned());
+    std::iter::successors(Some(url.to_string()), decoded).take(OFTEN + 1).any(|written| written.contains(text))
 }
 
 fn refused(message: impl Into<String>) -> Broken {
@@ -169,6 +186,21 @@ mod tests {
             let home = HeaderMap::from_iter([(LOCATION, HeaderValue::from_static("https://api.example.com/v3"))]);
             let hop = hop.next(StatusCode::FOUND, &home).unwrap().unwrap();
             assert!(!hop.headers.contains_key(AUTHORIZATION) && hop.url.query().is_none());
+        }
+    }
+
+    #[test]
+    fn a_key_within_another_parameter_is_not_taken_elsewhere() {
+        for location in [
+            "https://sso.example.com/login?return=/v1%3Fpage=1%26key=s3cret",
+            "https://sso.example.com/login?return=%252Fv1%253Fkey%253Ds3%2563ret",
+            "https://sso.example.com/s3cret/login",
+        ] {
+            let broken = to(&signed(), 302, location).err().unwrap();
+            assert!(
+                broken.to_string().contains("its key in the address") && !broken.to_string().contains("s3cret"),
+                "{broken}"
+            );
         }
     }
 

@@ -102,14 +102,14 @@ impl Asker {
             // Who says "now", or a time that is past, says nothing of use.
             let asked = asked.filter(|asked| !asked.is_zero());
             let wait = asked.unwrap_or_else(|| self.patience.backoff.wait(attempts));
-            let (path, reason) = (request.shown_path(), &failure.reason);
+            let (request, reason) = (request.shown(), &failure.reason);
             let wait_seconds = wait.as_secs_f64();
-            tracing::debug!(path, reason, attempts, wait_seconds, "asking again");
+            tracing::debug!(request, reason, attempts, wait_seconds, "asking again");
             match asked {
                 // It is the server that wants to be left alone, by all. One line for all of them.
                 Some(_) => {
                     if self.pace.pause(wait) {
-                        tracing::info!(path, reason, wait_seconds, "the server asks to wait");
+                        tracing::info!(request, reason, wait_seconds, "the server asks to wait");
                     }
                 }
                 None => tokio::time::sleep(wait).await,

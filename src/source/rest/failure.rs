@@ -23,6 +23,8 @@ pub struct Failure {
     /// `fail_when` calls it one.
     pub is_by_rule: bool,
     pub hint: Option<&'static str>,
+    /// The server wants to be left alone for longer than a run waits.
+    pub is_lasting: bool,
 }
 
 impl Failure {
@@ -41,6 +43,7 @@ impl Failure {
             is_of_one: true,
             is_by_rule: false,
             hint: None,
+            is_lasting: false,
         }
     }
 
@@ -68,6 +71,7 @@ impl Failure {
         let times = if *attempts > 1 { format!(" ({attempts} attempts)") } else { String::new() };
         let said = self.excerpt.as_ref().map(|excerpt| format!(": {excerpt}")).unwrap_or_default();
         let error = Error::new(self.kind, format!("{}: {reason}{times}{said}", request.shown()));
+        let error = if self.is_lasting { error.lasting() } else { error };
         match self.hint {
             Some(hint) => error.hint(hint),
             None => error,

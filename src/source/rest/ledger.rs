@@ -98,11 +98,8 @@ impl Ledger {
                 _ => format!("more than {} requests have failed (`max_failures`)", skip.most),
             };
             let last = failure.error(request);
-            let error = Error::new(last.kind(), format!("{why}; the last one is {}", last.message()));
-            return Err(match last.advice() {
-                Some(hint) => error.hint(hint),
-                None => error,
-            });
+            let message = format!("{why}; the last one is {}", last.message());
+            return Err(last.reworded(message));
         }
         self.next += 1;
         let failed = failed(self.next.to_string(), request, failure);

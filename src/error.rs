@@ -75,13 +75,14 @@ pub struct Error {
     kind: Kind,
     message: String,
     hint: Option<String>,
+    is_lasting: bool,
 }
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None }
+        Self { kind, message: message.into(), hint: None, is_lasting: false }
     }
 
     pub fn config(message: impl Into<String>) -> Self {
@@ -119,6 +120,20 @@ impl Error {
         self
     }
 
+    /// Trying again may succeed, and not as soon as a run would: a server asks for a longer wait than anybody has patience for.
+    #[must_use]
+    pub fn lasting(mut self) -> Self {
+        self.is_lasting = true;
+        self
+    }
+
+    /// The same in other words.
+    #[must_use]
+    pub fn reworded(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
+    }
+
     /// Says where it happened: `context: message`. Once, also where two callers know it.
     #[must_use]
     pub fn at(mut self, context: impl fmt::Display) -> Self {
@@ -131,6 +146,11 @@ impl Error {
 
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// Whether a run tries again by itself.
+    pub fn is_retried(&self) -> bool {
+        self.kind.is_retried() && !self.is_lasting
     }
 
     pub fn message(&self) -> &str {
@@ -197,6 +217,9 @@ mod tests {
         ];
         assert!(Kind::Unavailable.is_retried());
         assert!(kinds.iter().all(|k| !k.is_retried() && k.exit_code() != 0));
+        let busy = Error::unavailable("busy");
+        assert!(busy.is_retried() && !busy.lasting().reworded("busy for a day").at("source shop").is_retried());
+        assert!(!Error::data("odd").is_retried());
     }
 
     #[test]

@@ -346,7 +346,7 @@ impl<'a> Plan<'a> {
         let mut attempt = 0;
         loop {
             let error = match self.resolve(section, source).await {
-                Err(error) if error.kind().is_retried() && attempt < retries && !stop.is_requested() => error,
+                Err(error) if error.is_retried() && attempt < retries && !stop.is_requested() => error,
                 result => return result,
             };
             attempt += 1;

@@ -69,6 +69,7 @@ async fn leased(
             return stream::kept(session, name, sources, &*lease, retries, &Again).await;
         }
         *note = Some(NOTHING);
+        tracing::info!(stream = %name, "{NOTHING}");
         if let Some(newest) = &newest {
             settle::catch_up(session, newest).await?;
         }

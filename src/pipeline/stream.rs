@@ -255,7 +255,7 @@ async fn retried(
         is_lasting |= session.stream.following.goes_on && (has_committed || began.elapsed() >= LASTING);
         let error = match result {
             Ok(outcome) => return Ok(outcome),
-            Err(error) if error.kind().is_retried() && (is_lasting || failures < retries) => error,
+            Err(error) if error.is_retried() && (is_lasting || failures < retries) => error,
             Err(error) => return Err(error),
         };
         (attempt, failures) = (attempt + 1, failures + 1);

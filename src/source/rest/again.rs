@@ -107,9 +107,9 @@ impl Again {
                         self.ledger.stays(id, (target, &request), &Failure { reason, ..failure });
                         return Ok(());
                     }
-                    let (path, reason) = (request.shown_path(), &failure.reason);
+                    let (request, reason) = (request.shown(), &failure.reason);
                     tracing::warn!(
-                        path,
+                        request,
                         reason,
                         "the server no longer knows the place of a failed request: its window is asked for anew, and what came is known again"
                     );

@@ -24,9 +24,9 @@ impl Pages {
                  run the stream once with `--full-refresh`. Shorter windows (`step`), or an API's parameter that sorts by the cursor, help.",
             ));
         }
-        let (path, reason) = (request.shown_path(), &failure.reason);
+        let (request, reason) = (request.shown(), &failure.reason);
         tracing::warn!(
-            path,
+            request,
             reason,
             "the server no longer knows the place where the last run ended: what was being read is asked for anew, and what came is known again"
         );

@@ -111,5 +111,28 @@ fn base_url(section: &Section) -> Result<Url> {
 
 /// Checks what single keys do not tell.
 pub fn check(section: &Section) -> Result<()> {
+    for key in ["timeout", "silence_timeout", "connect_timeout"] {
+        if section.duration(key)?.is_zero() {
+            return Err(section.error(key, "must be greater than zero"));
+        }
+    }
     Settings::of(section).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_time_at_all_is_refused() {
+        let checked = |values: &[(&str, &str)]| {
+            let base = [("base_url", "https://api.example.com")];
+            check(&Section::of_kind(&KIND, &[&base, values].concat()).unwrap())
+        };
+        checked(&[("timeout", "1ms"), ("retry_wait", "0s")]).unwrap();
+        for key in ["timeout", "silence_timeout", "connect_timeout"] {
+            let error = checked(&[(key, "0s")]).unwrap_err();
+            assert!(error.message().contains(&format!("`{key}`")), "{error}");
+        }
+    }
 }

@@ -106,7 +106,7 @@ pub const KEYS: &[Key] = &[
 const RULES: Value = Value::Checked("condition (`error.code in 4, 17`)", |text| match Rules::parse(text) {
     Ok(_) => Ok(()),
     Err(_) => Err(
-        "must be conditions such as `error.code in 4, 17`, `status = 420`, `error exists` or `error.message contains limit`, separated by `;`",
+        "must be conditions such as `error.code in 4, 17` (without parentheses), `status = 420`, `error exists` or `error.message contains limit`; `;` joins alternatives, and odd values stand in double quotes",
     ),
 });
 

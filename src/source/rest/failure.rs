@@ -23,6 +23,8 @@ pub struct Failure {
     /// `fail_when` calls it one.
     pub is_by_rule: bool,
     pub hint: Option<&'static str>,
+    /// The server wants to be left alone for longer than a run waits.
+    pub is_lasting: bool,
 }
 
 impl Failure {
@@ -41,6 +43,7 @@ impl Failure {
             is_of_one: true,
             is_by_rule: false,
             hint: None,
+            is_lasting: false,
         }
     }
 
@@ -65,10 +68,10 @@ impl Failure {
     /// As the error that ends a run.
     pub fn error(&self, request: &Request) -> Error {
         let Self { reason, attempts, .. } = self;
-        let asked = format!("{} {}", request.method, request.shown_path());
         let times = if *attempts > 1 { format!(" ({attempts} attempts)") } else { String::new() };
         let said = self.excerpt.as_ref().map(|excerpt| format!(": {excerpt}")).unwrap_or_default();
-        let error = Error::new(self.kind, format!("{asked}: {reason}{times}{said}"));
+        let error = Error::new(self.kind, format!("{}: {reason}{times}{said}", request.shown()));
+        let error = if self.is_lasting { error.lasting() } else { error };
         match self.hint {
             Some(hint) => error.hint(hint),
             None => error,
@@ -119,6 +122,15 @@ mod tests {
         }
         let secrets = Secrets::of(["s3cr3t-token".to_owned()]);
         assert_eq!(excerpt(b"no        s3cr3t-t".to_vec(), true, &secrets).unwrap(), "no HIDDEN");
+    }
+
+    #[test]
+    fn an_error_says_which_page_it_is_of() {
+        let mut request = Request::get(url::Url::parse("https://api.example.com/v1/orders").unwrap());
+        request.query = [("page", "9731"), ("api_key", "s3cret")].map(|(n, v)| (n.into(), v.into())).to_vec();
+        let failure = Failure { attempts: 3, ..Failure::passing("the server answers 500") };
+        let wanted = "GET /v1/orders?page=9731&api_key=…: the server answers 500 (3 attempts)";
+        assert_eq!(failure.error(&request).message(), wanted);
     }
 
     #[test]

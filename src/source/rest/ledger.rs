@@ -97,8 +97,9 @@ impl Ledger {
                 0 => "all requests fail".to_owned(),
                 _ => format!("more than {} requests have failed (`max_failures`)", skip.most),
             };
-            let error = failure.error(request);
-            return Err(Error::new(error.kind(), format!("{why}; the last one is {}", error.message())));
+            let last = failure.error(request);
+            let message = format!("{why}; the last one is {}", last.message());
+            return Err(last.reworded(message));
         }
         self.next += 1;
         let failed = failed(self.next.to_string(), request, failure);
@@ -251,6 +252,10 @@ mod tests {
         ledger.page(1);
         fail(&mut ledger, 1, 1).unwrap();
         assert!(fail(&mut ledger, 2, 1).unwrap_err().message().contains("`max_failures`"));
+        let target = Target::at(Place::Page(3));
+        let gone = Failure { hint: Some("Look at `path`."), ..Failure::passing("the server answers 404") };
+        let error = ledger.fail("d", (target, &request()), &gone, false, Skip { most: 1 }).unwrap_err();
+        assert_eq!(error.advice(), Some("Look at `path`."));
         let mut nothing = Ledger::default();
         fail(&mut nothing, 1, 100).unwrap();
         fail(&mut nothing, 2, 100).unwrap();

@@ -116,7 +116,7 @@ impl Records {
 
 /// What ends a run: rows of this answer may be on their way, without a checkpoint behind them.
 fn error(why: &Unreadable, request: &Request) -> Error {
-    let asked = format!("{} {}", request.method, request.shown_path());
+    let asked = request.shown();
     match why {
         Unreadable::Fault(_) => Error::data(format!("{asked}: the answer {why}, within a record")),
         Unreadable::File(_) => Error::unavailable(format!("{asked}: the answer {why}")),

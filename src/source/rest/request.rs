@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use url::Url;
 
 use super::secrets::is_secret_name;
-use super::signed_link::SignedLink;
+use super::signed_link::{self, SignedLink};
 use crate::net::ENCODED_IN_URLS;
 
 /// What is asked of a server.
@@ -131,7 +131,8 @@ impl Request {
         let is_secret = |name: &str| is_secret_name(name) || self.added.query.iter().any(|added| added == name);
         let pair = |(name, value): &(String, String)| match is_secret(name) {
             true => format!("{name}=…"),
-            false => format!("{name}={value}"),
+            // It may be a link, which may be a permission.
+            false => format!("{name}={}", signed_link::without_queries(value)),
         };
         let query: Vec<_> = self.query.iter().map(pair).collect();
         let mark = if query.is_empty() { "" } else { "?" };
@@ -260,6 +261,17 @@ mod tests {
         assert!(request.headers["x-key"].is_sensitive());
         assert_eq!((request.added.headers.len(), request.added.query.len()), (1, 1));
         assert!(!format!("{request:?}").contains("s3cret"), "{request:?}");
+    }
+
+    #[test]
+    fn a_page_is_named_without_its_secrets() {
+        let mut request = request();
+        let to = "https://files.example.net/a.csv?sig=s3cret";
+        request.query =
+            [("page", "9731"), ("api_key", "s3cret"), ("to", to)].map(|(n, v)| (n.into(), v.into())).to_vec();
+        request.add_secret_query("mine", "s3cret");
+        let shown = "GET /v1/users?page=9731&api_key=…&to=https://files.example.net/a.csv?HIDDEN&mine=…";
+        assert_eq!(request.shown(), shown);
     }
 
     proptest! {

@@ -91,8 +91,9 @@ impl Test {
 fn condition(text: &str) -> Result<Condition, Problem> {
     let problem = || {
         Problem(format!(
-            "`{text}` is no condition: write `error.code in 4, 17`, `status = 420`, `error exists`, `error missing`, \
-             `error.message contains limit` or `header.x-state != ready`"
+            "`{text}` is no condition: write `error.code in 4, 17` (without parentheses), `status = 420`, `error exists`, \
+             `error missing`, `error.message contains limit` or `header.x-state != ready`; `;` joins alternatives, and odd \
+             values stand in double quotes"
         ))
     };
     let (of, _) = text.split_once(|c: char| c.is_whitespace() || c == '=' || c == '!').ok_or_else(problem)?;
@@ -124,12 +125,22 @@ fn list(text: &str) -> Option<Vec<String>> {
     text.split(',').map(plain).collect()
 }
 
-/// A value, without the quotes that it may stand in.
+/// A value, without the quotes that it may stand in. `None` of one that is taken from another language, and would never hold:
+/// `= 17` behind `=`, `'17'`, `(4`, `17 or status = 420`.
 fn plain(text: &str) -> Option<String> {
     let text = text.trim();
     let quoted = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-    let plain = quoted.unwrap_or(text);
-    (quoted.is_some() || !plain.is_empty()).then(|| plain.to_owned())
+    match quoted {
+        Some(quoted) => (!quoted.contains('"') || !joins(quoted)).then(|| quoted.to_owned()),
+        None => (!text.is_empty() && !text.starts_with(['=', '\'', '(']) && !joins(text)).then(|| text.to_owned()),
+    }
+}
+
+/// Whether words stand on both sides of an `or`. An `and` of capitals is one too: the other has parted the text before.
+fn joins(text: &str) -> bool {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let inner = words.get(1..words.len().saturating_sub(1)).unwrap_or_default();
+    inner.iter().any(|word| word.eq_ignore_ascii_case("or") || word.eq_ignore_ascii_case("and"))
 }
 
 /// The parts between a word that stands alone.
@@ -203,6 +214,23 @@ mod tests {
         {
             assert!(Rules::parse(wrong).is_err(), "{wrong}");
         }
+        for foreign in [
+            "error.code == 17",
+            "error.code = '17'",
+            "error.code != '17'",
+            "error.code = 17 or error.code = 4",
+            "error.code = 17 OR error.code = 4",
+            "error.code = 17 AND status = 400",
+            r#"error.code = "17" or error.code = "4""#,
+            "error.code in (4, 17)",
+            "error.code in '4', '17'",
+            "error.message contains 'limit'",
+        ] {
+            let problem = Rules::parse(foreign).unwrap_err().to_string();
+            assert!(problem.contains("`;` joins alternatives") && problem.contains("without parentheses"), "{problem}");
+        }
+        assert!(hold(r#"a = "'x' or (y)""#, &[(body("a"), "'x' or (y)")]), "in quotes it is what it is");
+        assert!(hold("a = OR", &[(body("a"), "OR")]), "Oregon");
         let rules = Rules::parse("$.a.b in 1 and status = 2; header.x exists").unwrap();
         assert_eq!(rules.paths().map(ToString::to_string).collect::<Vec<_>>(), ["a.b"]);
     }

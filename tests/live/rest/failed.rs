@@ -34,8 +34,9 @@ fn pages_that_fail_are_left_out_and_asked_for_again() {
     folder.run("retry api", 0);
     assert_records(&folder, Shape::Rich, 1..=1000);
     let before = server.seen().requests;
-    folder.run("retry api", 0);
+    let (_, said) = folder.run("retry api", 0);
     assert_eq!(server.seen().requests, before, "nothing is left to be asked");
+    assert!(said.contains("nothing to ask again stream=api"), "{said}");
 }
 
 #[test]

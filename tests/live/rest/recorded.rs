@@ -175,7 +175,7 @@ fn what_was_not_recorded_is_an_error_that_names_it() {
     let other = text.replace("page_size = 10", "page_size = 20");
     folder.configure(&other);
     let (_, said) = folder.run(REPLAY, 2);
-    for part in ["GET /numbered: ", "`page`, `per_page`", "100 others", "record the stream again"] {
+    for part in ["GET /numbered?", "`page`, `per_page`", "100 others", "record the stream again"] {
         assert!(said.contains(part), "{part}: {said}");
     }
     look_into_replay(&folder, &other);

@@ -86,7 +86,7 @@ fn a_broken_record_is_a_broken_page() {
     server.behave(Rule::new(Fault::BrokenRecord).on("/numbered").with("page", 4).named("broken"));
     let strict = folder(&server, "request_retries = 1", PAGES);
     let (_, said) = strict.run("run", 65);
-    assert!(said.contains("GET /numbered: the answer is broken at byte"), "{said}");
+    assert!(said.contains("GET /numbered?per_page=100&page=4: the answer is broken at byte"), "{said}");
     assert!(said.contains("within a record (2 attempts)"), "{said}");
     assert!(!said.contains("NaN") && !has_files(&strict));
 

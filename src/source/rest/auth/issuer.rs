@@ -57,7 +57,8 @@ impl Issuer {
                 return Err(error);
             }
             if let Some(reason) = told.and_then(|told| pace::too_long(told, self.longest_wait)) {
-                return Err(Error::unavailable(format!("{}, and {reason}", error.message())));
+                let message = format!("{}, and {reason}", error.message());
+                return Err(Error::unavailable(message).hint(pace::LATER).lasting());
             }
             tries.pause(error, told).await?;
         }

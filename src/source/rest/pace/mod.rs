@@ -10,7 +10,7 @@ use reqwest::header::HeaderMap;
 use tokio::sync::Mutex as Queue;
 use tokio::time::{Instant, sleep_until};
 
-pub use self::told::{retry_after, too_long};
+pub use self::told::{LATER, retry_after, too_long};
 
 /// So many requests in any stretch of time of this length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

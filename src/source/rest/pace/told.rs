@@ -19,9 +19,16 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     told.or_else(|| left(headers).filter(|left| left.requests == 0)?.reset)
 }
 
+/// What is to be done about a request that has failed by [`too_long`].
+pub const LATER: &str = "Run it again when that time is over, or raise `longest_wait`.";
+
 /// Why a request has failed that is to wait for so long; `None` where it may.
 pub fn too_long(told: Duration, longest: Duration) -> Option<String> {
-    (told > longest).then(|| format!("asks to wait for {} s, which `longest_wait` does not allow", told.as_secs()))
+    let until = || Some(Timestamp::now().checked_add(told).ok()?.strftime(" (until %Y-%m-%d %H:%M UTC)").to_string());
+    (told > longest).then(|| {
+        let (seconds, until) = (told.as_secs(), until().unwrap_or_default());
+        format!("asks to wait for {seconds} s{until}, which `longest_wait` does not allow")
+    })
 }
 
 /// What is left, by whichever headers tell.
@@ -94,6 +101,15 @@ mod tests {
         let pair =
             |(name, value): &(&str, &str)| (name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
         pairs.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn who_asks_for_too_much_says_until_when() {
+        let hour = Duration::from_secs(3600);
+        assert_eq!(too_long(hour, hour), None);
+        let said = too_long(2 * hour, hour).unwrap();
+        assert!(said.starts_with("asks to wait for 7200 s (until 20") && said.contains(" UTC), which"), "{said}");
+        assert!(too_long(Duration::MAX, hour).unwrap().contains("s, which"), "no clock has that time");
     }
 
     const NOW: (&str, &str) = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");

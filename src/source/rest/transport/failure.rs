@@ -1,7 +1,9 @@
-//! Why a request came to nothing, in words without its URL.
+//! Why a request came to nothing, in words without its URL, but for host and port.
 
 use std::error::Error as StdError;
 use std::io;
+
+use rustls::CertificateError;
 
 use super::{Broken, What};
 use crate::error::Kind;
@@ -11,12 +13,12 @@ impl Broken {
     pub fn of(error: reqwest::Error) -> Self {
         // It may have a secret in its query.
         let error = error.without_url();
-        let what = match () {
-            () if is_untrusted(&error) => What::Untrusted,
-            () if error.is_timeout() => What::Timeout,
-            () if error.is_connect() => What::Connect,
-            () if error.is_builder() => What::Refused,
-            () => What::CutOff,
+        let what = match certificate(&error) {
+            Some(why) => distrust(why),
+            None if error.is_timeout() => What::Timeout,
+            None if error.is_connect() => What::Connect,
+            None if error.is_builder() => What::Refused,
+            None => What::CutOff,
         };
         match (what, error.is_connect()) {
             (What::Timeout, true) => Broken::new(what, "no connection in time"),
@@ -27,6 +29,21 @@ impl Broken {
         }
     }
 
+    /// As [`Broken::of`], of a request that is sent: `way` tells where a connection was to lead.
+    pub fn on_its_way(error: reqwest::Error, way: impl FnOnce() -> String) -> Self {
+        let is_connect = error.is_connect();
+        let Self { what, message } = Self::of(error);
+        let message = match what {
+            What::Untrusted | What::Expired | What::Misnamed => {
+                format!("the server's certificate is refused ({}): {message}", way())
+            }
+            What::Connect => format!("cannot reach {}: {message}", way()),
+            What::Timeout if is_connect => format!("cannot reach {}: {message}", way()),
+            _ => message,
+        };
+        Self { what, message }
+    }
+
     /// What is to be done about it: by the kind, and in words where they help.
     pub fn remedy(&self) -> (Kind, Option<&'static str>) {
         match self.what {
@@ -34,6 +51,11 @@ impl Broken {
             What::Untrusted => {
                 (Kind::Config, Some("Set `tls_ca` to the authority that signed the server's certificate."))
             }
+            What::Expired => (
+                Kind::Config,
+                Some("Whoever runs the server has to renew it; if it is still good, set this machine's clock."),
+            ),
+            What::Misnamed => (Kind::Config, Some("Set the URL (`base_url`) to a name that the certificate is for.")),
             What::NoRoom => (Kind::Unavailable, Some("Make room in the folder for temporary files (`TMPDIR`).")),
             What::Refused | What::Cut => (Kind::Config, None),
         }
@@ -49,6 +71,10 @@ impl Broken {
 /// What is behind an error, in one sentence. Its own words say what is known anyway: that a request was sent.
 fn reason(error: &reqwest::Error) -> String {
     let mut next = error.source();
+    // Its kind is known: `client error (Connect)`.
+    if error.is_connect() && next.is_some_and(|outer| outer.source().is_some()) {
+        next = next.and_then(StdError::source);
+    }
     let mut reasons: Vec<String> = Vec::new();
     while let Some(error) = next {
         let more = error.to_string();
@@ -63,12 +89,46 @@ fn reason(error: &reqwest::Error) -> String {
     }
 }
 
-/// Whether a certificate was refused.
-fn is_untrusted(error: &(dyn StdError + 'static)) -> bool {
+/// Why a certificate was refused, if one was.
+fn certificate<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e CertificateError> {
     if let Some(error) = error.downcast_ref::<rustls::Error>() {
-        return matches!(error, rustls::Error::InvalidCertificate(_));
+        return match error {
+            rustls::Error::InvalidCertificate(why) => Some(why),
+            _ => None,
+        };
     }
     // An error within an I/O error is not among its sources.
     let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    inner.is_some_and(|inner| is_untrusted(inner)) || error.source().is_some_and(is_untrusted)
+    inner.and_then(|inner| certificate(inner)).or_else(|| error.source().and_then(certificate))
+}
+
+fn distrust(why: &CertificateError) -> What {
+    use CertificateError as Bad;
+    match why {
+        Bad::Expired | Bad::ExpiredContext { .. } | Bad::NotValidYet | Bad::NotValidYetContext { .. } => What::Expired,
+        Bad::NotValidForName | Bad::NotValidForNameContext { .. } => What::Misnamed,
+        _ => What::Untrusted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_to_be_done_about_a_certificate_is_by_its_reason() {
+        for (why, hint) in [
+            (CertificateError::Expired, "renew it"),
+            (CertificateError::NotValidYet, "clock"),
+            (CertificateError::NotValidForName, "`base_url`"),
+            (CertificateError::UnknownIssuer, "`tls_ca`"),
+        ] {
+            // As it comes from the client: within an I/O error, which is within others.
+            let error = io::Error::other(io::Error::other(rustls::Error::InvalidCertificate(why.clone())));
+            assert_eq!(certificate(&error), Some(&why));
+            let (kind, advice) = Broken::new(distrust(&why), "").remedy();
+            assert!(kind == Kind::Config && advice.is_some_and(|advice| advice.contains(hint)), "{why:?}: {advice:?}");
+        }
+        assert_eq!(certificate(&io::Error::other(rustls::Error::DecryptError)), None);
+    }
 }

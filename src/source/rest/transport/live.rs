@@ -8,6 +8,7 @@ use reqwest::{Client, NoProxy, Proxy, Response};
 use rustls::{ClientConfig, RootCertStore};
 use url::Url;
 
+use super::proxies::Proxies;
 use super::redirect::Hop;
 use super::{Answer, Broken, Transport, What, content, receiving};
 use crate::config::Section;
@@ -20,6 +21,7 @@ pub struct Live {
     client: Client,
     /// For a request with its redirects.
     timeout: Duration,
+    proxies: Proxies,
 }
 
 impl Live {
@@ -34,15 +36,20 @@ impl Live {
             // They are followed here, where it is known what is secret.
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("tidemark/", env!("CARGO_PKG_VERSION")));
-        if let Some(url) = section.get("proxy") {
+        let env = |name: &str| std::env::var(name).ok();
+        let proxies = if let Some(url) = section.get("proxy") {
             let proxy = Proxy::all(url).map_err(|_| section.error("proxy", "must be the URL of a proxy"))?;
             builder = builder.proxy(proxy.no_proxy(NoProxy::from_env()));
+            Proxies::of_key(url, env)
         } else if base_url.host_str().is_some_and(is_this_machine) {
             // To a proxy elsewhere that would be another machine.
             builder = builder.no_proxy();
-        }
+            Proxies::default()
+        } else {
+            Proxies::of_environment(env)
+        };
         let client = builder.build().map_err(|e| Error::bug(format!("the HTTP client cannot be made: {e}")))?;
-        Ok(Self { client, timeout })
+        Ok(Self { client, timeout, proxies })
     }
 
     async fn answer(&self, request: &Request) -> Result<Answer, Broken> {
@@ -67,7 +74,7 @@ impl Live {
         if let Some(body) = &hop.body {
             builder = builder.body(body.clone());
         }
-        builder.send().await.map_err(Broken::of)
+        builder.send().await.map_err(|error| Broken::on_its_way(error, || self.proxies.way(&hop.url)))
     }
 }
 

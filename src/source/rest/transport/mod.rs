@@ -7,6 +7,7 @@ mod failure;
 mod faults;
 pub mod keys;
 mod live;
+mod proxies;
 mod receiving;
 mod recording;
 mod redirect;
@@ -82,7 +83,7 @@ impl fmt::Debug for Answer {
     }
 }
 
-/// Why there is no answer. Its words never have the request's URL in them, which may hold a secret.
+/// Why there is no answer. Of the request's URL its words have host and port alone: the rest may hold a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broken {
     pub what: What,
@@ -115,6 +116,10 @@ pub enum What {
     Connect,
     /// The server's certificate is not trusted.
     Untrusted,
+    /// It is not valid today.
+    Expired,
+    /// It is for another name.
+    Misnamed,
     /// Nothing came for too long.
     Timeout,
     /// The connection ended before the answer did.

@@ -216,10 +216,25 @@ async fn silence_and_slowness_come_to_an_end() {
 async fn a_closed_port_and_an_unknown_name_are_no_connection() {
     let server = Server::start(|_: &Asked| Vec::new()).await;
     let live = live(&server, &[]);
-    for url in ["http://127.0.0.1:1/?token=s3cret", "http://nowhere.invalid/?token=s3cret"] {
+    for place in ["127.0.0.1:1", "nowhere.invalid:80"] {
+        let url = format!("http://{place}/?token=s3cret");
         let broken = live.send(&Request::get(url.parse().unwrap())).await.unwrap_err();
         assert_eq!(broken.what, What::Connect, "{broken}");
-        assert!(!broken.message.contains("s3cret"), "{broken}");
+        assert!(broken.message.starts_with(&format!("cannot reach {place}: ")), "{broken}");
+        assert!(!broken.message.contains("s3cret") && !broken.message.contains("client error"), "{broken}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_down_is_named_without_its_password() {
+    let server = Server::start(|_: &Asked| Vec::new()).await;
+    let live = live(&server, &[("proxy", "http://reader:s3cret@127.0.0.1:1")]);
+    for (url, place) in [("http://a.invalid/x", "a.invalid:80"), ("https://a.invalid/x", "a.invalid:443")] {
+        let broken = live.send(&Request::get(url.parse().unwrap())).await.unwrap_err();
+        assert_eq!(broken.what, What::Connect, "{broken}");
+        let said = format!("cannot reach {place} through the proxy 127.0.0.1:1: ");
+        assert!(broken.message.starts_with(&said), "{broken}");
+        assert!(!broken.message.contains("s3cret") && !broken.message.contains("reader"), "{broken}");
     }
 }
 

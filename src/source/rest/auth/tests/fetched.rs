@@ -204,8 +204,9 @@ async fn a_wait_longer_than_may_be_asked_for_ends_it_at_once() {
         let server = Scripted::new(|_| answer(429, &[("retry-after", "601")], "s3cret"));
         let error = signed(&auth(values, server.clone()).unwrap()).await.err().unwrap();
         assert_eq!((error.kind(), server.asked()), (Kind::Unavailable, 1), "{error}");
-        let said = "429, and asks to wait for 601 s, which `longest_wait` does not allow";
-        assert!(error.message().ends_with(said), "{error}");
+        assert!(error.message().contains("429, and asks to wait for 601 s (until 2"), "{error}");
+        assert!(error.message().ends_with("which `longest_wait` does not allow"), "{error}");
+        assert!(error.advice().is_some_and(|hint| hint.contains("Run it again")) && !error.is_retried(), "{error}");
     }
 }
 

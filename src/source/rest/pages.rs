@@ -322,7 +322,7 @@ impl Page {
         let next = endpoint.paging.next_in_body();
         let value = |path: &Path| match endpoint.value(&self.envelope, path) {
             Found::Bool(false) if next.is_some_and(|(_, next)| next == path) => None,
-            found => found.text().map(str::to_owned),
+            found => found.scalar(),
         };
         let page = paging::Page {
             url: &self.url,

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     fn cursor(n: usize) -> Place {
-        Place::Cursor(n.to_string())
+        Place::Cursor(n.to_string().into())
     }
 
     #[test]

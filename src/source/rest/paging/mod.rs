@@ -13,7 +13,7 @@ use url::Url;
 pub use self::guard::Guard;
 pub use self::keys::KEYS;
 pub use self::place::Place;
-use super::body::{Field, Path};
+use super::body::{Field, Path, Scalar};
 use super::request::Request;
 use super::secrets::Secrets;
 use crate::config::Section;
@@ -77,11 +77,11 @@ pub struct Page<'a> {
     /// Where it was asked for, as it was sent but for what is secret.
     pub url: &'a Url,
     pub headers: &'a HeaderMap,
-    /// The text of a value of the body; `None` where there is none, or null.
-    pub value: &'a dyn Fn(&Path) -> Option<String>,
+    /// A value of the body; `None` where there is none, or null.
+    pub value: &'a dyn Fn(&Path) -> Option<Scalar>,
     pub records: u64,
-    /// Of [`Paging::key`], as text: of its last record.
-    pub last_key: Option<String>,
+    /// Of [`Paging::key`]: of its last record.
+    pub last_key: Option<Scalar>,
     /// A digest of its whole body.
     pub digest: u64,
     /// Names of parameters that hold secrets, besides those that always do.
@@ -99,13 +99,18 @@ pub enum Next {
 
 impl From {
     /// What is there; nothing where it is empty.
-    fn text(&self, page: &Page<'_>) -> Option<String> {
+    fn next(&self, page: &Page<'_>) -> Option<Scalar> {
+        self.value(page).filter(|value| !value.text().is_empty())
+    }
+
+    /// What is there. In headers there are texts alone.
+    fn value(&self, page: &Page<'_>) -> Option<Scalar> {
         let text = match self {
-            From::Body(path) => (page.value)(path),
+            From::Body(path) => return (page.value)(path),
             From::Header(name) => page.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned),
             From::LinkHeader => link::of_headers(page.headers),
         };
-        text.filter(|text| !text.is_empty())
+        text.map(Scalar::Text)
     }
 }
 
@@ -194,14 +199,14 @@ impl Paging {
         if let Some(size) = &self.size
             && !matches!(place, Place::Link(_))
         {
-            request.set_param(&size.param, &size.records);
+            request.set_param(&size.param, size.records.as_str());
         }
         match (&self.kind, place) {
             (Kind::Number { param, .. }, Place::Page(number)) | (Kind::Offset { param, .. }, Place::Offset(number)) => {
                 request.set_param(param, number.to_string());
             }
             (Kind::Cursor { param, .. }, Place::Cursor(text)) | (Kind::Keyset { param, .. }, Place::After(text)) => {
-                request.set_param(param, text);
+                request.set_param(param, text.clone());
             }
             (Kind::Link(_), Place::Link(link)) => link::apply(link, request)?,
             (_, Place::First) => {}
@@ -244,7 +249,7 @@ impl Paging {
                     .hint("It has no records, or no next page, and `has_more` or `last_page` say that it is not the last. Look at these keys, or ask again later."));
             }
             if let Some(path) = &self.total {
-                let (read, total) = (read + page.records, (page.value)(path));
+                let (read, total) = (read + page.records, (page.value)(path).map(Scalar::into_text));
                 tracing::warn!(read, total, "the pages end before there were as many records as `total` says");
             }
             return Ok(Next::End);
@@ -272,10 +277,10 @@ impl Paging {
                 let records = i64::try_from(page.records).unwrap_or(i64::MAX);
                 (records > 0).then(|| Place::Offset(offset.saturating_add(records)))
             }
-            (Kind::Cursor { from, .. }, _) => from.text(page).map(Place::Cursor),
+            (Kind::Cursor { from, .. }, _) => from.next(page).map(Place::Cursor),
             (Kind::Link(from), _) => from
-                .text(page)
-                .map(|link| link::place(&link, page.url, (page.secret_names, page.secrets)))
+                .next(page)
+                .map(|link| link::place(link.text(), page.url, (page.secret_names, page.secrets)))
                 .transpose()?,
             (Kind::Keyset { .. }, _) if page.records == 0 => None,
             (Kind::Keyset { field, .. }, _) => {
@@ -298,7 +303,7 @@ impl Paging {
     /// Whether the answer says that there is nothing more.
     fn is_last(&self, place: &Place, page: &Page<'_>, read: u64) -> Result<bool> {
         let told = |key: &str, path: &Path| {
-            (page.value)(path).ok_or_else(|| {
+            (page.value)(path).map(Scalar::into_text).ok_or_else(|| {
                 Error::data(format!("the answer has no `{path}`, which `{key}` names")).hint(
                     "Without it nobody can tell whether there are more pages. Mend the key, or leave it out, where the end is an empty page.",
                 )

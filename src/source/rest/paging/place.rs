@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::source::rest::body::Scalar;
+
 /// A page of an endpoint. It is kept in positions, so nothing of it is secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -9,11 +11,11 @@ pub enum Place {
     First,
     Page(i64),
     Offset(i64),
-    Cursor(String),
+    Cursor(Scalar),
     /// The path and query of a link, without what is secret.
     Link(String),
     /// Behind the record with this key.
-    After(String),
+    After(Scalar),
 }
 
 impl Place {

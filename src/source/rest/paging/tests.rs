@@ -8,7 +8,7 @@ fn section(values: &[(&str, &str)]) -> Section {
 /// What comes after a page of so many records that says `says` at every place that it is asked about.
 fn after(paging: &Paging, place: &Place, (records, says): (u64, Option<&str>), guard: &mut Guard) -> Result<Next> {
     let url = Url::parse("https://api.example.com/v1/x").unwrap();
-    let value = |_: &Path| says.map(str::to_owned);
+    let value = |_: &Path| says.map(Scalar::from);
     let page = Page {
         url: &url,
         headers: &HeaderMap::new(),

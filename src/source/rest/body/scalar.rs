@@ -102,7 +102,11 @@ mod tests {
             (Scalar::Text("007".to_owned()), json!("007"), r#""007""#),
             (number("50"), json!(50), "50"),
             (number("1.50"), json!({"number": "1.50"}), "1.50"),
-            (number("12345678901234567890123"), json!({"number": "12345678901234567890123"}), "12345678901234567890123"),
+            (
+                number("12345678901234567890123"),
+                json!({"number": "12345678901234567890123"}),
+                "12345678901234567890123",
+            ),
             (number("NaN"), json!({"number": "NaN"}), r#""NaN""#),
         ] {
             assert_eq!(serde_json::to_value(&scalar).unwrap(), kept);
@@ -113,9 +117,16 @@ mod tests {
 
     #[test]
     fn what_people_write_is_a_number_where_it_stays_the_same_text() {
-        for (text, is_number) in
-            [("7", true), ("-7", true), ("00123", false), ("+7", false), ("-0", false), ("1.0", false), ("", false), (" 7", false)]
-        {
+        for (text, is_number) in [
+            ("7", true),
+            ("-7", true),
+            ("00123", false),
+            ("+7", false),
+            ("-0", false),
+            ("1.0", false),
+            ("", false),
+            (" 7", false),
+        ] {
             assert_eq!(matches!(Scalar::from(text), Scalar::Number(_)), is_number, "{text}");
         }
         let sent: Json = serde_json::from_str(Scalar::from("00123").json().unwrap().get()).unwrap();

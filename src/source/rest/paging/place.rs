@@ -24,6 +24,11 @@ impl Place {
         matches!(self, Place::Cursor(_) | Place::Link(_))
     }
 
+    /// Whether it lies behind the last page of this number, or the last record of this offset.
+    pub fn is_behind(&self, last: i64) -> bool {
+        matches!(self, Place::Page(number) | Place::Offset(number) if *number > last)
+    }
+
     /// For messages. Cursors and keys may be values of records: they are not shown.
     pub fn shown(&self) -> String {
         match self {

@@ -44,7 +44,7 @@ fn after(paging: &Paging, place: &Place, (records, says): (u64, Option<&str>), g
         Place::Page(number) => *number as u64,
         _ => 0,
     };
-    let says: Vec<_> = says.map(|says| ("*", says.into())).into_iter().collect();
+    let says: Vec<_> = says.map(|says| ("*", Scalar::from(says))).into_iter().collect();
     let before = Before { records: 0, is_whole: true };
     after_page(paging, place, &Said { says: &says, records, digest, before }, guard)
 }

@@ -13,7 +13,7 @@ use super::filter::Filter;
 use super::ledger::{Entry, Ledger};
 use super::marks::Marks;
 use super::pages::Page;
-use super::paging::{Guard, Next, Place};
+use super::paging::{Before, Guard, Next, Place};
 use super::position::Reached;
 use super::report;
 use super::request::Request;
@@ -94,7 +94,7 @@ impl Again {
     /// Asks for one request's page, and for those behind it where they are open as well.
     async fn ask(&mut self, entry: &Entry, outlet: &Outlet) -> Result<(), Stop> {
         let (id, mut target) = (entry.failed.id.as_str(), entry.target.clone());
-        let (mut guard, mut read, mut pages, mut is_anew) = (Guard::default(), 0, 0, false);
+        let (mut guard, mut before, mut pages, mut is_anew) = (Guard::default(), Before::UNKNOWN, 0, false);
         loop {
             let request = self.endpoint.request(&target)?;
             let (mut answer, envelope) = match report::ask(&self.asker, &self.endpoint, &request).await? {
@@ -138,8 +138,8 @@ impl Again {
             if !entry.rest && open.is_none() {
                 break;
             }
-            let next = page.next(&self.endpoint, (&target.place, seen), read, &mut guard)?;
-            (read, pages) = (read + page.records(), pages + 1);
+            let next = page.next(&self.endpoint, (&target.place, seen), before, &mut guard)?;
+            (before.records, pages) = (before.records + page.records(), pages + 1);
             match next {
                 Next::At(place) if left(entry, &place) != Some(0) => target.place = place,
                 Next::At(_) | Next::End => break,

@@ -7,6 +7,7 @@ use tokio::task::JoinHandle;
 
 use super::asking::{Asked, Asker};
 use super::endpoint::Endpoint;
+use super::paging::Place;
 use super::request::Request;
 use super::target::Target;
 use crate::error::{Error, Result};
@@ -47,10 +48,16 @@ impl Ahead {
         &self.asker
     }
 
-    /// What a page came to. `size` is how many records pages have had, by which it is told where later ones are; `following` are
+    /// What a page came to. `size` is how many records pages have had, by which it is told where later ones are, and `last` the last
+    /// number or offset that there is, where that is known; `following` are
     /// the first pages of the chains to come. What was asked for ahead in this chain and turns out to be none of its pages is
     /// given up.
-    pub async fn get(&mut self, target: &Target, size: u64, following: &[Target]) -> Result<(Request, Asked)> {
+    pub async fn get(
+        &mut self,
+        target: &Target,
+        (size, last): (u64, Option<i64>),
+        following: &[Target],
+    ) -> Result<(Request, Asked)> {
         let found = self.under_way.iter().position(|one| one.target == *target);
         let before = found.unwrap_or(self.under_way.len());
         let mut at = 0;
@@ -62,7 +69,7 @@ impl Ahead {
             let fetching = self.fetch(target.clone())?;
             self.under_way.push_front(fetching);
         }
-        self.fill(target, size, following)?;
+        self.fill(target, (size, last), following)?;
         let place = self.under_way.iter().position(|one| one.target == *target);
         let first = place.and_then(|place| self.under_way.remove(place));
         let mut first = first.ok_or_else(|| Error::bug("no request is under way"))?;
@@ -71,13 +78,14 @@ impl Ahead {
     }
 
     /// Asks for what comes behind a page: of its chain where that can be told, then of the others.
-    fn fill(&mut self, target: &Target, size: u64, following: &[Target]) -> Result<()> {
-        let mut last = target.clone();
+    fn fill(&mut self, target: &Target, (size, last): (u64, Option<i64>), following: &[Target]) -> Result<()> {
+        let is_there = |place: &Place| last.is_none_or(|last| !place.is_behind(last));
+        let mut at = target.clone();
         while self.under_way.len() < self.width {
-            let Some(place) = self.endpoint.paging.ahead(&last.place, size) else { break };
-            last = Target { place, ..last };
-            if !self.is_under_way(&last) {
-                let fetching = self.fetch(last.clone())?;
+            let Some(place) = self.endpoint.paging.ahead(&at.place, size).filter(is_there) else { break };
+            at = Target { place, ..at };
+            if !self.is_under_way(&at) {
+                let fetching = self.fetch(at.clone())?;
                 self.under_way.push_back(fetching);
             }
         }

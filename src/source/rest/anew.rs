@@ -30,7 +30,7 @@ impl Pages {
             reason,
             "the server no longer knows the place where the last run ended: what was being read is asked for anew, and what came is known again"
         );
-        (self.reached.pages, self.reached.records) = (0, 0);
+        (self.reached.pages, self.reached.records, self.reached.left_out) = (0, 0, 0);
         self.reached.next = Some(self.endpoint.paging.first());
         Ok(())
     }

@@ -28,6 +28,7 @@ const HARMLESS: &[&str] = &[
     "max_failures",
     "total",
     "has_more",
+    "is_last",
     "last_page",
     "step",
     "max_parents",

@@ -280,7 +280,7 @@ fn is_masked(section: &Section) -> bool {
 
 /// What is looked for in a body of this format: its records, and values, each with the key that names it.
 fn wanted(section: &Section, format: Format, records: Path, values: &[(&str, &Path)]) -> Result<Wanted> {
-    const BESIDE: &str = "What such an answer says besides, its headers say: `header.NAME` may stand in conditions, in `next_cursor` and in `next_link`.";
+    const BESIDE: &str = "What such an answer says besides, its headers say: `header.NAME` may stand in conditions and in the keys of pages.";
     format.check_records(&records).map_err(|problem| section.error("records", problem))?;
     let mut paths: Vec<Path> = Vec::new();
     for (key, path) in values {

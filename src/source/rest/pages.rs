@@ -17,7 +17,7 @@ use super::failure::Failure;
 use super::filter::Filter;
 use super::ledger::Ledger;
 use super::marks::Marks;
-use super::paging::{self, Guard, Next, Place};
+use super::paging::{self, Before, Guard, Next, Place};
 use super::position::Reached;
 use super::records::{Records, Seen};
 use super::request::Request;
@@ -122,7 +122,7 @@ impl Pages {
         }
         self.reached.mark = self.marks.of_parent(parent).map(|mark| mark.0);
         (self.reached.window, self.reached.next) = (first.window, Some(first.place));
-        (self.reached.pages, self.reached.records) = (0, 0);
+        (self.reached.pages, self.reached.records, self.reached.left_out) = (0, 0, 0);
         Ok(true)
     }
 
@@ -157,7 +157,7 @@ impl Pages {
             let target = Target { parent: self.reached.parent.clone(), window: self.reached.window.clone(), place };
             let (request, asked) = match self.endpoint.report {
                 Some(_) => self.report(&target, outlet).await?,
-                None => self.ahead.get(&target, size, following).await?,
+                None => self.ahead.get(&target, (size, guard.last), following).await?,
             };
             let is_forgotten = std::mem::take(&mut self.is_resumed) && target.place.is_told();
             let (next, records) = match asked {
@@ -166,7 +166,8 @@ impl Pages {
                     let page = Page::of(&request, &answer, envelope, self.ahead.asker());
                     let seen = self.delivery.take(*answer, &request, outlet).await?;
                     size = page.records();
-                    let next = page.next(&self.endpoint, (&target.place, seen), self.reached.records, &mut guard)?;
+                    let before = Before { records: self.reached.records, is_whole: self.reached.left_out == 0 };
+                    let next = page.next(&self.endpoint, (&target.place, seen), before, &mut guard)?;
                     self.ledger.page(page.records());
                     (next, page.records())
                 }
@@ -182,6 +183,7 @@ impl Pages {
                     refused.check(&failure, &request)?;
                     // What the pages before it have delivered is known once it is looked at.
                     self.delivery.flush(outlet).await?;
+                    self.reached.left_out += 1;
                     (self.skip(target.clone(), &request, &failure, size)?, 0)
                 }
             };
@@ -238,7 +240,7 @@ impl Pages {
             }
             None => None,
         };
-        (self.reached.pages, self.reached.records) = (0, 0);
+        (self.reached.pages, self.reached.records, self.reached.left_out) = (0, 0, 0);
         self.reached.next = next.as_ref().map(|_| self.endpoint.paging.first());
         self.reached.window = next;
         Ok(self.reached.window.is_some())
@@ -311,18 +313,18 @@ impl Page {
         self.envelope.records
     }
 
-    /// What comes behind it; `read` is how many records the pages before it had.
+    /// What comes behind it, and behind what came before it.
     pub fn next(
         &self,
         endpoint: &Endpoint,
         (place, seen): (&Place, Seen),
-        read: u64,
+        before: Before,
         guard: &mut Guard,
     ) -> Result<Next> {
         let next = endpoint.paging.next_in_body();
         let value = |path: &Path| match endpoint.value(&self.envelope, path) {
             Found::Bool(false) if next.is_some_and(|(_, next)| next == path) => None,
-            found => found.text().map(str::to_owned),
+            found => found.scalar(),
         };
         let page = paging::Page {
             url: &self.url,
@@ -339,8 +341,8 @@ impl Page {
             return Err(Error::data(format!("`{path}` of the answer, which `{key}` names, is no text or number"))
                 .hint("Name the field within it that tells the next page, such as `paging.next.href`."));
         }
-        let next = endpoint.paging.after(place, &page, read, guard)?;
-        if let (Next::End, 0, Some((key, path, Found::Absent))) = (&next, read, found)
+        let next = endpoint.paging.after(place, &page, before, guard)?;
+        if let (Next::End, 0, Some((key, path, Found::Absent))) = (&next, before.records, found)
             && endpoint.paging.may_be_full(page.records, endpoint.children.is_none())
         {
             tracing::warn!(

@@ -40,6 +40,9 @@ pub struct Reached {
     pub pages: u64,
     #[serde(default, skip_serializing_if = "is_zero")]
     pub records: u64,
+    /// How many pages of the chain were left out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out: u64,
     /// Of a load: when it was begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun: Option<String>,

@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hasher};
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 
-use super::body::{self, Batch, Field, Unreadable};
+use super::body::{self, Batch, Field, Scalar, Unreadable};
 use super::endpoint::Endpoint;
 use super::request::Request;
 use super::transport::Answer;
@@ -31,7 +31,7 @@ pub struct Records {
     /// So many more are handed out.
     left: usize,
     key: Option<Field>,
-    last_key: Option<String>,
+    last_key: Option<Scalar>,
     digest: DefaultHasher,
 }
 
@@ -46,7 +46,7 @@ impl fmt::Debug for Records {
 #[derive(Debug, Default)]
 pub struct Seen {
     /// What the last record has in the field that the next page may begin behind.
-    pub last_key: Option<String>,
+    pub last_key: Option<Scalar>,
     /// Of all records.
     pub digest: u64,
 }
@@ -88,7 +88,7 @@ impl Records {
         };
         batch.records().for_each(|record| self.digest.write(record));
         if let (Some(field), Some(last)) = (&self.key, batch.last()) {
-            self.last_key = field.text(last).filter(|key| !key.is_empty());
+            self.last_key = field.scalar(last).filter(|key| !key.text().is_empty());
         }
         batch.truncate(self.left);
         self.left -= batch.count();

@@ -1,12 +1,16 @@
 //! A request as it is before anybody has signed it, and how it is shown.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use percent_encoding::utf8_percent_encode;
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value as Json;
+use serde_json::value::{RawValue, to_raw_value};
 use url::Url;
 
+use super::body::Scalar;
 use super::secrets::is_secret_name;
 use super::signed_link::{self, SignedLink};
 use crate::net::ENCODED_IN_URLS;
@@ -96,30 +100,34 @@ impl Request {
     }
 
     /// Adds a parameter, beside those of its name that are there.
-    pub fn add_param(&mut self, name: &str, value: impl Into<String>) {
+    pub fn add_param(&mut self, name: &str, value: impl Into<Scalar>) {
         match self.params {
-            Params::Query => self.query.push((name.to_owned(), value.into())),
-            _ => self.change_body(name, value.into(), false),
+            Params::Query => self.query.push((name.to_owned(), value.into().into_text())),
+            _ => self.change_body(name, &value.into(), false),
         }
     }
 
     /// Gives a parameter this value, in place of those that it has.
-    pub fn set_param(&mut self, name: &str, value: impl Into<String>) {
+    pub fn set_param(&mut self, name: &str, value: impl Into<Scalar>) {
         match self.params {
-            Params::Query => replace(&mut self.query, name, value.into()),
-            _ => self.change_body(name, value.into(), true),
+            Params::Query => replace(&mut self.query, name, value.into().into_text()),
+            _ => self.change_body(name, &value.into(), true),
         }
     }
 
-    fn change_body(&mut self, name: &str, value: String, replaces: bool) {
+    fn change_body(&mut self, name: &str, value: &Scalar, replaces: bool) {
         let body = self.body.take().unwrap_or_default();
         self.body = Some(match self.params {
-            Params::Json => with_field(&body, name, value).into(),
+            // Names and texts can always be written.
+            Params::Json => value
+                .json()
+                .and_then(|value| with_field(&body, name, value))
+                .map_or(body, |json| Bytes::from(String::from(Box::<str>::from(json)))),
             _ => {
                 let mut pairs: Vec<(String, String)> = url::form_urlencoded::parse(&body).into_owned().collect();
                 match replaces {
-                    true => replace(&mut pairs, name, value),
-                    false => pairs.push((name.to_owned(), value)),
+                    true => replace(&mut pairs, name, value.text().to_owned()),
+                    false => pairs.push((name.to_owned(), value.text().to_owned())),
                 }
                 url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish().into()
             }
@@ -159,19 +167,18 @@ fn replace(pairs: &mut Vec<(String, String)>, name: &str, value: String) {
     pairs.insert(at.min(pairs.len()), (name.to_owned(), value));
 }
 
-/// A JSON object with a field more, a number where the text is a whole one.
-fn with_field(body: &[u8], name: &str, value: String) -> Vec<u8> {
-    let mut json: Json = serde_json::from_slice(body).unwrap_or_default();
-    let value = value.parse::<i64>().map_or(Json::String(value), Json::from);
-    let mut at = &mut json;
-    for part in name.split('.') {
-        if !at.is_object() {
-            *at = Json::Object(serde_json::Map::new());
+/// A JSON object with a field more. What else it has stays as it is written.
+fn with_field(object: &[u8], name: &str, value: Box<RawValue>) -> serde_json::Result<Box<RawValue>> {
+    let mut fields: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(object).unwrap_or_default();
+    let (name, value) = match name.split_once('.') {
+        Some((name, within)) => {
+            let object = fields.get(name).map(|object| object.get()).unwrap_or_default();
+            (name, with_field(object.as_bytes(), within, value)?)
         }
-        at = &mut at[part];
-    }
-    *at = value;
-    json.to_string().into_bytes()
+        None => (name, value),
+    };
+    fields.insert(name.to_owned(), value);
+    to_raw_value(&fields)
 }
 
 /// Shows neither values nor the body: it may be signed.
@@ -236,12 +243,27 @@ mod tests {
         json.set_param("filter.since", "2024-01-01");
         let body: Json = serde_json::from_slice(json.body.as_ref().unwrap()).unwrap();
         assert_eq!(body, serde_json::json!({"filter":{"a":1,"since":"2024-01-01"},"page":{"number":3}}));
+        json.set_param("page", "4");
+        json.set_param("page.number", "5");
+        json.set_param("zip", "00123");
+        let body: Json = serde_json::from_slice(json.body.as_ref().unwrap()).unwrap();
+        assert_eq!(body["page"], serde_json::json!({"number":5}));
+        assert_eq!(body["zip"], "00123");
         let mut form = with_body(Params::Form, "a=1&page=1");
         form.set_param("page", "2");
         form.add_param("a", "3");
         assert_eq!(form.body.unwrap(), "a=1&page=2&a=3");
         assert_eq!(Params::of_body(Some(b"[1]")), None);
         assert_eq!(Params::of_body(Some(b"a=1")), Some(Params::Form));
+    }
+
+    #[test]
+    fn what_an_answer_has_is_sent_as_it_is_there_and_the_rest_of_the_body_stays() {
+        let mut json = with_body(Params::Json, r#"{"a":{"big":12345678901234567890123}}"#);
+        json.set_param("a.after", Scalar::Text("50".to_owned()));
+        json.set_param("b", Scalar::Number("98765432109876543210987".to_owned()));
+        let body = String::from_utf8(json.body.unwrap().to_vec()).unwrap();
+        assert_eq!(body, r#"{"a":{"after":"50","big":12345678901234567890123},"b":98765432109876543210987}"#);
     }
 
     #[test]

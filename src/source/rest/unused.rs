@@ -167,7 +167,7 @@ mod tests {
         let others =
             groups.into_iter().flatten().map(|key| key.name).filter(|key| ROWS.iter().all(|row| row.0 != *key));
         let always = "method param. header. params_in response_format response_charset xml_lists records retry_when fail_when renew_when on_error \
-                      ignore_when pagination total has_more report_id for_each";
+                      ignore_when pagination total has_more is_last report_id for_each";
         assert_eq!(others.collect::<Vec<_>>().join(" "), always);
     }
 

@@ -50,7 +50,7 @@ pub fn offset(call: &Call<'_>, most: u64) -> Reply {
     Reply::around("{\"items\":", records, format!(",\"offset\":{offset},\"limit\":{limit},\"total\":{total}}}"))
 }
 
-/// A plain array. The `Link` header begins with what a careless reader takes for a link to the next page.
+/// A plain array, and how many there are in headers. The `Link` header begins with what a careless reader takes for a link to the next page.
 pub fn linked(call: &Call<'_>) -> Reply {
     let per_page = call.count("per_page", 100);
     let Some(page) = page_number(call, 1) else { return bad_parameter("page") };
@@ -66,7 +66,8 @@ pub fn linked(call: &Call<'_>) -> Reply {
     links.push(link(1, "\"first start\""));
     links.push(link(last, "\"last\""));
     let records = call.records(call.range((page - 1).saturating_mul(per_page), per_page));
-    Reply::around("", records, "").with("Link", links.join(", "))
+    let total = call.settings.records;
+    Reply::around("", records, "").with("Link", links.join(", ")).with("X-Total", total).with("X-Total-Pages", last)
 }
 
 pub fn more(call: &Call<'_>) -> Reply {
@@ -74,5 +75,5 @@ pub fn more(call: &Call<'_>) -> Reply {
     let Some(page) = page_number(call, 1) else { return bad_parameter("page") };
     let range = call.range((page - 1).saturating_mul(limit), limit);
     let has_more = range.end < call.settings.records;
-    Reply::around("{\"results\":", call.records(range), format!(",\"has_more\":{has_more}}}"))
+    Reply::around("{\"results\":", call.records(range), format!(",\"has_more\":{has_more},\"is_last\":{}}}", !has_more))
 }

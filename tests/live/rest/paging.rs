@@ -27,6 +27,35 @@ fn by_number() {
         ),
         11
     );
+    let is_last = "records = results\npagination = page\nis_last = is_last\npage_size_param = limit\npage_size = 100";
+    assert_eq!(reads("/more", is_last), 11);
+    assert_eq!(reads("/linked", &format!("pagination = page\nlast_page = header.X-Total-Pages\n{sized}")), 11);
+    assert_eq!(reads("/linked", &format!("pagination = page\ntotal = header.X-Total\n{sized}")), 11);
+}
+
+/// A server that gives no more than the first 500 of 1,000.
+#[test]
+fn pages_that_end_long_before_the_total_are_an_error() {
+    let server = Server::new();
+    let text = r#"{"items":[],"total":1000}"#.to_owned();
+    server.behave(Rule::new(Fault::Says { status: 200, text }).with("offset", 500));
+    let keys = "path = /offset\nrecords = items\npagination = offset\npage_size_param = limit\npage_size = 100";
+    let folder = folder(&server, "", &format!("{keys}\ntotal = total"));
+    let (_, said) = folder.run("run", 65);
+    assert!(said.contains("the pages end after 500 records, and `total` says that there are 1000"), "{said}");
+    assert!(!has_files(&folder), "half of it is there");
+}
+
+#[test]
+fn nothing_is_asked_for_ahead_behind_the_total() {
+    for end in ["total = total", "last_page = total_pages"] {
+        let server = Server::new();
+        let keys = "path = /numbered\nrecords = data\npagination = page\npage_size_param = per_page\npage_size = 100\nconcurrency = 4";
+        let folder = folder(&server, "", &format!("{keys}\n{end}"));
+        folder.run("run", 0);
+        assert_records(&folder, Shape::Rich, 1..=1000);
+        assert_eq!(server.seen().requests, 10, "{end}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What is asked of a body besides its records, and what it was.
 
 use super::path::Path;
+use super::scalar::Scalar;
 
 /// What is looked for in a body.
 #[derive(Debug, Clone)]
@@ -61,6 +62,15 @@ impl Found {
             Found::Bool(of) => Some(if *of { "true" } else { "false" }),
             Found::Number(text) | Found::Text(text) => Some(text),
         }
+    }
+
+    /// As [`Found::text`], and whether it is a number there.
+    pub fn scalar(&self) -> Option<Scalar> {
+        let text = self.text()?.to_owned();
+        Some(match self {
+            Found::Number(_) => Scalar::Number(text),
+            _ => Scalar::Text(text),
+        })
     }
 }
 

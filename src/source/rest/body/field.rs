@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::path::{Path, Step};
+use super::scalar::Scalar;
 use crate::config::Value as KeyValue;
 use crate::source::documents::bson::{self, Value};
 use crate::source::documents::decimal::Decimal;
@@ -43,6 +44,11 @@ impl Field {
 
     /// The text of the scalar that a record has there; `None` where there is none, or null.
     pub fn text(&self, record: &[u8]) -> Option<String> {
+        self.scalar(record).map(Scalar::into_text)
+    }
+
+    /// As [`Field::text`], and whether it is a number there.
+    pub fn scalar(&self, record: &[u8]) -> Option<Scalar> {
         let mut at = Value::Record(record);
         for step in self.path.steps() {
             at = match (at, step) {
@@ -52,12 +58,12 @@ impl Field {
             };
         }
         Some(match at {
-            Value::Text(text) => String::from_utf8(text.to_vec()).ok()?,
-            Value::Int32(number) => number.to_string(),
-            Value::Int64(number) => number.to_string(),
-            Value::Double(number) => number.to_string(),
-            Value::Decimal(bits) => Decimal::of(bits).to_string(),
-            Value::Bool(of) => of.to_string(),
+            Value::Text(text) => Scalar::Text(String::from_utf8(text.to_vec()).ok()?),
+            Value::Bool(of) => Scalar::Text(of.to_string()),
+            Value::Int32(number) => Scalar::Number(number.to_string()),
+            Value::Int64(number) => Scalar::Number(number.to_string()),
+            Value::Double(number) => Scalar::Number(number.to_string()),
+            Value::Decimal(bits) => Scalar::Number(Decimal::of(bits).to_string()),
             _ => return None,
         })
     }

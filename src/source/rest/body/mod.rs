@@ -15,6 +15,7 @@ mod json;
 mod lines;
 mod path;
 mod places;
+mod scalar;
 #[cfg(test)]
 mod tests;
 mod utf8;
@@ -30,6 +31,7 @@ pub use self::envelope::{Envelope, Found, Wanted, What};
 pub use self::fault::{Fault, Unreadable, Wrong};
 pub use self::field::{FIELD, Field};
 pub use self::path::{PATH, Path, Step};
+pub use self::scalar::Scalar;
 use self::utf8::Utf8;
 use super::transport::{Answer, Body};
 

@@ -17,7 +17,7 @@ use super::body::Field;
 use super::digest;
 use super::endpoint::Endpoint;
 use super::pages::Page;
-use super::paging::{Guard, Next};
+use super::paging::{Before, Guard, Next};
 use super::records::{Records, Seen};
 use super::request::Request;
 use super::target::Target;
@@ -114,10 +114,10 @@ impl Children {
     pub async fn parents(&self, asker: &Arc<Asker>) -> Result<Vec<Parent>> {
         let mut found = BTreeSet::new();
         let mut ahead = Ahead::new(asker.clone(), self.parents.clone(), 1);
-        let (mut guard, mut read) = (Guard::default(), 0);
+        let (mut guard, mut before) = (Guard::default(), Before { records: 0, is_whole: true });
         let mut next = Some(Target::at(self.parents.paging.first()));
         while let Some(target) = next.take() {
-            let (request, asked) = ahead.get(&target, 0, &[]).await?;
+            let (request, asked) = ahead.get(&target, (0, None), &[]).await?;
             let (answer, envelope) = match asked {
                 Asked::Page(answer, envelope) => (answer, envelope),
                 Asked::Nothing => break,
@@ -126,10 +126,10 @@ impl Children {
             let page = Page::of(&request, &answer, envelope, asker);
             let seen = self.collect(*answer, &request, &mut found).await?;
             let records = page.records();
-            if let Next::At(place) = page.next(&self.parents, (&target.place, seen), read, &mut guard)? {
+            if let Next::At(place) = page.next(&self.parents, (&target.place, seen), before, &mut guard)? {
                 next = Some(Target::at(place));
             }
-            read += records;
+            before.records += records;
         }
         Ok(found.into_iter().collect())
     }

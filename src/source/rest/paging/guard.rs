@@ -26,6 +26,10 @@ pub struct Guard {
     is_repeated: bool,
     /// How many pages have had no records since the last one that had any.
     empty: u64,
+    largest: u64,
+    has_warned: bool,
+    /// The number of the last page, or the offset of the last record, by what the last page said.
+    pub last: Option<i64>,
 }
 
 impl Guard {
@@ -65,6 +69,7 @@ impl Guard {
             return;
         }
         self.empty = 0;
+        self.largest = self.largest.max(records);
         if self.last_pages.len() == LAST {
             self.last_pages.pop_front();
         }
@@ -74,6 +79,16 @@ impl Guard {
     /// Whether the page that was noted last had the same records as one of the eight before it that had any.
     pub fn is_repeated(&self) -> bool {
         self.is_repeated
+    }
+
+    /// How many records the largest page had.
+    pub fn largest(&self) -> u64 {
+        self.largest
+    }
+
+    /// Whether nothing was told of until now: what an answer gets wrong, all of them do.
+    pub fn is_first_warning(&mut self) -> bool {
+        !std::mem::replace(&mut self.has_warned, true)
     }
 
     /// How many pages without records there were one after the other, up to the one that was noted last.
@@ -87,7 +102,7 @@ mod tests {
     use super::*;
 
     fn cursor(n: usize) -> Place {
-        Place::Cursor(n.to_string())
+        Place::Cursor(n.to_string().into())
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! The keys of pages.
 
+use std::fmt;
+
 use reqwest::header::HeaderName;
 
 use super::{From, Kind};
 use crate::config::{Key, Section, Value};
 use crate::error::{Error, Result};
-use crate::source::rest::body::{FIELD, Field, PATH, Path};
+use crate::source::rest::body::{FIELD, Field, Path};
 
 pub const KEYS: &[Key] = &[
     Key::new(
@@ -44,12 +46,29 @@ pub const KEYS: &[Key] = &[
     Key::new("keyset_param", Value::Text, "Of `pagination = keyset`: the parameter that takes it.").example("since_id"),
     Key::new(
         "total",
-        PATH,
-        "Where the body tells how many records there are in all: reading ends there, without a look at an empty page.",
+        PATH_OR_HEADER,
+        "Where the answer tells how many records there are in all, a path in the body or `header.NAME`: reading ends there, without a look at an empty page. Pages that \
+         end long before are an error.",
     )
     .example("meta.total"),
-    Key::new("has_more", PATH, "Where the body tells whether there are more: reading ends where it says `false`.").example("has_more"),
-    Key::new("last_page", PATH, "Of `pagination = page`: where the body tells the number of the last page.").example("meta.last_page"),
+    Key::new(
+        "has_more",
+        PATH_OR_HEADER,
+        "Where the answer tells whether there are more, a path in the body or `header.NAME`: reading ends where it says `false`.",
+    )
+    .example("has_more"),
+    Key::new(
+        "is_last",
+        PATH_OR_HEADER,
+        "Where the answer tells whether the page is the last, a path in the body or `header.NAME`: reading ends where it says `true`.",
+    )
+    .example("isLast"),
+    Key::new(
+        "last_page",
+        PATH_OR_HEADER,
+        "Of `pagination = page`: where the answer tells the number of the last page, a path in the body or `header.NAME`.",
+    )
+    .example("header.X-Total-Pages"),
 ];
 
 const PATH_OR_HEADER: Value =
@@ -66,9 +85,20 @@ impl From {
         })
     }
 
-    fn of_key(section: &Section, key: &str) -> Result<Option<Self>> {
+    pub(super) fn of_key(section: &Section, key: &str) -> Result<Option<Self>> {
         let from = |text| From::parse(text).map_err(|problem| section.error(key, problem));
         section.get(key).map(from).transpose()
+    }
+}
+
+/// As keys have it.
+impl fmt::Display for From {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            From::Body(path) => path.fmt(f),
+            From::Header(name) => write!(f, "header.{name}"),
+            From::LinkHeader => f.write_str("header.link"),
+        }
     }
 }
 

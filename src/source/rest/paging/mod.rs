@@ -1,5 +1,6 @@
 //! From page to page: where the next one is, by what this one says, and when there is none.
 
+mod end;
 mod guard;
 mod keys;
 mod link;
@@ -10,27 +11,28 @@ mod tests;
 use reqwest::header::{HeaderMap, HeaderName};
 use url::Url;
 
+use self::end::End;
 pub use self::guard::Guard;
 pub use self::keys::KEYS;
 pub use self::place::Place;
-use super::body::{Field, Path};
+use super::body::{Field, Path, Scalar};
 use super::request::Request;
 use super::secrets::Secrets;
 use crate::config::Section;
 use crate::error::{Error, Result};
 
-/// More pages without records than this do not follow one another.
+/// More pages without records than this do not follow one another, of those that have numbers.
 const MOST_EMPTY: u64 = 1000;
+
+/// Of those that the server names: some scan all that they have, and filter it page by page.
+const MOST_EMPTY_TOLD: u64 = 100_000;
 
 /// How an endpoint goes from page to page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paging {
     kind: Kind,
     size: Option<Size>,
-    /// Where the answer tells how many records there are in all, whether there are more, and which page is the last.
-    total: Option<Path>,
-    has_more: Option<Path>,
-    last_page: Option<Path>,
+    end: End,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,17 +79,30 @@ pub struct Page<'a> {
     /// Where it was asked for, as it was sent but for what is secret.
     pub url: &'a Url,
     pub headers: &'a HeaderMap,
-    /// The text of a value of the body; `None` where there is none, or null.
-    pub value: &'a dyn Fn(&Path) -> Option<String>,
+    /// A value of the body; `None` where there is none, or null.
+    pub value: &'a dyn Fn(&Path) -> Option<Scalar>,
     pub records: u64,
-    /// Of [`Paging::key`], as text: of its last record.
-    pub last_key: Option<String>,
+    /// Of [`Paging::key`]: of its last record.
+    pub last_key: Option<Scalar>,
     /// A digest of its whole body.
     pub digest: u64,
     /// Names of parameters that hold secrets, besides those that always do.
     pub secret_names: &'a [String],
     /// What it may repeat, under whatever name.
     pub secrets: &'a Secrets,
+}
+
+/// What of a chain came before a page.
+#[derive(Debug, Clone, Copy)]
+pub struct Before {
+    pub records: u64,
+    /// None of it was left out, and all of it is known.
+    pub is_whole: bool,
+}
+
+impl Before {
+    /// In the midst of a chain, before pages that are asked for by themselves.
+    pub const UNKNOWN: Self = Self { records: 0, is_whole: false };
 }
 
 /// What comes after a page.
@@ -99,13 +114,18 @@ pub enum Next {
 
 impl From {
     /// What is there; nothing where it is empty.
-    fn text(&self, page: &Page<'_>) -> Option<String> {
+    fn next(&self, page: &Page<'_>) -> Option<Scalar> {
+        self.value(page).filter(|value| !value.text().is_empty())
+    }
+
+    /// What is there. In headers there are texts alone.
+    fn value(&self, page: &Page<'_>) -> Option<Scalar> {
         let text = match self {
-            From::Body(path) => (page.value)(path),
+            From::Body(path) => return (page.value)(path),
             From::Header(name) => page.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned),
             From::LinkHeader => link::of_headers(page.headers),
         };
-        text.filter(|text| !text.is_empty())
+        text.map(Scalar::Text)
     }
 }
 
@@ -115,24 +135,19 @@ impl Paging {
         let size = section.get("page_size_param").zip(section.get("page_size"));
         Ok(Self {
             size: size.map(|(param, records)| Size { param: param.to_owned(), records: records.to_owned() }),
-            total: Path::of_key(section, "total")?,
-            has_more: Path::of_key(section, "has_more")?,
-            // Of another kind, pages have no numbers.
-            last_page: Path::of_key(section, "last_page")?.filter(|_| matches!(kind, Kind::Number { .. })),
+            end: End::of(section, matches!(kind, Kind::Number { .. }))?,
             kind,
         })
     }
 
     /// Of what has one page, whatever its section says of pages.
     pub fn once() -> Self {
-        Self { kind: Kind::Once, size: None, total: None, has_more: None, last_page: None }
+        Self { kind: Kind::Once, size: None, end: End::default() }
     }
 
     /// The places in the body that it goes by, each with the key that names it.
     pub fn wanted(&self) -> impl Iterator<Item = (&'static str, &Path)> {
-        let said = [("total", &self.total), ("has_more", &self.has_more), ("last_page", &self.last_page)];
-        let said = said.into_iter().filter_map(|(key, path)| Some((key, path.as_ref()?)));
-        self.next_in_body().into_iter().chain(said)
+        self.next_in_body().into_iter().chain(self.end.wanted())
     }
 
     /// The place in the body that the next page is found by, with the key that names it.
@@ -194,14 +209,14 @@ impl Paging {
         if let Some(size) = &self.size
             && !matches!(place, Place::Link(_))
         {
-            request.set_param(&size.param, &size.records);
+            request.set_param(&size.param, size.records.as_str());
         }
         match (&self.kind, place) {
             (Kind::Number { param, .. }, Place::Page(number)) | (Kind::Offset { param, .. }, Place::Offset(number)) => {
                 request.set_param(param, number.to_string());
             }
             (Kind::Cursor { param, .. }, Place::Cursor(text)) | (Kind::Keyset { param, .. }, Place::After(text)) => {
-                request.set_param(param, text);
+                request.set_param(param, text.clone());
             }
             (Kind::Link(_), Place::Link(link)) => link::apply(link, request)?,
             (_, Place::First) => {}
@@ -221,50 +236,69 @@ impl Paging {
         }
     }
 
-    /// What comes after a page. `read` is how many records of the pages before it came, and `guard` remembers where we were.
+    /// What comes after a page. `before` is what came before it, and `guard` remembers where we were.
     ///
-    /// An error where the answer does not say what it was to say, or leads back to where we were.
-    pub fn after(&self, place: &Place, page: &Page<'_>, read: u64, guard: &mut Guard) -> Result<Next> {
+    /// An error where the answer does not say what it was to say, or leads back to where we were, and where the pages end before there
+    /// were as many records as it says.
+    pub fn after(&self, place: &Place, page: &Page<'_>, before: Before, guard: &mut Guard) -> Result<Next> {
         guard.note(page.records, page.digest);
-        let is_numbered = matches!(place, Place::Page(_) | Place::Offset(_));
-        if is_numbered && guard.is_repeated() {
-            return Err(Error::data(format!("{} has the same records as one shortly before it", place.shown())).hint(
-                "Does the server know the parameter? Look at `page_param` (or `offset_param`) and `pagination`.",
-            ));
+        if guard.is_repeated() {
+            let message = format!("{} has the same records as one shortly before it", place.shown());
+            return Err(Error::data(message).hint(self.mend_repeats()));
         }
-        let read = self.before(place).unwrap_or(read);
-        if self.is_last(place, page, read + page.records)? {
+        let read = self.before(place).unwrap_or(before.records) + page.records;
+        if self.end.is_last(place, page, read, guard)? {
             return Ok(Next::End);
         }
-        let goes_on = self.says_more(place);
-        let next = self.behind_page(place, page, goes_on, guard)?;
-        let Some(next) = next else {
+        guard.last = self.end.last(place, page, read)?;
+        let goes_on = self.end.says_more();
+        let Some(next) = self.behind_page(place, page, goes_on)? else {
             if goes_on {
                 return Err(Error::data(format!("the answer says that there is more behind {}, and not where", place.shown()))
-                    .hint("It has no records, or no next page, and `has_more` or `last_page` say that it is not the last. Look at these keys, or ask again later."));
+                    .hint("It has no records, or no next page, and `has_more`, `is_last` or `last_page` say that it is not the last. Look at these keys, or ask again later."));
             }
-            if let Some(path) = &self.total {
-                let (read, total) = (read + page.records, (page.value)(path));
-                tracing::warn!(read, total, "the pages end before there were as many records as `total` says");
-            }
+            let size = self.size.as_ref().and_then(|size| size.records.parse().ok()).unwrap_or(1);
+            self.end.check_total(page, read, size.max(guard.largest()), before.is_whole)?;
             return Ok(Next::End);
         };
+        self.check_empty(place, guard)?;
         guard.go(&next)?;
         Ok(Next::At(next))
     }
 
+    /// What may be wrong where a page has the records of one before it.
+    fn mend_repeats(&self) -> &'static str {
+        match self.kind {
+            Kind::Cursor { .. } => {
+                "Does the server know the parameter? Look at `next_cursor_param`, and at `next_cursor`."
+            }
+            Kind::Keyset { .. } => "Does the server know the parameter? Look at `keyset_param`, and at `keyset_field`.",
+            Kind::Link(_) => {
+                "The next links lead to the same records. Look at `next_link`, or ask those who run the server."
+            }
+            _ => "Does the server know the parameter? Look at `page_param` (or `offset_param`) and `pagination`.",
+        }
+    }
+
+    /// Refuses to go on behind too many pages without records.
+    fn check_empty(&self, place: &Place, guard: &Guard) -> Result<()> {
+        let (most, keys) = match self.kind {
+            Kind::Cursor { .. } => (MOST_EMPTY_TOLD, "`next_cursor`, at `next_cursor_param`,"),
+            Kind::Link(_) => (MOST_EMPTY_TOLD, "`next_link`,"),
+            _ => (MOST_EMPTY, "`has_more`, `is_last` or `last_page`, at `page_param`,"),
+        };
+        if guard.empty_pages() <= most {
+            return Ok(());
+        }
+        let message = format!("more than {most} pages up to {} have no records, one after the other", place.shown());
+        Err(Error::data(message)
+            .hint(format!("Each of them says that there is more. Look at {keys} and at `records`.")))
+    }
+
     /// Where the next page is, of a page that is not the last by what it says; `None` where there is none. `goes_on` where the answer says that
     /// there is one.
-    fn behind_page(&self, place: &Place, page: &Page<'_>, goes_on: bool, guard: &Guard) -> Result<Option<Place>> {
+    fn behind_page(&self, place: &Place, page: &Page<'_>, goes_on: bool) -> Result<Option<Place>> {
         Ok(match (&self.kind, place) {
-            (Kind::Number { .. }, Place::Page(_)) if guard.empty_pages() > MOST_EMPTY => {
-                let message = format!(
-                    "more than {MOST_EMPTY} pages up to {} have no records, one after the other",
-                    place.shown()
-                );
-                return Err(Error::data(message)
-                    .hint("Each of them says that there is more. Look at `has_more` or `last_page`, at `page_param`, and at `records`."));
-            }
             (Kind::Number { .. }, Place::Page(number)) => {
                 (page.records > 0 || goes_on).then(|| Place::Page(number + 1))
             }
@@ -272,10 +306,10 @@ impl Paging {
                 let records = i64::try_from(page.records).unwrap_or(i64::MAX);
                 (records > 0).then(|| Place::Offset(offset.saturating_add(records)))
             }
-            (Kind::Cursor { from, .. }, _) => from.text(page).map(Place::Cursor),
+            (Kind::Cursor { from, .. }, _) => from.next(page).map(Place::Cursor),
             (Kind::Link(from), _) => from
-                .text(page)
-                .map(|link| link::place(&link, page.url, (page.secret_names, page.secrets)))
+                .next(page)
+                .map(|link| link::place(link.text(), page.url, (page.secret_names, page.secrets)))
                 .transpose()?,
             (Kind::Keyset { .. }, _) if page.records == 0 => None,
             (Kind::Keyset { field, .. }, _) => {
@@ -288,41 +322,5 @@ impl Paging {
             }
             _ => None,
         })
-    }
-
-    /// Of a page that is not the last by what it says: whether it has said so.
-    fn says_more(&self, place: &Place) -> bool {
-        self.has_more.is_some() || (self.last_page.is_some() && matches!(place, Place::Page(_)))
-    }
-
-    /// Whether the answer says that there is nothing more.
-    fn is_last(&self, place: &Place, page: &Page<'_>, read: u64) -> Result<bool> {
-        let told = |key: &str, path: &Path| {
-            (page.value)(path).ok_or_else(|| {
-                Error::data(format!("the answer has no `{path}`, which `{key}` names")).hint(
-                    "Without it nobody can tell whether there are more pages. Mend the key, or leave it out, where the end is an empty page.",
-                )
-            })
-        };
-        let number = |key: &str, path: &Path| {
-            let text = told(key, path)?;
-            text.parse::<i64>()
-                .map_err(|_| Error::data(format!("`{path}` of the answer, which `{key}` names, is no whole number")))
-        };
-        if let Some(path) = &self.has_more
-            && matches!(told("has_more", path)?.as_str(), "false" | "0" | "" | "no")
-        {
-            return Ok(true);
-        }
-        if let (Some(path), Place::Page(at)) = (&self.last_page, place) {
-            return Ok(*at >= number("last_page", path)?);
-        }
-        if let Some(path) = &self.total
-            && self.has_more.is_none()
-            && i64::try_from(read).unwrap_or(i64::MAX) >= number("total", path)?
-        {
-            return Ok(true);
-        }
-        Ok(false)
     }
 }

@@ -143,7 +143,7 @@ mod tests {
 
     /// As the next run has it.
     fn resumed(sieve: &mut Sieve) -> Sieve {
-        let at = Reached { next: Some(Place::Cursor("c".to_owned())), ..Reached::default() };
+        let at = Reached { next: Some(Place::Cursor("c".into())), ..Reached::default() };
         let state = sieve.state(&at).unwrap();
         let mut later = self::sieve();
         later.go_on(&state).unwrap();

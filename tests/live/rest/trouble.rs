@@ -61,10 +61,10 @@ fn answers_that_are_none() {
 
 #[test]
 fn what_stays_wrong_is_said_by_name() {
-    fails(Fault::LoginPage, 75, "is HTML");
+    fails(Fault::LoginPage, 65, "is HTML");
     fails(Fault::Empty, 75, "the answer is empty");
     fails(Fault::Null, 75, "the answer is null");
-    fails(Fault::Halved { keep: 0.5 }, 75, "is cut off");
+    fails(Fault::Halved { keep: 0.5 }, 65, "is cut off");
     fails(Fault::Status(500), 75, "the server answers 500 (Internal Server Error) (3 attempts)");
     fails(Fault::Status(404), 65, "404 (Not Found)");
     fails(Fault::Status(403), 77, "403 (Forbidden)");
